@@ -1,0 +1,68 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include <gpucnn/core/device.h>
+#include <gpucnn/core/export.h>
+
+namespace gpucnn {
+
+/// One block of device memory and the number of handles that share it. Made and recycled by `allocate_storage` only.
+struct Storage {
+  std::byte* data = nullptr;
+  std::size_t capacity = 0;  // bytes
+  Device device;
+  std::atomic<std::int64_t> uses{0};
+  Storage* next = nullptr;  // in its free list
+};
+
+/// A counted handle to a Storage; the last one to go returns the block to the allocator's free list, not to the system.
+class GPUCNN_API StoragePtr {
+ public:
+  StoragePtr() = default;
+  StoragePtr(const StoragePtr& other) noexcept : storage_(other.storage_) {
+    if (storage_) storage_->uses.fetch_add(1, std::memory_order_relaxed);
+  }
+  StoragePtr(StoragePtr&& other) noexcept : storage_(other.storage_) { other.storage_ = nullptr; }
+  StoragePtr& operator=(StoragePtr other) noexcept {
+    Storage* mine = storage_;
+    storage_ = other.storage_;
+    other.storage_ = mine;
+    return *this;
+  }
+  ~StoragePtr() {
+    if (storage_ && storage_->uses.fetch_sub(1, std::memory_order_acq_rel) == 1) recycle(storage_);
+  }
+
+  Storage* get() const noexcept { return storage_; }
+  Storage* operator->() const noexcept { return storage_; }
+  explicit operator bool() const noexcept { return storage_ != nullptr; }
+
+ private:
+  friend GPUCNN_API StoragePtr allocate_storage(std::size_t bytes, Device device);
+  explicit StoragePtr(Storage* storage) noexcept : storage_(storage) {}
+  static void recycle(Storage* storage) noexcept;
+
+  Storage* storage_ = nullptr;
+};
+
+/// A block of at least `bytes` bytes, aligned to 64, of unspecified content. Freed blocks are kept and handed out again, so a
+/// program that repeats itself asks the system for nothing. Throws `OutOfMemory` when the device has no room even after the
+/// kept blocks were given back, and `DeviceError` when the device cannot be used. Safe from several threads.
+GPUCNN_API StoragePtr allocate_storage(std::size_t bytes, Device device);
+
+/// What the allocator knows, in bytes and counts since the start of the process.
+struct AllocatorStats {
+  std::uint64_t in_use = 0;              ///< bytes of the blocks that have handles
+  std::uint64_t kept = 0;                ///< bytes of the blocks that wait in the free lists
+  std::uint64_t system_allocations = 0;  ///< how often the system was asked for memory
+};
+
+GPUCNN_API AllocatorStats allocator_stats(Device device);
+
+/// Gives all kept blocks of a device back to the system.
+GPUCNN_API void empty_cache(Device device);
+
+}  // namespace gpucnn

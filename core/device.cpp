@@ -1,0 +1,42 @@
+#include <gpucnn/core/device.h>
+
+#include <charconv>
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+#include <gpucnn/core/backend.h>
+#include <gpucnn/core/error.h>
+
+namespace gpucnn {
+
+Device Device::best(std::string* why) {
+  std::string reason;
+  const bool usable = backend::cuda_usable(0, reason);
+  if (why) *why = usable ? fmt::format("using {}", cuda().string()) : fmt::format("using the CPU: {}", reason);
+  return usable ? cuda() : cpu();
+}
+
+Device Device::parse(std::string_view text) {
+  if (text == "cpu") return cpu();
+  if (text == "cuda") return cuda();
+  constexpr std::string_view kPrefix = "cuda:";
+  if (text.starts_with(kPrefix)) {
+    int index = -1;
+    const char* end = text.data() + text.size();
+    const auto [stop, failure] = std::from_chars(text.data() + kPrefix.size(), end, index);
+    if (failure == std::errc{} && stop == end && index >= 0) return cuda(index);
+  }
+  throw std::invalid_argument(fmt::format("device '{}' is not cpu, cuda or cuda:N", text));
+}
+
+void Device::require() const {
+  std::string reason;
+  if (kind == Kind::cuda && !backend::cuda_usable(index, reason)) {
+    throw DeviceError(fmt::format("device {} cannot be used: {}", string(), reason));
+  }
+}
+
+std::string Device::string() const { return kind == Kind::cpu ? "cpu" : fmt::format("cuda:{}", index); }
+
+}  // namespace gpucnn

@@ -1,0 +1,64 @@
+#include <gpucnn/core/host_memory.h>
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+
+namespace gpucnn::host_memory {
+namespace {
+
+constexpr std::size_t kAlignment = 64;                   // a cache line, and the widest vector
+constexpr std::size_t kHugePage = std::size_t{2} << 20;  // fewer page faults and TLB misses from here on
+constexpr std::uint64_t kUnknown = std::numeric_limits<std::uint64_t>::max();
+
+std::size_t alignment_for(std::size_t bytes) { return bytes >= kHugePage ? kHugePage : kAlignment; }
+
+/// The number in the one-line file `path`, or `kUnknown`.
+std::uint64_t read_number(const char* path) noexcept {
+  std::FILE* file = std::fopen(path, "re");
+  if (!file) return kUnknown;
+  unsigned long long value = 0;
+  const bool found = std::fscanf(file, "%llu", &value) == 1;
+  std::fclose(file);
+  return found ? value : kUnknown;
+}
+
+std::uint64_t available_in_machine() noexcept {
+  std::FILE* file = std::fopen("/proc/meminfo", "re");
+  if (!file) return kUnknown;
+  char line[128];
+  unsigned long long kibibytes = 0;
+  bool found = false;
+  while (!found && std::fgets(line, sizeof line, file)) found = std::sscanf(line, "MemAvailable: %llu", &kibibytes) == 1;
+  std::fclose(file);
+  return found ? kibibytes * 1024 : kUnknown;
+}
+
+std::uint64_t available_in_group() noexcept {
+  const std::uint64_t limit = read_number("/sys/fs/cgroup/memory.max");
+  const std::uint64_t used = read_number("/sys/fs/cgroup/memory.current");
+  if (limit == kUnknown || used == kUnknown) return kUnknown;
+  return limit > used ? limit - used : 0;
+}
+
+}  // namespace
+
+void* allocate(std::size_t bytes) noexcept {
+  const std::size_t alignment = alignment_for(bytes);
+  if (bytes > std::numeric_limits<std::size_t>::max() - alignment) return nullptr;
+  const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
+  void* memory = std::aligned_alloc(alignment, rounded);
+#ifdef MADV_HUGEPAGE  // Linux only; elsewhere the pages stay small
+  if (memory && alignment == kHugePage) madvise(memory, rounded, MADV_HUGEPAGE);
+#endif
+  return memory;
+}
+
+void release(void* memory, std::size_t) noexcept { std::free(memory); }
+
+std::uint64_t free_bytes() noexcept { return std::min(available_in_machine(), available_in_group()); }
+
+}  // namespace gpucnn::host_memory

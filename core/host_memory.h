@@ -1,0 +1,15 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+/// The CPU's memory, as `backend` hands it out in every build.
+namespace gpucnn::host_memory {
+
+void* allocate(std::size_t bytes) noexcept;
+void release(void* memory, std::size_t bytes) noexcept;
+
+/// The smaller of what the machine has available and what this process's control group still allows.
+std::uint64_t free_bytes() noexcept;
+
+}  // namespace gpucnn::host_memory

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+namespace gpucnn {
+
+/// Runs work on the CPU's threads. This is the only door to them: nothing else in the library starts a thread.
+namespace detail {
+
+/// A callable by reference: no copy, no allocation.
+class TaskRef {
+ public:
+  template <class F>
+  TaskRef(F& f) : object_(&f), call_([](void* object, std::int64_t task) { (*static_cast<F*>(object))(task); }) {}  // NOLINT
+  void operator()(std::int64_t task) const { call_(object_, task); }
+
+ private:
+  void* object_;
+  void (*call_)(void*, std::int64_t);
+};
+
+void parallel_tasks(std::int64_t tasks, TaskRef run);
+
+}  // namespace detail
+
+/// Calls `run(task)` once for every task in [0, tasks), on up to `num_threads()` threads, and returns when all are done. Which
+/// thread runs which task is unspecified: results must not depend on it. The first exception is rethrown here after the rest has
+/// stopped. Inside a task, or with one task, everything runs on the calling thread.
+template <class F>
+void parallel_for(std::int64_t tasks, F&& run) {
+  std::remove_reference_t<F>& task = run;
+  if (tasks == 1) return static_cast<void>(task(std::int64_t{0}));
+  detail::parallel_tasks(tasks, detail::TaskRef(task));
+}
+
+/// Splits [0, count) into tasks of `grain` elements (the last may be shorter) and calls `run(first, last)` for each. The split
+/// depends on `count` and `grain` only, never on the number of threads.
+template <class F>
+void parallel_ranges(std::int64_t count, std::int64_t grain, F&& run) {
+  parallel_for((count + grain - 1) / grain, [&](std::int64_t task) {
+    const std::int64_t first = task * grain;
+    run(first, first + grain < count ? first + grain : count);
+  });
+}
+
+/// While one lives, libraries that ask OpenMP how many threads there are hear "one". Used when oneDNN primitives are created,
+/// which then run inside a task of ours.
+class OneThread {
+ public:
+  OneThread();
+  ~OneThread();
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int before_;
+};
+
+}  // namespace gpucnn

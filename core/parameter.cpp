@@ -1,0 +1,110 @@
+#include <gpucnn/core/parameter.h>
+
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+#include <gpucnn/core/random.h>
+
+namespace gpucnn {
+
+struct Parameter::State {
+  Shape shape;
+  Init init;
+  std::string name;
+  Tensor value, grad;  // undefined until packed or loaded
+  bool has_grad = false;
+};
+
+Parameter::Parameter(const Shape& shape, Init init) : state_(std::make_shared<State>(State{shape, init, {}, {}, {}, false})) {}
+
+Parameter::State& Parameter::state() const {
+  if (!state_) throw std::logic_error("Parameter: an empty handle names no parameter");
+  return *state_;
+}
+
+const std::string& Parameter::name() const { return state().name; }
+
+const Shape& Parameter::shape() const { return state().shape; }
+
+Tensor Parameter::value() const {
+  if (!state().value.defined()) {
+    throw std::logic_error("Parameter: no values yet; call init(seed) on the model, use it once, or load a state_dict");
+  }
+  return state_->value;
+}
+
+bool Parameter::has_value() const { return state().value.defined(); }
+
+Tensor Parameter::grad() const { return state().has_grad ? state_->grad : Tensor{}; }
+
+bool Parameter::has_grad() const { return state().has_grad; }
+
+void Parameter::zero_grad() { state().has_grad = false; }
+
+void Parameter::accumulate_grad(const Tensor& gradient) {
+  if (!gradient.defined() || gradient.shape() != shape() || gradient.dtype() != DType::f32) {
+    throw std::invalid_argument(
+        fmt::format("Parameter {}: expects an f32 gradient of {}, got {}", name(), shape().string(), gradient.shape().string()));
+  }
+  auto [grad, accumulate] = grad_target();
+  if (!accumulate) return grad.copy_from(gradient);
+  float* sum = grad.data<float>();
+  const float* more = gradient.data<float>();
+  for (std::int64_t e = 0; e < grad.numel(); ++e) sum[e] += more[e];
+}
+
+Parameter::GradTarget Parameter::grad_target() {
+  State& own = state();
+  if (!own.grad.defined()) own.grad = Tensor::zeros(own.shape, DType::f32, value().device());
+  return {own.grad, std::exchange(own.has_grad, true)};
+}
+
+void Parameter::set_value(const Tensor& value) {
+  State& own = state();
+  if (!value.defined() || value.shape() != own.shape || value.dtype() != DType::f32) {
+    throw std::invalid_argument(fmt::format("Parameter {}: expects f32 {}, got {} {}", own.name, own.shape.string(),
+                                            name_of(value.dtype()), value.shape().string()));
+  }
+  if (own.value.defined()) {
+    own.value.copy_from(value);
+  } else {
+    own.value = value.clone();
+  }
+}
+
+namespace {
+
+Tensor draw(const Shape& shape, Init init, std::uint64_t seed, std::uint32_t index) {
+  std::vector<float> values(static_cast<std::size_t>(shape.numel()), init.low);
+  if (init.high > init.low) {
+    const RandomStream random(seed, Purpose::weights, index);
+    for (std::size_t e = 0; e < values.size(); ++e) values[e] += (init.high - init.low) * random.uniform(e);
+  }
+  return Tensor::from(values, shape);
+}
+
+}  // namespace
+
+void Arena::pack(const std::vector<Parameter>& parameters, const std::vector<std::string>& names, std::uint64_t seed, Device device,
+                 bool redraw) {
+  std::int64_t total = 0;
+  for (const Parameter& parameter : parameters) total += padded(parameter.numel());
+  const Tensor values = Tensor::zeros({total}, DType::f32, device);
+  const Tensor grads = Tensor::zeros({total}, DType::f32, device);
+  std::int64_t first = 0;
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    Parameter::State& state = parameters[i].state();
+    Tensor value = values.view(first, state.shape);
+    Tensor grad = grads.view(first, state.shape);
+    const bool drawn = redraw || !state.value.defined();
+    value.copy_from(drawn ? draw(state.shape, state.init, seed, static_cast<std::uint32_t>(i)) : state.value);
+    if (state.has_grad) grad.copy_from(state.grad);
+    state.name = names[i];
+    state.value = std::move(value);
+    state.grad = std::move(grad);
+    first += padded(state.shape.numel());
+  }
+}
+
+}  // namespace gpucnn

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <gpucnn/core/export.h>
+#include <gpucnn/core/tensor.h>
+
+namespace gpucnn {
+
+/// How a parameter's first values are made: uniform in [low, high), or `low` everywhere when both are equal.
+struct Init {
+  float low = 0.0F;
+  float high = 0.0F;
+
+  static constexpr Init uniform(float bound) noexcept { return {-bound, bound}; }
+  static constexpr Init constant(float value) noexcept { return {value, value}; }
+};
+
+/// A learned tensor and its gradient: a handle; copies name the same parameter and stay valid when the model moves to another
+/// place or device. Values are drawn by the model that holds it (see `Module::init`), not here.
+class GPUCNN_API Parameter {
+ public:
+  Parameter() = default;
+  Parameter(const Shape& shape, Init init);
+
+  bool defined() const noexcept { return state_ != nullptr; }
+  /// The path in the model, as `features.0.weight`; empty before a model was first used.
+  const std::string& name() const;
+  const Shape& shape() const;
+  std::int64_t numel() const { return shape().numel(); }
+
+  /// The values; writing to them changes the parameter. Throws `std::logic_error` before they were drawn or loaded.
+  Tensor value() const;
+  bool has_value() const;
+
+  /// The gradient; undefined while there is none (after `zero_grad`, before a backward), as PyTorch's None.
+  Tensor grad() const;
+  bool has_grad() const;
+  /// Forgets the gradient: the next backward writes it instead of adding.
+  void zero_grad();
+  /// Adds `gradient`, of this shape, to the gradient. For layers whose backward computes it in memory of their own.
+  void accumulate_grad(const Tensor& gradient);
+
+  /// For kernels that write gradients in place: the memory, and whether to add to what it holds. Afterwards there is a gradient.
+  struct GradTarget {
+    Tensor grad;
+    bool accumulate;
+  };
+  GradTarget grad_target();
+
+  /// Replaces the values, from any device; the shapes must be equal.
+  void set_value(const Tensor& value);
+
+  /// Whether both handles name the same parameter.
+  bool operator==(const Parameter& other) const noexcept = default;
+
+ private:
+  friend class Arena;
+  struct State;
+  State& state() const;
+
+  std::shared_ptr<State> state_;
+};
+
+/// The values and the gradients of a list of parameters in two contiguous pieces of memory, each parameter aligned to 64 bytes,
+/// so that an optimizer's update or a gradient's norm is one pass. The gaps hold zeros.
+class GPUCNN_API Arena {
+ public:
+  /// Elements from one aligned parameter to the next are a multiple of this.
+  static constexpr std::int64_t kAlignment = 16;
+
+  /// Moves the parameters into new memory on `device`, in order; handles stay valid. Parameters without values are drawn:
+  /// parameter i from RandomStream(seed, Purpose::weights, i), element e in logical order from word e. `redraw` draws all.
+  /// `names` are the parameters' paths.
+  static void pack(const std::vector<Parameter>& parameters, const std::vector<std::string>& names, std::uint64_t seed,
+                   Device device, bool redraw = false);
+
+  /// The element at which a parameter of `numel` elements is followed by the next.
+  static constexpr std::int64_t padded(std::int64_t numel) noexcept { return (numel + kAlignment - 1) / kAlignment * kAlignment; }
+};
+
+}  // namespace gpucnn

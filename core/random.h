@@ -1,0 +1,69 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include <gpucnn/core/export.h>
+
+namespace gpucnn {
+
+/// Philox4x32-10, the counter-based generator of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3"
+/// (SC 2011): four random 32-bit words from a counter and a key, without any state.
+constexpr std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key) noexcept {
+  constexpr std::uint64_t kMultiplier0 = 0xD2511F53, kMultiplier1 = 0xCD9E8D57;
+  constexpr std::uint32_t kWeyl0 = 0x9E3779B9, kWeyl1 = 0xBB67AE85;
+  for (int round = 0; round < 10; ++round) {
+    const std::uint64_t product0 = kMultiplier0 * counter[0], product1 = kMultiplier1 * counter[2];
+    counter = {static_cast<std::uint32_t>(product1 >> 32) ^ counter[1] ^ key[0], static_cast<std::uint32_t>(product1),
+               static_cast<std::uint32_t>(product0 >> 32) ^ counter[3] ^ key[1], static_cast<std::uint32_t>(product0)};
+    key[0] += kWeyl0;
+    key[1] += kWeyl1;
+  }
+  return counter;
+}
+
+/// What a stream of random numbers is for. Streams of different purposes never meet.
+enum class Purpose : std::uint32_t { weights = 1, dropout, shuffle, crop, flip, normal, shapes };
+
+/// A stream of random words without state: word `e` depends on nothing but (seed, purpose, index, step, e), so that every
+/// device, layout and number of threads draws the same. `index` tells layers or parameters apart and is below 2^12; `step`
+/// counts draws over time and is below 2^48.
+///
+/// Key: the seed. Counter: {e / 4 low, e / 4 high, step low, step high (16 bits) | index (12 bits) | purpose (4 bits)}; word e
+/// is output e % 4.
+class RandomStream {
+ public:
+  constexpr RandomStream(std::uint64_t seed, Purpose purpose, std::uint32_t index = 0, std::uint64_t step = 0) noexcept
+      : key_{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)},
+        step_low_(static_cast<std::uint32_t>(step)),
+        tail_(static_cast<std::uint32_t>(step >> 32) << 16 | (index & 0xFFFU) << 4 | static_cast<std::uint32_t>(purpose)) {}
+
+  /// Words 4 * block to 4 * block + 3.
+  constexpr std::array<std::uint32_t, 4> block(std::uint64_t block) const noexcept {
+    return philox4x32({static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32), step_low_, tail_}, key_);
+  }
+
+  /// Word `e`.
+  constexpr std::uint32_t word(std::uint64_t e) const noexcept { return block(e / 4)[e % 4]; }
+
+  /// Word `e` as a float in [0, 1), a multiple of 2^-24.
+  constexpr float uniform(std::uint64_t e) const noexcept { return to_uniform(word(e)); }
+
+  /// Word `e` as an integer in [0, bound): its product with the bound, shifted, which favours no value by more than
+  /// bound / 2^32.
+  constexpr std::uint32_t below(std::uint64_t e, std::uint32_t bound) const noexcept {
+    return static_cast<std::uint32_t>(static_cast<std::uint64_t>(word(e)) * bound >> 32);
+  }
+
+  static constexpr float to_uniform(std::uint32_t word) noexcept { return static_cast<float>(word >> 8) * 0x1p-24F; }
+
+  constexpr std::array<std::uint32_t, 2> key() const noexcept { return key_; }
+  constexpr std::uint32_t counter2() const noexcept { return step_low_; }
+  constexpr std::uint32_t counter3() const noexcept { return tail_; }
+
+ private:
+  std::array<std::uint32_t, 2> key_;
+  std::uint32_t step_low_, tail_;
+};
+
+}  // namespace gpucnn

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <stdexcept>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include <gpucnn/core/stream.h>
+#include <gpucnn/core/tensor.h>
+
+/// Argument checks of the operations: each throws `std::invalid_argument` that begins with the operation's name.
+namespace gpucnn::kernels {
+
+/// That `tensor` (called `name` in the message) is defined, of this dtype and on the stream's device.
+inline void check_tensor(std::string_view op, std::string_view name, const Tensor& tensor, DType dtype, const Stream& stream) {
+  if (!tensor.defined()) throw std::invalid_argument(fmt::format("{}: {} is undefined", op, name));
+  if (tensor.dtype() != dtype) {
+    throw std::invalid_argument(fmt::format("{}: {} must be {}, got {}", op, name, name_of(dtype), name_of(tensor.dtype())));
+  }
+  if (tensor.device() != stream.device()) {
+    throw std::invalid_argument(
+        fmt::format("{}: {} is on {}, the stream on {}", op, name, tensor.device().string(), stream.device().string()));
+  }
+}
+
+/// The same, and that it has this shape.
+inline void check_tensor(std::string_view op, std::string_view name, const Tensor& tensor, const Shape& shape, DType dtype,
+                         const Stream& stream) {
+  check_tensor(op, name, tensor, dtype, stream);
+  if (tensor.shape() != shape) {
+    throw std::invalid_argument(fmt::format("{}: {} must be {}, got {}", op, name, shape.string(), tensor.shape().string()));
+  }
+}
+
+/// That it has this rank.
+inline void check_rank(std::string_view op, std::string_view name, const Tensor& tensor, int rank) {
+  if (tensor.rank() != rank) {
+    throw std::invalid_argument(fmt::format("{}: {} must have {} dimensions, got {}", op, name, rank, tensor.shape().string()));
+  }
+}
+
+}  // namespace gpucnn::kernels

@@ -1,0 +1,15 @@
+#pragma once
+
+#include <gpucnn/core/export.h>
+#include <gpucnn/core/random.h>
+#include <gpucnn/core/stream.h>
+#include <gpucnn/core/tensor.h>
+
+namespace gpucnn::kernels {
+
+/// y[e] = random.uniform(e) < p ? 0 : x[e] / (1 - p), where e is the element's index in logical order; p = 1 gives zeros. The mask
+/// is drawn again in the backward, which is this same function on dy. x, y: f32, the same shape; y may be x. Throws
+/// `std::invalid_argument` unless 0 <= p <= 1.
+GPUCNN_API void dropout(const Tensor& x, double p, const RandomStream& random, Tensor& y, Stream& stream);
+
+}  // namespace gpucnn::kernels

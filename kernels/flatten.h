@@ -1,0 +1,16 @@
+#pragma once
+
+#include <gpucnn/core/export.h>
+#include <gpucnn/core/stream.h>
+#include <gpucnn/core/tensor.h>
+
+namespace gpucnn::kernels {
+
+/// Images to rows in PyTorch's order: y[n, (c * H + h) * W + w] = x[n, c, h, w]. x: f32 [N, C, H, W], channels-last in memory;
+/// y: f32 [N, C * H * W]. Not in place.
+GPUCNN_API void flatten(const Tensor& x, Tensor& y, Stream& stream);
+
+/// The inverse: dy: f32 [N, C * H * W] -> dx: f32 [N, C, H, W].
+GPUCNN_API void flatten_backward(const Tensor& dy, Tensor& dx, Stream& stream);
+
+}  // namespace gpucnn::kernels

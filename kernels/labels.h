@@ -1,0 +1,13 @@
+#pragma once
+
+#include <gpucnn/core/export.h>
+#include <gpucnn/core/stream.h>
+#include <gpucnn/core/tensor.h>
+
+namespace gpucnn::kernels {
+
+/// Copies class labels as i32, and checks that each is in [0, num_classes). labels: u8, i32 or i64 [N], y: i32 [N]. Throws
+/// `std::invalid_argument` with the first label outside and its index.
+GPUCNN_API void to_labels(const Tensor& labels, std::int64_t num_classes, Tensor& y, Stream& stream);
+
+}  // namespace gpucnn::kernels

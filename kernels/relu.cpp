@@ -1,0 +1,26 @@
+#include <gpucnn/kernels/relu.h>
+
+#include <gpucnn/kernels/check.h>
+#include <gpucnn/kernels/dispatch.h>
+
+namespace gpucnn::kernels {
+
+namespace cpu {
+void relu(const Tensor& x, Tensor& y);
+void relu_backward(const Tensor& y, const Tensor& dy, Tensor& dx);
+}  // namespace cpu
+
+void relu(const Tensor& x, Tensor& y, Stream& stream) {
+  check_tensor("relu", "x", x, DType::f32, stream);
+  check_tensor("relu", "y", y, x.shape(), DType::f32, stream);
+  dispatch(stream, [&] { cpu::relu(x, y); });
+}
+
+void relu_backward(const Tensor& y, const Tensor& dy, Tensor& dx, Stream& stream) {
+  check_tensor("relu_backward", "y", y, DType::f32, stream);
+  check_tensor("relu_backward", "dy", dy, y.shape(), DType::f32, stream);
+  check_tensor("relu_backward", "dx", dx, y.shape(), DType::f32, stream);
+  dispatch(stream, [&] { cpu::relu_backward(y, dy, dx); });
+}
+
+}  // namespace gpucnn::kernels

@@ -1,0 +1,72 @@
+#include <gpucnn/core/parallel.h>
+#include <gpucnn/core/tensor.h>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "gpucnn/kernels/relu_cpu.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace gpucnn::kernels::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+void relu_range(const float* x, float* y, std::size_t count) {
+  const hn::ScalableTag<float> d;
+  const auto zero = hn::Zero(d);
+  const std::size_t lanes = hn::Lanes(d);
+  std::size_t i = 0;
+  // Selecting instead of Max keeps NaN: it compares false with everything.
+  for (; i + lanes <= count; i += lanes) {
+    const auto v = hn::LoadU(d, x + i);
+    hn::StoreU(hn::IfThenElse(hn::Lt(v, zero), zero, v), d, y + i);
+  }
+  for (; i < count; ++i) y[i] = x[i] < 0.0F ? 0.0F : x[i];
+}
+
+void relu_backward_range(const float* y, const float* dy, float* dx, std::size_t count) {
+  const hn::ScalableTag<float> d;
+  const auto zero = hn::Zero(d);
+  const std::size_t lanes = hn::Lanes(d);
+  std::size_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    const auto stopped = hn::Le(hn::LoadU(d, y + i), zero);
+    hn::StoreU(hn::IfThenZeroElse(stopped, hn::LoadU(d, dy + i)), d, dx + i);
+  }
+  for (; i < count; ++i) dx[i] = y[i] <= 0.0F ? 0.0F : dy[i];
+}
+
+}  // namespace gpucnn::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace gpucnn::kernels {
+
+HWY_EXPORT(relu_range);
+HWY_EXPORT(relu_backward_range);
+
+namespace cpu {
+namespace {
+constexpr std::int64_t kGrain = 32 * 1024;  // elements a task
+}
+
+void relu(const Tensor& x, Tensor& y) {
+  const float* from = x.data<float>();
+  float* to = y.data<float>();
+  parallel_ranges(x.numel(), kGrain, [&](std::int64_t first, std::int64_t last) {
+    HWY_DYNAMIC_DISPATCH(relu_range)(from + first, to + first, static_cast<std::size_t>(last - first));
+  });
+}
+
+void relu_backward(const Tensor& y, const Tensor& dy, Tensor& dx) {
+  const float* out = y.data<float>();
+  const float* from = dy.data<float>();
+  float* to = dx.data<float>();
+  parallel_ranges(y.numel(), kGrain, [&](std::int64_t first, std::int64_t last) {
+    HWY_DYNAMIC_DISPATCH(relu_backward_range)(out + first, from + first, to + first, static_cast<std::size_t>(last - first));
+  });
+}
+
+}  // namespace cpu
+}  // namespace gpucnn::kernels
+#endif

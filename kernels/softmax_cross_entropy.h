@@ -1,0 +1,15 @@
+#pragma once
+
+#include <gpucnn/core/export.h>
+#include <gpucnn/core/stream.h>
+#include <gpucnn/core/tensor.h>
+
+namespace gpucnn::kernels {
+
+/// The mean over the batch of -log softmax(logits)[n, labels[n]], PyTorch's CrossEntropyLoss with its defaults, and its gradient in
+/// the same pass: dlogits = (softmax(logits) - one_hot(labels)) / N. logits: f32 [N, C]; labels: i32 [N] in [0, C), as `to_labels`
+/// checks; loss: f32 []; dlogits: f32 [N, C], may be logits, or undefined where no backward will follow. An empty batch gives NaN,
+/// as in PyTorch. Rows are added in order, in double.
+GPUCNN_API void softmax_cross_entropy(const Tensor& logits, const Tensor& labels, Tensor& loss, Tensor& dlogits, Stream& stream);
+
+}  // namespace gpucnn::kernels
