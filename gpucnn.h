@@ -14,10 +14,13 @@
 #include <gpucnn/core/threads.h>
 #include <gpucnn/kernels/adam.h>
 #include <gpucnn/kernels/argmax.h>
+#include <gpucnn/kernels/conv2d.h>
+#include <gpucnn/kernels/conv2d_options.h>
 #include <gpucnn/kernels/dropout.h>
 #include <gpucnn/kernels/flatten.h>
 #include <gpucnn/kernels/image_batch.h>
 #include <gpucnn/kernels/labels.h>
+#include <gpucnn/kernels/linear.h>
 #include <gpucnn/kernels/max_pool2d.h>
 #include <gpucnn/kernels/relu.h>
 #include <gpucnn/kernels/sgd.h>

@@ -15,10 +15,13 @@ set(GPUCNN_PUBLIC_HEADERS
     core/threads.h
     kernels/adam.h
     kernels/argmax.h
+    kernels/conv2d.h
+    kernels/conv2d_options.h
     kernels/dropout.h
     kernels/flatten.h
     kernels/image_batch.h
     kernels/labels.h
+    kernels/linear.h
     kernels/max_pool2d.h
     kernels/relu.h
     kernels/sgd.h
@@ -32,7 +35,11 @@ set(GPUCNN_PRIVATE_HEADERS
     core/layout.h
     core/parallel.h
     kernels/check.h
-    kernels/dispatch.h)
+    kernels/conv2d_impl.h
+    kernels/dispatch.h
+    kernels/linear_impl.h
+    kernels/onednn.h
+    kernels/shards.h)
 
 set(GPUCNN_SOURCES
     core/allocator.cpp
@@ -48,6 +55,11 @@ set(GPUCNN_SOURCES
     core/stream.cpp
     core/tensor.cpp
     core/threads.cpp
+    kernels/conv2d.cpp
+    kernels/conv2d_onednn.cpp
+    kernels/linear.cpp
+    kernels/linear_onednn.cpp
+    kernels/onednn.cpp
     kernels/relu.cpp)
 
 # Sources that Highway compiles once per instruction set.

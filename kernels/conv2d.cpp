@@ -1,0 +1,95 @@
+#include <gpucnn/kernels/conv2d.h>
+
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+#include <gpucnn/kernels/check.h>
+#include <gpucnn/kernels/conv2d_impl.h>
+
+namespace gpucnn::kernels {
+namespace {
+
+std::int64_t output_extent(std::int64_t size, int kernel, int stride, int padding, int dilation) {
+  const std::int64_t window = std::int64_t{dilation} * (kernel - 1) + 1;
+  const std::int64_t padded = size + 2 * std::int64_t{padding};
+  return padded < window ? 0 : (padded - window) / stride + 1;
+}
+
+/// Sums of gradients of no images are zero.
+void clear(Tensor& gradient, bool accumulate) {
+  if (gradient.defined() && !accumulate) gradient.copy_from(Tensor::zeros(gradient.shape(), DType::f32, gradient.device()));
+}
+
+}  // namespace
+
+Shape conv2d_weight_shape(std::int64_t in_channels, std::int64_t out_channels, const Conv2dOptions& options) {
+  const auto require = [](bool holds, const char* rule) {
+    if (!holds) throw std::invalid_argument(fmt::format("Conv2d: {}", rule));
+  };
+  const auto at_least = [](Size2 size, int least) { return size.height >= least && size.width >= least; };
+  require(in_channels >= 1 && out_channels >= 1, "in_channels and out_channels must be at least 1");
+  require(at_least(options.kernel_size, 1), "kernel_size must be at least 1");
+  require(at_least(options.stride, 1), "stride must be at least 1");
+  require(at_least(options.padding, 0), "padding must be at least 0");
+  require(at_least(options.dilation, 1), "dilation must be at least 1");
+  require(options.groups >= 1 && in_channels % options.groups == 0 && out_channels % options.groups == 0,
+          "groups must divide in_channels and out_channels");
+  return {out_channels, in_channels / options.groups, options.kernel_size.height, options.kernel_size.width};
+}
+
+Shape conv2d_shape(const Shape& x, std::int64_t in_channels, std::int64_t out_channels, const Conv2dOptions& options) {
+  if (x.rank() == 3) throw std::invalid_argument(fmt::format("expects [N, C, H, W], got {}: add a batch dimension", x.string()));
+  if (x.rank() != 4) throw std::invalid_argument(fmt::format("expects [N, C, H, W], got {}", x.string()));
+  if (x[1] != in_channels) throw std::invalid_argument(fmt::format("expects {} input channels, got {}", in_channels, x[1]));
+  const Size2 kernel = options.kernel_size, stride = options.stride, padding = options.padding, dilation = options.dilation;
+  const std::int64_t height = output_extent(x[2], kernel.height, stride.height, padding.height, dilation.height);
+  const std::int64_t width = output_extent(x[3], kernel.width, stride.width, padding.width, dilation.width);
+  if (height < 1 || width < 1) {
+    throw std::invalid_argument(fmt::format("a window of {}x{} does not fit {} with padding {}x{}",
+                                            dilation.height * (kernel.height - 1) + 1, dilation.width * (kernel.width - 1) + 1,
+                                            x.string(), padding.height, padding.width));
+  }
+  return {x[0], out_channels, height, width};
+}
+
+Conv2dPlan::Conv2dPlan(const Shape& x, std::int64_t out_channels, const Conv2dOptions& options, Device device)
+    : x_(x),
+      weight_(conv2d_weight_shape(x.rank() == 4 ? x[1] : 1, out_channels, options)),
+      y_(conv2d_shape(x, x.rank() == 4 ? x[1] : 1, out_channels, options)),
+      bias_(options.bias) {
+  device.require();
+  if (x.numel()) impl_ = cpu::conv2d_onednn(x_, y_, options);
+}
+
+Conv2dPlan::~Conv2dPlan() = default;
+Conv2dPlan::Conv2dPlan(Conv2dPlan&&) noexcept = default;
+Conv2dPlan& Conv2dPlan::operator=(Conv2dPlan&&) noexcept = default;
+
+void Conv2dPlan::forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream& stream) {
+  check_tensor("conv2d", "x", x, x_, DType::f32, stream);
+  check_tensor("conv2d", "weight", weight, weight_, DType::f32, stream);
+  if (bias_) check_tensor("conv2d", "bias", bias, Shape{weight_[0]}, DType::f32, stream);
+  check_tensor("conv2d", "y", y, y_, DType::f32, stream);
+  if (impl_) impl_->forward(x, weight, bias, relu, y);
+}
+
+void Conv2dPlan::backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream) {
+  check_tensor("conv2d_backward_data", "dy", dy, y_, DType::f32, stream);
+  check_tensor("conv2d_backward_data", "weight", weight, weight_, DType::f32, stream);
+  check_tensor("conv2d_backward_data", "dx", dx, x_, DType::f32, stream);
+  if (impl_) impl_->backward_data(dy, weight, dx);
+}
+
+void Conv2dPlan::backward_weights(const Tensor& x, const Tensor& dy, Accumulate accumulate, Tensor& dweight, Tensor& dbias,
+                                  Stream& stream) {
+  check_tensor("conv2d_backward_weights", "x", x, x_, DType::f32, stream);
+  check_tensor("conv2d_backward_weights", "dy", dy, y_, DType::f32, stream);
+  check_tensor("conv2d_backward_weights", "dweight", dweight, weight_, DType::f32, stream);
+  if (bias_) check_tensor("conv2d_backward_weights", "dbias", dbias, Shape{weight_[0]}, DType::f32, stream);
+  if (impl_) return impl_->backward_weights(x, dy, accumulate, dweight, dbias);
+  clear(dweight, accumulate.dweight);
+  clear(dbias, accumulate.dbias);
+}
+
+}  // namespace gpucnn::kernels

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <gpucnn/kernels/conv2d.h>
+
+namespace gpucnn::kernels {
+
+/// What a device provides for a Conv2dPlan; arguments were checked, N > 0.
+class Conv2dPlan::Impl {
+ public:
+  virtual ~Impl() = default;
+  virtual void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y) = 0;
+  virtual void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx) = 0;
+  virtual void backward_weights(const Tensor& x, const Tensor& dy, Accumulate accumulate, Tensor& dweight, Tensor& dbias) = 0;
+};
+
+namespace cpu {
+std::unique_ptr<Conv2dPlan::Impl> conv2d_onednn(const Shape& x, const Shape& y, const Conv2dOptions& options);
+}  // namespace cpu
+
+}  // namespace gpucnn::kernels

@@ -1,0 +1,67 @@
+#include <gpucnn/kernels/linear.h>
+
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+#include <gpucnn/kernels/check.h>
+#include <gpucnn/kernels/linear_impl.h>
+
+namespace gpucnn::kernels {
+namespace {
+
+/// Sums over no images are zero.
+void clear(Tensor& gradient, bool accumulate) {
+  if (gradient.defined() && !accumulate) gradient.copy_from(Tensor::zeros(gradient.shape(), DType::f32, gradient.device()));
+}
+
+}  // namespace
+
+Shape linear_shape(const Shape& x, std::int64_t in_features, std::int64_t out_features) {
+  if (x.rank() == 1)
+    throw std::invalid_argument(fmt::format("expects [N, {}], got {}: add a batch dimension", in_features, x.string()));
+  if (x.rank() != 2) throw std::invalid_argument(fmt::format("expects [N, {}], got {}", in_features, x.string()));
+  if (x[1] != in_features) throw std::invalid_argument(fmt::format("expects {} input features, got {}", in_features, x[1]));
+  return {x[0], out_features};
+}
+
+LinearPlan::LinearPlan(const Shape& x, std::int64_t out_features, bool bias, Device device)
+    : x_(x),
+      weight_(out_features, x.rank() == 2 ? x[1] : 0),
+      y_(linear_shape(x, x.rank() == 2 ? x[1] : 0, out_features)),
+      bias_(bias) {
+  device.require();
+  if (x_.numel() && y_.numel()) impl_ = cpu::linear_onednn(x_[0], x_[1], out_features, bias);
+}
+
+LinearPlan::~LinearPlan() = default;
+LinearPlan::LinearPlan(LinearPlan&&) noexcept = default;
+LinearPlan& LinearPlan::operator=(LinearPlan&&) noexcept = default;
+
+void LinearPlan::forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream& stream) {
+  check_tensor("linear", "x", x, x_, DType::f32, stream);
+  check_tensor("linear", "weight", weight, weight_, DType::f32, stream);
+  if (bias_) check_tensor("linear", "bias", bias, Shape{weight_[0]}, DType::f32, stream);
+  check_tensor("linear", "y", y, y_, DType::f32, stream);
+  if (impl_) impl_->forward(x, weight, bias, relu, y);
+}
+
+void LinearPlan::backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream) {
+  check_tensor("linear_backward_data", "dy", dy, y_, DType::f32, stream);
+  check_tensor("linear_backward_data", "weight", weight, weight_, DType::f32, stream);
+  check_tensor("linear_backward_data", "dx", dx, x_, DType::f32, stream);
+  if (impl_) impl_->backward_data(dy, weight, dx);
+}
+
+void LinearPlan::backward_weights(const Tensor& x, const Tensor& dy, Accumulate accumulate, Tensor& dweight, Tensor& dbias,
+                                  Stream& stream) {
+  check_tensor("linear_backward_weights", "x", x, x_, DType::f32, stream);
+  check_tensor("linear_backward_weights", "dy", dy, y_, DType::f32, stream);
+  check_tensor("linear_backward_weights", "dweight", dweight, weight_, DType::f32, stream);
+  if (bias_) check_tensor("linear_backward_weights", "dbias", dbias, Shape{weight_[0]}, DType::f32, stream);
+  if (impl_) return impl_->backward_weights(x, dy, accumulate, dweight, dbias);
+  clear(dweight, accumulate.dweight);
+  clear(dbias, accumulate.dbias);
+}
+
+}  // namespace gpucnn::kernels

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <memory>
+
+#include <gpucnn/core/export.h>
+#include <gpucnn/core/stream.h>
+#include <gpucnn/core/tensor.h>
+
+namespace gpucnn::kernels {
+
+/// [N, in_features] -> [N, out_features]. Throws `std::invalid_argument` for another rank or number of features.
+GPUCNN_API Shape linear_shape(const Shape& x, std::int64_t in_features, std::int64_t out_features);
+
+/// y = x weight^T + bias, PyTorch's Linear, prepared for one input shape.
+/// x: f32 [N, I]; weight: f32 [O, I]; bias: f32 [O] if there is one, else undefined; y: f32 [N, O]. Results do not depend on the
+/// number of threads. N may be 0.
+class GPUCNN_API LinearPlan {
+ public:
+  LinearPlan(const Shape& x, std::int64_t out_features, bool bias, Device device);
+  ~LinearPlan();
+  LinearPlan(LinearPlan&&) noexcept;
+  LinearPlan& operator=(LinearPlan&&) noexcept;
+
+  const Shape& x_shape() const noexcept { return x_; }
+  const Shape& y_shape() const noexcept { return y_; }
+
+  /// y = x weight^T + bias, then max(y, 0) if `relu`.
+  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream& stream);
+
+  /// dx = dy weight.
+  void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream);
+
+  /// dweight = dy^T x and dbias = the sum of dy over the batch, added to what is there where `accumulate` says so. dbias is
+  /// undefined without a bias.
+  struct Accumulate {
+    bool dweight = false, dbias = false;
+  };
+  void backward_weights(const Tensor& x, const Tensor& dy, Accumulate accumulate, Tensor& dweight, Tensor& dbias, Stream& stream);
+
+  class Impl;  ///< a device's side of it
+
+ private:
+  Shape x_, weight_, y_;
+  bool bias_;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace gpucnn::kernels

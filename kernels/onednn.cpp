@@ -1,0 +1,171 @@
+#include <gpucnn/kernels/onednn.h>
+
+namespace gpucnn::kernels::onednn {
+namespace {
+
+using dnnl::memory;
+using Dims = memory::dims;
+
+constexpr auto kF32 = memory::data_type::f32;
+
+dnnl::primitive_attr attributes(bool relu) {
+  dnnl::primitive_attr attr;
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);  // so that a run allocates nothing large and can be sharded
+  if (relu) {
+    dnnl::post_ops after;
+#if DNNL_VERSION_MAJOR >= 3
+    after.append_eltwise(dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
+#else
+    after.append_eltwise(1.0F, dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
+#endif
+    attr.set_post_ops(after);
+  }
+  return attr;
+}
+
+/// Weights as oneDNN counts them: [K, C, kH, kW], or [G, K / G, C / G, kH, kW] in groups.
+Dims weight_dims(const Shape& x, const Shape& y, const Conv2dOptions& options) {
+  const std::int64_t groups = options.groups;
+  Dims dims{y[1] / groups, x[1] / groups, options.kernel_size.height, options.kernel_size.width};
+  if (groups > 1) dims.insert(dims.begin(), groups);
+  return dims;
+}
+
+}  // namespace
+
+void Arguments::add(int kind, const memory::desc& desc, const Engine& engine) {
+  memories_.emplace_back(desc, engine.engine, nullptr);
+  arguments_.push_back({kind, memories_.back().get()});
+}
+
+void Arguments::run(const Primitive& primitive, const Engine& engine) const {
+  dnnl::error::wrap_c_api(
+      dnnl_primitive_execute(primitive.get().get(), engine.stream.get(), static_cast<int>(arguments_.size()), arguments_.data()),
+      "oneDNN could not run a primitive");
+}
+
+Reorder::Reorder(const memory::desc& from, const memory::desc& to, const Engine& engine) : needed_(from != to) {
+  if (!needed_) return;
+  primitive_ =
+      Primitive::make<dnnl::reorder>(dnnl::reorder::primitive_desc(engine.engine, from, engine.engine, to, attributes(false)));
+  arguments_.add(DNNL_ARG_FROM, from, engine);
+  arguments_.add(DNNL_ARG_TO, to, engine);
+  arguments_.add(DNNL_ARG_SCRATCHPAD, primitive_.scratch_desc(), engine);
+}
+
+void Reorder::run(const void* from, void* to, const Engine& engine) {
+  const Tensor scratch = Tensor::empty({primitive_.scratch_bytes()}, DType::u8);
+  arguments_.set(0, from);
+  arguments_.set(1, to);
+  arguments_.set(2, scratch.bytes());
+  arguments_.run(primitive_, engine);
+}
+
+Convolution convolution(std::int64_t images, const Shape& x, const Shape& y, const Conv2dOptions& options) {
+  constexpr auto kNhwc = memory::format_tag::nhwc;
+  const Size2 kernel = options.kernel_size, stride = options.stride, padding = options.padding, dilation = options.dilation;
+  // What the last window reaches beyond the image; less than `padding`, even negative, where the stride skips the rest.
+  const auto right = [](std::int64_t in, std::int64_t out, int size, int step, int before, int apart) {
+    return (out - 1) * step + std::int64_t{apart} * (size - 1) + 1 - in - before;
+  };
+  return {.x = {{images, x[1], x[2], x[3]}, kF32, kNhwc},
+          .weight = {weight_dims(x, y, options), kF32, memory::format_tag::any},
+          .bias = options.bias ? memory::desc({y[1]}, kF32, memory::format_tag::a) : memory::desc(),
+          .y = {{images, y[1], y[2], y[3]}, kF32, kNhwc},
+          .strides = {stride.height, stride.width},
+          .dilates = {dilation.height - 1, dilation.width - 1},
+          .padding_left = {padding.height, padding.width},
+          .padding_right = {right(x[2], y[2], kernel.height, stride.height, padding.height, dilation.height),
+                            right(x[3], y[3], kernel.width, stride.width, padding.width, dilation.width)}};
+}
+
+memory::desc weight_desc(const Shape& x, const Shape& y, const Conv2dOptions& options) {
+  // [K, kH, kW, C / G] in memory, so the groups, which split K, are outermost already.
+  return {weight_dims(x, y, options), kF32, options.groups > 1 ? memory::format_tag::gohwi : memory::format_tag::ohwi};
+}
+
+#if DNNL_VERSION_MAJOR >= 3
+
+dnnl::convolution_forward::primitive_desc convolution_forward(const Convolution& c, bool relu, const Engine& engine) {
+  return {engine.engine,
+          dnnl::prop_kind::forward_training,
+          dnnl::algorithm::convolution_direct,
+          c.x,
+          c.weight,
+          c.bias,
+          c.y,
+          c.strides,
+          c.dilates,
+          c.padding_left,
+          c.padding_right,
+          attributes(relu)};
+}
+
+dnnl::convolution_backward_data::primitive_desc convolution_backward_data(const Convolution& c, const Engine& engine) {
+  const Convolution plain{c.x, c.weight, {}, c.y, c.strides, c.dilates, c.padding_left, c.padding_right};
+  return {engine.engine,
+          dnnl::algorithm::convolution_direct,
+          c.x,
+          c.weight,
+          c.y,
+          c.strides,
+          c.dilates,
+          c.padding_left,
+          c.padding_right,
+          convolution_forward(plain, false, engine),
+          attributes(false)};
+}
+
+dnnl::convolution_backward_weights::primitive_desc convolution_backward_weights(const Convolution& c, const Engine& engine) {
+  return {engine.engine,
+          dnnl::algorithm::convolution_direct,
+          c.x,
+          c.weight,
+          c.bias,
+          c.y,
+          c.strides,
+          c.dilates,
+          c.padding_left,
+          c.padding_right,
+          convolution_forward(c, false, engine),
+          attributes(false)};
+}
+
+dnnl::matmul::primitive_desc matmul(const memory::desc& a, const memory::desc& b, const memory::desc& bias, const memory::desc& c,
+                                    bool relu, const Engine& engine) {
+  return {engine.engine, a, b, bias, c, attributes(relu)};
+}
+
+#else
+
+dnnl::convolution_forward::primitive_desc convolution_forward(const Convolution& c, bool relu, const Engine& engine) {
+  return {dnnl::convolution_forward::desc(dnnl::prop_kind::forward_training, dnnl::algorithm::convolution_direct, c.x, c.weight,
+                                          c.bias, c.y, c.strides, c.dilates, c.padding_left, c.padding_right),
+          attributes(relu), engine.engine};
+}
+
+dnnl::convolution_backward_data::primitive_desc convolution_backward_data(const Convolution& c, const Engine& engine) {
+  const Convolution plain{c.x, c.weight, {}, c.y, c.strides, c.dilates, c.padding_left, c.padding_right};
+  return {dnnl::convolution_backward_data::desc(dnnl::algorithm::convolution_direct, c.x, c.weight, c.y, c.strides, c.dilates,
+                                                c.padding_left, c.padding_right),
+          attributes(false), engine.engine, convolution_forward(plain, false, engine)};
+}
+
+dnnl::convolution_backward_weights::primitive_desc convolution_backward_weights(const Convolution& c, const Engine& engine) {
+  return {dnnl::convolution_backward_weights::desc(dnnl::algorithm::convolution_direct, c.x, c.weight, c.bias, c.y, c.strides,
+                                                   c.dilates, c.padding_left, c.padding_right),
+          attributes(false), engine.engine, convolution_forward(c, false, engine)};
+}
+
+dnnl::matmul::primitive_desc matmul(const memory::desc& a, const memory::desc& b, const memory::desc& bias, const memory::desc& c,
+                                    bool relu, const Engine& engine) {
+  return {bias.get_size() ? dnnl::matmul::desc(a, b, bias, c) : dnnl::matmul::desc(a, b, c), attributes(relu), engine.engine};
+}
+
+#endif
+
+memory::desc matrix(std::int64_t rows, std::int64_t columns, std::int64_t row_stride, std::int64_t column_stride) {
+  return {{rows, columns}, kF32, Dims{row_stride, column_stride}};
+}
+
+}  // namespace gpucnn::kernels::onednn

@@ -1,0 +1,95 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include <oneapi/dnnl/dnnl.hpp>
+
+#include <gpucnn/core/tensor.h>
+#include <gpucnn/kernels/conv2d_options.h>
+
+/// The one place that knows which oneDNN this is: 2.6 and 3.x make primitives by different calls.
+namespace gpucnn::kernels::onednn {
+
+/// A primitive that is run by its C call with a few memory arguments; the C++ call would build a map each time.
+class Primitive {
+ public:
+  Primitive() = default;
+  /// `pd` is any primitive descriptor that matches `Kind`.
+  template <class Kind, class Descriptor>
+  static Primitive make(const Descriptor& pd) {
+    Primitive made;
+    made.primitive_ = Kind(pd);
+    made.scratch_bytes_ = pd.scratchpad_desc().get_size();
+    made.scratch_desc_ = pd.scratchpad_desc();
+    return made;
+  }
+
+  const dnnl::primitive& get() const noexcept { return primitive_; }
+  std::size_t scratch_bytes() const noexcept { return scratch_bytes_; }
+  const dnnl::memory::desc& scratch_desc() const noexcept { return scratch_desc_; }
+
+ private:
+  dnnl::primitive primitive_;
+  std::size_t scratch_bytes_ = 0;
+  dnnl::memory::desc scratch_desc_;
+};
+
+/// The CPU engine and stream a plan runs on.
+struct Engine {
+  dnnl::engine engine{dnnl::engine::kind::cpu, 0};
+  dnnl::stream stream{engine};
+};
+
+/// The arguments of one call: memory objects made once, pointed at data before each run. One thread at a time.
+class Arguments {
+ public:
+  /// Adds an argument of this kind and layout; its place in the list is the order of the calls.
+  void add(int kind, const dnnl::memory::desc& desc, const Engine& engine);
+  void set(std::size_t place, const void* data) { memories_[place].set_data_handle(const_cast<void*>(data)); }
+  std::size_t size() const noexcept { return memories_.size(); }
+  void run(const Primitive& primitive, const Engine& engine) const;
+
+ private:
+  std::vector<dnnl::memory> memories_;
+  std::vector<dnnl_exec_arg_t> arguments_;
+};
+
+/// Copies a tensor from one layout to another, and keeps the other in memory of its own; nothing to do where both are the same.
+class Reorder {
+ public:
+  Reorder() = default;
+  Reorder(const dnnl::memory::desc& from, const dnnl::memory::desc& to, const Engine& engine);
+  /// Whether the layouts differ; if not, `run` must not be called and the data is used as it lies.
+  bool needed() const noexcept { return needed_; }
+  void run(const void* from, void* to, const Engine& engine);
+
+ private:
+  bool needed_ = false;
+  Primitive primitive_;
+  Arguments arguments_;
+};
+
+/// Extents and hyper-parameters of a convolution as oneDNN counts them.
+struct Convolution {
+  dnnl::memory::desc x, weight, bias, y;  // weight: format `any`; bias: empty without one
+  dnnl::memory::dims strides, dilates, padding_left, padding_right;
+};
+
+/// N images of x's and y's extents.
+Convolution convolution(std::int64_t images, const Shape& x, const Shape& y, const Conv2dOptions& options);
+/// The weights' layout in a Tensor: [K, C / groups, kH, kW], channels-last.
+dnnl::memory::desc weight_desc(const Shape& x, const Shape& y, const Conv2dOptions& options);
+
+dnnl::convolution_forward::primitive_desc convolution_forward(const Convolution& c, bool relu, const Engine& engine);
+dnnl::convolution_backward_data::primitive_desc convolution_backward_data(const Convolution& c, const Engine& engine);
+dnnl::convolution_backward_weights::primitive_desc convolution_backward_weights(const Convolution& c, const Engine& engine);
+
+/// c [M, N] = a [M, K] b [K, N] + bias [1, N], then max(c, 0) if `relu`; an empty bias desc means none.
+dnnl::matmul::primitive_desc matmul(const dnnl::memory::desc& a, const dnnl::memory::desc& b, const dnnl::memory::desc& bias,
+                                    const dnnl::memory::desc& c, bool relu, const Engine& engine);
+/// A matrix of rows x columns f32 with the given distances between rows and between columns.
+dnnl::memory::desc matrix(std::int64_t rows, std::int64_t columns, std::int64_t row_stride, std::int64_t column_stride);
+
+}  // namespace gpucnn::kernels::onednn
