@@ -27,7 +27,23 @@ set(GPUCNN_PUBLIC_HEADERS
     kernels/sgd.h
     kernels/size2.h
     kernels/softmax.h
-    kernels/softmax_cross_entropy.h)
+    kernels/softmax_cross_entropy.h
+    layers/classify.h
+    layers/conv2d.h
+    layers/cross_entropy_loss.h
+    layers/dropout.h
+    layers/flatten.h
+    layers/linear.h
+    layers/max_pool2d.h
+    layers/members.h
+    layers/module.h
+    layers/plan_cache.h
+    layers/relu.h
+    layers/sequential.h
+    models/simple_cnn.h
+    optim/adam.h
+    optim/optimizer.h
+    optim/sgd.h)
 
 set(GPUCNN_PRIVATE_HEADERS
     core/backend.h
@@ -60,7 +76,21 @@ set(GPUCNN_SOURCES
     kernels/linear.cpp
     kernels/linear_onednn.cpp
     kernels/onednn.cpp
-    kernels/relu.cpp)
+    kernels/relu.cpp
+    layers/classify.cpp
+    layers/conv2d.cpp
+    layers/cross_entropy_loss.cpp
+    layers/dropout.cpp
+    layers/flatten.cpp
+    layers/linear.cpp
+    layers/max_pool2d.cpp
+    layers/module.cpp
+    layers/relu.cpp
+    layers/sequential.cpp
+    models/simple_cnn.cpp
+    optim/adam.cpp
+    optim/optimizer.cpp
+    optim/sgd.cpp)
 
 # Sources that Highway compiles once per instruction set.
 set(GPUCNN_HIGHWAY_SOURCES

@@ -14,9 +14,10 @@ struct Parameter::State {
   std::string name;
   Tensor value, grad;  // undefined until packed or loaded
   bool has_grad = false;
+  Slot slot{};
 };
 
-Parameter::Parameter(const Shape& shape, Init init) : state_(std::make_shared<State>(State{shape, init, {}, {}, {}, false})) {}
+Parameter::Parameter(const Shape& shape, Init init) : state_(std::make_shared<State>(State{.shape = shape, .init = init})) {}
 
 Parameter::State& Parameter::state() const {
   if (!state_) throw std::logic_error("Parameter: an empty handle names no parameter");
@@ -60,6 +61,13 @@ Parameter::GradTarget Parameter::grad_target() {
   return {own.grad, std::exchange(own.has_grad, true)};
 }
 
+Parameter::Slot Parameter::slot() const {
+  if (!state().slot.values.defined()) {
+    throw std::logic_error("Parameter: belongs to no model yet; take it from the model's parameters()");
+  }
+  return state_->slot;
+}
+
 void Parameter::set_value(const Tensor& value) {
   State& own = state();
   if (!value.defined() || value.shape() != own.shape || value.dtype() != DType::f32) {
@@ -101,6 +109,7 @@ void Arena::pack(const std::vector<Parameter>& parameters, const std::vector<std
     value.copy_from(drawn ? draw(state.shape, state.init, seed, static_cast<std::uint32_t>(i)) : state.value);
     if (state.has_grad) grad.copy_from(state.grad);
     state.name = names[i];
+    state.slot = {values, grads, first};
     state.value = std::move(value);
     state.grad = std::move(grad);
     first += padded(state.shape.numel());

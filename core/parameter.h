@@ -51,6 +51,15 @@ class GPUCNN_API Parameter {
   };
   GradTarget grad_target();
 
+  /// Where the parameter lies in its model's arena, for optimizers: element `first` of `values` and of `grads`. The parameter that
+  /// follows, if any, begins at `first + Arena::padded(numel())`.
+  struct Slot {
+    Tensor values, grads;
+    std::int64_t first;
+  };
+  /// Throws `std::logic_error` before a model packed it.
+  Slot slot() const;
+
   /// Replaces the values, from any device; the shapes must be equal.
   void set_value(const Tensor& value);
 

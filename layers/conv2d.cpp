@@ -1,0 +1,52 @@
+#include <gpucnn/layers/conv2d.h>
+
+#include <cmath>
+
+namespace gpucnn {
+
+Conv2d::Conv2d(int in_channels, int out_channels, Conv2dOptions options)
+    : in_channels_(in_channels), out_channels_(out_channels), options_(options) {
+  const Shape weight = kernels::conv2d_weight_shape(in_channels, out_channels, options);
+  const Init init = Init::uniform(static_cast<float>(1.0 / std::sqrt(static_cast<double>(weight.with(0, 1).numel()))));
+  weight_ = Parameter(weight, init);
+  if (options.bias) bias_ = Parameter({out_channels}, init);
+}
+
+Shape Conv2d::output_shape(const Shape& x) const { return kernels::conv2d_shape(x, in_channels_, out_channels_, options_); }
+
+kernels::Conv2dPlan& Conv2d::plan(const Shape& x) {
+  return plans_.get(x, [&] { return kernels::Conv2dPlan(x, out_channels_, options_, stream().device()); });
+}
+
+Tensor Conv2d::forward(const Tensor& x) {
+  kernels::Conv2dPlan& conv = plan(x.shape());
+  Tensor y = Tensor::empty(conv.y_shape(), DType::f32, x.device());
+  conv.forward(x, weight_.value(), options_.bias ? bias_.value() : Tensor{}, relu_follows_, y, stream());
+  keep(x_, x);
+  return y;
+}
+
+Tensor Conv2d::backward(const Tensor& dy) {
+  kernels::Conv2dPlan& conv = plan(kept(x_).shape());
+  check_gradient(dy, conv.y_shape());
+  const Tensor x = consume(x_);
+  auto [dweight, add_weight] = weight_.grad_target();
+  auto [dbias, add_bias] = options_.bias ? bias_.grad_target() : Parameter::GradTarget{};
+  conv.backward_weights(x, dy, {add_weight, add_bias}, dweight, dbias, stream());
+  if (!input_grad()) return {};
+  Tensor dx = Tensor::empty(x.shape(), DType::f32, x.device());
+  conv.backward_data(dy, weight_.value(), dx, stream());
+  return dx;
+}
+
+void Conv2d::members(Members& m) {
+  m("weight", weight_);
+  m("bias", bias_);
+}
+
+bool Conv2d::set_relu_follows(bool on) {
+  relu_follows_ = on;
+  return true;
+}
+
+}  // namespace gpucnn

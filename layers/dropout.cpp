@@ -1,0 +1,36 @@
+#include <gpucnn/layers/dropout.h>
+
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+#include <gpucnn/kernels/dropout.h>
+
+namespace gpucnn {
+
+Dropout::Dropout(double p) : p_(p) {
+  if (!(p >= 0.0 && p <= 1.0)) throw std::invalid_argument(fmt::format("Dropout: p must be from 0 to 1, got {}", p));
+}
+
+Shape Dropout::output_shape(const Shape& x) const { return x; }
+
+Tensor Dropout::forward(const Tensor& x) {
+  const bool drops = training() && p_ > 0.0;
+  const std::optional<RandomStream> mask = drops ? std::optional(random(Purpose::dropout)) : std::nullopt;
+  if (keeps()) kept_ = Kept{x.shape(), mask};
+  if (!mask) return x;
+  Tensor y = Tensor::empty(x.shape(), DType::f32, x.device());
+  kernels::dropout(x, p_, *mask, y, stream());
+  return y;
+}
+
+Tensor Dropout::backward(const Tensor& dy) {
+  check_gradient(dy, kept(kept_).shape);
+  const Kept forward = consume(kept_);
+  if (!forward.mask) return dy;
+  Tensor dx = Tensor::empty(forward.shape, DType::f32, dy.device());
+  kernels::dropout(dy, p_, *forward.mask, dx, stream());
+  return dx;
+}
+
+}  // namespace gpucnn

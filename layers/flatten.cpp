@@ -1,0 +1,38 @@
+#include <gpucnn/layers/flatten.h>
+
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+#include <gpucnn/kernels/flatten.h>
+
+namespace gpucnn {
+
+Shape Flatten::output_shape(const Shape& x) const {
+  if (x.rank() < 2) {
+    throw std::invalid_argument(fmt::format("expects at least 2 dimensions, got {}: add a batch dimension", x.string()));
+  }
+  std::int64_t features = 1;
+  for (int dim = 1; dim < x.rank(); ++dim) features *= x[dim];
+  return {x[0], features};
+}
+
+Tensor Flatten::forward(const Tensor& x) {
+  if (keeps()) x_shape_ = x.shape();
+  const Shape shape = output_shape(x.shape());
+  if (x.rank() != 4) return x.view(0, shape);  // dense as written: the same memory
+  Tensor y = Tensor::empty(shape, DType::f32, x.device());
+  kernels::flatten(x, y, stream());
+  return y;
+}
+
+Tensor Flatten::backward(const Tensor& dy) {
+  check_gradient(dy, output_shape(kept(x_shape_)));
+  const Shape shape = consume(x_shape_);
+  if (shape.rank() != 4) return dy.view(0, shape);
+  Tensor dx = Tensor::empty(shape, DType::f32, dy.device());
+  kernels::flatten_backward(dy, dx, stream());
+  return dx;
+}
+
+}  // namespace gpucnn

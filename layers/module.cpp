@@ -1,0 +1,351 @@
+#include <gpucnn/layers/module.h>
+
+#include <cxxabi.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <stdexcept>
+#include <typeinfo>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace gpucnn {
+
+/// What the modules of a tree share.
+struct Module::Root {
+  Stream stream;
+  std::uint64_t seed;
+  std::uint64_t calls = 0;              // outermost calls, so that a second use within one shows
+  std::uint64_t training_forwards = 0;  // outermost calls in training: the step of dropout's stream
+  int depth = 0;                        // of calls under way
+  bool predicting = false;
+};
+
+/// A call under way: counts the outermost one, and undoes what it set however the call ends.
+class Module::Call {
+ public:
+  Call(Module& module, bool predict) : root_(*module.root_), predicting_(root_.predicting) {
+    if (root_.depth++ == 0) ++root_.calls;
+    root_.predicting = root_.predicting || predict;
+    counted_ = root_.depth == 1 && module.training();
+  }
+  ~Call() {
+    --root_.depth;
+    root_.predicting = predicting_;
+    if (counted_) ++root_.training_forwards;
+  }
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+ private:
+  Root& root_;
+  bool predicting_;
+  bool counted_;
+};
+
+/// Visits a tree in order, a parent before its children.
+class Module::Walk final : public Members {
+ public:
+  std::vector<Module*> modules;
+  std::vector<std::string> paths;  // of modules
+  std::vector<Parameter> parameters;
+  std::vector<std::string> names;  // of parameters
+  std::vector<std::pair<std::string, Tensor*>> buffers;
+  std::vector<std::pair<std::string, Tensor>> state;  // parameters and buffers in order, where they have values
+
+  explicit Walk(Module& root) { visit(root, root.path_); }
+
+  void operator()(std::string_view name, Parameter& parameter) override {
+    if (!parameter.defined()) return;
+    if (parameter.has_value()) state.emplace_back(join(name), parameter.value());
+    if (std::ranges::find(parameters, parameter) != parameters.end()) return;
+    parameters.push_back(parameter);
+    names.push_back(join(name));
+  }
+  void operator()(std::string_view name, Tensor& buffer) override {
+    if (!buffer.defined()) return;
+    state.emplace_back(join(name), buffer);
+    buffers.emplace_back(join(name), &buffer);
+  }
+  void operator()(std::string_view name, Module& child) override { visit(child, join(name)); }
+
+ private:
+  std::string join(std::string_view name) const {
+    return prefix_.empty() ? std::string(name) : fmt::format("{}.{}", prefix_, name);
+  }
+
+  void visit(Module& module, const std::string& path) {
+    modules.push_back(&module);
+    paths.push_back(path);
+    const std::string outer = std::exchange(prefix_, path);
+    module.members(*this);
+    prefix_ = outer;
+  }
+
+  std::string prefix_;
+};
+
+namespace {
+
+/// A shape error that already names its layer.
+class LabelledError final : public std::invalid_argument {
+ public:
+  using std::invalid_argument::invalid_argument;
+};
+
+}  // namespace
+
+Module::Module() = default;
+Module::~Module() = default;
+Module::Module(Module&&) noexcept = default;
+Module& Module::operator=(Module&&) noexcept = default;
+
+void Module::members(Members&) {}
+
+bool Module::training() const noexcept { return training_ && !(root_ && root_->predicting); }
+
+bool Module::keeps() const noexcept { return !(root_ && root_->predicting); }
+
+// ---- calls ---------------------------------------------------------------------------------------------------------
+
+Tensor Module::operator()(const Tensor& x) {
+  prepare();
+  if (root_->depth == 0) check_input(x);
+  shape_of(*this, x.shape());
+  const Call call(*this, false);
+  if (keeps() && std::exchange(last_call_, root_->calls) == root_->calls) {
+    throw std::logic_error(fmt::format("{}: used twice in one forward; a backward needs an instance for each use", label()));
+  }
+  return forward(x);
+}
+
+Tensor Module::predict(const Tensor& x) {
+  prepare();
+  check_input(x);
+  shape_of(*this, x.shape());
+  const Call call(*this, true);
+  return forward(x);
+}
+
+void Module::check_input(const Tensor& x) const {
+  if (!x.defined()) throw std::invalid_argument(fmt::format("{}: the input is undefined", label()));
+  if (x.dtype() != DType::f32) {
+    throw std::invalid_argument(fmt::format("{}: expects an f32 input, got {}", label(), name_of(x.dtype())));
+  }
+  if (x.device() != root_->stream.device()) {
+    throw std::invalid_argument(
+        fmt::format("{}: the input is on {}, the model on {}", label(), x.device().string(), root_->stream.device().string()));
+  }
+}
+
+Shape Module::shape_of(const Module& child, const Shape& x, const std::string& hint) {
+  try {
+    return child.output_shape(x);
+  } catch (const LabelledError&) {
+    throw;
+  } catch (const std::invalid_argument& error) {
+    throw LabelledError(fmt::format("{}: {}{}", child.label(), error.what(), hint));
+  }
+}
+
+const Tensor& Module::kept(const Tensor& slot) const {
+  if (!slot.defined()) fail_backward();
+  return slot;
+}
+
+void Module::fail_backward() const {
+  throw std::logic_error(fmt::format("{}: backward without a forward before it; each forward serves one backward", label()));
+}
+
+Tensor Module::consume(Tensor& slot) const {
+  kept(slot);
+  return std::exchange(slot, Tensor{});
+}
+
+void Module::check_gradient(const Tensor& dy, const Shape& y) const {
+  if (!dy.defined() || dy.dtype() != DType::f32 || dy.shape() != y) {
+    throw std::invalid_argument(fmt::format(
+        "{}: backward expects an f32 gradient of {}, got {}", label(), y.string(),
+        dy.defined() ? fmt::format("{} {}", name_of(dy.dtype()), dy.shape().string()) : std::string("an undefined tensor")));
+  }
+}
+
+Stream& Module::stream() {
+  if (!root_) throw std::logic_error(fmt::format("{}: has no stream before its first use", label()));
+  return root_->stream;
+}
+
+RandomStream Module::random(Purpose purpose) const {
+  return {root_ ? root_->seed : 0, purpose, index_, root_ ? root_->training_forwards : 0};
+}
+
+// ---- the tree ------------------------------------------------------------------------------------------------------
+
+void Module::prepare() {
+  if (!root_) make_root(0, Device::cpu(), false);
+}
+
+void Module::make_root(std::uint64_t seed, Device device, bool redraw) {
+  auto root = std::make_shared<Root>(Root{.stream = Stream(device), .seed = seed});
+  Walk walk(*this);
+  Arena::pack(walk.parameters, walk.names, seed, device, redraw);
+  for (auto& [name, buffer] : walk.buffers) *buffer = buffer->to(device);
+  for (std::size_t i = 0; i < walk.modules.size(); ++i) {
+    Module& module = *walk.modules[i];
+    module.root_ = root;
+    module.path_ = walk.paths[i];
+    module.index_ = static_cast<std::uint32_t>(i);
+    module.last_call_ = 0;
+  }
+  spread_input_grad();
+}
+
+bool Module::child_input_grad(std::size_t) const { return true; }
+
+bool Module::set_relu_follows(bool) { return false; }
+
+void Module::spread_input_grad() {
+  struct Children final : Members {
+    std::vector<Module*> found;
+    void operator()(std::string_view, Parameter&) override {}
+    void operator()(std::string_view, Tensor&) override {}
+    void operator()(std::string_view, Module& child) override { found.push_back(&child); }
+  } children;
+  members(children);
+  for (std::size_t i = 0; i < children.found.size(); ++i) {
+    children.found[i]->input_grad_ = child_input_grad(i);
+    children.found[i]->spread_input_grad();
+  }
+}
+
+Module& Module::set_input_grad(bool on) {
+  input_grad_ = on;
+  spread_input_grad();
+  return *this;
+}
+
+Module& Module::train(bool on) {
+  for (Module* module : Walk(*this).modules) module->training_ = on;
+  return *this;
+}
+
+Module& Module::init(std::uint64_t seed) {
+  make_root(seed, device(), true);
+  return *this;
+}
+
+Module& Module::to(Device device) {
+  prepare();
+  if (device == root_->stream.device()) return *this;
+  const std::uint64_t seed = root_->seed, forwards = root_->training_forwards;
+  make_root(seed, device, false);
+  root_->training_forwards = forwards;
+  return *this;
+}
+
+Device Module::device() {
+  prepare();
+  return root_->stream.device();
+}
+
+std::vector<Parameter> Module::parameters() {
+  prepare();
+  return Walk(*this).parameters;
+}
+
+void Module::zero_grad() {
+  for (Parameter& parameter : parameters()) parameter.zero_grad();
+}
+
+// ---- state ---------------------------------------------------------------------------------------------------------
+
+namespace {
+
+/// The name relative to the module whose path is `path`.
+std::string relative(const std::string& name, const std::string& path) {
+  return path.empty() ? name : name.substr(path.size() + 1);
+}
+
+std::string list(const std::vector<std::string>& names) { return fmt::format("{}", fmt::join(names, ", ")); }
+
+}  // namespace
+
+StateDict Module::state_dict() {
+  prepare();
+  StateDict state;
+  for (auto& [name, tensor] : Walk(*this).state) state.add(relative(name, path_), tensor);
+  return state;
+}
+
+void Module::load_state_dict(const StateDict& state, bool strict) {
+  const StateDict own = state_dict();
+  std::vector<std::string> missing, unexpected;
+  for (const auto& [name, tensor] : own) {
+    const Tensor* given = state.find(name);
+    if (!given) {
+      missing.push_back(name);
+    } else if (!given->defined() || given->shape() != tensor.shape() || given->dtype() != tensor.dtype()) {
+      throw std::invalid_argument(fmt::format("load_state_dict: {} must be {} {}, got {} {}", name, name_of(tensor.dtype()),
+                                              tensor.shape().string(), name_of(given->dtype()), given->shape().string()));
+    }
+  }
+  for (const auto& [name, tensor] : state) {
+    if (!own.contains(name)) unexpected.push_back(name);
+  }
+  if (strict && !(missing.empty() && unexpected.empty())) {
+    throw std::invalid_argument(fmt::format("load_state_dict: {}{}{}", missing.empty() ? "" : "missing " + list(missing),
+                                            missing.empty() || unexpected.empty() ? "" : "; ",
+                                            unexpected.empty() ? "" : "unexpected " + list(unexpected)));
+  }
+  for (const auto& [name, tensor] : own) {
+    if (const Tensor* given = state.find(name)) Tensor(tensor).copy_from(*given);
+  }
+}
+
+// ---- words ---------------------------------------------------------------------------------------------------------
+
+std::string Module::kind() const {
+  int status = 0;
+  const std::unique_ptr<char, decltype(&std::free)> name(abi::__cxa_demangle(typeid(*this).name(), nullptr, nullptr, &status),
+                                                         &std::free);
+  const std::string full = status == 0 ? name.get() : typeid(*this).name();
+  const std::size_t scope = full.substr(0, full.find('<')).rfind("::");
+  return scope == std::string::npos ? full : full.substr(scope + 2);
+}
+
+std::string Module::label() const { return path_.empty() ? kind() : fmt::format("{} {}", path_, kind()); }
+
+void Module::add_summary_rows(const Shape& x, std::vector<SummaryRow>& rows) {
+  std::int64_t count = 0;
+  for (const Parameter& parameter : parameters()) count += parameter.numel();
+  rows.push_back({path_, kind(), shape_of(*this, x), count});
+}
+
+std::string Module::summary(const Shape& x) {
+  prepare();
+  std::vector<SummaryRow> rows;
+  add_summary_rows(x, rows);
+  const auto number = [](std::int64_t value) {
+    std::string text = std::to_string(value);
+    for (std::size_t place = text.size(); place > 3; place -= 3) text.insert(place - 3, 1, ',');
+    return text;
+  };
+  std::vector<std::array<std::string, 4>> cells{{"Layer", "Kind", "Output shape", "Parameters"}};
+  std::int64_t total = 0;
+  for (const Parameter& parameter : parameters()) total += parameter.numel();
+  for (const SummaryRow& row : rows) cells.push_back({row.name, row.kind, row.output.string(), number(row.parameters)});
+  std::array<std::size_t, 4> widths{};
+  for (const auto& row : cells) {
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string table = fmt::format("{} on {}\n", kind(), x.string());
+  for (const auto& row : cells) {
+    table +=
+        fmt::format("{:<{}}  {:<{}}  {:<{}}  {:>{}}\n", row[0], widths[0], row[1], widths[1], row[2], widths[2], row[3], widths[3]);
+  }
+  return table + fmt::format("Total parameters: {}\n", number(total));
+}
+
+}  // namespace gpucnn

@@ -1,0 +1,24 @@
+#include <gpucnn/layers/relu.h>
+
+#include <gpucnn/kernels/relu.h>
+
+namespace gpucnn {
+
+Shape ReLU::output_shape(const Shape& x) const { return x; }
+
+Tensor ReLU::forward(const Tensor& x) {
+  Tensor y = Tensor::empty(x.shape(), DType::f32, x.device());
+  kernels::relu(x, y, stream());
+  keep(y_, y);
+  return y;
+}
+
+Tensor ReLU::backward(const Tensor& dy) {
+  check_gradient(dy, kept(y_).shape());
+  const Tensor y = consume(y_);
+  Tensor dx = Tensor::empty(y.shape(), DType::f32, y.device());
+  kernels::relu_backward(y, dy, dx, stream());
+  return dx;
+}
+
+}  // namespace gpucnn

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <gpucnn/layers/module.h>
+
+namespace gpucnn {
+
+/// y = max(x, 0), of any shape.
+class GPUCNN_API ReLU : public Module {
+ public:
+  Shape output_shape(const Shape& x) const override;
+  Tensor forward(const Tensor& x) override;
+  Tensor backward(const Tensor& dy) override;
+
+ private:
+  friend class Sequential;  // which may have applied it already, in the pass of the layer before
+  Tensor y_;                // kept for backward
+};
+
+}  // namespace gpucnn

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <concepts>
+#include <initializer_list>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <gpucnn/layers/module.h>
+
+namespace gpucnn {
+
+/// Layers one after the other, as PyTorch's Sequential. Children are called "0", "1", … or by the names given:
+///
+///     Sequential{Flatten(), Linear(784, 10)}
+///     Sequential{{"features", Sequential{…}}, {"classifier", Sequential{…}}}
+///
+/// Always in braces: arguments in parentheses are built in an order that compilers choose. A Sequential that holds nothing but
+/// another one gives it a name, because `Sequential{Sequential{…}}` is a move to some compilers. A network is a class derived from
+/// it that passes its list on.
+///
+/// Runs of layers may execute as one pass (Conv2d or Linear with ReLU, with MaxPool2d); names, shapes and results stay.
+class GPUCNN_API Sequential : public Module {
+ public:
+  /// One entry of the list: a module, moved in, with or without a name.
+  class Child {
+   public:
+    template <std::derived_from<Module> M>
+    Child(M module) : module_(std::make_unique<M>(std::move(module))) {}  // NOLINT: implicit, for the list
+    template <std::derived_from<Module> M>
+    Child(std::string name, M module) : name_(std::move(name)), module_(std::make_unique<M>(std::move(module))) {}
+
+   private:
+    friend class Sequential;
+    std::string name_;
+    mutable std::unique_ptr<Module> module_;  // moved out of an initializer_list, whose elements are const
+  };
+
+  /// Throws `std::invalid_argument` for a name that is taken or has a dot in it.
+  Sequential(std::initializer_list<Child> children);
+
+  Shape output_shape(const Shape& x) const override;
+  Tensor forward(const Tensor& x) override;
+  Tensor backward(const Tensor& dy) override;
+  void members(Members& m) override;
+
+  std::size_t size() const noexcept { return entries_.size(); }
+
+  /// The module at `path`, as "features.0". Throws `std::invalid_argument` if there is none, or it is no M.
+  template <class M = Module>
+  M& at(std::string_view path) {
+    if (auto* module = dynamic_cast<M*>(&find(path))) return *module;
+    throw std::invalid_argument("Sequential::at: the module at '" + std::string(path) + "' is of another class");
+  }
+
+ protected:
+  bool child_input_grad(std::size_t i) const override { return i > 0 || input_grad(); }
+  void add_summary_rows(const Shape& x, std::vector<SummaryRow>& rows) override;
+
+ private:
+  struct Entry {
+    std::string name;
+    std::unique_ptr<Module> module;
+  };
+
+  /// Children [first, first + count) that execute as one: a layer alone, one that applies the ReLU behind it, or that and a
+  /// MaxPool2d.
+  struct Stage {
+    std::size_t first;
+    std::size_t count = 1;
+    Tensor pooled{};  // of a stage with pooling: its result, kept for backward
+  };
+
+  Module& find(std::string_view path);
+  Tensor run(Stage& stage, const Tensor& x);
+  Tensor run_back(Stage& stage, const Tensor& dy);
+
+  std::vector<Entry> entries_;
+  std::vector<Stage> stages_;
+};
+
+}  // namespace gpucnn

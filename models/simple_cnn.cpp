@@ -1,0 +1,27 @@
+#include <gpucnn/models/simple_cnn.h>
+
+#include <gpucnn/layers/conv2d.h>
+#include <gpucnn/layers/dropout.h>
+#include <gpucnn/layers/flatten.h>
+#include <gpucnn/layers/linear.h>
+#include <gpucnn/layers/max_pool2d.h>
+#include <gpucnn/layers/relu.h>
+
+namespace gpucnn {
+
+SimpleCNN::SimpleCNN(int num_classes)
+    : Sequential{{"features",
+                  Sequential{                                                   // [N, 3, 32, 32]
+                             Conv2d(3, 16, {.kernel_size = 3, .padding = 1}),   // [N, 16, 32, 32]
+                             ReLU(),                                            //
+                             MaxPool2d(2, 2),                                   // [N, 16, 16, 16]
+                             Conv2d(16, 32, {.kernel_size = 3, .padding = 1}),  // [N, 32, 16, 16]
+                             ReLU(),                                            //
+                             MaxPool2d(2, 2)}},                                 // [N, 32, 8, 8]
+                 {"classifier", Sequential{Flatten(),                           // [N, 2048]
+                                           Linear(32 * 8 * 8, 128),             // [N, 128]
+                                           ReLU(),                              //
+                                           Dropout(0.5),                        //
+                                           Linear(128, num_classes)}}} {}       // [N, num_classes]
+
+}  // namespace gpucnn

@@ -1,0 +1,30 @@
+#include <gpucnn/optim/adam.h>
+
+#include <gpucnn/kernels/adam.h>
+
+namespace gpucnn {
+
+Adam::Adam(std::vector<Parameter> parameters, AdamOptions options)
+    : Optimizer(std::move(parameters), options.lr), options_(options), exp_avg_(make_state()), exp_avg_sq_(make_state()) {
+  const auto [beta1, beta2] = options.betas;
+  require(beta1 >= 0.0 && beta1 < 1.0, "betas.first", beta1);
+  require(beta2 >= 0.0 && beta2 < 1.0, "betas.second", beta2);
+  require(options.eps >= 0.0, "eps", options.eps);
+  require(options.weight_decay >= 0.0, "weight_decay", options.weight_decay);
+}
+
+void Adam::update(const Run& run, Stream& stream) {
+  const auto [beta1, beta2] = options_.betas;
+  Tensor values = run.values, m = exp_avg_.narrow(run.first, run.count), v = exp_avg_sq_.narrow(run.first, run.count);
+  kernels::adam(
+      run.grads,
+      {.lr = lr(), .beta1 = beta1, .beta2 = beta2, .eps = options_.eps, .weight_decay = options_.weight_decay, .step = run.step},
+      values, m, v, stream);
+}
+
+void Adam::move_state(Device device) {
+  exp_avg_ = exp_avg_.to(device);
+  exp_avg_sq_ = exp_avg_sq_.to(device);
+}
+
+}  // namespace gpucnn

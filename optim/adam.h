@@ -1,0 +1,32 @@
+#pragma once
+
+#include <utility>
+
+#include <gpucnn/optim/optimizer.h>
+
+namespace gpucnn {
+
+/// PyTorch's names, order and defaults.
+struct AdamOptions {
+  double lr = 1e-3;                                ///< >= 0
+  std::pair<double, double> betas = {0.9, 0.999};  ///< of the running averages, each in [0, 1)
+  double eps = 1e-8;                               ///< >= 0, added to the root
+  double weight_decay = 0.0;                       ///< >= 0; times the weight, added to the gradient (L2)
+};
+
+/// Kingma and Ba, "Adam: a method for stochastic optimization" (ICLR 2015), as `torch.optim.Adam`; see kernels::adam for the
+/// formula.
+class GPUCNN_API Adam : public Optimizer {
+ public:
+  /// Throws `std::invalid_argument` for options out of their bounds.
+  explicit Adam(std::vector<Parameter> parameters, AdamOptions options = {});
+
+ private:
+  void update(const Run& run, Stream& stream) override;
+  void move_state(Device device) override;
+
+  AdamOptions options_;
+  Tensor exp_avg_, exp_avg_sq_;
+};
+
+}  // namespace gpucnn

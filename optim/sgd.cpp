@@ -1,0 +1,33 @@
+#include <gpucnn/optim/sgd.h>
+
+#include <cmath>
+
+#include <gpucnn/kernels/sgd.h>
+
+namespace gpucnn {
+
+SGD::SGD(std::vector<Parameter> parameters, SGDOptions options) : Optimizer(std::move(parameters), options.lr), options_(options) {
+  require(options.momentum >= 0.0, "momentum", options.momentum);
+  require(std::isfinite(options.dampening), "dampening", options.dampening);
+  require(options.weight_decay >= 0.0, "weight_decay", options.weight_decay);
+  require(!options.nesterov || (options.momentum > 0.0 && options.dampening == 0.0), "momentum or dampening for nesterov",
+          options.momentum > 0.0 ? options.dampening : options.momentum);
+  if (options.momentum > 0.0) velocity_ = make_state();
+}
+
+void SGD::update(const Run& run, Stream& stream) {
+  Tensor values = run.values;
+  Tensor velocity = velocity_.defined() ? velocity_.narrow(run.first, run.count) : Tensor{};
+  kernels::sgd(run.grads,
+               {.lr = lr(),
+                .momentum = options_.momentum,
+                .dampening = options_.dampening,
+                .weight_decay = options_.weight_decay,
+                .nesterov = options_.nesterov,
+                .first = run.step == 1},
+               values, velocity, stream);
+}
+
+void SGD::move_state(Device device) { velocity_ = velocity_.to(device); }
+
+}  // namespace gpucnn

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <gpucnn/optim/optimizer.h>
+
+namespace gpucnn {
+
+/// PyTorch's names, order and defaults.
+struct SGDOptions {
+  double lr = 1e-3;           ///< >= 0
+  double momentum = 0.0;      ///< >= 0
+  double dampening = 0.0;     ///< of the gradient in the velocity
+  double weight_decay = 0.0;  ///< >= 0; times the weight, added to the gradient (L2)
+  bool nesterov = false;      ///< needs momentum > 0 and dampening = 0
+};
+
+/// Stochastic gradient descent with momentum, as `torch.optim.SGD`; see kernels::sgd for the formula.
+class GPUCNN_API SGD : public Optimizer {
+ public:
+  /// Throws `std::invalid_argument` for options out of their bounds.
+  explicit SGD(std::vector<Parameter> parameters, SGDOptions options = {});
+
+ private:
+  void update(const Run& run, Stream& stream) override;
+  void move_state(Device device) override;
+
+  SGDOptions options_;
+  Tensor velocity_;  // undefined without momentum
+};
+
+}  // namespace gpucnn
