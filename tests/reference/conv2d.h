@@ -1,0 +1,77 @@
+#pragma once
+
+#include <gpucnn/kernels/size2.h>
+
+#include "reference/values.h"
+
+namespace gpucnn::reference {
+
+/// The sizes of one convolution: x: [N, C, H, W], weight: [K, C / groups, kH, kW], bias: [K], y: [N, K, Ho, Wo].
+struct Conv2d {
+  std::int64_t N, C, H, W, K;
+  Size2 kernel_size;
+  Size2 stride = 1;
+  Size2 padding = 0;
+  Size2 dilation = 1;
+  std::int64_t groups = 1;
+
+  std::int64_t Ho() const { return (H + 2 * padding.height - dilation.height * (kernel_size.height - 1) - 1) / stride.height + 1; }
+  std::int64_t Wo() const { return (W + 2 * padding.width - dilation.width * (kernel_size.width - 1) - 1) / stride.width + 1; }
+  std::int64_t x_numel() const { return N * C * H * W; }
+  std::int64_t weight_numel() const { return K * (C / groups) * kernel_size.height * kernel_size.width; }
+  std::int64_t y_numel() const { return N * K * Ho() * Wo(); }
+};
+
+/// Calls `visit(x index, weight index, y index)` for every product of the convolution.
+template <class Visit>
+void for_each_product(const Conv2d& c, Visit visit) {
+  const std::int64_t group_inputs = c.C / c.groups, group_outputs = c.K / c.groups;
+  for (std::int64_t n = 0; n < c.N; ++n) {
+    for (std::int64_t k = 0; k < c.K; ++k) {
+      for (std::int64_t i = 0; i < c.Ho(); ++i) {
+        for (std::int64_t j = 0; j < c.Wo(); ++j) {
+          for (std::int64_t g = 0; g < group_inputs; ++g) {
+            for (std::int64_t r = 0; r < c.kernel_size.height; ++r) {
+              for (std::int64_t s = 0; s < c.kernel_size.width; ++s) {
+                const std::int64_t h = i * c.stride.height - c.padding.height + r * c.dilation.height;
+                const std::int64_t w = j * c.stride.width - c.padding.width + s * c.dilation.width;
+                if (h < 0 || h >= c.H || w < 0 || w >= c.W) continue;
+                const std::int64_t channel = k / group_outputs * group_inputs + g;
+                visit(static_cast<std::size_t>(((n * c.C + channel) * c.H + h) * c.W + w),
+                      static_cast<std::size_t>(((k * group_inputs + g) * c.kernel_size.height + r) * c.kernel_size.width + s),
+                      static_cast<std::size_t>(((n * c.K + k) * c.Ho() + i) * c.Wo() + j));
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+/// y[n, k, i, j] = bias[k] + the sum over c, r, s of weight[k, c, r, s] * x[n, c, i stride - padding + r dilation, ...].
+/// An empty bias is none.
+inline Values conv2d(const Conv2d& c, const Values& x, const Values& weight, const Values& bias) {
+  Values y(static_cast<std::size_t>(c.y_numel()));
+  const auto pixels = static_cast<std::size_t>(c.Ho() * c.Wo());
+  for (std::size_t i = 0; !bias.empty() && i < y.size(); ++i) y[i] = bias[i / pixels % bias.size()];
+  for_each_product(c, [&](std::size_t from, std::size_t w, std::size_t to) { y[to] += weight[w] * x[from]; });
+  return y;
+}
+
+struct Conv2dGradients {
+  Values dx, dweight, dbias;
+};
+
+inline Conv2dGradients conv2d_backward(const Conv2d& c, const Values& x, const Values& weight, const Values& dy) {
+  Conv2dGradients gradients{Values(x.size()), Values(weight.size()), Values(static_cast<std::size_t>(c.K))};
+  const auto pixels = static_cast<std::size_t>(c.Ho() * c.Wo());
+  for (std::size_t i = 0; i < dy.size(); ++i) gradients.dbias[i / pixels % gradients.dbias.size()] += dy[i];
+  for_each_product(c, [&](std::size_t from, std::size_t w, std::size_t to) {
+    gradients.dx[from] += weight[w] * dy[to];
+    gradients.dweight[w] += x[from] * dy[to];
+  });
+  return gradients;
+}
+
+}  // namespace gpucnn::reference
