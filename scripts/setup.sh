@@ -1,0 +1,179 @@
+# shellcheck shell=bash
+# What scripts/train and scripts/test share: it brings the machine and build/ to the point where the work can start, and does nothing
+# that is done already. Sourced; bash 3.2 or later.
+
+program="scripts/${0##*/}"
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+build="$root/build"
+
+debian_libraries="libdnnl-dev libhwy-dev libfmt-dev libcli11-dev nlohmann-json3-dev libgtest-dev libgmock-dev libbenchmark-dev"
+fedora_packages="gcc-c++ cmake ninja-build onednn-devel highway-devel fmt-devel cli11-devel json-devel gtest-devel gmock-devel google-benchmark-devel"
+brew_packages="cmake ninja libomp onednn highway fmt cli11 nlohmann-json googletest google-benchmark"
+
+say() { printf '%s\n' "$*"; }
+
+die() {
+  printf '%s: %s\n' "$program" "$*" >&2
+  exit 1
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# ---- packages ----------------------------------------------------------------------------------------------------------
+
+# Those of the Debian packages "$@" that are not installed.
+missing_packages() {
+  local installed package missing=""
+  # shellcheck disable=SC2016  # dpkg-query expands these, not the shell
+  installed=$(dpkg-query --show --showformat='${db:Status-Abbrev}${Package}\n' "$@" 2>/dev/null | sed -n 's/^[ih]i *//p' | tr '\n' ' ')
+  for package in "$@"; do
+    case " $installed" in
+      *" $package "*) ;;
+      *) missing="$missing $package" ;;
+    esac
+  done
+  printf '%s' "${missing# }"
+}
+
+apt_get() {
+  # A machine that has just started may be installing its updates: wait for it.
+  $as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 "$@" >>"$build/setup.log" 2>&1 </dev/null
+}
+
+# Installs those of the Debian packages "$@" that are not there.
+install_packages() {
+  local missing by_root by_sudo
+  missing=$(missing_packages "$@")
+  [ -n "$missing" ] || return 0
+  by_root="apt-get update && apt-get install -y --no-install-recommends $missing"
+  by_sudo="sudo apt-get update && sudo apt-get install -y --no-install-recommends $missing"
+  as_root=""
+  if [ "$(id -u)" != 0 ]; then
+    has sudo || die "packages are missing; as root, run: $by_root"
+    as_root="sudo"
+    # Without a terminal nobody can answer sudo's question for the password.
+    [ -t 0 ] || as_root="sudo -n"
+    $as_root true || die "packages are missing; run: $by_sudo"
+  fi
+  say "Installing with apt-get: $missing"
+  mkdir -p "$build"
+  : >"$build/setup.log"
+  apt_get update || say "apt-get update failed; trying with the package lists that are here"
+  # shellcheck disable=SC2086  # one word for each package
+  if ! apt_get install -y --no-install-recommends $missing; then
+    tail -n 5 "$build/setup.log" >&2
+    if [ -n "$as_root" ]; then by_root=$by_sudo; fi
+    die "apt-get could not install what is missing (all it said: $build/setup.log); see whether the network is there, or run: $by_root"
+  fi
+}
+
+# ---- versions ----------------------------------------------------------------------------------------------------------
+
+# at_least VERSION MAJOR MINOR
+at_least() {
+  local major="${1%%.*}" rest="${1#*.}."
+  [ "$major" -gt "$2" ] || { [ "$major" -eq "$2" ] && [ "${rest%%.*}" -ge "$3" ]; }
+}
+
+# The distribution, if its packages are older than what libgpucnn needs.
+old_distribution() (
+  [ -r /etc/os-release ] || exit 0
+  # shellcheck disable=SC1091
+  . /etc/os-release
+  case "${UBUNTU_CODENAME:-${VERSION_CODENAME:-}}" in
+    stretch | buster | bullseye | xenial | bionic | focal | jammy) printf '%s' "${PRETTY_NAME:-$NAME}" ;;
+  esac
+)
+
+check_tools() {
+  local version
+  has cmake || die "CMake is not installed; libgpucnn needs CMake 3.25 or newer"
+  version=$(cmake --version | sed -n 's/^cmake version //p')
+  at_least "$version" 3 25 || die "CMake $version is too old; libgpucnn needs CMake 3.25 or newer (pip install cmake brings one)"
+  if [ -z "${CXX:-}" ] && [ "$(uname -s)" = Linux ]; then
+    has g++ || die "g++ is not installed; libgpucnn needs g++ 12 or newer"
+    version=$(g++ -dumpfullversion)
+    at_least "$version" 12 0 || die "g++ $version is too old; libgpucnn needs g++ 12 or newer (CXX=g++-12 chooses another)"
+  fi
+}
+
+# ---- set-up ------------------------------------------------------------------------------------------------------------
+
+install_everything() {
+  local old wanted="$debian_libraries" missing
+  if has apt-get && has dpkg-query; then
+    has ninja || wanted="ninja-build $wanted"
+    has cmake || wanted="cmake $wanted"
+    has "${CXX:-g++}" || wanted="g++ $wanted"
+    old=$(old_distribution)
+    if [ -n "$old" ]; then
+      # shellcheck disable=SC2086
+      missing=$(missing_packages $wanted)
+      [ -z "$missing" ] || die "$old is too old: libgpucnn needs CMake 3.25, g++ 12 and oneDNN 2.6, which come with Debian 12, Ubuntu 24.04 and later"
+    fi
+    # shellcheck disable=SC2086
+    install_packages $wanted
+  elif has dnf; then
+    # shellcheck disable=SC2086
+    rpm -q $fedora_packages >/dev/null 2>&1 || by_hand="sudo dnf install -y $fedora_packages"
+  elif has brew; then
+    # shellcheck disable=SC2086
+    brew list --versions $brew_packages >/dev/null 2>&1 || by_hand="brew install $brew_packages"
+    export OpenMP_ROOT="${OpenMP_ROOT:-$(brew --prefix)/opt/libomp}"
+  else
+    by_hand="your package manager for: C++20 compiler, CMake 3.25, Ninja, oneDNN, Highway, fmt, CLI11, nlohmann-json, GoogleTest, Google Benchmark"
+  fi
+  [ -z "$by_hand" ] || say "If something is missing: $by_hand"
+}
+
+mention_the_gpu() {
+  if { has nvidia-smi || [ -e /dev/nvidiactl ]; } && ! has nvcc && ! [ -x "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc" ]; then
+    say "Note: this machine has an NVIDIA driver but no CUDA toolkit (nvcc), so the build is for the CPU. libgpucnn's CUDA kernels are" \
+      "still to come; the next step towards them is to install CUDA 12 or newer with cuDNN 9: https://developer.nvidia.com/cuda-downloads"
+  fi
+}
+
+# Cores, but no more than one for each GiB of free memory: the compiler takes about that.
+count_jobs() {
+  local cores memory
+  cores=$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
+  memory=$(awk '/^MemAvailable:/ { print int($2 / 1048576) }' /proc/meminfo 2>/dev/null || true)
+  if [ -n "$memory" ] && [ "$memory" -lt "$cores" ]; then cores=$memory; fi
+  [ "$cores" -ge 1 ] || cores=1
+  printf '%s' "$cores"
+}
+
+configure() {
+  local source=""
+  [ ! -f "$build/CMakeCache.txt" ] || source=$(sed -n 's/^CMAKE_HOME_DIRECTORY:INTERNAL=//p' "$build/CMakeCache.txt")
+  if [ "$source" = "$root" ] && { [ -f "$build/build.ninja" ] || [ -f "$build/Makefile" ]; }; then return 0; fi
+
+  set -- -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=Release -DGPUCNN_WERROR=OFF
+  [ -z "$source" ] || set -- "$@" --fresh
+  if has ninja; then set -- "$@" -G Ninja; fi
+  if has ccache; then set -- "$@" -DCMAKE_CXX_COMPILER_LAUNCHER=ccache; fi
+  if [ -z "${CXX:-}" ] && [ "$(uname -s)" = Linux ]; then set -- "$@" -DCMAKE_CXX_COMPILER=g++; fi
+  say "Configuring build/"
+  mkdir -p "$build"
+  if ! cmake "$@" >"$build/configure.log" 2>&1; then
+    tail -n 15 "$build/configure.log" >&2
+    die "CMake could not configure build/ (all it said: $build/configure.log)${by_hand:+. Something is missing? $by_hand}"
+  fi
+}
+
+# Everything up to a configured build/.
+prepare() {
+  by_hand=""
+  install_everything
+  check_tools
+  mention_the_gpu
+  jobs=$(count_jobs)
+  configure
+}
+
+# build_target NAME: silent when there is nothing to do.
+build_target() {
+  if [ -f "$build/build.ninja" ] && ninja -C "$build" -n "$1" 2>/dev/null | grep -q 'no work to do'; then return 0; fi
+  say "Building $1 in build/ with $jobs jobs; the first time takes a few minutes"
+  cmake --build "$build" --target "$1" --parallel "$jobs" || die "the build failed; the compiler's words stand above"
+}

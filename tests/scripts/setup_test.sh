@@ -1,0 +1,161 @@
+#!/usr/bin/env bash
+# scripts/train and scripts/test on machines that are not this one: a copy of the scripts in a folder of its own, and a PATH on which
+# apt-get, dpkg-query, sudo, cmake, ninja, ctest and the compiler are stand-ins that write down how they were called.
+# shellcheck disable=SC2016  # what stands in single quotes is for the stand-ins
+set -eu
+# shellcheck source=tests/scripts/expect.sh
+. "$(dirname "$0")/expect.sh"
+
+calls="$scratch/calls"
+
+stand_in() { # stand_in NAME: standard input is what it does after it has written its call down
+  { printf '#!/bin/sh\necho "%s $*" >>"%s"\n' "$1" "$calls"; cat; } >"$bin/$1"
+  chmod +x "$bin/$1"
+}
+
+# A machine of its own: Debian 12 as root, with every tool and package, no GPU, and a project to build.
+new_machine() {
+  machine="$scratch/machine $((${machines:=0} + 1))"
+  machines=$((machines + 1))
+  bin="$machine/bin"
+  project="$machine/a clone"
+  mkdir -p "$bin" "$project"
+  cp -R "$root/scripts" "$project/"
+  : >"$calls"
+  for tool in bash sh env sed tr tail mkdir dirname cat grep awk uname chmod rm; do ln -s "$(command -v "$tool")" "$bin/$tool"; done
+  printf 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nVERSION_CODENAME=bookworm\n' >"$machine/os-release"
+  printf 'MemAvailable:    8000000 kB\n' >"$machine/meminfo"
+  sed -e "s|/etc/os-release|'$machine/os-release'|" -e "s|/dev/nvidiactl|'$machine/nvidiactl'|" -e 's|/usr/local/cuda|/none|' \
+    -e "s|/proc/meminfo|'$machine/meminfo'|" "$root/scripts/setup.sh" >"$project/scripts/setup.sh"
+  printf '[ "$1" != -u ] || echo 0\n' | stand_in id
+  printf 'echo 3\n' | stand_in nproc
+  printf 'echo 12.2.0\n' | stand_in g++
+  printf 'shift 2\nfor package; do grep -qx "$package" "%s/missing" 2>/dev/null || echo "ii $package"; done\n' "$machine" | stand_in dpkg-query
+  printf 'echo "settings: $DEBIAN_FRONTEND" >>"%s"\ncase "$*" in *install*) rm -f "%s/missing" ;; esac\n' "$calls" "$machine" | stand_in apt-get
+  printf 'exit 0\n' | stand_in ninja
+  cat <<'END' | stand_in cmake
+case "$1" in
+  --version) echo "cmake version 3.25.1" ;;
+  -S) echo "CMAKE_HOME_DIRECTORY:INTERNAL=$2" >"$4/CMakeCache.txt"; : >"$4/build.ninja" ;;
+  --build) mkdir -p "$2/samples"; printf '#!/bin/sh\necho "trained in $PWD with:"\nprintf "[%%s]\\n" "$@"\nexit 4\n' >"$2/samples/train_cifar"; chmod +x "$2/samples/train_cifar" ;;
+esac
+END
+  printf 'echo "100%% tests passed"\n' | stand_in ctest
+}
+
+on_machine() { # on_machine SCRIPT ARGUMENT...
+  local script="$1"
+  shift
+  run env -i PATH="$bin" HOME="$machine" bash "$project/scripts/$script" "$@"
+}
+called() { grep -q -- "$1" "$calls"; }
+not_called() { ! called "$1"; }
+
+new_machine
+cd "$scratch"
+on_machine train --data "my data" --epochs 20
+expect "train passes its arguments on as they are" says "[--data]
+[my data]
+[--epochs]
+[20]"
+expect "train works in the caller's folder" says "trained in $scratch with:"
+expect "train ends with the program's own code" code_is 4
+expect "it configures a Release build with Ninja" called "cmake -S $project -B $project/build -DCMAKE_BUILD_TYPE=Release .*-G Ninja"
+expect "it builds what it needs on all cores" called "cmake --build $project/build --target train_cifar --parallel 3"
+expect "it installs nothing that is there" not_called apt-get
+printf 'echo "ninja: no work to do."\n' | stand_in ninja
+: >"$calls"
+on_machine train
+expect "a second call prints nothing of its own" test "$output" = "trained in $scratch with:
+[]"
+expect "and configures nothing" not_called "cmake -S"
+expect "and builds nothing" not_called "cmake --build"
+
+new_machine
+printf 'MemAvailable:    1300000 kB\n' >"$machine/meminfo"
+on_machine test
+expect "little memory means few jobs" called "cmake --build $project/build --target all --parallel 1"
+
+new_machine
+on_machine test -R relu
+expect "test builds everything" called "cmake --build $project/build --target all"
+expect "test passes its arguments to ctest" called "ctest --test-dir $project/build --output-on-failure --no-tests=error -R relu"
+expect "test succeeds with ctest" code_is 0
+printf 'exit 8\n' | stand_in ctest
+on_machine test
+expect "test fails with ctest" code_is 1
+expect "and says so" ends_with_line "scripts/test: not all tests passed; the list stands above"
+
+new_machine
+printf 'libfmt-dev\nlibhwy-dev\n' >"$machine/missing"
+on_machine test
+expect "root gets exactly the missing packages" called "apt-get .*install -y --no-install-recommends libhwy-dev libfmt-dev$"
+expect "after an update" test "$(grep -c 'apt-get .*update' "$calls")" = 1
+expect "without questions" called "settings: noninteractive"
+expect "and goes on" code_is 0
+
+new_machine
+echo libfmt-dev >"$machine/missing"
+printf 'echo 1000\n' | stand_in id
+on_machine test
+expect "without root and sudo it stops" code_is 1
+expect "with the exact line" ends_with_line "scripts/test: packages are missing; as root, run: apt-get update && apt-get install -y --no-install-recommends libfmt-dev"
+expect "and touches nothing" not_called "apt-get"
+printf 'exit 1\n' | stand_in sudo
+on_machine test
+expect "with a sudo that refuses it stops" code_is 1
+expect "with a line that uses sudo" ends_with_line "scripts/test: packages are missing; run: sudo apt-get update && sudo apt-get install -y --no-install-recommends libfmt-dev"
+printf '[ "$1" != -n ] || shift\n"$@"\n' | stand_in sudo
+on_machine test
+expect "with sudo it installs" called "sudo -n env DEBIAN_FRONTEND=noninteractive apt-get .*install"
+expect "and goes on" code_is 0
+
+new_machine
+echo libfmt-dev >"$machine/missing"
+printf 'echo "E: Unable to locate package"\nexit 100\n' | stand_in apt-get
+on_machine test
+expect "a failed installation stops" code_is 1
+expect "with apt-get's own reason" says "E: Unable to locate package"
+expect "and the line to try" says "or run: apt-get update && apt-get install -y --no-install-recommends libfmt-dev"
+
+new_machine
+printf 'echo "cmake version 3.22.1"\n' | stand_in cmake
+on_machine train
+expect "an old CMake is named" ends_with_line "scripts/train: CMake 3.22.1 is too old; libgpucnn needs CMake 3.25 or newer (pip install cmake brings one)"
+expect "and is an error" code_is 1
+printf 'echo "cmake version 4.0.2"\n' | stand_in cmake
+printf 'echo 11.4.0\n' | stand_in g++
+on_machine train
+expect "an old g++ is named" ends_with_line "scripts/train: g++ 11.4.0 is too old; libgpucnn needs g++ 12 or newer (CXX=g++-12 chooses another)"
+
+new_machine
+printf 'PRETTY_NAME="Ubuntu 22.04.5 LTS"\nVERSION_CODENAME=jammy\nUBUNTU_CODENAME=jammy\n' >"$machine/os-release"
+echo libdnnl-dev >"$machine/missing"
+on_machine train
+expect "an old distribution is named before anything is installed" says "Ubuntu 22.04.5 LTS is too old"
+expect "and touches nothing" not_called apt-get
+
+new_machine
+: >"$machine/nvidiactl"
+on_machine test
+expect "a GPU without a toolkit is mentioned" says "an NVIDIA driver but no CUDA toolkit"
+expect "and the CPU build goes on" code_is 0
+
+new_machine
+rm "$bin/apt-get"
+printf 'exit 1\n' | stand_in dnf
+printf 'exit 1\n' | stand_in rpm
+on_machine test
+expect "elsewhere it prints the line for dnf" says "sudo dnf install -y gcc-c++ cmake ninja-build"
+expect "and goes on" code_is 0
+rm -r "$bin/dnf" "$project/build"
+cat <<'END' | stand_in brew
+case "$1" in --prefix) echo /opt/homebrew ;; *) exit 1 ;; esac
+END
+printf 'case "$1" in --version) echo "cmake version 3.25.1" ;; *) echo "Could NOT find oneDNN"; exit 1 ;; esac\n' | stand_in cmake
+on_machine test
+expect "or for brew" says "brew install cmake ninja libomp"
+expect "and stops where something is missing" code_is 1
+expect "with CMake's own reason" says "Could NOT find oneDNN"
+
+finish
