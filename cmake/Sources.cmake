@@ -1,6 +1,5 @@
 # Every file of the library, by folder and name. A header that is not listed as public cannot be included by users.
 set(GPUCNN_PUBLIC_HEADERS
-    gpucnn.h
     core/allocator.h
     core/device.h
     core/dtype.h
@@ -13,6 +12,7 @@ set(GPUCNN_PUBLIC_HEADERS
     core/stream.h
     core/tensor.h
     core/threads.h
+    gpucnn.h
     kernels/adam.h
     kernels/argmax.h
     kernels/conv2d.h
@@ -53,9 +53,11 @@ set(GPUCNN_PRIVATE_HEADERS
     kernels/check.h
     kernels/conv2d_impl.h
     kernels/dispatch.h
+    kernels/lanes-inl.h
     kernels/linear_impl.h
     kernels/onednn.h
-    kernels/shards.h)
+    kernels/shards.h
+    kernels/softmax_row.h)
 
 set(GPUCNN_SOURCES
     core/allocator.cpp
@@ -71,12 +73,24 @@ set(GPUCNN_SOURCES
     core/stream.cpp
     core/tensor.cpp
     core/threads.cpp
+    kernels/adam.cpp
+    kernels/argmax.cpp
+    kernels/argmax_cpu.cpp
     kernels/conv2d.cpp
     kernels/conv2d_onednn.cpp
+    kernels/dropout.cpp
+    kernels/flatten.cpp
+    kernels/labels.cpp
+    kernels/labels_cpu.cpp
     kernels/linear.cpp
     kernels/linear_onednn.cpp
+    kernels/max_pool2d.cpp
     kernels/onednn.cpp
     kernels/relu.cpp
+    kernels/sgd.cpp
+    kernels/softmax.cpp
+    kernels/softmax_cross_entropy.cpp
+    kernels/softmax_cross_entropy_cpu.cpp
     layers/classify.cpp
     layers/conv2d.cpp
     layers/cross_entropy_loss.cpp
@@ -94,4 +108,10 @@ set(GPUCNN_SOURCES
 
 # Sources that Highway compiles once per instruction set.
 set(GPUCNN_HIGHWAY_SOURCES
-    kernels/relu_cpu.cpp)
+    kernels/adam_cpu.cpp
+    kernels/dropout_cpu.cpp
+    kernels/flatten_cpu.cpp
+    kernels/max_pool2d_cpu.cpp
+    kernels/relu_cpu.cpp
+    kernels/sgd_cpu.cpp
+    kernels/softmax_cpu.cpp)

@@ -10,18 +10,19 @@ namespace gpucnn::kernels {
 
 /// Coefficients of one Adam update, as `torch.optim.Adam`.
 struct AdamStep {
-  double lr;
-  double beta1, beta2;
-  double eps;
-  double weight_decay;
-  std::int64_t step;  ///< counted from 1
+  double lr;            ///< >= 0
+  double beta1, beta2;  ///< in [0, 1)
+  double eps;           ///< >= 0
+  double weight_decay;  ///< >= 0
+  std::int64_t step;    ///< counted from 1
 };
 
 /// Kingma and Ba, "Adam" (ICLR 2015), in PyTorch's order of operations:
 ///   g = dweight + weight_decay * weight
 ///   m = m + (1 - beta1) * (g - m);  v = beta2 * v + (1 - beta2) * g * g
 ///   weight -= lr / (1 - beta1^step) * m / (sqrt(v) / sqrt(1 - beta2^step) + eps)
-/// dweight, weight, m, v: f32 of one shape. One pass over memory.
+/// dweight, weight, m, v: f32 of one shape, each in memory of its own. Coefficients are computed in double and rounded to f32.
+/// Throws `std::invalid_argument` for a coefficient outside its bounds. One pass over memory.
 GPUCNN_API void adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m, Tensor& v, Stream& stream);
 
 }  // namespace gpucnn::kernels

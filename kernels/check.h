@@ -39,4 +39,17 @@ inline void check_rank(std::string_view op, std::string_view name, const Tensor&
   }
 }
 
+/// That the two have no memory in common.
+inline void check_apart(std::string_view op, std::string_view name, const Tensor& a, std::string_view other, const Tensor& b) {
+  if (a.bytes() < b.bytes() + b.nbytes() && b.bytes() < a.bytes() + a.nbytes()) {
+    throw std::invalid_argument(fmt::format("{}: {} and {} share memory", op, name, other));
+  }
+}
+
+/// That `good` holds of a number; `rule` says it in words.
+template <class Number>
+void check_value(std::string_view op, std::string_view name, Number value, bool good, std::string_view rule) {
+  if (!good) throw std::invalid_argument(fmt::format("{}: {} must be {}, got {}", op, name, rule, value));
+}
+
 }  // namespace gpucnn::kernels

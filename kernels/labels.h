@@ -1,13 +1,15 @@
 #pragma once
 
+#include <cstdint>
+
 #include <gpucnn/core/export.h>
 #include <gpucnn/core/stream.h>
 #include <gpucnn/core/tensor.h>
 
 namespace gpucnn::kernels {
 
-/// Copies class labels as i32, and checks that each is in [0, num_classes). labels: u8, i32 or i64 [N], y: i32 [N]. Throws
-/// `std::invalid_argument` with the first label outside and its index.
+/// Copies class labels as i32, and checks that each is in [0, num_classes). labels: u8, i32 or i64 [N], y: i32 [N], may be labels.
+/// Throws `std::invalid_argument` with the first label outside and its index, and unless 0 <= num_classes < 2^31.
 GPUCNN_API void to_labels(const Tensor& labels, std::int64_t num_classes, Tensor& y, Stream& stream);
 
 }  // namespace gpucnn::kernels

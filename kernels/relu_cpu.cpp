@@ -4,36 +4,25 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "gpucnn/kernels/relu_cpu.cpp"
 #include <hwy/foreach_target.h>
-#include <hwy/highway.h>
+
+#include <gpucnn/kernels/lanes-inl.h>
 
 HWY_BEFORE_NAMESPACE();
 namespace gpucnn::kernels::HWY_NAMESPACE {
 
-namespace hn = hwy::HWY_NAMESPACE;
-
 void relu_range(const float* x, float* y, std::size_t count) {
-  const hn::ScalableTag<float> d;
-  const auto zero = hn::Zero(d);
-  const std::size_t lanes = hn::Lanes(d);
-  std::size_t i = 0;
-  // Selecting instead of Max keeps NaN: it compares false with everything.
-  for (; i + lanes <= count; i += lanes) {
+  for_lanes(count, [=](auto d, std::size_t i) HWY_ATTR {
     const auto v = hn::LoadU(d, x + i);
-    hn::StoreU(hn::IfThenElse(hn::Lt(v, zero), zero, v), d, y + i);
-  }
-  for (; i < count; ++i) y[i] = x[i] < 0.0F ? 0.0F : x[i];
+    // Selecting instead of Max keeps NaN: it compares false with everything.
+    hn::StoreU(hn::IfThenZeroElse(hn::Lt(v, hn::Zero(d)), v), d, y + i);
+  });
 }
 
 void relu_backward_range(const float* y, const float* dy, float* dx, std::size_t count) {
-  const hn::ScalableTag<float> d;
-  const auto zero = hn::Zero(d);
-  const std::size_t lanes = hn::Lanes(d);
-  std::size_t i = 0;
-  for (; i + lanes <= count; i += lanes) {
-    const auto stopped = hn::Le(hn::LoadU(d, y + i), zero);
+  for_lanes(count, [=](auto d, std::size_t i) HWY_ATTR {
+    const auto stopped = hn::Le(hn::LoadU(d, y + i), hn::Zero(d));
     hn::StoreU(hn::IfThenZeroElse(stopped, hn::LoadU(d, dy + i)), d, dx + i);
-  }
-  for (; i < count; ++i) dx[i] = y[i] <= 0.0F ? 0.0F : dy[i];
+  });
 }
 
 }  // namespace gpucnn::kernels::HWY_NAMESPACE

@@ -1,0 +1,19 @@
+#include <gpucnn/kernels/dropout.h>
+
+#include <gpucnn/kernels/check.h>
+#include <gpucnn/kernels/dispatch.h>
+
+namespace gpucnn::kernels {
+
+namespace cpu {
+void dropout(const Tensor& x, double p, const RandomStream& random, Tensor& y);
+}
+
+void dropout(const Tensor& x, double p, const RandomStream& random, Tensor& y, Stream& stream) {
+  check_tensor("dropout", "x", x, DType::f32, stream);
+  check_tensor("dropout", "y", y, x.shape(), DType::f32, stream);
+  check_value("dropout", "p", p, p >= 0 && p <= 1, "in [0, 1]");
+  dispatch(stream, [&] { cpu::dropout(x, p, random, y); });
+}
+
+}  // namespace gpucnn::kernels

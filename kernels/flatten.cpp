@@ -1,0 +1,33 @@
+#include <gpucnn/kernels/flatten.h>
+
+#include <gpucnn/kernels/check.h>
+#include <gpucnn/kernels/dispatch.h>
+
+namespace gpucnn::kernels {
+
+namespace cpu {
+void flatten(const Tensor& x, Tensor& y);
+void flatten_backward(const Tensor& dy, Tensor& dx);
+}  // namespace cpu
+
+namespace {
+Shape flat(const Shape& x) { return {x[0], x[1] * x[2] * x[3]}; }
+}  // namespace
+
+void flatten(const Tensor& x, Tensor& y, Stream& stream) {
+  check_tensor("flatten", "x", x, DType::f32, stream);
+  check_rank("flatten", "x", x, 4);
+  check_tensor("flatten", "y", y, flat(x.shape()), DType::f32, stream);
+  check_apart("flatten", "y", y, "x", x);
+  dispatch(stream, [&] { cpu::flatten(x, y); });
+}
+
+void flatten_backward(const Tensor& dy, Tensor& dx, Stream& stream) {
+  check_tensor("flatten_backward", "dx", dx, DType::f32, stream);
+  check_rank("flatten_backward", "dx", dx, 4);
+  check_tensor("flatten_backward", "dy", dy, flat(dx.shape()), DType::f32, stream);
+  check_apart("flatten_backward", "dx", dx, "dy", dy);
+  dispatch(stream, [&] { cpu::flatten_backward(dy, dx); });
+}
+
+}  // namespace gpucnn::kernels

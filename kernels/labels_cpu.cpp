@@ -1,0 +1,33 @@
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+#include <gpucnn/core/tensor.h>
+
+namespace gpucnn::kernels::cpu {
+namespace {
+
+template <class T>
+void convert(const T* labels, std::int64_t N, std::int64_t num_classes, std::int32_t* y) {
+  for (std::int64_t n = 0; n < N; ++n) {
+    const auto label = static_cast<std::int64_t>(labels[n]);
+    if (label < 0 || label >= num_classes) {
+      throw std::invalid_argument(fmt::format("to_labels: label {} at index {} is outside [0, {})", label, n, num_classes));
+    }
+    y[n] = static_cast<std::int32_t>(label);
+  }
+}
+
+}  // namespace
+
+void to_labels(const Tensor& labels, std::int64_t num_classes, Tensor& y) {
+  const std::int64_t N = labels.numel();
+  std::int32_t* to = y.data<std::int32_t>();
+  switch (labels.dtype()) {
+    case DType::u8: return convert(labels.data<std::uint8_t>(), N, num_classes, to);
+    case DType::i32: return convert(labels.data<std::int32_t>(), N, num_classes, to);
+    default: return convert(labels.data<std::int64_t>(), N, num_classes, to);
+  }
+}
+
+}  // namespace gpucnn::kernels::cpu

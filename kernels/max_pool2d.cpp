@@ -1,0 +1,64 @@
+#include <gpucnn/kernels/max_pool2d.h>
+
+#include <gpucnn/kernels/check.h>
+#include <gpucnn/kernels/dispatch.h>
+
+namespace gpucnn::kernels {
+
+namespace cpu {
+void max_pool2d(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax);
+void max_pool2d_backward(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Tensor& dx);
+}  // namespace cpu
+
+namespace {
+
+constexpr std::int64_t kMostInWindow = 256;  // what a u8 counts
+
+std::string text(const Size2& size) { return fmt::format("{}x{}", size.height, size.width); }
+
+void check_pool(std::string_view op, const Pool2d& pool) {
+  const Size2 kernel = pool.kernel_size, stride = pool.stride, padding = pool.padding;
+  const std::int64_t window = static_cast<std::int64_t>(kernel.height) * kernel.width;
+  check_value(op, "kernel_size", text(kernel), kernel.height > 0 && kernel.width > 0 && window <= kMostInWindow,
+              "positive and at most 256 elements");
+  check_value(op, "stride", text(stride), stride.height > 0 && stride.width > 0, "positive");
+  check_value(op, "padding", text(padding),
+              padding.height >= 0 && padding.width >= 0 && padding.height <= kernel.height / 2 && padding.width <= kernel.width / 2,
+              "at least 0 and at most half of kernel_size");
+}
+
+Shape pooled_shape(std::string_view op, const Shape& x, const Pool2d& pool) {
+  check_pool(op, pool);
+  if (x.rank() != 4) throw std::invalid_argument(fmt::format("{}: expects [N, C, H, W], got {}", op, x.string()));
+  const std::int64_t height = x[2] + 2 * std::int64_t{pool.padding.height} - pool.kernel_size.height;
+  const std::int64_t width = x[3] + 2 * std::int64_t{pool.padding.width} - pool.kernel_size.width;
+  if (x[2] == 0 || x[3] == 0 || height < 0 || width < 0) {
+    throw std::invalid_argument(fmt::format("{}: a window of {} with padding {} does not fit into {}", op, text(pool.kernel_size),
+                                            text(pool.padding), x.string()));
+  }
+  return {x[0], x[1], height / pool.stride.height + 1, width / pool.stride.width + 1};
+}
+
+}  // namespace
+
+Shape max_pool2d_shape(const Shape& x, const Pool2d& pool) { return pooled_shape("max_pool2d", x, pool); }
+
+void max_pool2d(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax, Stream& stream) {
+  check_tensor("max_pool2d", "x", x, DType::f32, stream);
+  const Shape shape = pooled_shape("max_pool2d", x.shape(), pool);
+  check_tensor("max_pool2d", "y", y, shape, DType::f32, stream);
+  check_apart("max_pool2d", "y", y, "x", x);
+  if (argmax.defined()) check_tensor("max_pool2d", "argmax", argmax, shape, DType::u8, stream);
+  dispatch(stream, [&] { cpu::max_pool2d(x, pool, y, argmax); });
+}
+
+void max_pool2d_backward(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Tensor& dx, Stream& stream) {
+  check_tensor("max_pool2d_backward", "dx", dx, DType::f32, stream);
+  const Shape shape = pooled_shape("max_pool2d_backward", dx.shape(), pool);
+  check_tensor("max_pool2d_backward", "dy", dy, shape, DType::f32, stream);
+  check_tensor("max_pool2d_backward", "argmax", argmax, shape, DType::u8, stream);
+  check_apart("max_pool2d_backward", "dx", dx, "dy", dy);
+  dispatch(stream, [&] { cpu::max_pool2d_backward(dy, argmax, pool, dx); });
+}
+
+}  // namespace gpucnn::kernels
