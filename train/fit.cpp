@@ -1,0 +1,73 @@
+#include <gpucnn/train/fit.h>
+
+#include <algorithm>
+#include <chrono>
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+#include <gpucnn/train/train_step.h>
+
+namespace gpucnn {
+namespace {
+
+class Stopwatch {
+ public:
+  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+/// Training mode while it lives.
+class Training {
+ public:
+  explicit Training(Module& model) : model_(model), before_(model.training()) { model.train(); }
+  ~Training() { model_.train(before_); }
+  Training(const Training&) = delete;
+  Training& operator=(const Training&) = delete;
+
+ private:
+  Module& model_;
+  bool before_;
+};
+
+std::int64_t images_of(const DataLoader& loader) {
+  const std::int64_t all = loader.dataset().size();
+  return loader.options().drop_last ? loader.size() * loader.options().batch_size : all;
+}
+
+}  // namespace
+
+FitResult fit(Module& model, Optimizer& optimizer, DataLoader& train, DataLoader& test, const FitOptions& options) {
+  if (options.epochs < 1) throw std::invalid_argument(fmt::format("fit: epochs must be at least 1, got {}", options.epochs));
+  if (train.size() < 1) throw std::invalid_argument("fit: the training set has no batch");
+  const Training mode(model);
+  TrainStep step(model, optimizer);
+  FitResult result;
+  const auto stop = [&] { return result.stopped = options.stop && options.stop(); };
+  double best = -1;
+  for (int epoch = 1; epoch <= options.epochs; ++epoch) {
+    const Stopwatch watch;
+    Progress progress{epoch, options.epochs, images_of(train), {}, 0};
+    for (const Batch& batch : train) {
+      progress.train += step(batch);
+      progress.seconds = watch.seconds();
+      if (options.on_step) options.on_step(progress);
+      if (stop()) return result;
+    }
+    Metrics judged;
+    for (const Batch& batch : test) {
+      judged += evaluate(model, batch);
+      if (stop()) return result;
+    }
+    const bool is_best = judged.accuracy() > best;
+    best = std::max(best, judged.accuracy());
+    result.epochs.push_back(
+        {epoch, progress.train, judged, optimizer.lr(), watch.seconds(), progress.images_per_second(), is_best});
+    if (options.on_epoch) options.on_epoch(result.epochs.back());
+  }
+  return result;
+}
+
+}  // namespace gpucnn

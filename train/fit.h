@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include <gpucnn/core/export.h>
+#include <gpucnn/data/data_loader.h>
+#include <gpucnn/layers/module.h>
+#include <gpucnn/optim/optimizer.h>
+#include <gpucnn/train/metrics.h>
+
+namespace gpucnn {
+
+/// How far an epoch has come.
+struct Progress {
+  int epoch;             ///< from 1
+  int epochs;            ///< in all
+  std::int64_t images;   ///< of the epoch, all batches together
+  Metrics train;         ///< so far
+  double seconds;        ///< of training in this epoch so far
+  double images_per_second() const noexcept { return seconds > 0 ? static_cast<double>(train.images) / seconds : 0.0; }
+};
+
+/// What an epoch came to.
+struct EpochResult {
+  int epoch;  ///< from 1
+  Metrics train, test;
+  double lr;
+  double seconds;            ///< training and test
+  double images_per_second;  ///< of training
+  bool best;                 ///< whether no earlier epoch had this test accuracy or more
+};
+
+/// What `fit` does besides; every function may be empty.
+struct FitOptions {
+  int epochs = 10;                                    ///< >= 1
+  std::function<void(const Progress&)> on_step = {};      ///< after every step
+  std::function<void(const EpochResult&)> on_epoch = {};  ///< after every epoch
+  std::function<bool()> stop = {};                    ///< asked after every step and test batch; true ends the run
+};
+
+/// What a run came to.
+struct FitResult {
+  std::vector<EpochResult> epochs;  ///< those that were finished
+  bool stopped = false;             ///< whether `stop` ended it
+};
+
+/// Trains a classifier for some epochs, and judges it by the test set after each. The model is left in the mode it came in. Throws
+/// `NonFiniteLoss` (train_step.h), and `std::invalid_argument` unless epochs >= 1 and the training set has a batch.
+GPUCNN_API FitResult fit(Module& model, Optimizer& optimizer, DataLoader& train, DataLoader& test, const FitOptions& options = {});
+
+}  // namespace gpucnn

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+
+#include <gpucnn/core/error.h>
+#include <gpucnn/core/export.h>
+#include <gpucnn/data/batch.h>
+#include <gpucnn/layers/cross_entropy_loss.h>
+#include <gpucnn/layers/module.h>
+#include <gpucnn/optim/optimizer.h>
+#include <gpucnn/train/metrics.h>
+
+namespace gpucnn {
+
+/// The loss of a training step was not finite. The parameters are those before the step.
+class GPUCNN_API NonFiniteLoss : public Error {
+ public:
+  /// `step` counts from 1.
+  NonFiniteLoss(double loss, std::int64_t step);
+  ~NonFiniteLoss() override;
+
+  std::int64_t step() const noexcept { return step_; }
+
+ private:
+  std::int64_t step_;
+};
+
+/// One step of training a classifier: forward, cross-entropy, backward, update. Allocates nothing once it has met a batch of every size. Holds
+/// references: model and optimizer must stay where they are.
+class GPUCNN_API TrainStep {
+ public:
+  TrainStep(Module& model, Optimizer& optimizer) : model_(model), optimizer_(optimizer) {}
+
+  /// Learns from a batch: inputs [N, C, H, W], labels [N]. Returns what the model thought of it before the update. Throws
+  /// `NonFiniteLoss` instead of updating when the loss is NaN or infinite.
+  Metrics operator()(const Batch& batch);
+
+  /// How many steps there were.
+  std::int64_t steps() const noexcept { return steps_; }
+
+ private:
+  Module& model_;
+  Optimizer& optimizer_;
+  CrossEntropyLoss criterion_;
+  std::int64_t steps_ = 0;
+};
+
+/// What the model thinks of a batch, in eval mode, learning nothing.
+GPUCNN_API Metrics evaluate(Module& model, const Batch& batch);
+
+}  // namespace gpucnn
