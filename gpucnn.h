@@ -12,6 +12,14 @@
 #include <gpucnn/core/stream.h>
 #include <gpucnn/core/tensor.h>
 #include <gpucnn/core/threads.h>
+#include <gpucnn/data/batch.h>
+#include <gpucnn/data/cifar10.h>
+#include <gpucnn/data/data_loader.h>
+#include <gpucnn/data/dataset.h>
+#include <gpucnn/data/dataset_splits.h>
+#include <gpucnn/data/normalize.h>
+#include <gpucnn/data/shapes.h>
+#include <gpucnn/data/tensor_dataset.h>
 #include <gpucnn/kernels/adam.h>
 #include <gpucnn/kernels/argmax.h>
 #include <gpucnn/kernels/conv2d.h>
@@ -27,6 +35,7 @@
 #include <gpucnn/kernels/size2.h>
 #include <gpucnn/kernels/softmax.h>
 #include <gpucnn/kernels/softmax_cross_entropy.h>
+#include <gpucnn/kernels/take.h>
 #include <gpucnn/layers/classify.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/cross_entropy_loss.h>

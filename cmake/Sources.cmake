@@ -12,6 +12,14 @@ set(GPUCNN_PUBLIC_HEADERS
     core/stream.h
     core/tensor.h
     core/threads.h
+    data/batch.h
+    data/cifar10.h
+    data/data_loader.h
+    data/dataset.h
+    data/dataset_splits.h
+    data/normalize.h
+    data/shapes.h
+    data/tensor_dataset.h
     gpucnn.h
     kernels/adam.h
     kernels/argmax.h
@@ -28,6 +36,7 @@ set(GPUCNN_PUBLIC_HEADERS
     kernels/size2.h
     kernels/softmax.h
     kernels/softmax_cross_entropy.h
+    kernels/take.h
     layers/classify.h
     layers/conv2d.h
     layers/cross_entropy_loss.h
@@ -53,6 +62,7 @@ set(GPUCNN_PRIVATE_HEADERS
     kernels/check.h
     kernels/conv2d_impl.h
     kernels/dispatch.h
+    kernels/indices.h
     kernels/lanes-inl.h
     kernels/linear_impl.h
     kernels/onednn.h
@@ -108,10 +118,25 @@ set(GPUCNN_SOURCES
 
 # Sources that Highway compiles once per instruction set.
 set(GPUCNN_HIGHWAY_SOURCES
+    data/cifar10.cpp
+    data/data_loader.cpp
+    data/dataset.cpp
+    data/shapes.cpp
+    data/tensor_dataset.cpp
     kernels/adam_cpu.cpp
     kernels/dropout_cpu.cpp
     kernels/flatten_cpu.cpp
+    kernels/image_batch.cpp
+    kernels/labels.cpp
     kernels/max_pool2d_cpu.cpp
+    kernels/relu.cpp
     kernels/relu_cpu.cpp
     kernels/sgd_cpu.cpp
-    kernels/softmax_cpu.cpp)
+    kernels/softmax_cpu.cpp
+    kernels/take.cpp
+    kernels/take_cpu.cpp)
+
+# Sources that Highway compiles once per instruction set.
+set(GPUCNN_HIGHWAY_SOURCES
+    kernels/image_batch_cpu.cpp
+    kernels/relu_cpu.cpp)

@@ -43,9 +43,9 @@ class GPUCNN_API Shape {
 
   /// The number of elements: the product of the extents, 1 for a scalar.
   std::int64_t numel() const noexcept {
-    std::int64_t count = 1;
-    for (std::int64_t extent : *this) count *= extent;
-    return count;
+    std::uint64_t count = 1;  // may wrap on its way to an extent of 0, and only then
+    for (std::int64_t extent : *this) count *= static_cast<std::uint64_t>(extent);
+    return static_cast<std::int64_t>(count);
   }
 
   /// This shape with dimension `dim` set to `extent`.

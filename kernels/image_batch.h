@@ -16,18 +16,18 @@ struct ImageTransform {
   bool flip = false;                 ///< mirror left to right with probability 1/2
   std::uint64_t seed = 0;            ///< of the crop and flip streams
   std::uint64_t epoch = 0;           ///< their step
-  std::int64_t first =
-      0;  ///< the position in the epoch of the batch's first image: word e of a stream is for position e / 2 (crop) or e (flip)
+  std::int64_t first = 0;            ///< the position in the epoch of the batch's first image
 };
 
 /// batch[i] = transform(images[indices[i]]): u8 values are divided by 255, f32 values taken as they are; then cropped, mirrored and
-/// normalised, (value - mean[c]) / std[c], in torchvision's order (padding is 0 before normalisation).
-/// images: u8 or f32 [M, C, H, W]; indices: i64 [N] in [0, M), on the CPU; batch: f32 [N, C, H, W]. Throws `std::invalid_argument`
-/// for an index outside, or a mean or std that has not C values or a std that is not > 0.
+/// normalised, (value - mean[c]) / std[c], each operation rounded to f32, in torchvision's order (padding is 0 before
+/// normalisation). images: u8 or f32 [M, C, H, W]; N indices, each in [0, M); batch: f32 [N, C, H, W]. Throws
+/// `std::invalid_argument` for an index outside, a mean or std that has not C values, a std that is not > 0 or a negative padding.
 ///
-/// Crop: row and column offsets RandomStream(seed, Purpose::crop, 0, epoch).below(2e, 2 crop_padding + 1) and .below(2e + 1, …);
-/// flip: RandomStream(seed, Purpose::flip, 0, epoch).word(e) >> 31; e = first + i.
-GPUCNN_API void image_batch(const Tensor& images, const Tensor& indices, const ImageTransform& transform, Tensor& batch,
-                            Stream& stream);
+/// With e = first + i: the crop's row and column offsets are RandomStream(seed, Purpose::crop, 0, epoch).below(2 e, 2 crop_padding
+/// + 1) and .below(2 e + 1, 2 crop_padding + 1); the image is mirrored if the highest bit of RandomStream(seed, Purpose::flip, 0,
+/// epoch).word(e) is 1.
+GPUCNN_API void image_batch(const Tensor& images, std::span<const std::int64_t> indices, const ImageTransform& transform,
+                            Tensor& batch, Stream& stream);
 
 }  // namespace gpucnn::kernels

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <gpucnn/core/tensor.h>
+
+namespace gpucnn {
+
+/// Some examples: inputs [N, C, H, W] and labels [N].
+struct Batch {
+  Tensor inputs;
+  Tensor labels;
+};
+
+}  // namespace gpucnn

@@ -1,0 +1,105 @@
+#include <gpucnn/data/data_loader.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+#include <gpucnn/core/random.h>
+
+namespace gpucnn {
+namespace {
+
+void check_normalize(const Normalize& normalize, std::size_t channels) {
+  if (normalize.mean.size() != channels || normalize.std.size() != channels) {
+    throw std::invalid_argument(fmt::format("DataLoader: images of {} channels, but normalize has {} values of mean and {} of std",
+                                            channels, normalize.mean.size(), normalize.std.size()));
+  }
+  const auto usable = [](double value) { return std::isfinite(static_cast<float>(value)); };
+  const auto positive = [&](double value) { return usable(value) && static_cast<float>(value) > 0; };
+  if (!std::ranges::all_of(normalize.mean, usable) || !std::ranges::all_of(normalize.std, positive)) {
+    throw std::invalid_argument(fmt::format("DataLoader: normalize needs finite means and stds > 0, got mean [{}] and std [{}]",
+                                            fmt::join(normalize.mean, ", "), fmt::join(normalize.std, ", ")));
+  }
+}
+
+const Dataset& checked(const std::shared_ptr<const Dataset>& dataset, const DataLoaderOptions& options) {
+  if (!dataset) throw std::invalid_argument("DataLoader: there is no dataset");
+  if (options.batch_size < 1) {
+    throw std::invalid_argument(fmt::format("DataLoader: batch_size must be >= 1, got {}", options.batch_size));
+  }
+  if (options.crop_padding < 0) {
+    throw std::invalid_argument(fmt::format("DataLoader: crop_padding must be >= 0, got {}", options.crop_padding));
+  }
+  const Shape shape = dataset->image_shape();
+  if (shape.rank() != 3) {
+    throw std::invalid_argument(fmt::format("DataLoader: the dataset's images must be [C, H, W], got {}", shape.string()));
+  }
+  if (options.normalize) check_normalize(*options.normalize, static_cast<std::size_t>(shape[0]));
+  const std::int64_t size = dataset->size();
+  if (size < 0 || size > std::numeric_limits<std::uint32_t>::max()) {
+    throw std::invalid_argument(fmt::format("DataLoader: the dataset's size must be from 0 to 2^32 - 1, got {}", size));
+  }
+  if (options.device) options.device->require();
+  return *dataset;
+}
+
+}  // namespace
+
+DataLoader::DataLoader(std::shared_ptr<const Dataset> dataset, const DataLoaderOptions& options)
+    : dataset_(std::move(dataset)),
+      options_(options),
+      examples_(checked(dataset_, options_).size()),
+      order_(static_cast<std::size_t>(examples_)),
+      stream_(dataset_->device()) {
+  if (options_.normalize) {
+    mean_.assign(options_.normalize->mean.begin(), options_.normalize->mean.end());
+    std_.assign(options_.normalize->std.begin(), options_.normalize->std.end());
+  }
+}
+
+std::int64_t DataLoader::size() const noexcept {
+  const std::int64_t full = examples_ / options_.batch_size;
+  return options_.drop_last || examples_ % options_.batch_size == 0 ? full : full + 1;
+}
+
+void DataLoader::start_epoch() {
+  ++walk_;
+  walked_epoch_ = epoch_++;
+  std::iota(order_.begin(), order_.end(), 0);
+  if (!options_.shuffle) return;
+  const RandomStream random(options_.seed, Purpose::shuffle, 0, walked_epoch_);
+  for (std::size_t i = order_.size(); i-- > 1;) {
+    std::swap(order_[i], order_[random.below(i, static_cast<std::uint32_t>(i + 1))]);
+  }
+}
+
+Batch DataLoader::load(std::int64_t batch) {
+  const std::int64_t first = batch * options_.batch_size;
+  const std::int64_t count = std::min(options_.batch_size, examples_ - first);
+  const kernels::ImageTransform transform{.mean = mean_,
+                                          .std = std_,
+                                          .crop_padding = options_.crop_padding,
+                                          .flip = options_.flip,
+                                          .seed = options_.seed,
+                                          .epoch = walked_epoch_,
+                                          .first = first};
+  const std::span<const std::int64_t> indices(order_);
+  Batch loaded =
+      dataset_->transformed(indices.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)), transform, stream_);
+  if (options_.device) loaded = {loaded.inputs.to(*options_.device), loaded.labels.to(*options_.device)};
+  return loaded;
+}
+
+DataLoader::Iterator& DataLoader::Iterator::operator++() {
+  if (walk_ != loader_->walk_) throw std::logic_error("DataLoader: a later begin() has ended this walk");
+  batch_ = {};  // so that its memory can serve the next
+  if (next_ < loader_->size()) batch_ = loader_->load(next_);
+  ++next_;
+  return *this;
+}
+
+}  // namespace gpucnn

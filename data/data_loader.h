@@ -1,0 +1,109 @@
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <gpucnn/core/export.h>
+#include <gpucnn/core/stream.h>
+#include <gpucnn/data/dataset.h>
+#include <gpucnn/data/normalize.h>
+
+namespace gpucnn {
+
+/// How a DataLoader walks a dataset: PyTorch's words and defaults, then what torchvision's transforms do.
+struct DataLoaderOptions {
+  std::int64_t batch_size = 1;              ///< examples in a batch, >= 1
+  bool shuffle = false;                     ///< a new order in every epoch
+  bool drop_last = false;                   ///< leave out a last batch of fewer examples
+  std::uint64_t seed = 0;                   ///< of the order, the crops and the flips
+  std::optional<Normalize> normalize = {};  ///< applied last
+  int crop_padding = 0;                     ///< zeros around an image before a random crop of its own size, >= 0
+  bool flip = false;                        ///< mirror left to right with probability 1/2
+  std::optional<Device> device = {};        ///< where batches are delivered; empty: where the dataset is
+};
+
+/// Delivers a dataset in batches: inputs f32 [N, C, H, W] from 0 to 1 (then normalised), labels i32 [N]. A range to be walked any
+/// number of times; each `begin()` starts a new epoch with its own order, crops and flips, which depend on the seed and the epoch's
+/// number only:
+///
+///     for (auto [inputs, labels] : DataLoader(TensorDataset{images, labels}, {.batch_size = 128, .shuffle = true})) { … }
+///
+/// Shuffling is Fisher and Yates' method: for i from size - 1 down to 1, place i is swapped with place
+/// RandomStream(seed, Purpose::shuffle, 0, epoch).below(i, i + 1). A walk allocates nothing once blocks of its sizes are free.
+/// One thread at a time.
+class GPUCNN_API DataLoader {
+ public:
+  class Iterator;
+
+  /// Throws `std::invalid_argument` for a null or a wrong option.
+  explicit DataLoader(std::shared_ptr<const Dataset> dataset, const DataLoaderOptions& options = {});
+
+  /// The same, for any dataset by value.
+  template <std::derived_from<Dataset> D>
+  explicit DataLoader(D dataset, const DataLoaderOptions& options = {})
+      : DataLoader(std::shared_ptr<const Dataset>(std::make_shared<const D>(std::move(dataset))), options) {}
+
+  /// Starts an epoch and loads its first batch. It ends the walk before it, whose iterators throw `std::logic_error` from now on.
+  Iterator begin();
+  std::default_sentinel_t end() const noexcept { return {}; }
+
+  /// The number of batches in an epoch.
+  std::int64_t size() const noexcept;
+
+  /// The number of the epoch that the next `begin()` starts: 0 at first.
+  std::uint64_t epoch() const noexcept { return epoch_; }
+  void set_epoch(std::uint64_t epoch) noexcept { epoch_ = epoch; }
+
+  const Dataset& dataset() const noexcept { return *dataset_; }
+  const DataLoaderOptions& options() const noexcept { return options_; }
+
+ private:
+  void start_epoch();
+  Batch load(std::int64_t batch);
+
+  std::shared_ptr<const Dataset> dataset_;
+  DataLoaderOptions options_;
+  std::int64_t examples_;
+  std::vector<float> mean_, std_;
+  std::vector<std::int64_t> order_;
+  Stream stream_;
+  std::uint64_t epoch_ = 0, walk_ = 0, walked_epoch_ = 0;
+};
+
+/// A place in an epoch. Holds its batch until it moves on; the loader must stay where it is meanwhile.
+class GPUCNN_API DataLoader::Iterator {
+ public:
+  using value_type = Batch;
+  using difference_type = std::ptrdiff_t;
+
+  const Batch& operator*() const noexcept { return batch_; }
+  const Batch* operator->() const noexcept { return &batch_; }
+
+  /// Gives its batch back and loads the next.
+  Iterator& operator++();
+  void operator++(int) { ++*this; }
+
+  bool operator==(std::default_sentinel_t) const noexcept { return next_ > loader_->size(); }
+
+ private:
+  friend class DataLoader;
+  explicit Iterator(DataLoader& loader) : loader_(&loader), walk_(loader.walk_) { ++*this; }
+
+  DataLoader* loader_;
+  std::uint64_t walk_;
+  std::int64_t next_ = 0;  // the batch to load next; one more than there are at the end
+  Batch batch_;
+};
+
+inline DataLoader::Iterator DataLoader::begin() {
+  start_epoch();
+  return Iterator(*this);
+}
+
+}  // namespace gpucnn

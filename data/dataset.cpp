@@ -1,0 +1,35 @@
+#include <gpucnn/data/dataset.h>
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+#include <gpucnn/kernels/labels.h>
+
+namespace gpucnn {
+
+Dataset::~Dataset() = default;
+
+Device Dataset::device() const { return Device::cpu(); }
+
+Batch Dataset::transformed(std::span<const std::int64_t> indices, const kernels::ImageTransform& transform, Stream& stream) const {
+  const auto count = static_cast<std::int64_t>(indices.size());
+  const Shape one = image_shape(), images{count, one[0], one[1], one[2]};
+  const Batch raw = get(indices);
+  if (raw.inputs.shape() != images || raw.labels.shape() != Shape{count}) {
+    throw std::invalid_argument(fmt::format("Dataset::get: expects inputs {} and labels [{}], got {} and {}", images.string(),
+                                            count, raw.inputs.shape().string(), raw.labels.shape().string()));
+  }
+  Tensor order = Tensor::empty({count}, DType::i64);
+  const std::span<std::int64_t> as_they_are(order.data<std::int64_t>(), indices.size());
+  std::iota(as_they_are.begin(), as_they_are.end(), 0);
+  Batch batch{Tensor::empty(images, DType::f32, stream.device()), Tensor::empty({count}, DType::i32, stream.device())};
+  kernels::image_batch(raw.inputs, as_they_are, transform, batch.inputs, stream);
+  kernels::to_labels(raw.labels, std::numeric_limits<std::int32_t>::max(), batch.labels, stream);
+  return batch;
+}
+
+}  // namespace gpucnn

@@ -1,0 +1,63 @@
+#include <gpucnn/data/tensor_dataset.h>
+
+#include <limits>
+#include <stdexcept>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <gpucnn/kernels/labels.h>
+#include <gpucnn/kernels/take.h>
+
+namespace gpucnn {
+namespace {
+
+void check(const Tensor& images, const Tensor& labels) {
+  if (!images.defined() || !labels.defined()) throw std::invalid_argument("TensorDataset: images and labels must be defined");
+  if (images.dtype() != DType::u8 && images.dtype() != DType::f32) {
+    throw std::invalid_argument(fmt::format("TensorDataset: images must be u8 or f32, got {}", name_of(images.dtype())));
+  }
+  if (images.rank() != 4) {
+    throw std::invalid_argument(fmt::format("TensorDataset: images must be [N, C, H, W], got {}", images.shape().string()));
+  }
+  if (labels.shape() != Shape{images.dim(0)}) {
+    throw std::invalid_argument(
+        fmt::format("TensorDataset: {} images need labels [{}], got {}", images.dim(0), images.dim(0), labels.shape().string()));
+  }
+  if (labels.device() != images.device()) {
+    throw std::invalid_argument(
+        fmt::format("TensorDataset: images are on {}, labels on {}", images.device().string(), labels.device().string()));
+  }
+}
+
+Tensor as_i32(const Tensor& labels) {
+  Stream stream(labels.device());
+  Tensor y = Tensor::empty(labels.shape(), DType::i32, labels.device());
+  kernels::to_labels(labels, std::numeric_limits<std::int32_t>::max(), y, stream);
+  return y;
+}
+
+}  // namespace
+
+TensorDataset::TensorDataset(Tensor images, const Tensor& labels) : images_(std::move(images)) {
+  check(images_, labels);
+  labels_ = as_i32(labels);
+}
+
+Shape TensorDataset::image_shape() const { return {images_.dim(1), images_.dim(2), images_.dim(3)}; }
+
+Batch TensorDataset::get(std::span<const std::int64_t> indices) const {
+  Stream stream(device());
+  return transformed(indices, {}, stream);
+}
+
+Batch TensorDataset::transformed(std::span<const std::int64_t> indices, const kernels::ImageTransform& transform,
+                                 Stream& stream) const {
+  const auto count = static_cast<std::int64_t>(indices.size());
+  Batch batch{Tensor::empty(images_.shape().with(0, count), DType::f32, device()), Tensor::empty({count}, DType::i32, device())};
+  kernels::image_batch(images_, indices, transform, batch.inputs, stream);
+  kernels::take(labels_, indices, batch.labels, stream);
+  return batch;
+}
+
+}  // namespace gpucnn

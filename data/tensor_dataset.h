@@ -1,0 +1,30 @@
+#pragma once
+
+#include <gpucnn/data/dataset.h>
+
+namespace gpucnn {
+
+/// Examples that lie in two tensors, as PyTorch's TensorDataset: handles, the images are not copied.
+class GPUCNN_API TensorDataset : public Dataset {
+ public:
+  /// images: u8 (0 to 255) or f32 (0 to 1) [N, C, H, W]; labels: u8, i32 or i64 [N], from 0 to 2^31 - 2, on the same device. Throws
+  /// `std::invalid_argument` for anything else.
+  TensorDataset(Tensor images, const Tensor& labels);
+
+  std::int64_t size() const override { return images_.dim(0); }
+  Shape image_shape() const override;
+  Device device() const override { return images_.device(); }
+
+  /// The images as they were given, and the labels as i32.
+  const Tensor& images() const noexcept { return images_; }
+  const Tensor& labels() const noexcept { return labels_; }
+
+  /// Copies: images as f32 from 0 to 1 and labels as i32.
+  Batch get(std::span<const std::int64_t> indices) const override;
+  Batch transformed(std::span<const std::int64_t> indices, const kernels::ImageTransform& transform, Stream& stream) const override;
+
+ private:
+  Tensor images_, labels_;
+};
+
+}  // namespace gpucnn
