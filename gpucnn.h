@@ -20,10 +20,12 @@
 #include <gpucnn/data/normalize.h>
 #include <gpucnn/data/shapes.h>
 #include <gpucnn/data/tensor_dataset.h>
+#include <gpucnn/io/safetensors.h>
 #include <gpucnn/kernels/adam.h>
 #include <gpucnn/kernels/argmax.h>
 #include <gpucnn/kernels/conv2d.h>
 #include <gpucnn/kernels/conv2d_options.h>
+#include <gpucnn/kernels/count_correct.h>
 #include <gpucnn/kernels/dropout.h>
 #include <gpucnn/kernels/flatten.h>
 #include <gpucnn/kernels/image_batch.h>
@@ -52,3 +54,6 @@
 #include <gpucnn/optim/adam.h>
 #include <gpucnn/optim/optimizer.h>
 #include <gpucnn/optim/sgd.h>
+#include <gpucnn/train/fit.h>
+#include <gpucnn/train/metrics.h>
+#include <gpucnn/train/train_step.h>

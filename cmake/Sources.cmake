@@ -21,10 +21,12 @@ set(GPUCNN_PUBLIC_HEADERS
     data/shapes.h
     data/tensor_dataset.h
     gpucnn.h
+    io/safetensors.h
     kernels/adam.h
     kernels/argmax.h
     kernels/conv2d.h
     kernels/conv2d_options.h
+    kernels/count_correct.h
     kernels/dropout.h
     kernels/flatten.h
     kernels/image_batch.h
@@ -52,13 +54,18 @@ set(GPUCNN_PUBLIC_HEADERS
     models/simple_cnn.h
     optim/adam.h
     optim/optimizer.h
-    optim/sgd.h)
+    optim/sgd.h
+    train/fit.h
+    train/metrics.h
+    train/train_step.h)
 
 set(GPUCNN_PRIVATE_HEADERS
     core/backend.h
     core/host_memory.h
     core/layout.h
     core/parallel.h
+    io/atomic_file.h
+    io/safetensors_header.h
     kernels/check.h
     kernels/conv2d_impl.h
     kernels/dispatch.h
@@ -83,11 +90,16 @@ set(GPUCNN_SOURCES
     core/stream.cpp
     core/tensor.cpp
     core/threads.cpp
+    io/atomic_file.cpp
+    io/safetensors.cpp
+    io/safetensors_header.cpp
     kernels/adam.cpp
     kernels/argmax.cpp
     kernels/argmax_cpu.cpp
     kernels/conv2d.cpp
     kernels/conv2d_onednn.cpp
+    kernels/count_correct.cpp
+    kernels/count_correct_cpu.cpp
     kernels/dropout.cpp
     kernels/flatten.cpp
     kernels/labels.cpp
@@ -114,7 +126,9 @@ set(GPUCNN_SOURCES
     models/simple_cnn.cpp
     optim/adam.cpp
     optim/optimizer.cpp
-    optim/sgd.cpp)
+    optim/sgd.cpp
+    train/fit.cpp
+    train/train_step.cpp)
 
 # Sources that Highway compiles once per instruction set.
 set(GPUCNN_HIGHWAY_SOURCES

@@ -1,0 +1,248 @@
+#include <gpucnn/io/safetensors_header.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <optional>
+#include <sstream>
+#include <stdexcept>
+#include <string_view>
+#include <unordered_set>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <gpucnn/core/error.h>
+
+namespace gpucnn::safetensors {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::string_view kMetadata = "__metadata__";
+constexpr std::array<std::pair<std::string_view, DType>, 5> kDTypes{
+    {{"F32", DType::f32}, {"BF16", DType::bf16}, {"I32", DType::i32}, {"I64", DType::i64}, {"U8", DType::u8}}};
+
+/// A text from a file, short and printable.
+std::string shown(std::string_view text) {
+  constexpr std::size_t kLongest = 60;
+  const std::string quote = json(text.substr(0, kLongest)).dump(-1, ' ', true, json::error_handler_t::replace);
+  return text.size() > kLongest ? quote + "..." : quote;
+}
+
+/// The bytes of a tensor of these extents, or nothing if 63 bits do not count them.
+std::optional<std::uint64_t> bytes_of(const std::vector<std::int64_t>& extents, DType dtype) {
+  std::int64_t bytes = static_cast<std::int64_t>(size_of(dtype));
+  for (const std::int64_t extent : extents) {
+    if (__builtin_mul_overflow(bytes, extent, &bytes)) return std::nullopt;
+  }
+  return static_cast<std::uint64_t>(bytes);
+}
+
+/// Takes the parser's events one by one, so that whatever a file says, no more is kept of it than a header can hold.
+class HeaderReader final : public nlohmann::json_sax<json> {
+ public:
+  HeaderReader(const std::string& file, std::istream& text) : file_(file), text_(text) {}
+
+  Header take() { return std::move(header_); }
+
+  bool null() override { fail(wanted(), "null"); }
+  bool boolean(bool value) override { fail(wanted(), value ? "true" : "false"); }
+  bool number_integer(std::int64_t value) override { fail(wanted(), std::to_string(value)); }  // negative: see number_unsigned
+  bool number_float(double, const std::string& text) override { fail(wanted(), text); }
+  bool binary(json::binary_t&) override { fail(wanted(), "binary data"); }
+
+  bool number_unsigned(std::uint64_t value) override {
+    if (in_ == In::shape && std::in_range<std::int64_t>(value)) {
+      if (extents_.size() == Shape::kMaxRank) fail(fmt::format("at most {} dimensions", Shape::kMaxRank), "more");
+      extents_.push_back(static_cast<std::int64_t>(value));
+    } else if (in_ == In::offsets && offsets_.size() < 2) {
+      offsets_.push_back(value);
+    } else {
+      fail(wanted(), std::to_string(value));
+    }
+    return true;
+  }
+
+  bool string(std::string& value) override {
+    if (in_ == In::metadata) {
+      header_.metadata[key_] = std::move(value);
+    } else if (in_ == In::entry && key_ == "dtype") {
+      const auto* known = std::ranges::find(kDTypes, value, &std::pair<std::string_view, DType>::first);
+      if (known == kDTypes.end()) fail(wanted(), shown(value));
+      entry_.dtype = known->second;
+    } else {
+      fail(wanted(), shown(value));
+    }
+    return true;
+  }
+
+  bool key(std::string& value) override {
+    if (in_ == In::entry && value != "dtype" && value != "shape" && value != "data_offsets") {
+      fail(fmt::format("dtype, shape and data_offsets of tensor {}", shown(entry_.name)), shown(value));
+    }
+    auto& known = in_ == In::header ? names_ : keys_;
+    if (!known.insert(value).second) fail("every name once", fmt::format("{} twice", shown(value)));
+    key_ = std::move(value);
+    return true;
+  }
+
+  bool start_object(std::size_t) override {
+    if (in_ == In::file) {
+      in_ = In::header;
+    } else if (in_ == In::header) {
+      keys_.clear();
+      in_ = key_ == kMetadata ? In::metadata : In::entry;
+      if (in_ == In::entry) entry_ = Entry{.name = key_};
+    } else {
+      fail(wanted(), "an object");
+    }
+    return true;
+  }
+
+  bool end_object() override {
+    if (in_ == In::entry) finish_entry();
+    in_ = in_ == In::header ? In::file : In::header;
+    return true;
+  }
+
+  bool start_array(std::size_t) override {
+    if (in_ == In::entry && key_ == "shape") {
+      in_ = In::shape;
+      extents_.clear();
+    } else if (in_ == In::entry && key_ == "data_offsets") {
+      in_ = In::offsets;
+      offsets_.clear();
+    } else {
+      fail(wanted(), "a list");
+    }
+    return true;
+  }
+
+  bool end_array() override {
+    if (in_ == In::offsets && offsets_.size() != 2) fail(wanted(), "only " + std::to_string(offsets_.size()));
+    in_ = In::entry;
+    return true;
+  }
+
+  bool parse_error(std::size_t, const std::string& last, const nlohmann::detail::exception&) override {
+    fail("a header in JSON", fmt::format("a syntax error at {}", shown(last)));
+  }
+
+ private:
+  enum class In { file, header, metadata, entry, shape, offsets };
+
+  /// What the next value must be.
+  std::string wanted() const {
+    const std::string tensor = shown(in_ == In::header ? key_ : entry_.name);
+    switch (in_) {
+      case In::file: return "a JSON object";
+      case In::header:
+        return key_ == kMetadata ? "an object of texts as __metadata__" : "an object that describes tensor " + tensor;
+      case In::metadata: return fmt::format("a text as __metadata__ {}", shown(key_));
+      case In::shape: return fmt::format("whole numbers from 0 to 2^63 - 1 in the shape of tensor {}", tensor);
+      case In::offsets: return fmt::format("two data_offsets from 0 to 2^64 - 1 of tensor {}", tensor);
+      case In::entry: break;
+    }
+    if (key_ == "dtype") return fmt::format("F32, BF16, I32, I64 or U8 as dtype of tensor {}", tensor);
+    return fmt::format("a list as {} of tensor {}", key_, tensor);
+  }
+
+  void finish_entry() {
+    const std::string tensor = shown(entry_.name);
+    if (keys_.size() != 3) fail(fmt::format("dtype, shape and data_offsets of tensor {}", tensor), "only some of them");
+    const std::optional<std::uint64_t> bytes = bytes_of(extents_, entry_.dtype);
+    const std::string shape = fmt::format("[{}] of {}", fmt::join(extents_, ", "), name_of(entry_.dtype));
+    if (!bytes) fail(fmt::format("a shape of tensor {} whose bytes 63 bits count", tensor), shape);
+    if (offsets_[1] < offsets_[0] || offsets_[1] - offsets_[0] != *bytes) {
+      fail(fmt::format("data_offsets of tensor {} {} bytes apart for {}", tensor, *bytes, shape),
+           fmt::format("[{}, {}]", offsets_[0], offsets_[1]));
+    }
+    entry_.shape = Shape::from(extents_);
+    entry_.begin = offsets_[0];
+    entry_.end = offsets_[1];
+    header_.entries.push_back(std::move(entry_));
+  }
+
+  [[noreturn]] void fail(const std::string& expected, const std::string& found) const {
+    // The parser has read the first byte that it does not like, and not more than one behind it.
+    const auto read = static_cast<std::int64_t>(text_.rdbuf()->pubseekoff(0, std::ios::cur, std::ios::in));
+    throw DataError(file_, kLengthBytes + static_cast<std::uint64_t>(std::max<std::int64_t>(read, 1) - 1), expected, found);
+  }
+
+  const std::string& file_;
+  std::istream& text_;
+  Header header_;
+  In in_ = In::file;
+  std::string key_;
+  std::unordered_set<std::string> names_, keys_;  // of the header, of the object in it
+  Entry entry_;
+  std::vector<std::int64_t> extents_;
+  std::vector<std::uint64_t> offsets_;
+};
+
+/// Sorts the entries as their data lies and checks that they fill it.
+void check_cover(const std::string& file, std::vector<Entry>& entries, std::uint64_t data_start, std::uint64_t data_bytes) {
+  std::ranges::stable_sort(entries, {}, [](const Entry& entry) { return std::pair(entry.begin, entry.end); });
+  std::uint64_t covered = 0;
+  for (const Entry& entry : entries) {
+    const std::string range = fmt::format("tensor {} at [{}, {})", shown(entry.name), entry.begin, entry.end);
+    if (entry.begin != covered)
+      throw DataError(file, data_start + covered, fmt::format("a tensor at data offset {}", covered), range);
+    if (entry.end > data_bytes)
+      throw DataError(file, data_start + data_bytes, range, fmt::format("only {} bytes of data", data_bytes));
+    covered = entry.end;
+  }
+  if (covered != data_bytes) {
+    throw DataError(file, data_start + covered, "the end of the file", fmt::format("{} bytes more", data_bytes - covered));
+  }
+}
+
+std::string to_json(const std::string& text) {
+  try {
+    return json(text).dump();
+  } catch (const json::type_error&) {
+    throw std::invalid_argument(fmt::format("save_safetensors: {} is not UTF-8", shown(text)));
+  }
+}
+
+}  // namespace
+
+Header parse_header(const std::string& file, std::string text, std::uint64_t data_bytes) {
+  const std::uint64_t data_start = kLengthBytes + text.size();
+  if (!text.starts_with('{')) throw DataError(file, kLengthBytes, "a header that begins with {", shown(text));
+  if (const std::size_t zero = text.find('\0'); zero != std::string::npos) {  // which the parser would take for the end
+    throw DataError(file, kLengthBytes + zero, "a header in JSON", "a zero byte");
+  }
+  std::istringstream stream(std::move(text));
+  HeaderReader reader(file, stream);
+  json::sax_parse(stream, &reader);
+  Header header = reader.take();
+  check_cover(file, header.entries, data_start, data_bytes);
+  return header;
+}
+
+std::string format_header(const Header& header) {
+  std::vector<std::string> members;
+  if (!header.metadata.empty()) {
+    std::vector<std::string> texts;
+    for (const auto& [key, text] : header.metadata) texts.push_back(fmt::format("{}:{}", to_json(key), to_json(text)));
+    members.push_back(fmt::format("\"{}\":{{{}}}", kMetadata, fmt::join(texts, ",")));
+  }
+  for (const Entry& entry : header.entries) {
+    if (entry.name == kMetadata) throw std::invalid_argument("save_safetensors: a tensor cannot be named __metadata__");
+    const auto* dtype = std::ranges::find(kDTypes, entry.dtype, &std::pair<std::string_view, DType>::second);
+    members.push_back(fmt::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", to_json(entry.name), dtype->first,
+                                  fmt::join(entry.shape, ","), entry.begin, entry.end));
+  }
+  std::string text = fmt::format("{{{}}}", fmt::join(members, ","));
+  text.resize((text.size() + 7) / 8 * 8, ' ');
+  if (text.size() > kMaxHeaderBytes) throw std::invalid_argument("save_safetensors: the names and texts exceed a header's 100 MB");
+  static_assert(std::endian::native == std::endian::little, "the length and the data are written as they lie in memory");
+  const std::uint64_t length = text.size();
+  text.insert(0, reinterpret_cast<const char*>(&length), sizeof length);
+  return text;
+}
+
+}  // namespace gpucnn::safetensors
