@@ -5,6 +5,7 @@
 #include <gpucnn/core/device.h>
 #include <gpucnn/core/dtype.h>
 #include <gpucnn/core/error.h>
+#include <gpucnn/core/export.h>
 #include <gpucnn/core/parameter.h>
 #include <gpucnn/core/random.h>
 #include <gpucnn/core/shape.h>

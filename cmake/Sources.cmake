@@ -1,5 +1,6 @@
 # Every file of the library, by folder and name. A header that is not listed as public cannot be included by users.
 set(GPUCNN_PUBLIC_HEADERS
+    gpucnn.h
     core/allocator.h
     core/device.h
     core/dtype.h
@@ -20,7 +21,6 @@ set(GPUCNN_PUBLIC_HEADERS
     data/normalize.h
     data/shapes.h
     data/tensor_dataset.h
-    gpucnn.h
     io/safetensors.h
     kernels/adam.h
     kernels/argmax.h
@@ -90,6 +90,11 @@ set(GPUCNN_SOURCES
     core/stream.cpp
     core/tensor.cpp
     core/threads.cpp
+    data/cifar10.cpp
+    data/data_loader.cpp
+    data/dataset.cpp
+    data/shapes.cpp
+    data/tensor_dataset.cpp
     io/atomic_file.cpp
     io/safetensors.cpp
     io/safetensors_header.cpp
@@ -102,6 +107,7 @@ set(GPUCNN_SOURCES
     kernels/count_correct_cpu.cpp
     kernels/dropout.cpp
     kernels/flatten.cpp
+    kernels/image_batch.cpp
     kernels/labels.cpp
     kernels/labels_cpu.cpp
     kernels/linear.cpp
@@ -113,6 +119,8 @@ set(GPUCNN_SOURCES
     kernels/softmax.cpp
     kernels/softmax_cross_entropy.cpp
     kernels/softmax_cross_entropy_cpu.cpp
+    kernels/take.cpp
+    kernels/take_cpu.cpp
     layers/classify.cpp
     layers/conv2d.cpp
     layers/cross_entropy_loss.cpp
@@ -132,25 +140,11 @@ set(GPUCNN_SOURCES
 
 # Sources that Highway compiles once per instruction set.
 set(GPUCNN_HIGHWAY_SOURCES
-    data/cifar10.cpp
-    data/data_loader.cpp
-    data/dataset.cpp
-    data/shapes.cpp
-    data/tensor_dataset.cpp
     kernels/adam_cpu.cpp
     kernels/dropout_cpu.cpp
     kernels/flatten_cpu.cpp
-    kernels/image_batch.cpp
-    kernels/labels.cpp
+    kernels/image_batch_cpu.cpp
     kernels/max_pool2d_cpu.cpp
-    kernels/relu.cpp
     kernels/relu_cpu.cpp
     kernels/sgd_cpu.cpp
-    kernels/softmax_cpu.cpp
-    kernels/take.cpp
-    kernels/take_cpu.cpp)
-
-# Sources that Highway compiles once per instruction set.
-set(GPUCNN_HIGHWAY_SOURCES
-    kernels/image_batch_cpu.cpp
-    kernels/relu_cpu.cpp)
+    kernels/softmax_cpu.cpp)
