@@ -14,11 +14,11 @@ namespace gpucnn {
 
 /// How far an epoch has come.
 struct Progress {
-  int epoch;             ///< from 1
-  int epochs;            ///< in all
-  std::int64_t images;   ///< of the epoch, all batches together
-  Metrics train;         ///< so far
-  double seconds;        ///< of training in this epoch so far
+  int epoch;            ///< from 1
+  int epochs;           ///< in all
+  std::int64_t images;  ///< of the epoch, all batches together
+  Metrics train;        ///< so far
+  double seconds;       ///< of training in this epoch so far
   double images_per_second() const noexcept { return seconds > 0 ? static_cast<double>(train.images) / seconds : 0.0; }
 };
 
@@ -34,10 +34,10 @@ struct EpochResult {
 
 /// What `fit` does besides; every function may be empty.
 struct FitOptions {
-  int epochs = 10;                                    ///< >= 1
+  int epochs = 10;                                        ///< >= 1
   std::function<void(const Progress&)> on_step = {};      ///< after every step
   std::function<void(const EpochResult&)> on_epoch = {};  ///< after every epoch
-  std::function<bool()> stop = {};                    ///< asked after every step and test batch; true ends the run
+  std::function<bool()> stop = {};                        ///< asked after every step and test batch; true ends the run
 };
 
 /// What a run came to.

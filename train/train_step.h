@@ -25,8 +25,8 @@ class GPUCNN_API NonFiniteLoss : public Error {
   std::int64_t step_;
 };
 
-/// One step of training a classifier: forward, cross-entropy, backward, update. Allocates nothing once it has met a batch of every size. Holds
-/// references: model and optimizer must stay where they are.
+/// One step of training a classifier: forward, cross-entropy, backward, update. Allocates nothing once it has met a batch of every
+/// size. Holds references: model and optimizer must stay where they are.
 class GPUCNN_API TrainStep {
  public:
   TrainStep(Module& model, Optimizer& optimizer) : model_(model), optimizer_(optimizer) {}

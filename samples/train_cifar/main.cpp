@@ -1,0 +1,171 @@
+#include <chrono>
+#include <csignal>
+#include <new>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <gpucnn/core/config.h>
+#include <gpucnn/gpucnn.h>
+#include <nlohmann/json.hpp>
+
+#include "display.h"
+#include "exit_code.h"
+#include "options.h"
+#include "run_folder.h"
+
+using namespace gpucnn;
+
+namespace {
+
+const Normalize kNormalize{{0.4914, 0.4822, 0.4465}, {0.2470, 0.2435, 0.2616}};
+
+volatile std::sig_atomic_t interrupted = 0;
+
+/// The first Ctrl-C ends the run after its step; a second one ends the program.
+void on_interrupt(int) {
+  interrupted = 1;
+  std::signal(SIGINT, SIG_DFL);
+}
+
+Device choose_device(const std::string& text, std::string& why) {
+  if (text == "auto") return Device::best(&why);
+  const Device device = Device::parse(text);
+  device.require();
+  why = fmt::format("using {}, as asked", device.string());
+  return device;
+}
+
+DatasetSplits load(const Options& options) {
+  if (!options.data.empty()) return load_cifar10(options.data, options.limit);
+  constexpr std::int64_t kTrain = 10'000, kTest = 2'000;
+  const std::int64_t limit = options.limit.value_or(kTrain);
+  return make_shapes(std::min(kTrain, limit), std::min(kTest, limit));
+}
+
+DataLoaderOptions loader_options(const Options& options, Device device) {
+  return {.batch_size = options.batch_size,
+          .shuffle = true,
+          .seed = options.seed,
+          .normalize = kNormalize,
+          .crop_padding = options.augment ? 4 : 0,
+          .flip = options.augment,
+          .device = device};
+}
+
+std::unique_ptr<Optimizer> make_optimizer(const Options& options, Module& model) {
+  if (options.optimizer == "sgd") return std::make_unique<SGD>(model.parameters(), SGDOptions{.lr = options.lr, .momentum = 0.9});
+  return std::make_unique<Adam>(model.parameters(), AdamOptions{.lr = options.lr});
+}
+
+nlohmann::ordered_json config_of(const Options& options, const DatasetSplits& data, Device device) {
+  return {{"model", "SimpleCNN"},
+          {"num_classes", data.class_names.size()},
+          {"class_names", data.class_names},
+          {"data", options.data.empty() ? "shapes" : options.data.string()},
+          {"train_images", data.train.size()},
+          {"test_images", data.test.size()},
+          {"mean", kNormalize.mean},
+          {"std", kNormalize.std},
+          {"augment", options.augment},
+          {"epochs", options.epochs},
+          {"batch_size", options.batch_size},
+          {"optimizer", options.optimizer},
+          {"lr", options.lr},
+          {"seed", options.seed},
+          {"init", options.init.string()},
+          {"device", device.string()},
+          {"threads", options.threads},
+          {"version", kVersion}};
+}
+
+/// What a checkpoint needs to stand alone. Values are texts: lists are JSON.
+Metadata metadata_of(const DatasetSplits& data) {
+  return {{"model", "SimpleCNN"},
+          {"num_classes", std::to_string(data.class_names.size())},
+          {"class_names", nlohmann::json(data.class_names).dump()},
+          {"mean", nlohmann::json(kNormalize.mean).dump()},
+          {"std", nlohmann::json(kNormalize.std).dump()},
+          {"version", kVersion}};
+}
+
+/// A damaged checkpoint is an output of an earlier run, not data: its own exit code.
+class BadCheckpoint : public Error {
+ public:
+  using Error::Error;
+};
+
+void load_checkpoint(const std::filesystem::path& file, Module& model) {
+  try {
+    model.load_state_dict(load_safetensors(file).first);
+  } catch (const DataError& error) {
+    throw BadCheckpoint(error.what());
+  } catch (const std::invalid_argument& error) {
+    throw BadCheckpoint(fmt::format("{}: holds no SimpleCNN: {}", file.string(), error.what()));
+  }
+}
+
+ExitCode run(const Options& options) {
+  const auto start = std::chrono::steady_clock::now();
+  set_num_threads(options.threads);
+  std::string why;
+  const Device device = choose_device(options.device, why);
+  const DatasetSplits data = load(options);
+
+  SimpleCNN model(static_cast<int>(data.class_names.size()));
+  model.init(options.seed).to(device);
+  if (!options.init.empty()) load_checkpoint(options.init, model);
+  const std::unique_ptr<Optimizer> optimizer = make_optimizer(options, model);
+  DataLoader train(data.train, loader_options(options, device));
+  DataLoader test(data.test, {.batch_size = 512, .normalize = kNormalize, .device = device});
+  RunFolder folder(options.out.empty() ? default_run_folder() : options.out, config_of(options, data, device), metadata_of(data));
+
+  Display display(options.quiet);
+  display.start(fmt::format("SimpleCNN on {}: {} training and {} test images, {} thread{}; {}",
+                            options.data.empty() ? "drawn shapes" : options.data.string(), data.train.size(), data.test.size(),
+                            options.threads, options.threads == 1 ? "" : "s", why));
+  std::signal(SIGINT, on_interrupt);
+  const FitResult result = fit(model, *optimizer, train, test,
+                               {.epochs = options.epochs,
+                                .on_step = [&](const Progress& progress) { display.progress(progress); },
+                                .on_epoch =
+                                    [&](const EpochResult& epoch) {
+                                      folder.add(epoch, model);
+                                      display.epoch(epoch, options.epochs);
+                                    },
+                                .stop = [] { return interrupted != 0; }});
+  if (result.stopped) {
+    folder.save_last(model);
+    display.interrupt();
+    fmt::print(stderr, "train_cifar: interrupted after {} of {} epochs; the weights are in {}\n", result.epochs.size(),
+               options.epochs, (folder.path() / "last.safetensors").string());
+    return ExitCode::interrupted;
+  }
+  display.finish(result, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), folder.path());
+  return ExitCode::done;
+}
+
+int fail(ExitCode code, const char* message) {
+  fmt::print(stderr, "train_cifar: {}\n", message);
+  return static_cast<int>(code);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try { return static_cast<int>(run(parse_options(argc, argv))); } catch (const DeviceError& error) {
+  return fail(ExitCode::device, error.what());
+} catch (const DataError& error) {
+  return fail(ExitCode::data, error.what());
+} catch (const OutputError& error) {
+  return fail(ExitCode::output, error.what());
+} catch (const BadCheckpoint& error) {
+  return fail(ExitCode::output, error.what());
+} catch (const NonFiniteLoss& error) {
+  return fail(ExitCode::not_finite, error.what());
+} catch (const OutOfMemory& error) {
+  return fail(ExitCode::out_of_memory, error.what());
+} catch (const std::bad_alloc&) {
+  return fail(ExitCode::out_of_memory, "out of memory; use a smaller batch or --limit");
+} catch (const std::exception& error) {
+  return fail(ExitCode::usage, error.what());
+}

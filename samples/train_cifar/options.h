@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+/// What train_cifar was asked to do.
+struct Options {
+  std::filesystem::path data;  // empty: the generated set
+  int epochs = 10;
+  std::int64_t batch_size = 128;
+  double lr = 1e-3;
+  std::string optimizer = "adam";
+  std::string device = "auto";
+  int threads;
+  std::uint64_t seed = 0;
+  std::filesystem::path out;   // empty: runs/<date-time>
+  std::filesystem::path init;  // empty: fresh weights
+  bool augment = false;
+  std::optional<std::int64_t> limit;
+  bool quiet = false;
+};
+
+/// The options of a command line. Prints and ends the program for --help and --version, and with code 2 and the usage line for a
+/// wrong option.
+Options parse_options(int argc, char** argv);
