@@ -64,6 +64,7 @@ set(GPUCNN_PRIVATE_HEADERS
     core/host_memory.h
     core/layout.h
     core/parallel.h
+    core/thread_team.h
     io/atomic_file.h
     io/safetensors_header.h
     kernels/check.h
@@ -89,6 +90,7 @@ set(GPUCNN_SOURCES
     core/state_dict.cpp
     core/stream.cpp
     core/tensor.cpp
+    core/thread_team.cpp
     core/threads.cpp
     data/cifar10.cpp
     data/data_loader.cpp

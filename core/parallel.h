@@ -31,7 +31,6 @@ void parallel_tasks(std::int64_t tasks, TaskRef run);
 template <class F>
 void parallel_for(std::int64_t tasks, F&& run) {
   std::remove_reference_t<F>& task = run;
-  if (tasks == 1) return static_cast<void>(task(std::int64_t{0}));
   detail::parallel_tasks(tasks, detail::TaskRef(task));
 }
 
@@ -44,18 +43,5 @@ void parallel_ranges(std::int64_t count, std::int64_t grain, F&& run) {
     run(first, first + grain < count ? first + grain : count);
   });
 }
-
-/// While one lives, libraries that ask OpenMP how many threads there are hear "one". Used when oneDNN primitives are created,
-/// which then run inside a task of ours.
-class OneThread {
- public:
-  OneThread();
-  ~OneThread();
-  OneThread(const OneThread&) = delete;
-  OneThread& operator=(const OneThread&) = delete;
-
- private:
-  int before_;
-};
 
 }  // namespace gpucnn

@@ -1,17 +1,16 @@
 #include <gpucnn/core/threads.h>
 
-#include <omp.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstdio>
-#include <exception>
 #include <stdexcept>
+#include <thread>
 
 #include <fmt/format.h>
 
 #include <gpucnn/core/parallel.h>
+#include <gpucnn/core/thread_team.h>
 
 namespace gpucnn {
 namespace {
@@ -29,8 +28,9 @@ int quota() {
 }
 
 std::atomic<int>& count() {
-  // OpenMP's own answer before anybody changed it: the affinity, or OMP_NUM_THREADS.
-  static std::atomic<int> threads{std::clamp(std::min({omp_get_max_threads(), omp_get_num_procs(), quota()}), 1, kMostThreads)};
+  // The C library counts the processors of this process's affinity, 0 where it does not know.
+  static std::atomic<int> threads{
+      std::clamp(std::min(static_cast<int>(std::thread::hardware_concurrency()), quota()), 1, kMostThreads)};
   return threads;
 }
 
@@ -45,32 +45,9 @@ void set_num_threads(int n) {
   count().store(n, std::memory_order_relaxed);
 }
 
-namespace detail {
-
-void parallel_tasks(std::int64_t tasks, TaskRef run) {
-  const int threads = static_cast<int>(std::min<std::int64_t>(num_threads(), tasks));
-  if (threads <= 1 || omp_in_parallel()) {
-    for (std::int64_t task = 0; task < tasks; ++task) run(task);
-    return;
-  }
-  std::exception_ptr failure;
-  std::atomic<bool> failed{false};
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
-  for (std::int64_t task = 0; task < tasks; ++task) {
-    if (failed.load(std::memory_order_relaxed)) continue;
-    try {
-      run(task);
-    } catch (...) {
-      if (!failed.exchange(true)) failure = std::current_exception();
-    }
-  }
-  if (failure) std::rethrow_exception(failure);
+void detail::parallel_tasks(std::int64_t tasks, TaskRef run) {
+  static ThreadTeam team;
+  team.run(tasks, num_threads(), run);
 }
-
-}  // namespace detail
-
-OneThread::OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
-
-OneThread::~OneThread() { omp_set_num_threads(before_); }
 
 }  // namespace gpucnn

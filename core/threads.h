@@ -4,11 +4,11 @@
 
 namespace gpucnn {
 
-/// How many CPU threads the library works with. At first the number of processors this process may use: its affinity, its
-/// container's quota and `OMP_NUM_THREADS`, whichever is least. Results never depend on it.
+/// How many CPU threads the library works with. At first the number of processors this process may use: its affinity or
+/// its container's quota, whichever is less. Results never depend on it.
 GPUCNN_API int num_threads();
 
-/// Sets it for the whole process. Throws `std::invalid_argument` unless 1 <= n <= 1024. Not while work is under way.
+/// Sets it for the whole process. Throws `std::invalid_argument` unless 1 <= n <= 1024.
 GPUCNN_API void set_num_threads(int n);
 
 }  // namespace gpucnn

@@ -31,7 +31,7 @@ class Pass {
   /// in the order they are set, without the scratchpad.
   template <class Make>
   Pass(std::int64_t images, const onednn::Engine& engine, Make make) : shards_(images) {
-    const OneThread one;
+    const onednn::OneThread one;
     std::set<std::int64_t, std::greater<>> sizes;
     for (std::int64_t shard = 0; shard < shards_.count(); ++shard) {
       const std::int64_t count = shards_.last(shard) - shards_.first(shard);
@@ -60,7 +60,7 @@ class Pass {
     const Tensor scratch = Tensor::empty({shards_.count() * static_cast<std::int64_t>(scratch_bytes_)}, DType::u8);
     const std::byte* scratch_bytes = scratch.bytes();
     parallel_for(shards_.count(), [&](std::int64_t shard) {
-      const OneThread one;
+      const onednn::OneThread one;
       const std::int64_t begin = shards_.first(shard), end = shards_.last(shard);
       for (std::int64_t first = begin; first < end;) {
         const std::int64_t size = std::min(kChunk, end - first);
@@ -176,7 +176,6 @@ class Conv2dOnednn final : public Conv2dPlan::Impl {
     }
     const float* pack(const Tensor& weight, const onednn::Engine& engine) {
       if (!reorder.needed()) return weight.data<float>();
-      const OneThread one;
       reorder.run(weight.bytes(), memory.bytes(), engine);
       return reinterpret_cast<const float*>(memory.bytes());
     }

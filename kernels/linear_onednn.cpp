@@ -25,7 +25,7 @@ class Product {
   /// a: M rows of K, dense; b: K x N in any layout; c: M rows of N, dense.
   Product(std::int64_t M, std::int64_t K, std::int64_t N, const memory::desc& b, bool bias, bool relu, const onednn::Engine& engine)
       : M_(M), K_(K), N_(N), block_(std::max(kRows, (M + kMostTasks - 1) / kMostTasks)), bias_(bias) {
-    const OneThread one;
+    const onednn::OneThread one;
     for (std::int64_t first = 0; first < M; first += block_) {
       const std::int64_t rows = std::min(block_, M - first);
       if (primitives_.empty() || rows != block_) {
@@ -48,7 +48,7 @@ class Product {
     const Tensor scratch = Tensor::empty({tasks * static_cast<std::int64_t>(scratch_bytes_)}, DType::u8);
     const std::byte* scratch_bytes = scratch.bytes();
     parallel_for(tasks, [&](std::int64_t task) {
-      const OneThread one;
+      const onednn::OneThread one;
       Arguments& arguments = tasks_[static_cast<std::size_t>(task)];
       const std::int64_t first = task * block_;
       arguments.set(0, a + first * K_);

@@ -1,5 +1,7 @@
 #include <gpucnn/kernels/onednn.h>
 
+#include <omp.h>
+
 namespace gpucnn::kernels::onednn {
 namespace {
 
@@ -33,6 +35,10 @@ Dims weight_dims(const Shape& x, const Shape& y, const Conv2dOptions& options) {
 
 }  // namespace
 
+OneThread::OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
+
+OneThread::~OneThread() { omp_set_num_threads(before_); }
+
 void Arguments::add(int kind, const memory::desc& desc, const Engine& engine) {
   memories_.emplace_back(desc, engine.engine, nullptr);
   arguments_.push_back({kind, memories_.back().get()});
@@ -46,6 +52,7 @@ void Arguments::run(const Primitive& primitive, const Engine& engine) const {
 
 Reorder::Reorder(const memory::desc& from, const memory::desc& to, const Engine& engine) : needed_(from != to) {
   if (!needed_) return;
+  const OneThread one;
   primitive_ =
       Primitive::make<dnnl::reorder>(dnnl::reorder::primitive_desc(engine.engine, from, engine.engine, to, attributes(false)));
   arguments_.add(DNNL_ARG_FROM, from, engine);
@@ -54,6 +61,7 @@ Reorder::Reorder(const memory::desc& from, const memory::desc& to, const Engine&
 }
 
 void Reorder::run(const void* from, void* to, const Engine& engine) {
+  const OneThread one;
   const Tensor scratch = Tensor::empty({primitive_.scratch_bytes()}, DType::u8);
   arguments_.set(0, from);
   arguments_.set(1, to);

@@ -12,6 +12,19 @@
 /// The one place that knows which oneDNN this is: 2.6 and 3.x make primitives by different calls.
 namespace gpucnn::kernels::onednn {
 
+/// While one lives, oneDNN hears from OpenMP that there is one thread: for making primitives, and for running them inside a task of
+/// ours.
+class OneThread {
+ public:
+  OneThread();
+  ~OneThread();
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int before_;
+};
+
 /// A primitive that is run by its C call with a few memory arguments; the C++ call would build a map each time.
 class Primitive {
  public:

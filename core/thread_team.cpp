@@ -1,0 +1,111 @@
+#include <gpucnn/core/thread_team.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+namespace gpucnn {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Longer than the pauses between the kernels of a training step, shorter than what a sleeping thread costs to wake.
+constexpr std::chrono::microseconds kSpin{50};
+
+/// Whether this thread is running a task: work it calls for is its own.
+thread_local bool in_task = false;
+
+/// Lets the other hardware thread, or whoever else wants the processor, have a moment.
+void pause() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#else
+  std::this_thread::yield();
+#endif
+}
+
+}  // namespace
+
+ThreadTeam::~ThreadTeam() {
+  stopping_.store(true);
+  state_.fetch_add(kNextJob);
+  state_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void ThreadTeam::run(std::int64_t tasks, int threads, detail::TaskRef run) {
+  const int workers = static_cast<int>(std::min<std::int64_t>(threads, tasks)) - 1;
+  std::unique_lock<std::mutex> call(calls_, std::defer_lock);
+  if (workers < 1 || in_task || !call.try_lock()) {
+    for (std::int64_t task = 0; task < tasks; ++task) run(task);
+    return;
+  }
+  grow(workers);
+  job_.run = &run;
+  job_.tasks = tasks;
+  job_.next.store(0, std::memory_order_relaxed);
+  job_.failed.store(false, std::memory_order_relaxed);
+  wanted_.store(workers, std::memory_order_relaxed);
+  state_.store((state_.load(std::memory_order_relaxed) & ~(kNextJob - 1)) + kNextJob + kOpen, std::memory_order_release);
+  state_.notify_all();
+  take_tasks();
+  std::uint64_t state = state_.fetch_and(~kOpen, std::memory_order_acq_rel) & ~kOpen;
+  while (state & kJoined) {
+    wait_while(state);
+    state = state_.load(std::memory_order_acquire);
+  }
+  if (job_.failed.load(std::memory_order_relaxed)) std::rethrow_exception(std::exchange(job_.failure, nullptr));
+}
+
+void ThreadTeam::grow(int workers) {
+  while (static_cast<int>(workers_.size()) < workers) {
+    workers_.emplace_back([this, index = static_cast<int>(workers_.size())] { work(index); });
+  }
+}
+
+void ThreadTeam::work(int index) {
+  std::uint64_t last_job = 0;
+  while (!stopping_.load(std::memory_order_relaxed)) {
+    std::uint64_t state = state_.load(std::memory_order_acquire);
+    const std::uint64_t job = state / kNextJob;
+    if (job == last_job || !join(state, index)) {
+      wait_while(state);
+      continue;
+    }
+    last_job = job;
+    take_tasks();
+    state = state_.fetch_sub(1, std::memory_order_acq_rel) - 1;
+    if (!(state & (kOpen | kJoined))) state_.notify_all();  // the caller waits for the last
+  }
+}
+
+bool ThreadTeam::join(std::uint64_t state, int index) {
+  return (state & kOpen) && index < wanted_.load(std::memory_order_relaxed) &&
+         state_.compare_exchange_strong(state, state + 1, std::memory_order_acq_rel, std::memory_order_relaxed);
+}
+
+void ThreadTeam::take_tasks() noexcept {
+  in_task = true;
+  for (std::int64_t task; (task = job_.next.fetch_add(1, std::memory_order_relaxed)) < job_.tasks;) {
+    if (job_.failed.load(std::memory_order_relaxed)) continue;
+    try {
+      (*job_.run)(task);
+    } catch (...) {
+      if (!job_.failed.exchange(true)) job_.failure = std::current_exception();
+    }
+  }
+  in_task = false;
+}
+
+void ThreadTeam::wait_while(std::uint64_t seen) {
+  const auto give_up = Clock::now() + kSpin;
+  do {
+    for (int i = 0; i < 64; ++i) {
+      if (state_.load(std::memory_order_acquire) != seen || stopping_.load(std::memory_order_relaxed)) return;
+      pause();
+    }
+  } while (Clock::now() < give_up);
+  state_.wait(seen, std::memory_order_acquire);
+}
+
+}  // namespace gpucnn
