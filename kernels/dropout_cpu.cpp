@@ -72,39 +72,40 @@ void draw(const RandomStream& random, std::uint64_t first, std::size_t blocks, s
 
 #endif
 
+/// The factors of the elements whose words these are.
+template <class D>
+HWY_INLINE hn::Vec<D> factor(D d, const Mask& mask, const std::uint32_t* words) {
+  const hn::Rebind<std::int32_t, D> integers;
+  const auto drawn = hn::BitCast(integers, hn::ShiftRight<8>(hn::LoadU(hn::Rebind<std::uint32_t, D>(), words)));
+  return hn::IfThenZeroElse(hn::RebindMask(d, hn::Lt(drawn, hn::Set(integers, mask.threshold))), hn::Set(d, mask.scale));
+}
+
 /// Elements [first, last) in an order that is logical and memory order at once; first is a multiple of 4.
 void dropout_range(const Mask& mask, const float* x, float* y, std::int64_t first, std::int64_t last) {
   HWY_ALIGN std::uint32_t words[kWords];
   for (std::int64_t e = first; e < last; e += kWords) {
     const std::size_t count = std::min(kWords, static_cast<std::size_t>(last - e));
     draw(mask.random, static_cast<std::uint64_t>(e) / 4, (count + 3) / 4, words);
-    for_lanes(count, [&](auto d, std::size_t i) HWY_ATTR {
-      const hn::Rebind<std::int32_t, decltype(d)> integers;
-      const hn::Rebind<std::uint32_t, decltype(d)> unsigneds;
-      const auto drawn = hn::BitCast(integers, hn::ShiftRight<8>(hn::LoadU(unsigneds, words + i)));
-      const auto dropped = hn::RebindMask(d, hn::Lt(drawn, hn::Set(integers, mask.threshold)));
-      const auto factor = hn::IfThenZeroElse(dropped, hn::Set(d, mask.scale));
-      hn::StoreU(hn::Mul(hn::LoadU(d, x + e + i), factor), d, y + e + i);
-    });
+    for_lanes(count, [&](auto d, std::size_t i)
+                         HWY_ATTR { hn::StoreU(hn::Mul(hn::LoadU(d, x + e + i), factor(d, mask, words + i)), d, y + e + i); });
   }
 }
 
 /// One channels-last image of C channels; `first` is the logical index of its first element in the batch.
 void dropout_image(const Mask& mask, const float* x, float* y, std::int64_t first, std::int64_t C, std::int64_t pixels) {
   HWY_ALIGN std::uint32_t words[kWords];
+  HWY_ALIGN float factors[kWords];
   const std::int64_t last = first + C * pixels;
-  std::int64_t channel = 0, pixel = 0;
+  std::int64_t place = 0;
   for (std::int64_t start = first / 4 * 4; start < last; start += kWords) {
     const std::int64_t stop = std::min(start + static_cast<std::int64_t>(kWords), last);
-    draw(mask.random, static_cast<std::uint64_t>(start) / 4, static_cast<std::size_t>(stop - start + 3) / 4, words);
+    const auto count = static_cast<std::size_t>(stop - start);
+    draw(mask.random, static_cast<std::uint64_t>(start) / 4, (count + 3) / 4, words);
+    for_lanes(count, [&](auto d, std::size_t i) HWY_ATTR { hn::StoreU(factor(d, mask, words + i), d, factors + i); });
     for (std::int64_t e = std::max(start, first); e < stop; ++e) {
-      const bool dropped = static_cast<std::int32_t>(words[e - start] >> 8) < mask.threshold;
-      const std::int64_t place = pixel * C + channel;
-      y[place] = x[place] * (dropped ? 0.0F : mask.scale);
-      if (++pixel == pixels) {
-        pixel = 0;
-        ++channel;
-      }
+      y[place] = x[place] * factors[e - start];
+      place += C;
+      if (place >= C * pixels) place -= C * pixels - 1;  // the next channel's first pixel
     }
   }
 }

@@ -1,0 +1,101 @@
+#include <gpucnn/kernels/adam.h>
+
+#include <cmath>
+
+#include <gtest/gtest.h>
+
+#include "close.h"
+#include "device_test.h"
+#include "everywhere.h"
+#include "misuse.h"
+#include "reference/adam.h"
+
+namespace gpucnn::kernels {
+namespace {
+
+using reference::random_floats;
+using reference::Values;
+using reference::widen;
+
+constexpr AdamStep kDefaults{.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0, .step = 1};
+
+class AdamTest : public DeviceTest {};
+INSTANTIATE_TEST_SUITE_P(Devices, AdamTest, devices(), device_name);
+
+TEST_P(AdamTest, TheFirstStepIsTheLearningRateInTheGradientsDirection) {
+  Tensor weight = tensor({1, 1}), m = tensor({0, 0}), v = tensor({0, 0});
+  adam(tensor({0.5, -3}), kDefaults, weight, m, v, stream());
+  expect_close(weight.to_vector<float>(), Values{0.999, 1.001}, kPointwise);
+  expect_close(m.to_vector<float>(), Values{0.05, -0.3}, kPointwise);
+  expect_close(v.to_vector<float>(), Values{0.00025, 0.009}, kPointwise);
+}
+
+TEST_P(AdamTest, AZeroGradientChangesNothing) {
+  Tensor weight = tensor({2, -3}), m = tensor({0, 0}), v = tensor({0, 0});
+  adam(tensor({0, 0}), kDefaults, weight, m, v, stream());
+  EXPECT_EQ(weight.to_vector<float>(), (std::vector<float>{2, -3}));
+}
+
+TEST_P(AdamTest, WithBeta1ZeroTheMeanIsTheGradientExactly) {
+  AdamStep step = kDefaults;
+  step.beta1 = 0;
+  Tensor weight = tensor({1}), m = tensor({1e6F}), v = tensor({1});
+  adam(tensor({0.3F}), step, weight, m, v, stream());
+  EXPECT_EQ(m.to_vector<float>()[0], 0.3F);
+}
+
+TEST_P(AdamTest, AgreesWithTheReferenceForEverySizeAndCoefficient) {
+  const AdamStep steps[] = {kDefaults,
+                            {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0, .step = 1000},
+                            {.lr = 0.1, .beta1 = 0.3, .beta2 = 0.5, .eps = 1e-3, .weight_decay = 0.01, .step = 3},
+                            {.lr = 0.1, .beta1 = 0, .beta2 = 0, .eps = 1, .weight_decay = 1, .step = 2}};
+  for (const std::int64_t size : {0, 1, 3, 31, 33, 257, 257 * 257}) {
+    for (const AdamStep& step : steps) {
+      SCOPED_TRACE(testing::Message() << size << " elements, step " << step.step);
+      const std::vector<float> dweight = random_floats(size, 1), weight = random_floats(size, 2), m = random_floats(size, 3);
+      std::vector<float> v = random_floats(size, 4);
+      for (float& value : v) value = std::abs(value);
+      Values expected_weight = widen(weight), expected_m = widen(m), expected_v = widen(v);
+      reference::adam(widen(dweight), step, expected_weight, expected_m, expected_v);
+      everywhere(device(), [&] {
+        Tensor w = tensor(weight), mean = tensor(m), square = tensor(v);
+        adam(tensor(dweight), step, w, mean, square, stream());
+        expect_close(w.to_vector<float>(), expected_weight, kSum);
+        expect_close(mean.to_vector<float>(), expected_m, kSum);
+        expect_close(square.to_vector<float>(), expected_v, kPointwise);
+        return w.to_vector<float>();
+      });
+    }
+  }
+}
+
+TEST_P(AdamTest, RefusesCoefficientsOutsideTheirBounds) {
+  Tensor t = tensor({1, 2});
+  const auto with = [&](double AdamStep::*field, double value) {
+    return [&, field, value] {
+      AdamStep step = kDefaults;
+      step.*field = value;
+      adam(t, step, t, t, t, stream());
+    };
+  };
+  EXPECT_THAT(with(&AdamStep::lr, -1), misuse("adam: lr must be >= 0, got -1"));
+  EXPECT_THAT(with(&AdamStep::lr, std::nan("")), misuse("adam: lr must be >= 0, got nan"));
+  EXPECT_THAT(with(&AdamStep::beta1, 1), misuse("adam: beta1 must be in [0, 1), got 1"));
+  EXPECT_THAT(with(&AdamStep::beta2, -0.5), misuse("adam: beta2 must be in [0, 1)"));
+  EXPECT_THAT(with(&AdamStep::eps, -1), misuse("adam: eps must be >= 0"));
+  EXPECT_THAT(with(&AdamStep::weight_decay, -1), misuse("adam: weight_decay must be >= 0"));
+  AdamStep step = kDefaults;
+  step.step = 0;
+  EXPECT_THAT([&] { adam(t, step, t, t, t, stream()); }, misuse("adam: step must be >= 1, got 0"));
+}
+
+TEST_P(AdamTest, RefusesTensorsOfOtherShapesAndDtypes) {
+  Tensor t = tensor({1, 2}), three = tensor({1, 2, 3}), integers = empty({2}, DType::i32);
+  EXPECT_THAT([&] { adam(three, kDefaults, t, t, t, stream()); }, misuse("adam: dweight must be [2], got [3]"));
+  EXPECT_THAT([&] { adam(t, kDefaults, integers, t, t, stream()); }, misuse("adam: weight must be f32"));
+  EXPECT_THAT([&] { adam(t, kDefaults, t, three, t, stream()); }, misuse("adam: m must be [2], got [3]"));
+  EXPECT_THAT([&] { adam(t, kDefaults, t, t, three, stream()); }, misuse("adam: v must be [2], got [3]"));
+}
+
+}  // namespace
+}  // namespace gpucnn::kernels

@@ -1,0 +1,74 @@
+#include <gpucnn/kernels/softmax.h>
+
+#include <limits>
+
+#include <gtest/gtest.h>
+
+#include "close.h"
+#include "device_test.h"
+#include "everywhere.h"
+#include "misuse.h"
+#include "reference/softmax.h"
+
+namespace gpucnn::kernels {
+namespace {
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+class SoftmaxTest : public DeviceTest {
+ protected:
+  std::vector<float> softmax_of(const std::vector<float>& x, const Shape& shape) {
+    Tensor y = empty(shape);
+    softmax(tensor(x, shape), y, stream());
+    return y.to_vector<float>();
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Devices, SoftmaxTest, devices(), device_name);
+
+TEST_P(SoftmaxTest, SharesOneAmongEquals) {
+  EXPECT_EQ(softmax_of({5, 5, 5, 5, -1, -kInfinity, -1, -kInfinity}, {2, 4}),
+            (std::vector<float>{0.25, 0.25, 0.25, 0.25, 0.5, 0, 0.5, 0}));
+}
+
+TEST_P(SoftmaxTest, DoesNotOverflow) {
+  EXPECT_EQ(softmax_of({3e38F, -3e38F, -3e38F, -3e38F}, {2, 2}), (std::vector<float>{1, 0, 0.5, 0.5}));
+}
+
+TEST_P(SoftmaxTest, ARowWithoutALargestFiniteValueIsNan) {
+  expect_close(softmax_of({1, kNan, 1, kInfinity, -kInfinity, -kInfinity, 2, 2}, {4, 2}),
+               reference::Values{kNan, kNan, kNan, kNan, kNan, kNan, 0.5, 0.5}, kSameValue);
+}
+
+TEST_P(SoftmaxTest, AgreesWithTheReferenceForEverySize) {
+  for (const auto& [N, C] :
+       {std::pair{1, 1}, {3, 10}, {128, 10}, {33, 31}, {31, 33}, {2, 257}, {257, 257}, {1, 5000}, {0, 3}, {3, 0}}) {
+    SCOPED_TRACE(testing::Message() << N << " x " << C);
+    std::vector<float> x = reference::random_floats(N * C, 1);
+    for (float& value : x) value *= 20;
+    const auto rows = static_cast<std::size_t>(N), columns = static_cast<std::size_t>(C);
+    const reference::Values expected = reference::softmax(rows, columns, reference::widen(x));
+    everywhere(device(), [&] {
+      const std::vector<float> y = softmax_of(x, {rows, columns});
+      expect_close(y, expected, kPointwise);
+      return y;
+    });
+  }
+}
+
+TEST_P(SoftmaxTest, WorksInPlace) {
+  const std::vector<float> x = reference::random_floats(5 * 11, 1);
+  Tensor y = tensor(x, {5, 11});
+  softmax(y, y, stream());
+  EXPECT_EQ(y.to_vector<float>(), softmax_of(x, {5, 11}));
+}
+
+TEST_P(SoftmaxTest, RefusesOtherRanksShapesAndDtypes) {
+  Tensor x = empty({2, 3}), flat = empty({6}), integers = empty({2, 3}, DType::i64);
+  EXPECT_THAT([&] { softmax(flat, flat, stream()); }, misuse("softmax: x must have 2 dimensions, got [6]"));
+  EXPECT_THAT([&] { softmax(x, flat, stream()); }, misuse("softmax: y must be [2, 3], got [6]"));
+  EXPECT_THAT([&] { softmax(integers, x, stream()); }, misuse("softmax: x must be f32"));
+}
+
+}  // namespace
+}  // namespace gpucnn::kernels
