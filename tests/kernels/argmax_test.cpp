@@ -35,8 +35,9 @@ TEST_P(ArgmaxTest, IsTheFirstOfTheLargest) {
 TEST_P(ArgmaxTest, IsTheFirstNanIfThereIsOne) { EXPECT_EQ(argmax_of({kInfinity, kNan, kNan, kNan, 1, 2}, 2, 3), (Indices{1, 0})); }
 
 TEST_P(ArgmaxTest, FindsTheLargestInEverySize) {
-  for (const auto& [N, C] : {std::pair{1, 1}, {3, 10}, {31, 33}, {257, 257}, {1, 70'000}, {0, 3}}) {
-    SCOPED_TRACE(testing::Message() << N << " x " << C);
+  for (const Shape& shape : {Shape{1, 1}, Shape{3, 10}, Shape{31, 33}, Shape{257, 257}, Shape{1, 70'000}, Shape{0, 3}}) {
+    SCOPED_TRACE(shape.string());
+    const std::int64_t N = shape[0], C = shape[1];
     const std::vector<float> x = reference::random_floats(N * C, 1);
     Indices expected;
     for (auto row = x.begin(); row != x.end(); row += C) expected.push_back(std::max_element(row, row + C) - row);

@@ -130,20 +130,20 @@ std::vector<float> values_with_ties(std::int64_t count) {
 }
 
 TEST_P(MaxPool2dTest, AgreesWithTheReferenceForEverySize) {
-  for (const auto& [N, C, H, W, window] : kSizes) {
-    const Shape shape{N, C, H, W}, out = max_pool2d_shape(shape, window);
+  for (const Sizes& sizes : kSizes) {
+    const Pool2d& window = sizes.pool;
+    const Shape shape{sizes.N, sizes.C, sizes.H, sizes.W}, out = max_pool2d_shape(shape, window);
     SCOPED_TRACE(shape.string());
     const std::vector<float> x = values_with_ties(shape.numel()), dy = reference::random_floats(out.numel(), 4);
-    const reference::MaxPool2d sizes{N * C, H, W, window.kernel_size, window.stride, window.padding};
-    const reference::MaxPooled expected = reference::max_pool2d(sizes, widen(x));
-    const reference::Values expected_dx = reference::max_pool2d_backward(sizes, widen(dy), expected.argmax);
-    const Pool2d& pool2d = window;
+    const reference::MaxPool2d planes{sizes.N * sizes.C, sizes.H, sizes.W, window.kernel_size, window.stride, window.padding};
+    const reference::MaxPooled expected = reference::max_pool2d(planes, widen(x));
+    const reference::Values expected_dx = reference::max_pool2d_backward(planes, widen(dy), expected.argmax);
     everywhere(device(), [&] {
-      const Pooled pooled = pool(x, shape, pool2d);
+      const Pooled pooled = pool(x, shape, window);
       expect_close(pooled.y, expected.y, kSameValue);
       EXPECT_EQ(pooled.argmax, expected.argmax);
       Tensor dx = tensor(std::vector<float>(x.size(), kNan), shape);
-      max_pool2d_backward(tensor(dy, out), tensor(expected.argmax, out), pool2d, dx, stream());
+      max_pool2d_backward(tensor(dy, out), tensor(expected.argmax, out), window, dx, stream());
       expect_close(dx.to_vector<float>(), expected_dx, kSum);
       return dx.to_vector<float>();
     });

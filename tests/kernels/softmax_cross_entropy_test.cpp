@@ -45,12 +45,14 @@ TEST_P(SoftmaxCrossEntropyTest, KeepsTheSmallGradientOfAGoodPrediction) {
 }
 
 TEST_P(SoftmaxCrossEntropyTest, AgreesWithTheReferenceForEverySize) {
-  for (const auto& [N, C] : {std::pair{1, 1}, {1, 10}, {3, 10}, {128, 10}, {31, 33}, {33, 31}, {257, 257}, {5000, 3}, {2, 3001}}) {
-    SCOPED_TRACE(testing::Message() << N << " x " << C);
+  for (const Shape& shape : {Shape{1, 1}, Shape{1, 10}, Shape{3, 10}, Shape{128, 10}, Shape{31, 33}, Shape{33, 31}, Shape{257, 257},
+                             Shape{5000, 3}, Shape{2, 3001}}) {
+    SCOPED_TRACE(shape.string());
+    const std::int64_t N = shape[0], C = shape[1];
     std::vector<float> logits = reference::random_floats(N * C, 1);
     for (float& value : logits) value *= 10;
     Labels labels;
-    for (std::int32_t n = 0; n < N; ++n) labels.push_back(n * 7 % C);
+    for (std::int64_t n = 0; n < N; ++n) labels.push_back(static_cast<std::int32_t>(n * 7 % C));
     const auto rows = static_cast<std::size_t>(N), columns = static_cast<std::size_t>(C);
     reference::CrossEntropy expected = reference::softmax_cross_entropy(rows, columns, reference::widen(logits), labels);
     expected.dlogits.insert(expected.dlogits.begin(), expected.loss);

@@ -41,15 +41,16 @@ TEST_P(SoftmaxTest, ARowWithoutALargestFiniteValueIsNan) {
 }
 
 TEST_P(SoftmaxTest, AgreesWithTheReferenceForEverySize) {
-  for (const auto& [N, C] :
-       {std::pair{1, 1}, {3, 10}, {128, 10}, {33, 31}, {31, 33}, {2, 257}, {257, 257}, {1, 5000}, {0, 3}, {3, 0}}) {
-    SCOPED_TRACE(testing::Message() << N << " x " << C);
+  for (const Shape& shape : {Shape{1, 1}, Shape{3, 10}, Shape{128, 10}, Shape{33, 31}, Shape{31, 33}, Shape{2, 257},
+                             Shape{257, 257}, Shape{1, 5000}, Shape{0, 3}, Shape{3, 0}}) {
+    SCOPED_TRACE(shape.string());
+    const std::int64_t N = shape[0], C = shape[1];
     std::vector<float> x = reference::random_floats(N * C, 1);
     for (float& value : x) value *= 20;
-    const auto rows = static_cast<std::size_t>(N), columns = static_cast<std::size_t>(C);
-    const reference::Values expected = reference::softmax(rows, columns, reference::widen(x));
+    const reference::Values expected =
+        reference::softmax(static_cast<std::size_t>(N), static_cast<std::size_t>(C), reference::widen(x));
     everywhere(device(), [&] {
-      const std::vector<float> y = softmax_of(x, {rows, columns});
+      const std::vector<float> y = softmax_of(x, shape);
       expect_close(y, expected, kPointwise);
       return y;
     });
