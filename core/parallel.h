@@ -13,7 +13,9 @@ namespace detail {
 class TaskRef {
  public:
   template <class F>
-  TaskRef(F& f) : object_(&f), call_([](void* object, std::int64_t task) { (*static_cast<F*>(object))(task); }) {}  // NOLINT
+  TaskRef(F& f)                                                    // NOLINT: implicit
+      : object_(const_cast<void*>(static_cast<const void*>(&f))),  // given back as F, const if it was
+        call_([](void* object, std::int64_t task) { (*static_cast<F*>(object))(task); }) {}
   void operator()(std::int64_t task) const { call_(object_, task); }
 
  private:

@@ -1,0 +1,171 @@
+#include <gpucnn/core/parameter.h>
+
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <gpucnn/core/random.h>
+
+namespace gpucnn {
+namespace {
+
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::ThrowsMessage;
+
+const std::vector<std::string> kNames{"a.weight", "a.bias", "b.weight"};
+
+std::vector<Parameter> three() {
+  return {Parameter({2, 3, 3, 3}, Init::uniform(0.5F)), Parameter({5}, Init::constant(1.5F)), Parameter({4, 7}, Init{-1, 2})};
+}
+
+std::vector<Parameter> packed(std::uint64_t seed) {
+  std::vector<Parameter> parameters = three();
+  Arena::pack(parameters, kNames, seed, Device::cpu());
+  return parameters;
+}
+
+TEST(Parameter, HasNoValuesUntilTheyAreDrawn) {
+  const Parameter weight({2, 3}, Init::uniform(1));
+  EXPECT_TRUE(weight.defined());
+  EXPECT_EQ(weight.shape(), (Shape{2, 3}));
+  EXPECT_EQ(weight.numel(), 6);
+  EXPECT_EQ(weight.name(), "");
+  EXPECT_FALSE(weight.has_value());
+  EXPECT_FALSE(weight.has_grad());
+  EXPECT_FALSE(weight.grad().defined());
+  EXPECT_THAT([&] { weight.value(); }, ThrowsMessage<std::logic_error>(HasSubstr("no values yet; call init(seed)")));
+}
+
+TEST(Parameter, ThatNamesNoneSaysSo) {
+  const Parameter none;
+  EXPECT_FALSE(none.defined());
+  EXPECT_THROW(none.value(), std::logic_error);
+  EXPECT_THROW(none.shape(), std::logic_error);
+  EXPECT_EQ(none, Parameter());
+}
+
+TEST(Parameter, IsAHandle) {
+  Parameter weight({2}, Init::constant(3));
+  const Parameter same = weight;
+  EXPECT_EQ(weight, same);
+  EXPECT_NE(weight, Parameter({2}, Init::constant(3)));
+  weight.set_value(Tensor::from(std::vector<float>{1, 2}, {2}));
+  EXPECT_THAT(same.value().to_vector<float>(), ElementsAre(1, 2));
+}
+
+TEST(Parameter, SetValueCopiesInPlace) {
+  Parameter weight({2}, Init::constant(3));
+  Tensor given = Tensor::zeros({2});
+  weight.set_value(given);
+  given.data<float>()[0] = 9;
+  EXPECT_THAT(weight.value().to_vector<float>(), ElementsAre(0, 0));
+  const Tensor kept = weight.value();
+  weight.set_value(given);
+  EXPECT_THAT(kept.to_vector<float>(), ElementsAre(9, 0));
+  EXPECT_THAT([&] { weight.set_value(Tensor::zeros({3})); },
+              ThrowsMessage<std::invalid_argument>(HasSubstr("expects f32 [2], got f32 [3]")));
+  EXPECT_THROW(weight.set_value(Tensor::zeros({2}, DType::i32)), std::invalid_argument);
+  EXPECT_THROW(weight.set_value(Tensor()), std::invalid_argument);
+}
+
+TEST(Parameter, GradientsAddUpUntilTheyAreForgotten) {
+  Parameter weight({2}, Init::constant(3));
+  weight.set_value(Tensor::zeros({2}));
+  const Tensor once = Tensor::from(std::vector<float>{1, 2}, {2});
+  weight.accumulate_grad(once);
+  EXPECT_THAT(weight.grad().to_vector<float>(), ElementsAre(1, 2));
+  weight.accumulate_grad(once);
+  EXPECT_THAT(weight.grad().to_vector<float>(), ElementsAre(2, 4));
+  weight.zero_grad();
+  EXPECT_FALSE(weight.grad().defined());
+  weight.accumulate_grad(once);
+  EXPECT_THAT(weight.grad().to_vector<float>(), ElementsAre(1, 2));
+  EXPECT_THROW(weight.accumulate_grad(Tensor::zeros({3})), std::invalid_argument);
+  EXPECT_THROW(weight.accumulate_grad(Tensor()), std::invalid_argument);
+}
+
+TEST(Parameter, GradTargetTellsTheFirstWriterToWriteAndTheNextToAdd) {
+  Parameter weight({2}, Init::constant(3));
+  EXPECT_THROW(weight.grad_target(), std::logic_error);
+  weight.set_value(Tensor::zeros({2}));
+  EXPECT_FALSE(weight.grad_target().accumulate);
+  EXPECT_TRUE(weight.has_grad());
+  const auto [grad, accumulate] = weight.grad_target();
+  EXPECT_TRUE(accumulate);
+  EXPECT_EQ(grad.bytes(), weight.grad().bytes());
+  weight.zero_grad();
+  EXPECT_FALSE(weight.grad_target().accumulate);
+}
+
+// ---- Arena -----------------------------------------------------------------------------------------------------------------
+
+TEST(Arena, DrawsEachParameterFromAStreamOfItsOwn) {
+  const std::vector<Parameter> parameters = packed(7);
+  const std::vector<float> weight = parameters[0].value().to_vector<float>(), last = parameters[2].value().to_vector<float>();
+  for (std::size_t e = 0; e < weight.size(); ++e) {
+    EXPECT_EQ(weight[e], -0.5F + RandomStream(7, Purpose::weights, 0).uniform(e)) << e;
+  }
+  for (std::size_t e = 0; e < last.size(); ++e) {
+    EXPECT_EQ(last[e], -1.0F + 3.0F * RandomStream(7, Purpose::weights, 2).uniform(e)) << e;
+  }
+  EXPECT_THAT(parameters[1].value().to_vector<float>(), Each(1.5F));
+}
+
+TEST(Arena, GivesNames) {
+  const std::vector<Parameter> parameters = packed(0);
+  EXPECT_EQ(parameters[0].name(), "a.weight");
+  EXPECT_EQ(parameters[2].name(), "b.weight");
+}
+
+TEST(Arena, LaysValuesAndGradientsInOneAlignedPieceEachWithZerosBetween) {
+  std::vector<Parameter> parameters = packed(0);
+  const auto* const first = reinterpret_cast<const float*>(parameters[0].value().bytes());
+  const auto* const first_grad = reinterpret_cast<const float*>(parameters[0].grad_target().grad.bytes());
+  std::int64_t offset = 0;
+  for (Parameter& parameter : parameters) {
+    const Tensor value = parameter.value(), grad = parameter.grad_target().grad;
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(value.bytes()) % 64, 0U);
+    EXPECT_EQ(value.data<float>(), first + offset);
+    EXPECT_EQ(grad.data<float>(), first_grad + offset);
+    for (std::int64_t e = parameter.numel(); e < Arena::padded(parameter.numel()); ++e) {
+      EXPECT_EQ(value.data<float>()[e], 0) << parameter.name();
+      EXPECT_EQ(grad.data<float>()[e], 0) << parameter.name();
+    }
+    offset += Arena::padded(parameter.numel());
+  }
+  EXPECT_EQ(Arena::padded(0), 0);
+  EXPECT_EQ(Arena::padded(1), 16);
+  EXPECT_EQ(Arena::padded(16), 16);
+}
+
+TEST(Arena, PackingAgainKeepsHandlesValuesAndGradients) {
+  std::vector<Parameter> parameters = packed(3);
+  const Parameter handle = parameters[0];
+  const std::vector<float> values = handle.value().to_vector<float>();
+  const Tensor old_memory = handle.value();
+  parameters[1].accumulate_grad(Tensor::full({5}, 2));
+  Arena::pack(parameters, kNames, /*seed=*/99, Device::cpu());
+  EXPECT_NE(handle.value().bytes(), old_memory.bytes());
+  EXPECT_EQ(handle.value().to_vector<float>(), values);
+  EXPECT_THAT(parameters[1].grad().to_vector<float>(), Each(2));
+  EXPECT_FALSE(parameters[0].has_grad());
+}
+
+TEST(Arena, DrawsOnlyWhatHasNoValuesUnlessToldOtherwise) {
+  std::vector<Parameter> parameters = three();
+  parameters[0].set_value(Tensor::full({2, 3, 3, 3}, 4));
+  Arena::pack(parameters, kNames, 1, Device::cpu());
+  EXPECT_THAT(parameters[0].value().to_vector<float>(), Each(4));
+  EXPECT_EQ(parameters[2].value().to_vector<float>(), packed(1)[2].value().to_vector<float>());
+  Arena::pack(parameters, kNames, 2, Device::cpu(), /*redraw=*/true);
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    EXPECT_EQ(parameters[i].value().to_vector<float>(), packed(2)[i].value().to_vector<float>());
+  }
+}
+
+}  // namespace
+}  // namespace gpucnn

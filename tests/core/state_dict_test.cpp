@@ -1,0 +1,44 @@
+#include <gpucnn/core/state_dict.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace gpucnn {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::ThrowsMessage;
+
+TEST(StateDict, KeepsTheOrderInWhichEntriesCame) {
+  StateDict state;
+  EXPECT_TRUE(state.empty());
+  for (const char* name : {"features.0.weight", "features.0.bias", "a"}) state.add(name, Tensor::zeros({2}));
+  EXPECT_EQ(state.size(), 3U);
+  std::string names;
+  for (const auto& [name, tensor] : state) names += name + ";";
+  EXPECT_EQ(names, "features.0.weight;features.0.bias;a;");
+}
+
+TEST(StateDict, FindsByNameAndSharesMemory) {
+  StateDict state;
+  Tensor bias = Tensor::zeros({3});
+  state.add("bias", bias);
+  bias.data<float>()[1] = 5;
+  EXPECT_EQ(state.at("bias").to_vector<float>(), (std::vector<float>{0, 5, 0}));
+  EXPECT_TRUE(state.contains("bias"));
+  EXPECT_EQ(state.find("bias")->bytes(), bias.bytes());
+  EXPECT_FALSE(state.contains("weight"));
+  EXPECT_EQ(state.find("weight"), nullptr);
+  EXPECT_THAT([&] { state.at("weight"); }, ThrowsMessage<std::invalid_argument>(HasSubstr("no entry 'weight'")));
+}
+
+TEST(StateDict, RefusesANameTwice) {
+  StateDict state;
+  state.add("bias", Tensor::zeros({3}));
+  EXPECT_THAT([&] { state.add("bias", Tensor::zeros({3})); },
+              ThrowsMessage<std::invalid_argument>(HasSubstr("already an entry 'bias'")));
+  EXPECT_EQ(state.size(), 1U);
+}
+
+}  // namespace
+}  // namespace gpucnn

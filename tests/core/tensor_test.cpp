@@ -1,0 +1,222 @@
+#include <gpucnn/core/tensor.h>
+
+#include <cmath>
+#include <numbers>
+#include <numeric>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <gpucnn/core/error.h>
+#include <gpucnn/core/random.h>
+
+namespace gpucnn {
+namespace {
+
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::ThrowsMessage;
+
+template <class T>
+std::vector<T> counting(std::int64_t count) {
+  std::vector<T> values(static_cast<std::size_t>(count));
+  std::iota(values.begin(), values.end(), T{0});
+  return values;
+}
+
+TEST(Tensor, ThatIsUndefinedHasNoMemoryAndSaysSo) {
+  const Tensor none;
+  EXPECT_FALSE(none.defined());
+  EXPECT_EQ(none.bytes(), nullptr);
+  EXPECT_FALSE(none.clone().defined());
+  EXPECT_FALSE(none.to(Device::cpu()).defined());
+  const auto says_undefined = ThrowsMessage<std::invalid_argument>(HasSubstr("undefined"));
+  EXPECT_THAT([&] { none.data<float>(); }, says_undefined);
+  EXPECT_THAT([&] { none.to_vector<float>(); }, says_undefined);
+  EXPECT_THAT([&] { none.item(); }, says_undefined);
+  EXPECT_THROW(none.narrow(0, 0), std::invalid_argument);
+  EXPECT_THROW(none.view(0, {1}), std::invalid_argument);
+  EXPECT_THROW(Tensor::zeros({1}).copy_from(none), std::invalid_argument);
+  EXPECT_THROW(Tensor().copy_from(Tensor::zeros({1})), std::invalid_argument);
+}
+
+TEST(Tensor, KnowsItsShapeTypePlaceAndSize) {
+  const Tensor x = Tensor::empty({4, 3, 2, 5}, DType::i64);
+  EXPECT_TRUE(x.defined());
+  EXPECT_EQ(x.shape(), (Shape{4, 3, 2, 5}));
+  EXPECT_EQ(x.rank(), 4);
+  EXPECT_EQ(x.dim(1), 3);
+  EXPECT_EQ(x.numel(), 120);
+  EXPECT_EQ(x.nbytes(), 960U);
+  EXPECT_EQ(x.dtype(), DType::i64);
+  EXPECT_EQ(x.device(), Device::cpu());
+}
+
+TEST(Tensor, FromAndToVectorSpeakPyTorchsOrder) {
+  const Shape shape{2, 3, 4, 5};
+  EXPECT_EQ(Tensor::from(counting<float>(120), shape).to_vector<float>(), counting<float>(120));
+  EXPECT_EQ(Tensor::from(counting<std::uint8_t>(120), shape).to_vector<std::uint8_t>(), counting<std::uint8_t>(120));
+  EXPECT_EQ(Tensor::from(counting<std::int32_t>(120), shape).to_vector<std::int32_t>(), counting<std::int32_t>(120));
+  EXPECT_EQ(Tensor::from(counting<std::int64_t>(120), {120}).to_vector<std::int64_t>(), counting<std::int64_t>(120));
+}
+
+TEST(Tensor, OfImagesIsChannelsLastInMemory) {
+  const Tensor x = Tensor::from(counting<float>(12), {1, 3, 2, 2});
+  EXPECT_THAT(std::vector<float>(x.data<float>(), x.data<float>() + 12), ElementsAre(0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11));
+  const Tensor rows = Tensor::from(counting<float>(12), {3, 2, 2});
+  EXPECT_EQ(std::vector<float>(rows.data<float>(), rows.data<float>() + 12), counting<float>(12));
+}
+
+TEST(Tensor, FromNhwcTakesInterleavedPixelsAsTheyAre) {
+  const std::vector<std::uint8_t> rgb{1, 2, 3, 4, 5, 6};  // two pixels
+  const Tensor image = Tensor::from_nhwc(rgb, {1, 3, 1, 2});
+  EXPECT_THAT(image.to_vector<std::uint8_t>(), ElementsAre(1, 4, 2, 5, 3, 6));
+  EXPECT_EQ(std::vector<std::uint8_t>(image.data<std::uint8_t>(), image.data<std::uint8_t>() + 6), rgb);
+  EXPECT_THAT(Tensor::from_nhwc(std::vector<float>{1, 2}, {1, 2, 1, 1}).to_vector<float>(), ElementsAre(1, 2));
+  EXPECT_THROW(Tensor::from_nhwc(rgb, {3, 1, 2}), std::invalid_argument);
+  EXPECT_THROW(Tensor::from_nhwc(rgb, {1, 3, 2, 2}), std::invalid_argument);
+}
+
+TEST(Tensor, FromRefusesAnotherNumberOfElements) {
+  EXPECT_THAT(
+      [] {
+        Tensor::from(std::vector<float>(5), {2, 3});
+      },
+      ThrowsMessage<std::invalid_argument>(HasSubstr("[2, 3] holds 6 elements, the data has 5")));
+  EXPECT_THROW(Tensor::from(std::vector<float>(7), {2, 3}), std::invalid_argument);
+  EXPECT_THROW(Tensor::from(std::vector<float>(1), {0}), std::invalid_argument);
+}
+
+TEST(Tensor, RefusesToBeReadAsAnotherType) {
+  Tensor labels = Tensor::zeros({3}, DType::i32);
+  EXPECT_THAT([&] { labels.data<float>(); }, ThrowsMessage<std::invalid_argument>(HasSubstr("is i32, asked for as f32")));
+  EXPECT_THROW(labels.to_vector<std::int64_t>(), std::invalid_argument);
+  EXPECT_THROW(labels.item(), std::invalid_argument);
+}
+
+TEST(Tensor, ZerosAndFullFill) {
+  EXPECT_THAT(Tensor::zeros({100}, DType::i64).to_vector<std::int64_t>(), Each(0));
+  EXPECT_THAT(Tensor::full({2, 3, 4, 5}, 0.1F).to_vector<float>(), Each(0.1F));
+}
+
+TEST(Tensor, MayBeEmptyOrAScalar) {
+  EXPECT_TRUE(Tensor::zeros({0, 3, 32, 32}).defined());
+  EXPECT_TRUE(Tensor::from(std::vector<float>{}, {0, 3}).to_vector<float>().empty());
+  EXPECT_TRUE(Tensor::empty({0}).clone().defined());
+  EXPECT_EQ(Tensor::full({}, 3).item(), 3);
+  EXPECT_EQ(Tensor::full({1, 1}, 3).item(), 3);
+  EXPECT_THAT([] { Tensor::zeros({2}).item(); }, ThrowsMessage<std::invalid_argument>(HasSubstr("expects one element, got [2]")));
+}
+
+TEST(Tensor, CopiedAsAHandleSharesMemory) {
+  Tensor x = Tensor::zeros({3});
+  const Tensor same = x;
+  x.data<float>()[2] = 7;
+  EXPECT_THAT(same.to_vector<float>(), ElementsAre(0, 0, 7));
+  EXPECT_EQ(x.to(Device::cpu()).bytes(), x.bytes());
+}
+
+TEST(Tensor, CloneIsDeep) {
+  Tensor x = Tensor::from(counting<float>(12), {1, 3, 2, 2});
+  const Tensor copy = x.clone();
+  x.data<float>()[0] = 99;
+  EXPECT_EQ(copy.to_vector<float>(), counting<float>(12));
+  EXPECT_EQ(copy.shape(), x.shape());
+}
+
+TEST(Tensor, CopyFromOverwritesValuesOfTheSameShapeAndType) {
+  Tensor x = Tensor::zeros({2, 3});
+  x.copy_from(Tensor::from(counting<float>(6), {2, 3}));
+  EXPECT_EQ(x.to_vector<float>(), counting<float>(6));
+  x.copy_from(x);
+  EXPECT_EQ(x.to_vector<float>(), counting<float>(6));
+  EXPECT_THAT(
+      [&] {
+        x.copy_from(Tensor::zeros({3, 2}));
+      },
+      ThrowsMessage<std::invalid_argument>(HasSubstr("expects [2, 3] f32, got [3, 2] f32")));
+  EXPECT_THROW(x.copy_from(Tensor::zeros({2, 3}, DType::i32)), std::invalid_argument);
+}
+
+TEST(Tensor, NarrowSharesSlicesOfDimensionZero) {
+  Tensor x = Tensor::from(counting<float>(48), {4, 3, 2, 2});
+  Tensor middle = x.narrow(1, 2);
+  EXPECT_EQ(middle.shape(), (Shape{2, 3, 2, 2}));
+  std::vector<float> expected = counting<float>(48);
+  EXPECT_EQ(middle.to_vector<float>(), std::vector<float>(expected.begin() + 12, expected.begin() + 36));
+  EXPECT_EQ(middle.narrow(1, 1).to_vector<float>(), std::vector<float>(expected.begin() + 24, expected.begin() + 36));
+  middle.data<float>()[0] = -1;
+  EXPECT_EQ(x.to_vector<float>()[12], -1);
+  EXPECT_EQ(middle.clone().narrow(0, 1).to_vector<float>()[0], -1);
+  EXPECT_EQ(x.narrow(4, 0).numel(), 0);
+  EXPECT_EQ(x.narrow(0, 4).bytes(), x.bytes());
+}
+
+TEST(Tensor, NarrowRefusesSlicesThatAreNotThere) {
+  const Tensor x = Tensor::zeros({4, 2});
+  for (const auto& [first, count] : {std::pair{0, 5}, {3, 2}, {5, 0}, {-1, 2}, {0, -1}})
+    EXPECT_THROW(x.narrow(first, count), std::invalid_argument);
+  EXPECT_THROW(x.narrow(1, std::numeric_limits<std::int64_t>::max()), std::invalid_argument);
+  EXPECT_THROW(Tensor::full({}, 1).narrow(0, 1), std::invalid_argument);
+}
+
+TEST(Tensor, ViewIsAnotherShapeOverPartOfTheMemory) {
+  Tensor x = Tensor::from(counting<std::int32_t>(12), {12});
+  EXPECT_THAT(x.view(4, {2, 2}).to_vector<std::int32_t>(), ElementsAre(4, 5, 6, 7));
+  EXPECT_EQ(x.view(0, {12}).bytes(), x.bytes());
+  EXPECT_THROW(x.view(9, {2, 2}), std::invalid_argument);
+  EXPECT_THROW(x.view(-1, {2}), std::invalid_argument);
+}
+
+TEST(Tensor, KeepsItsMemoryForAsLongAsAViewLives) {
+  Tensor part;
+  {
+    const Tensor whole = Tensor::from(counting<float>(1000), {1000});
+    part = whole.narrow(500, 2);
+  }
+  const Tensor other = Tensor::zeros({1000});
+  EXPECT_THAT(part.to_vector<float>(), ElementsAre(500, 501));
+}
+
+TEST(Tensor, RefusesWhatNoMemoryHolds) {
+  EXPECT_THROW(Tensor::empty({std::int64_t{1} << 45}), OutOfMemory);
+  EXPECT_THAT([] { Tensor::empty({std::int64_t{1} << 62}); }, ThrowsMessage<std::invalid_argument>(HasSubstr("63 bits")));
+}
+
+// ---- randn -----------------------------------------------------------------------------------------------------------------
+
+TEST(Randn, IsStandardNormal) {
+  constexpr int kCount = 100'000;
+  const std::vector<float> values = Tensor::randn({kCount}, 3).to_vector<float>();
+  double sum = 0, squares = 0, fourth = 0;
+  for (const float value : values) {
+    const double v = static_cast<double>(value);
+    ASSERT_TRUE(std::isfinite(v));
+    sum += v;
+    squares += v * v;
+    fourth += v * v * v * v;
+  }
+  EXPECT_NEAR(sum / kCount, 0, 0.02);
+  EXPECT_NEAR(squares / kCount, 1, 0.03);
+  EXPECT_NEAR(fourth / kCount, 3, 0.2);
+}
+
+TEST(Randn, IsBoxAndMullersTransformInLogicalOrder) {
+  const RandomStream random(11, Purpose::normal);
+  const std::vector<float> values = Tensor::randn({2, 3, 4, 5}, 11).to_vector<float>();
+  for (std::size_t e = 0; e < values.size(); ++e) {
+    const double radius = std::sqrt(-2 * std::log(1 - static_cast<double>(random.uniform(2 * e))));
+    EXPECT_FLOAT_EQ(values[e],
+                    static_cast<float>(radius * std::cos(2 * std::numbers::pi * static_cast<double>(random.uniform(2 * e + 1)))));
+  }
+}
+
+TEST(Randn, DependsOnTheSeedOnly) {
+  EXPECT_EQ(Tensor::randn({50}, 1).to_vector<float>(), Tensor::randn({50}, 1).to_vector<float>());
+  EXPECT_NE(Tensor::randn({50}, 1).to_vector<float>(), Tensor::randn({50}, 2).to_vector<float>());
+}
+
+}  // namespace
+}  // namespace gpucnn

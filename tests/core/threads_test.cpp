@@ -1,0 +1,114 @@
+#include <gpucnn/core/threads.h>
+
+#include <omp.h>
+
+#include <algorithm>
+#include <atomic>
+#include <set>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <gpucnn/core/parallel.h>
+
+namespace gpucnn {
+namespace {
+
+using ::testing::Each;
+using ::testing::HasSubstr;
+using ::testing::ThrowsMessage;
+
+/// Every case runs with 1, 2 and more threads than tasks.
+class Parallel : public ::testing::TestWithParam<int> {
+ protected:
+  Parallel() { set_num_threads(GetParam()); }
+  ~Parallel() override { set_num_threads(before_); }
+
+ private:
+  const int before_ = num_threads();
+};
+INSTANTIATE_TEST_SUITE_P(Threads, Parallel, ::testing::Values(1, 2, 7));
+
+TEST_P(Parallel, ForRunsEveryTaskOnce) {
+  for (const std::int64_t tasks : {0, 1, 2, 5, 1000}) {
+    std::vector<std::atomic<int>> runs(static_cast<std::size_t>(tasks) + 1);
+    parallel_for(tasks, [&](std::int64_t task) { ++runs[static_cast<std::size_t>(task)]; });
+    for (std::size_t task = 0; task < runs.size() - 1; ++task) EXPECT_EQ(runs[task], 1) << task << " of " << tasks;
+    EXPECT_EQ(runs.back(), 0);
+  }
+}
+
+TEST_P(Parallel, RangesCoverAllInPiecesOfTheGrain) {
+  for (const std::int64_t count : {0, 1, 9, 10, 11, 95}) {
+    std::vector<int> touched(static_cast<std::size_t>(count));
+    parallel_ranges(count, 10, [&](std::int64_t first, std::int64_t last) {
+      EXPECT_EQ(first % 10, 0);
+      EXPECT_EQ(last, std::min(first + 10, count));
+      for (std::int64_t i = first; i < last; ++i) ++touched[static_cast<std::size_t>(i)];
+    });
+    EXPECT_THAT(touched, Each(1)) << count;
+  }
+}
+
+TEST_P(Parallel, ExceptionsReachTheCallerAndLeaveTheThreadsUsable) {
+  const auto fail_at_seven = [](std::int64_t task) {
+    if (task == 7) throw std::runtime_error("task seven");
+  };
+  EXPECT_THAT([&] { parallel_for(100, fail_at_seven); }, ThrowsMessage<std::runtime_error>(HasSubstr("task seven")));
+  EXPECT_THROW(parallel_for(1, [](std::int64_t) { throw std::logic_error("alone"); }), std::logic_error);
+  std::atomic<int> runs{0};
+  parallel_for(100, [&](std::int64_t) { ++runs; });
+  EXPECT_EQ(runs, 100);
+}
+
+TEST_P(Parallel, NestedRunsOnTheTasksOwnThread) {
+  std::atomic<int> runs{0}, strays{0};
+  parallel_for(8, [&](std::int64_t) {
+    const auto outer = std::this_thread::get_id();
+    parallel_for(8, [&](std::int64_t) {
+      ++runs;
+      if (std::this_thread::get_id() != outer) ++strays;
+    });
+  });
+  EXPECT_EQ(runs, 64);
+  EXPECT_EQ(strays, 0);
+}
+
+TEST_P(Parallel, NestedExceptionsReachTheCaller) {
+  EXPECT_THROW(parallel_for(4, [](std::int64_t) { parallel_for(4, [](std::int64_t) { throw std::runtime_error("deep"); }); }),
+               std::runtime_error);
+}
+
+TEST_P(Parallel, UsesNoMoreThreadsThanAllowed) {
+  std::vector<std::thread::id> thread_of(64);
+  parallel_for(64, [&](std::int64_t task) { thread_of[static_cast<std::size_t>(task)] = std::this_thread::get_id(); });
+  EXPECT_LE(std::set(thread_of.begin(), thread_of.end()).size(), static_cast<std::size_t>(GetParam()));
+}
+
+TEST(Threads, CountIsAtLeastOneAndBounded) {
+  const int before = num_threads();
+  EXPECT_GE(before, 1);
+  for (const int wrong : {0, -1, 1025}) {
+    EXPECT_THAT([&] { set_num_threads(wrong); },
+                ThrowsMessage<std::invalid_argument>(HasSubstr("expects 1 to 1024, got " + std::to_string(wrong))));
+  }
+  EXPECT_EQ(num_threads(), before);
+  set_num_threads(1024);
+  EXPECT_EQ(num_threads(), 1024);
+  set_num_threads(before);
+}
+
+TEST(OneThread, TellsOpenMpThatThereIsOneWhileItLives) {
+  const int before = omp_get_max_threads();
+  {
+    const OneThread one;
+    EXPECT_EQ(omp_get_max_threads(), 1);
+  }
+  EXPECT_EQ(omp_get_max_threads(), before);
+}
+
+}  // namespace
+}  // namespace gpucnn
