@@ -20,6 +20,9 @@ void check(const Tensor& images, const Tensor& labels) {
   if (images.rank() != 4) {
     throw std::invalid_argument(fmt::format("TensorDataset: images must be [N, C, H, W], got {}", images.shape().string()));
   }
+  if (labels.dtype() != DType::u8 && labels.dtype() != DType::i32 && labels.dtype() != DType::i64) {
+    throw std::invalid_argument(fmt::format("TensorDataset: labels must be u8, i32 or i64, got {}", name_of(labels.dtype())));
+  }
   if (labels.shape() != Shape{images.dim(0)}) {
     throw std::invalid_argument(
         fmt::format("TensorDataset: {} images need labels [{}], got {}", images.dim(0), images.dim(0), labels.shape().string()));

@@ -1,0 +1,55 @@
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include <gtest/gtest.h>
+
+#include <gpucnn/data/data_loader.h>
+#include <gpucnn/data/tensor_dataset.h>
+
+namespace {
+std::atomic<std::int64_t> news{0};
+}  // namespace
+
+// Every allocation of this test program is counted, on all threads.
+void* operator new(std::size_t bytes) {
+  ++news;
+  if (void* memory = std::malloc(bytes ? bytes : 1)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace gpucnn {
+namespace {
+
+TEST(DataLoaderMemory, AllocatesNothingAfterTheFirstEpoch) {
+  DataLoader loader(
+      TensorDataset{Tensor::zeros({300, 3, 32, 32}, DType::u8), Tensor::zeros({300}, DType::u8)},
+      {.batch_size = 128, .shuffle = true, .normalize = Normalize{{0, 0, 0}, {1, 1, 1}}, .crop_padding = 4, .flip = true});
+  const auto walk = [&] {
+    std::int64_t examples = 0;
+    for (auto [inputs, labels] : loader) examples += inputs.dim(0);
+    return examples;
+  };
+  ASSERT_EQ(walk(), 300);
+  const std::int64_t news_before = news;
+  const std::uint64_t asked_before = allocator_stats(Device::cpu()).system_allocations;
+  ASSERT_GT(news_before, 0);
+  for (int epoch = 0; epoch < 3; ++epoch) walk();
+  EXPECT_EQ(news, news_before);
+  EXPECT_EQ(allocator_stats(Device::cpu()).system_allocations, asked_before);
+}
+
+TEST(DataLoaderMemory, AWalkHoldsOneBatchAtATime) {
+  DataLoader loader(TensorDataset{Tensor::zeros({1000, 3, 32, 32}, DType::u8), Tensor::zeros({1000}, DType::u8)},
+                    {.batch_size = 10});
+  empty_cache(Device::cpu());
+  const std::uint64_t before = allocator_stats(Device::cpu()).system_allocations;
+  for (auto [inputs, labels] : loader) EXPECT_EQ(inputs.dim(0), 10);
+  // Inputs, labels and the kernel's own rows.
+  EXPECT_LE(allocator_stats(Device::cpu()).system_allocations - before, 3U);
+}
+
+}  // namespace
+}  // namespace gpucnn

@@ -1,0 +1,59 @@
+#include <gpucnn/data/tensor_dataset.h>
+
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace gpucnn {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::ThrowsMessage;
+
+TEST(TensorDataset, HoldsHandlesOfItsImages) {
+  const Tensor images = Tensor::zeros({5, 3, 4, 6}, DType::u8);
+  const TensorDataset dataset{images, Tensor::zeros({5}, DType::i32)};
+  EXPECT_EQ(dataset.size(), 5);
+  EXPECT_EQ(dataset.image_shape(), (Shape{3, 4, 6}));
+  EXPECT_EQ(dataset.images().bytes(), images.bytes());
+  EXPECT_EQ(dataset.device(), Device::cpu());
+}
+
+TEST(TensorDataset, KeepsLabelsOfEveryTypeAsI32) {
+  const Tensor images = Tensor::zeros({3, 1, 1, 1});
+  const auto labels_of = [&](const Tensor& labels) { return TensorDataset(images, labels).labels().to_vector<std::int32_t>(); };
+  EXPECT_THAT(labels_of(Tensor::from(std::vector<std::uint8_t>{1, 255, 3}, {3})), ElementsAre(1, 255, 3));
+  EXPECT_THAT(labels_of(Tensor::from(std::vector<std::int32_t>{1, 2, 1000}, {3})), ElementsAre(1, 2, 1000));
+  EXPECT_THAT(labels_of(Tensor::from(std::vector<std::int64_t>{1, 2, 3}, {3})), ElementsAre(1, 2, 3));
+}
+
+TEST(TensorDataset, GetGivesImagesFromZeroToOneAndLabels) {
+  const TensorDataset dataset{Tensor::from(std::vector<std::uint8_t>{0, 51, 255}, {3, 1, 1, 1}),
+                              Tensor::from(std::vector<std::uint8_t>{7, 8, 9}, {3})};
+  const auto [inputs, labels] = dataset.get(std::vector<std::int64_t>{2, 1});
+  EXPECT_EQ(inputs.shape(), (Shape{2, 1, 1, 1}));
+  EXPECT_THAT(inputs.to_vector<float>(), ElementsAre(1.0F, 51.0F / 255.0F));
+  EXPECT_THAT(labels.to_vector<std::int32_t>(), ElementsAre(9, 8));
+  EXPECT_THROW(dataset.get(std::vector<std::int64_t>{3}), std::invalid_argument);
+}
+
+TEST(TensorDataset, RefusesTensorsThatDoNotFitTogether) {
+  const Tensor images = Tensor::zeros({4, 3, 2, 2}, DType::u8), labels = Tensor::zeros({4}, DType::u8);
+  const auto refuses = [](const Tensor& wrong_images, const Tensor& wrong_labels, const char* message) {
+    EXPECT_THAT([&] { TensorDataset(wrong_images, wrong_labels); }, ThrowsMessage<std::invalid_argument>(HasSubstr(message)));
+  };
+  refuses({}, labels, "must be defined");
+  refuses(images, {}, "must be defined");
+  refuses(Tensor::zeros({4, 3, 2, 2}, DType::i32), labels, "images must be u8 or f32, got i32");
+  refuses(Tensor::zeros({4, 3, 2}), labels, "images must be [N, C, H, W], got [4, 3, 2]");
+  refuses(images, Tensor::zeros({5}, DType::u8), "4 images need labels [4], got [5]");
+  refuses(images, Tensor::zeros({4, 1}, DType::u8), "got [4, 1]");
+  refuses(images, Tensor::zeros({4}), "labels must be u8, i32 or i64, got f32");
+  refuses(images, Tensor::from(std::vector<std::int32_t>{0, 1, -1, 2}, {4}), "-1");
+  refuses(images, Tensor::from(std::vector<std::int64_t>{0, 1, 2, std::int64_t{1} << 32}, {4}), "4294967296");
+}
+
+}  // namespace
+}  // namespace gpucnn
