@@ -1,0 +1,131 @@
+// SimpleCNN against PyTorch's, as tests/golden/README.md describes the recordings.
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <span>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include <gpucnn/io/safetensors.h>
+#include <gpucnn/layers/cross_entropy_loss.h>
+#include <gpucnn/models/simple_cnn.h>
+#include <gpucnn/optim/adam.h>
+
+namespace gpucnn {
+namespace {
+
+constexpr int kSteps = 25;
+constexpr double kLossTolerance = 1e-5;      // relative
+constexpr double kWeightTolerance = 1e-4;    // absolute
+constexpr double kGradientTolerance = 1e-5;  // of the tensor's largest element; logits too
+
+StateDict golden(const std::string& name) {
+  return load_safetensors(std::filesystem::path(__FILE__).parent_path() / "../golden" / (name + ".safetensors")).first;
+}
+
+/// What is recorded about one batch size, and the batches as the network sees them.
+class Recording {
+ public:
+  explicit Recording(std::int64_t batch)
+      : tensors_(golden("simple_cnn_batch" + std::to_string(batch))),
+        batch_(batch),
+        pixels_(at("inputs").to_vector<std::uint8_t>()) {}
+
+  const Tensor& at(const std::string& name) const { return tensors_.at(name); }
+
+  Tensor inputs(int step) const {
+    constexpr std::size_t kImage = 3 * 32 * 32;
+    const std::span<const std::uint8_t> pixels = std::span(pixels_).subspan(static_cast<std::size_t>(first(step)) * kImage);
+    std::vector<float> values(static_cast<std::size_t>(batch_) * kImage);
+    std::ranges::transform(pixels.first(values.size()), values.begin(),
+                           [](std::uint8_t pixel) { return (static_cast<float>(pixel) - 128.0F) / 32.0F; });
+    return Tensor::from(values, {batch_, 3, 32, 32});
+  }
+
+  Tensor labels(int step) const { return at("labels").narrow(first(step), batch_); }
+
+ private:
+  std::int64_t first(int step) const { return step * batch_ % at("labels").numel(); }
+
+  StateDict tensors_;
+  std::int64_t batch_;
+  std::vector<std::uint8_t> pixels_;
+};
+
+/// The largest difference of two tensors' elements, and the largest element of `expected`.
+struct Gap {
+  Gap(const Tensor& actual, const Tensor& expected) {
+    EXPECT_EQ(actual.shape(), expected.shape());
+    const std::vector<float> is = actual.to_vector<float>(), should = expected.to_vector<float>();
+    for (std::size_t i = 0; i < std::min(is.size(), should.size()); ++i) {
+      // Not a maximum: that would forget a NaN.
+      const double difference = std::abs(static_cast<double>(is[i]) - static_cast<double>(should[i]));
+      if (!(difference <= absolute)) absolute = difference;
+      largest = std::max(largest, std::abs(static_cast<double>(should[i])));
+    }
+  }
+  double absolute = 0;
+  double largest = 0;
+};
+
+/// SimpleCNN with PyTorch's initial weights, and dropout off.
+SimpleCNN initial_model() {
+  SimpleCNN model;
+  model.load_state_dict(golden("simple_cnn_initial"));
+  model.eval();
+  return model;
+}
+
+TEST(SimpleCNNGolden, GivesPyTorchsLogits) {
+  const Recording recording(4);
+  SimpleCNN model = initial_model();
+  const Gap gap(model(recording.inputs(0)), recording.at("logits"));
+  EXPECT_LE(gap.absolute, kGradientTolerance * gap.largest);
+  const Gap predicted(model.predict(recording.inputs(0)), recording.at("logits"));
+  EXPECT_LE(predicted.absolute, kGradientTolerance * predicted.largest);
+}
+
+TEST(SimpleCNNGolden, GivesPyTorchsGradients) {
+  const Recording recording(4);
+  SimpleCNN model = initial_model();
+  CrossEntropyLoss criterion;
+  criterion(model(recording.inputs(0)), recording.labels(0));
+  model.backward(criterion.backward());
+  ASSERT_EQ(model.parameters().size(), 8U);
+  for (const Parameter& parameter : model.parameters()) {
+    const Gap gap(parameter.grad(), recording.at("grad." + parameter.name()));
+    EXPECT_LE(gap.absolute, kGradientTolerance * gap.largest) << parameter.name();
+  }
+}
+
+class SimpleCNNTraining : public ::testing::TestWithParam<std::int64_t> {};
+
+TEST_P(SimpleCNNTraining, FollowsPyTorchThrough25StepsOfAdam) {
+  const Recording recording(GetParam());
+  SimpleCNN model = initial_model();
+  CrossEntropyLoss criterion;
+  Adam optimizer(model.parameters());
+  const std::vector<float> expected = recording.at("losses").to_vector<float>();
+  ASSERT_EQ(expected.size(), static_cast<std::size_t>(kSteps));
+
+  for (int step = 0; step < kSteps; ++step) {
+    optimizer.zero_grad();
+    const Tensor loss = criterion(model(recording.inputs(step)), recording.labels(step));
+    model.backward(criterion.backward());
+    optimizer.step();
+    const float recorded = expected[static_cast<std::size_t>(step)];
+    EXPECT_NEAR(loss.item(), recorded, kLossTolerance * recorded) << "step " << step;
+  }
+
+  const StateDict weights = model.state_dict();
+  ASSERT_EQ(weights.size(), 8U);
+  for (const auto& [name, weight] : weights) {
+    EXPECT_LE(Gap(weight, recording.at("final." + name)).absolute, kWeightTolerance) << name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Batch, SimpleCNNTraining, ::testing::Values(4, 32), ::testing::PrintToStringParamName());
+
+}  // namespace
+}  // namespace gpucnn
