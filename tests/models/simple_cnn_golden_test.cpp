@@ -1,9 +1,9 @@
 // SimpleCNN against PyTorch's, as tests/golden/README.md describes the recordings.
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 #include <span>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -12,13 +12,12 @@
 #include <gpucnn/models/simple_cnn.h>
 #include <gpucnn/optim/adam.h>
 
+#include "close.h"
+
 namespace gpucnn {
 namespace {
 
 constexpr int kSteps = 25;
-constexpr double kLossTolerance = 1e-5;      // relative
-constexpr double kWeightTolerance = 1e-4;    // absolute
-constexpr double kGradientTolerance = 1e-5;  // of the tensor's largest element; logits too
 
 StateDict golden(const std::string& name) {
   return load_safetensors(std::filesystem::path(__FILE__).parent_path() / "../golden" / (name + ".safetensors")).first;
@@ -53,21 +52,11 @@ class Recording {
   std::vector<std::uint8_t> pixels_;
 };
 
-/// The largest difference of two tensors' elements, and the largest element of `expected`.
-struct Gap {
-  Gap(const Tensor& actual, const Tensor& expected) {
-    EXPECT_EQ(actual.shape(), expected.shape());
-    const std::vector<float> is = actual.to_vector<float>(), should = expected.to_vector<float>();
-    for (std::size_t i = 0; i < std::min(is.size(), should.size()); ++i) {
-      // Not a maximum: that would forget a NaN.
-      const double difference = std::abs(static_cast<double>(is[i]) - static_cast<double>(should[i]));
-      if (!(difference <= absolute)) absolute = difference;
-      largest = std::max(largest, std::abs(static_cast<double>(should[i])));
-    }
-  }
-  double absolute = 0;
-  double largest = 0;
-};
+/// Equal in shape, and close in value.
+void expect_same(const Tensor& actual, const Tensor& expected, Tolerance tolerance) {
+  ASSERT_EQ(actual.shape(), expected.shape());
+  expect_close(actual.to_vector<float>(), as_doubles(expected.to_vector<float>()), tolerance);
+}
 
 /// SimpleCNN with PyTorch's initial weights, and dropout off.
 SimpleCNN initial_model() {
@@ -80,10 +69,8 @@ SimpleCNN initial_model() {
 TEST(SimpleCNNGolden, GivesPyTorchsLogits) {
   const Recording recording(4);
   SimpleCNN model = initial_model();
-  const Gap gap(model(recording.inputs(0)), recording.at("logits"));
-  EXPECT_LE(gap.absolute, kGradientTolerance * gap.largest);
-  const Gap predicted(model.predict(recording.inputs(0)), recording.at("logits"));
-  EXPECT_LE(predicted.absolute, kGradientTolerance * predicted.largest);
+  expect_same(model(recording.inputs(0)), recording.at("logits"), kGoldenPass);
+  expect_same(model.predict(recording.inputs(0)), recording.at("logits"), kGoldenPass);
 }
 
 TEST(SimpleCNNGolden, GivesPyTorchsGradients) {
@@ -94,8 +81,8 @@ TEST(SimpleCNNGolden, GivesPyTorchsGradients) {
   model.backward(criterion.backward());
   ASSERT_EQ(model.parameters().size(), 8U);
   for (const Parameter& parameter : model.parameters()) {
-    const Gap gap(parameter.grad(), recording.at("grad." + parameter.name()));
-    EXPECT_LE(gap.absolute, kGradientTolerance * gap.largest) << parameter.name();
+    SCOPED_TRACE(parameter.name());
+    expect_same(parameter.grad(), recording.at("grad." + parameter.name()), kGoldenPass);
   }
 }
 
@@ -106,22 +93,21 @@ TEST_P(SimpleCNNTraining, FollowsPyTorchThrough25StepsOfAdam) {
   SimpleCNN model = initial_model();
   CrossEntropyLoss criterion;
   Adam optimizer(model.parameters());
-  const std::vector<float> expected = recording.at("losses").to_vector<float>();
-  ASSERT_EQ(expected.size(), static_cast<std::size_t>(kSteps));
-
+  std::vector<float> losses;
   for (int step = 0; step < kSteps; ++step) {
     optimizer.zero_grad();
     const Tensor loss = criterion(model(recording.inputs(step)), recording.labels(step));
     model.backward(criterion.backward());
     optimizer.step();
-    const float recorded = expected[static_cast<std::size_t>(step)];
-    EXPECT_NEAR(loss.item(), recorded, kLossTolerance * recorded) << "step " << step;
+    losses.push_back(loss.item());
   }
 
+  expect_close(losses, as_doubles(recording.at("losses").to_vector<float>()), kGoldenLoss);
   const StateDict weights = model.state_dict();
   ASSERT_EQ(weights.size(), 8U);
   for (const auto& [name, weight] : weights) {
-    EXPECT_LE(Gap(weight, recording.at("final." + name)).absolute, kWeightTolerance) << name;
+    SCOPED_TRACE(name);
+    expect_same(weight, recording.at("final." + name), kGoldenWeight);
   }
 }
 
