@@ -1,7 +1,5 @@
 #include <gpucnn/core/threads.h>
 
-#include <omp.h>
-
 #include <algorithm>
 #include <atomic>
 #include <set>
@@ -88,6 +86,34 @@ TEST_P(Parallel, UsesNoMoreThreadsThanAllowed) {
   EXPECT_LE(std::set(thread_of.begin(), thread_of.end()).size(), static_cast<std::size_t>(GetParam()));
 }
 
+TEST(Threads, CallersFromSeveralThreadsGetTheirOwnWorkDone) {
+  constexpr int kCallers = 4, kRounds = 200, kTasks = 16;
+  std::vector<std::thread> callers;
+  std::atomic<int> wrong{0};
+  for (int caller = 0; caller < kCallers; ++caller) {
+    callers.emplace_back([&] {
+      for (int round = 0; round < kRounds; ++round) {
+        std::vector<std::int64_t> squares(kTasks, -1);
+        parallel_for(kTasks, [&](std::int64_t task) { squares[static_cast<std::size_t>(task)] = task * task; });
+        for (std::int64_t task = 0; task < kTasks; ++task) wrong += squares[static_cast<std::size_t>(task)] != task * task;
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(wrong.load(), 0);
+}
+
+TEST(Threads, WorkAfterAFailureIsDoneAsBefore) {
+  EXPECT_THROW(parallel_for(100,
+                            [](std::int64_t task) {
+                              if (task == 7) throw std::runtime_error("seven");
+                            }),
+               std::runtime_error);
+  std::atomic<std::int64_t> sum{0};
+  parallel_for(100, [&](std::int64_t task) { sum += task; });
+  EXPECT_EQ(sum.load(), 4950);
+}
+
 TEST(Threads, CountIsAtLeastOneAndBounded) {
   const int before = num_threads();
   EXPECT_GE(before, 1);
@@ -99,15 +125,6 @@ TEST(Threads, CountIsAtLeastOneAndBounded) {
   set_num_threads(1024);
   EXPECT_EQ(num_threads(), 1024);
   set_num_threads(before);
-}
-
-TEST(OneThread, TellsOpenMpThatThereIsOneWhileItLives) {
-  const int before = omp_get_max_threads();
-  {
-    const OneThread one;
-    EXPECT_EQ(omp_get_max_threads(), 1);
-  }
-  EXPECT_EQ(omp_get_max_threads(), before);
 }
 
 }  // namespace

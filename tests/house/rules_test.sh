@@ -72,8 +72,8 @@ for header in gpucnn.h $(printf '%s\n' "$there" | grep '\.h$'); do
 done
 
 # All threads go through core/parallel.h.
-others=$(printf '%s\n' "$there" | grep -v '^core/threads\.cpp$' | xargs grep -lE '#pragma omp|std::(thread|jthread|async)\b' || true)
-[ -z "$others" ] || fail "threads are started in core/threads.cpp only, but also in:" "$others"
+others=$(printf '%s\n' "$there" | grep -vE '^core/thread(s\.cpp|_team\.(h|cpp))$' | xargs grep -lE '#pragma omp|std::(thread|jthread|async)\b' || true)
+[ -z "$others" ] || fail "threads are started in core/thread_team.cpp only, but also in:" "$others"
 
 [ "$failures" = 0 ] || exit 1
 printf 'all rules hold\n'
