@@ -1,24 +1,9 @@
-#include <atomic>
-#include <cstdlib>
-#include <new>
-
 #include <gtest/gtest.h>
 
 #include <gpucnn/data/data_loader.h>
 #include <gpucnn/data/tensor_dataset.h>
 
-namespace {
-std::atomic<std::int64_t> news{0};
-}  // namespace
-
-// Every allocation of this test program is counted, on all threads.
-void* operator new(std::size_t bytes) {
-  ++news;
-  if (void* memory = std::malloc(bytes ? bytes : 1)) return memory;
-  throw std::bad_alloc();
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+#include "data/allocation_count.h"
 
 namespace gpucnn {
 namespace {
@@ -33,11 +18,11 @@ TEST(DataLoaderMemory, AllocatesNothingAfterTheFirstEpoch) {
     return examples;
   };
   ASSERT_EQ(walk(), 300);
-  const std::int64_t news_before = news;
+  const std::int64_t news_before = allocation_count();
   const std::uint64_t asked_before = allocator_stats(Device::cpu()).system_allocations;
   ASSERT_GT(news_before, 0);
   for (int epoch = 0; epoch < 3; ++epoch) walk();
-  EXPECT_EQ(news, news_before);
+  EXPECT_EQ(allocation_count(), news_before);
   EXPECT_EQ(allocator_stats(Device::cpu()).system_allocations, asked_before);
 }
 
