@@ -1,0 +1,304 @@
+#!/usr/bin/env python3
+"""Times SimpleCNN in libgpucnn, PyTorch and ONNX Runtime in turn on the CPU and prints a Markdown table.
+
+    python3 benchmarks/compare_pytorch.py --bench build/benchmarks/simple_cnn_bench
+
+Same network, batch, threads and precision (fp32). A training step is zero_grad, forward, loss, backward and Adam on fixed random
+inputs with dropout on; inference is a forward pass. PyTorch runs at its best: eager and compiled (frozen for inference), NCHW
+and channels-last, fused Adam, threads bound to cores, jemalloc if it is installed. Every configuration has a process with an environment of its
+own, which waits while another one is measured; the rounds alternate, and what is printed are medians over rounds.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from ctypes.util import find_library
+from importlib.metadata import version
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+OURS = "libgpucnn"
+PYTORCH = [f"PyTorch {mode}, {layout}" for mode in ("eager", "compiled") for layout in ("NCHW", "channels-last")]
+ONNX = "ONNX Runtime"
+
+
+# ---- in the process of a rival -----------------------------------------------------------------------------------------------
+
+
+def measure(run, seconds):
+    """The times of `run` as simple_cnn_bench takes them: at least 5, for `seconds`, after a tenth of that as warm-up."""
+    start = time.perf_counter()
+    while time.perf_counter() - start < seconds / 10:
+        run()
+    times = []
+    start = time.perf_counter()
+    while len(times) < 5 or time.perf_counter() - start < seconds:
+        before = time.perf_counter()
+        run()
+        times.append((time.perf_counter() - before) * 1000)
+    times.sort()
+    median, p10, p90 = (times[round(q * (len(times) - 1))] for q in (0.5, 0.1, 0.9))
+    return {"median_ms": median, "p10_ms": p10, "p90_ms": p90}
+
+
+def pytorch_run(name, what, batch, threads):
+    """The function to time for one of PYTORCH."""
+    import torch
+
+    sys.path.insert(0, str(ROOT / "tests" / "golden"))
+    from simple_cnn import SimpleCNN
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    layout = torch.channels_last if name.endswith("channels-last") else torch.contiguous_format
+    compile = torch.compile if "compiled" in name else lambda function: function
+    model = SimpleCNN().to(memory_format=layout)
+    x = torch.randn(batch, 3, 32, 32).contiguous(memory_format=layout)
+
+    if what == "infer":
+        import torch._inductor.config
+
+        torch._inductor.config.freezing = True
+        forward = compile(model.eval())
+        quiet = torch.no_grad if "compiled" in name else torch.inference_mode  # freezing wants no_grad
+
+        def infer():
+            with quiet():
+                forward(x)
+
+        return infer
+
+    labels = torch.arange(batch) % 10
+    criterion = torch.nn.CrossEntropyLoss()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+    loss = compile(lambda x, labels: criterion(model(x), labels))
+
+    def train():
+        optimizer.zero_grad()
+        loss(x, labels).backward()
+        optimizer.step()
+
+    return train
+
+
+def onnx_run(batch, threads):
+    """The function to time for ONNX Runtime."""
+    import numpy as np
+    import onnxruntime
+    from onnx import TensorProto, helper, numpy_helper
+
+    random = np.random.default_rng(0)
+    shapes = {"w0": (16, 3, 3, 3), "b0": (16,), "w1": (32, 16, 3, 3), "b1": (32,)}
+    shapes |= {"w2": (128, 2048), "b2": (128,), "w3": (10, 128), "b3": (10,)}
+    weights = [numpy_helper.from_array((random.standard_normal(s) * 0.02).astype(np.float32), n) for n, s in shapes.items()]
+    conv = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+    pool = {"kernel_shape": [2, 2], "strides": [2, 2]}
+    layers = [("Conv", ["w0", "b0"], conv), ("Relu", [], {}), ("MaxPool", [], pool)]
+    layers += [("Conv", ["w1", "b1"], conv), ("Relu", [], {}), ("MaxPool", [], pool), ("Flatten", [], {})]
+    layers += [("Gemm", ["w2", "b2"], {"transB": 1}), ("Relu", [], {}), ("Gemm", ["w3", "b3"], {"transB": 1})]
+    nodes = [
+        helper.make_node(kind, [f"x{i}", *parameters], [f"x{i + 1}"], **attributes)
+        for i, (kind, parameters, attributes) in enumerate(layers)
+    ]
+    inputs = [helper.make_tensor_value_info("x0", TensorProto.FLOAT, [batch, 3, 32, 32])]
+    outputs = [helper.make_tensor_value_info(f"x{len(layers)}", TensorProto.FLOAT, [batch, 10])]
+    graph = helper.make_graph(nodes, "SimpleCNN", inputs, outputs, weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    x = {"x0": random.standard_normal((batch, 3, 32, 32), dtype=np.float32)}
+    return lambda: session.run(None, x)
+
+
+def work(task):
+    """Prepares one configuration, then measures it once for every line on standard input."""
+    name, what, batch, threads = task["name"], task["what"], task["batch"], task["threads"]
+    run = onnx_run(batch, threads) if name == ONNX else pytorch_run(name, what, batch, threads)
+    for _ in range(3):  # the compiler's time is not the step's
+        run()
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        print(json.dumps(measure(run, task["seconds"])), flush=True)
+
+
+# ---- in the process of the comparison ----------------------------------------------------------------------------------------
+
+
+def clean_environment():
+    """What programs need, and nothing that tunes them."""
+    kept = ("PATH", "HOME", "USER", "LANG", "TMPDIR", "VIRTUAL_ENV", "CC", "CXX")
+    return {name: os.environ[name] for name in kept if name in os.environ}
+
+
+def rival_environment(threads):
+    environment = clean_environment()
+    environment |= {"OMP_PROC_BIND": "true", "OMP_PLACES": "cores", "OMP_NUM_THREADS": str(threads)}
+    if jemalloc := find_library("jemalloc"):
+        environment["LD_PRELOAD"] = jemalloc
+    return environment
+
+
+class Ours:
+    """libgpucnn as its users run it: no environment of any kind."""
+
+    def __init__(self, bench, what, batch, options):
+        self.command = [bench, "--what", what, "--batch", str(batch), "--threads", str(options.threads)]
+        self.command += ["--device", "cpu", "--seconds", str(options.seconds)]
+
+    def measure(self):
+        done = subprocess.run(self.command, env=clean_environment(), capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            sys.exit(f"compare_pytorch.py: {self.command[0]} failed: {last_line(done.stderr)}")
+        return json.loads(done.stdout)
+
+    def close(self):
+        pass
+
+
+class Rival:
+    """A process of this program that waits between its rounds."""
+
+    def __init__(self, name, what, batch, options):
+        task = {"name": name, "what": what, "batch": batch, "threads": options.threads, "seconds": options.seconds}
+        self.errors = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, "--worker", json.dumps(task)],
+            env=rival_environment(options.threads),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+        )
+        self.answer()
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        if not line:
+            self.process.wait()
+            self.errors.seek(0)
+            raise RuntimeError(last_line(self.errors.read()))
+        return line
+
+    def measure(self):
+        print(file=self.process.stdin, flush=True)
+        return json.loads(self.answer())
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def last_line(text):
+    return (text.strip().splitlines() or ["it said nothing"])[-1]
+
+
+def compare(what, batch, rivals, options):
+    """All rounds of one line of the table: {name: [measurement of each round]}."""
+    programs = {OURS: Ours(options.bench, what, batch, options)}
+    for name in rivals:
+        try:
+            programs[name] = Rival(name, what, batch, options)
+        except RuntimeError as error:
+            print(f"compare_pytorch.py: left out {name} ({what}, batch {batch}): {error}", file=sys.stderr)
+    rounds = {name: [] for name in programs}
+    for _ in range(options.rounds):
+        for name, program in programs.items():
+            try:
+                rounds[name].append(program.measure())
+            except RuntimeError as error:
+                sys.exit(f"compare_pytorch.py: {name} ended ({what}, batch {batch}): {error}")
+    for program in programs.values():
+        program.close()
+    return rounds
+
+
+def summarize(what, batch, rounds):
+    """One result for each program: medians over rounds; the ratio is that of the same round."""
+    ours = [measured["median_ms"] for measured in rounds[OURS]]
+    results = []
+    for name, measured in rounds.items():
+        result = {"what": what, "batch": batch, "program": name}
+        result |= {key: statistics.median(m[key] for m in measured) for key in ("median_ms", "p10_ms", "p90_ms")}
+        result["images_per_second"] = batch / result["median_ms"] * 1000
+        result["ratio"] = statistics.median(m["median_ms"] / o for m, o in zip(measured, ours))
+        result["rounds"] = measured
+        results.append(result)
+    return results
+
+
+def print_results(results):
+    best = min((r for r in results if r["program"] != OURS), key=lambda r: r["median_ms"], default=None)
+    for r in results:
+        name = f"**{r['program']}**" if r is best else r["program"]
+        ratio = "" if r["program"] == OURS else f"**{r['ratio']:.2f}**" if r is best else f"{r['ratio']:.2f}"
+        spread = f"{r['p10_ms']:.3f} – {r['p90_ms']:.3f}"
+        line = [r["what"], r["batch"], name, f"{r['median_ms']:.3f}", spread, f"{r['images_per_second']:,.0f}", ratio]
+        print("| " + " | ".join(map(str, line)) + " |", flush=True)
+
+
+def cpu_name():
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(description="Times SimpleCNN in libgpucnn, PyTorch and ONNX Runtime in turn, on the CPU.")
+    parser.add_argument("--bench", default=str(ROOT / "build/benchmarks/simple_cnn_bench"), help="simple_cnn_bench (%(default)s)")
+    parser.add_argument("--what", choices=("train", "infer", "both"), default="both", help="what to time (%(default)s)")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 4, 128, 1024], help="images a step (1 4 128 1024)")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="CPU threads (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=3, help="of every measurement (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="measurements of every program (%(default)s)")
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="also writes every measurement there")
+    options = parser.parse_args()
+    if min([*options.batches, options.threads, options.rounds]) < 1 or not 0.01 <= options.seconds <= 3600:
+        parser.error("batches, threads and rounds must be at least 1, seconds from 0.01 to 3600")
+    return options
+
+
+def main():
+    options = parse_options()
+    has = lambda package: importlib.util.find_spec(package) is not None
+    if not has("torch"):
+        sys.exit("compare_pytorch.py: PyTorch is missing: pip install torch")
+    if not os.access(options.bench, os.X_OK):
+        sys.exit(f"compare_pytorch.py: there is no program {options.bench}: build libgpucnn, or name it with --bench")
+    with_onnx = has("onnxruntime") and has("onnx")
+    if not with_onnx:
+        print("compare_pytorch.py: ONNX Runtime is left out: pip install onnxruntime onnx", file=sys.stderr)
+
+    programs = [f"PyTorch {version('torch')}"] + ([f"ONNX Runtime {version('onnxruntime')}"] if with_onnx else [])
+    programs.append("with jemalloc" if find_library("jemalloc") else "without jemalloc, which is not installed")
+    print(f"{cpu_name()}, {options.threads} threads, fp32, {options.rounds} rounds of {options.seconds:g} s; {', '.join(programs)}.")
+    print("Ratio: the program's time / libgpucnn's in the same round; bold: libgpucnn's best rival.\n")
+    print("| what | batch | program | median ms | p10 – p90 ms | images/s | ratio |")
+    print("| --- | ---: | --- | ---: | ---: | ---: | ---: |", flush=True)
+    results = []
+    for what in ("train", "infer") if options.what == "both" else (options.what,):
+        for batch in options.batches:
+            rivals = PYTORCH + ([ONNX] if what == "infer" and with_onnx else [])
+            cell = summarize(what, batch, compare(what, batch, rivals, options))
+            print_results(cell)
+            results += cell
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--worker"]:
+        work(json.loads(sys.argv[2]))
+    else:
+        main()
