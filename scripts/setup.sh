@@ -171,9 +171,27 @@ prepare() {
   configure
 }
 
+# Of Ninja's lines "[7/71] Building …" it passes on one for each tenth of the way; all else stays.
+thin_out() {
+  local line tenth shown=-1 step='^\[([0-9]+)/([0-9]+)\] '
+  while IFS= read -r line; do
+    if [[ $line =~ $step ]]; then
+      tenth=$((10 * BASH_REMATCH[1] / BASH_REMATCH[2]))
+      [ "$tenth" -gt "$shown" ] || continue
+      shown=$tenth
+    fi
+    printf '%s\n' "$line"
+  done
+}
+
 # build_target NAME: silent when there is nothing to do.
 build_target() {
   if [ -f "$build/build.ninja" ] && ninja -C "$build" -n "$1" 2>/dev/null | grep -q 'no work to do'; then return 0; fi
   say "Building $1 in build/ with $jobs jobs; the first time takes a few minutes"
-  cmake --build "$build" --target "$1" --parallel "$jobs" || die "the build failed; the compiler's words stand above"
+  if [ -t 1 ]; then
+    cmake --build "$build" --target "$1" --parallel "$jobs" || die "the build failed; the compiler's words stand above"
+  else
+    (set -o pipefail && cmake --build "$build" --target "$1" --parallel "$jobs" 2>&1 | thin_out) ||
+      die "the build failed; the compiler's words stand above"
+  fi
 }
