@@ -95,6 +95,7 @@ set(GPUCNN_SOURCES
     data/cifar10.cpp
     data/data_loader.cpp
     data/dataset.cpp
+    data/normalize.cpp
     data/shapes.cpp
     data/tensor_dataset.cpp
     io/atomic_file.cpp

@@ -7,12 +7,11 @@
 
 using namespace gpucnn;
 
+const Normalize kNormalize{{0.4914, 0.4822, 0.4465}, {0.2470, 0.2435, 0.2616}};
+
 // rgb: 32 rows of 32 pixels of 3 bytes, as an image file decodes.
 std::pair<std::int64_t, float> classify(SimpleCNN& model, const std::vector<std::uint8_t>& rgb) {
-  constexpr float mean[] = {0.4914F, 0.4822F, 0.4465F}, deviation[] = {0.2470F, 0.2435F, 0.2616F};
-  std::vector<float> pixels(rgb.size());
-  for (std::size_t i = 0; i < rgb.size(); ++i) pixels[i] = (static_cast<float>(rgb[i]) / 255 - mean[i % 3]) / deviation[i % 3];
-  const Tensor logits = model.predict(Tensor::from_nhwc(pixels, {1, 3, 32, 32}));
+  const Tensor logits = model.predict(kNormalize(Tensor::from_nhwc(rgb, {1, 3, 32, 32})));
   const std::int64_t best = argmax(logits).to_vector<std::int64_t>()[0];
   return {best, softmax(logits).to_vector<float>()[static_cast<std::size_t>(best)]};
 }
