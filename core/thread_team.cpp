@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <system_error>
 #include <utility>
 
 namespace gpucnn {
@@ -58,8 +59,12 @@ void ThreadTeam::run(std::int64_t tasks, int threads, detail::TaskRef run) {
 }
 
 void ThreadTeam::grow(int workers) {
-  while (static_cast<int>(workers_.size()) < workers) {
-    workers_.emplace_back([this, index = static_cast<int>(workers_.size())] { work(index); });
+  try {
+    while (static_cast<int>(workers_.size()) < workers) {
+      workers_.emplace_back([this, index = static_cast<int>(workers_.size())] { work(index); });
+    }
+  } catch (const std::system_error&) {
+    // The system gives no more threads: those that are there, and the caller, do all the work.
   }
 }
 

@@ -46,7 +46,8 @@ void set_num_threads(int n) {
 }
 
 void detail::parallel_tasks(std::int64_t tasks, TaskRef run) {
-  static ThreadTeam team;
+  // Never destroyed: tasks may come from the destructors of other statics, and a forked child has no workers to join.
+  static ThreadTeam& team = *new ThreadTeam;
   team.run(tasks, num_threads(), run);
 }
 

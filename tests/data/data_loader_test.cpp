@@ -91,13 +91,14 @@ TEST(DataLoader, MayBeEmptyOrHaveOneBatchOfAll) {
 }
 
 TEST(DataLoader, ShufflesAsFisherAndYatesFromItsStream) {
-  DataLoader loader(counting(1000), {.batch_size = 128, .shuffle = true, .seed = 42});
-  loader.set_epoch(3);
-  Labels expected(1000);
-  std::iota(expected.begin(), expected.end(), 0);
-  const RandomStream random(42, Purpose::shuffle, 0, 3);
-  for (std::size_t i = 999; i > 0; --i) std::swap(expected[i], expected[random.below(i, static_cast<std::uint32_t>(i + 1))]);
-  EXPECT_EQ(order_of(loader), expected);
+  DataLoader loader(counting(100), {.batch_size = 16, .shuffle = true, .seed = 42});
+  for (std::uint64_t epoch = 0; epoch < 5; ++epoch) {
+    Labels expected(100);
+    std::iota(expected.begin(), expected.end(), 0);
+    const RandomStream random(42, Purpose::shuffle, 0, epoch);
+    for (std::size_t i = 99; i > 0; --i) std::swap(expected[i], expected[random.below(i, static_cast<std::uint32_t>(i + 1))]);
+    EXPECT_EQ(order_of(loader), expected) << epoch;
+  }
 }
 
 TEST(DataLoader, EveryEpochHasEachExampleOnceInAnOrderOfItsOwn) {

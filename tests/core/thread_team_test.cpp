@@ -1,0 +1,56 @@
+#include <gpucnn/core/thread_team.h>
+
+#include <atomic>
+#include <cstdint>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace gpucnn {
+namespace {
+
+std::int64_t sum_below(ThreadTeam& team, std::int64_t tasks, int threads) {
+  std::atomic<std::int64_t> sum{0};
+  const auto add = [&](std::int64_t task) { sum += task; };
+  team.run(tasks, threads, detail::TaskRef(add));
+  return sum;
+}
+
+TEST(ThreadTeam, ServesManyShortCallsInARowOnAChangingNumberOfThreads) {
+  ThreadTeam team;
+  for (int round = 0; round < 5'000; ++round) {
+    const std::int64_t tasks = round % 9;
+    ASSERT_EQ(sum_below(team, tasks, 1 + round % 4), tasks * (tasks - 1) / 2) << round;
+  }
+}
+
+TEST(ThreadTeam, ServesSeveralCallersAtOnce) {
+  ThreadTeam team;
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < 4; ++caller) {
+    callers.emplace_back([&] {
+      for (int round = 0; round < 1'000; ++round) wrong += sum_below(team, 20, 3) != 190;
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(wrong, 0);
+}
+
+TEST(ThreadTeam, BeginsNoFurtherTaskOnItsThreadAfterAnException) {
+  ThreadTeam team;
+  for (int round = 0; round < 100; ++round) {
+    std::atomic<int> begun{0};
+    const auto fail = [&](std::int64_t) {
+      ++begun;
+      throw std::runtime_error("no");
+    };
+    EXPECT_THROW(team.run(1'000, 3, detail::TaskRef(fail)), std::runtime_error);
+    EXPECT_LE(begun, 3);
+  }
+}
+
+}  // namespace
+}  // namespace gpucnn
