@@ -5,8 +5,9 @@
 
 Same network, batch, threads and precision (fp32). A training step is zero_grad, forward, loss, backward and Adam on fixed random
 inputs with dropout on; inference is a forward pass. PyTorch runs at its best: eager and compiled (frozen for inference), NCHW
-and channels-last, fused Adam, threads bound to cores, jemalloc if it is installed. Every configuration has a process with an environment of its
-own, which waits while another one is measured; the rounds alternate, and what is printed are medians over rounds.
+and channels-last, fused Adam, threads bound to cores, jemalloc if it is installed. Every configuration has a process with an
+environment of its own, which waits while another one is measured; the rounds alternate, and what is printed are medians over
+rounds.
 """
 
 import argparse
@@ -280,9 +281,13 @@ def main():
     if not with_onnx:
         print("compare_pytorch.py: ONNX Runtime is left out: pip install onnxruntime onnx", file=sys.stderr)
 
+    if (load := os.getloadavg()[0]) > 0.5:
+        print(f"compare_pytorch.py: other programs are at work (load {load:.1f}), which the times will show", file=sys.stderr)
+
     programs = [f"PyTorch {version('torch')}"] + ([f"ONNX Runtime {version('onnxruntime')}"] if with_onnx else [])
     programs.append("with jemalloc" if find_library("jemalloc") else "without jemalloc, which is not installed")
-    print(f"{cpu_name()}, {options.threads} threads, fp32, {options.rounds} rounds of {options.seconds:g} s; {', '.join(programs)}.")
+    rounds = f"{options.rounds} rounds of {options.seconds:g} s"
+    print(f"{cpu_name()}, {options.threads} threads, fp32, {rounds}; {', '.join(programs)}.")
     print("Ratio: the program's time / libgpucnn's in the same round; bold: libgpucnn's best rival.\n")
     print("| what | batch | program | median ms | p10 – p90 ms | images/s | ratio |")
     print("| --- | ---: | --- | ---: | ---: | ---: | ---: |", flush=True)
