@@ -74,6 +74,7 @@ set(GPUCNN_PRIVATE_HEADERS
     kernels/lanes-inl.h
     kernels/linear_impl.h
     kernels/onednn.h
+    kernels/relu_block.h
     kernels/shards.h
     kernels/softmax_row.h)
 

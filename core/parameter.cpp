@@ -83,10 +83,10 @@ void Parameter::set_value(const Tensor& value) {
 
 namespace {
 
-Tensor draw(const Shape& shape, Init init, std::uint64_t seed, std::uint32_t index) {
+Tensor drawn(const Shape& shape, Init init, std::uint64_t seed, std::size_t index) {
   std::vector<float> values(static_cast<std::size_t>(shape.numel()), init.low);
   if (init.high > init.low) {
-    const RandomStream random(seed, Purpose::weights, index);
+    const RandomStream random(seed, Purpose::weights, static_cast<std::uint32_t>(index));
     for (std::size_t e = 0; e < values.size(); ++e) values[e] += (init.high - init.low) * random.uniform(e);
   }
   return Tensor::from(values, shape);
@@ -94,8 +94,8 @@ Tensor draw(const Shape& shape, Init init, std::uint64_t seed, std::uint32_t ind
 
 }  // namespace
 
-void Arena::pack(const std::vector<Parameter>& parameters, const std::vector<std::string>& names, std::uint64_t seed, Device device,
-                 bool redraw) {
+void Arena::pack(const std::vector<Parameter>& parameters, const std::vector<std::string>& names, std::uint64_t seed,
+                 Device device) {
   std::int64_t total = 0;
   for (const Parameter& parameter : parameters) total += padded(parameter.numel());
   const Tensor values = Tensor::zeros({total}, DType::f32, device);
@@ -105,14 +105,20 @@ void Arena::pack(const std::vector<Parameter>& parameters, const std::vector<std
     Parameter::State& state = parameters[i].state();
     Tensor value = values.view(first, state.shape);
     Tensor grad = grads.view(first, state.shape);
-    const bool drawn = redraw || !state.value.defined();
-    value.copy_from(drawn ? draw(state.shape, state.init, seed, static_cast<std::uint32_t>(i)) : state.value);
+    value.copy_from(state.value.defined() ? state.value : drawn(state.shape, state.init, seed, i));
     if (state.has_grad) grad.copy_from(state.grad);
     state.name = names[i];
     state.slot = {values, grads, first};
     state.value = std::move(value);
     state.grad = std::move(grad);
     first += padded(state.shape.numel());
+  }
+}
+
+void Arena::draw(const std::vector<Parameter>& parameters, std::uint64_t seed) {
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    Parameter::State& state = parameters[i].state();
+    parameters[i].value().copy_from(drawn(state.shape, state.init, seed, i));
   }
 }
 

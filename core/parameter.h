@@ -82,10 +82,13 @@ class GPUCNN_API Arena {
   static constexpr std::int64_t kAlignment = 16;
 
   /// Moves the parameters into new memory on `device`, in order; handles stay valid. Parameters without values are drawn:
-  /// parameter i from RandomStream(seed, Purpose::weights, i), element e in logical order from word e. `redraw` draws all.
-  /// `names` are the parameters' paths.
+  /// parameter i from RandomStream(seed, Purpose::weights, i), element e in logical order from word e. `names` are the
+  /// parameters' paths.
   static void pack(const std::vector<Parameter>& parameters, const std::vector<std::string>& names, std::uint64_t seed,
-                   Device device, bool redraw = false);
+                   Device device);
+
+  /// Draws all values anew, where they lie, by the same rule.
+  static void draw(const std::vector<Parameter>& parameters, std::uint64_t seed);
 
   /// The element at which a parameter of `numel` elements is followed by the next.
   static constexpr std::int64_t padded(std::int64_t numel) noexcept { return (numel + kAlignment - 1) / kAlignment * kAlignment; }

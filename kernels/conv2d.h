@@ -32,7 +32,7 @@ class GPUCNN_API Conv2dPlan {
   const Shape& x_shape() const noexcept { return x_; }
   const Shape& y_shape() const noexcept { return y_; }
 
-  /// y = conv(x, weight) + bias, then max(y, 0) if `relu`.
+  /// y = conv(x, weight) + bias, then `relu(y)` if asked for.
   void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream& stream);
 
   /// dx = the gradient of x.

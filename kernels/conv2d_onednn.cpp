@@ -7,6 +7,7 @@
 #include <gpucnn/core/parallel.h>
 #include <gpucnn/kernels/conv2d_impl.h>
 #include <gpucnn/kernels/onednn.h>
+#include <gpucnn/kernels/relu_block.h>
 #include <gpucnn/kernels/shards.h>
 
 // Convolution on the CPU by oneDNN. A batch is split into shards by its size only; each shard runs on one thread, a few images at
@@ -53,8 +54,13 @@ class Pass {
 
   const Shards& shards() const noexcept { return shards_; }
 
-  /// Runs all shards: `point(arguments, shard, first, again)` sets the arguments for the images from `first` on, `again` being true
-  /// for all but a shard's first run; `done(shard, again)` follows each run.
+  /// A part of a shard that runs at once: so many images from `first` on. `again`: not the shard's first.
+  struct Run {
+    std::int64_t shard, first, images;
+    bool again;
+  };
+
+  /// Runs all shards: `point(arguments, run)` sets the arguments, `done(run)` follows.
   template <class Point, class Done>
   void run(const onednn::Engine& engine, Point point, Done done) {
     const Tensor scratch = Tensor::empty({shards_.count() * static_cast<std::int64_t>(scratch_bytes_)}, DType::u8);
@@ -63,14 +69,14 @@ class Pass {
       const onednn::OneThread one;
       const std::int64_t begin = shards_.first(shard), end = shards_.last(shard);
       for (std::int64_t first = begin; first < end;) {
-        const std::int64_t size = std::min(kChunk, end - first);
-        Variant& variant = *std::ranges::find(variants_, size, &Variant::images);
+        const Run run{shard, first, std::min(kChunk, end - first), first != begin};
+        Variant& variant = *std::ranges::find(variants_, run.images, &Variant::images);
         Arguments& arguments = variant.arguments[static_cast<std::size_t>(shard)];
-        point(arguments, shard, first, first != begin);
+        point(arguments, run);
         arguments.set(arguments.size() - 1, scratch_bytes + static_cast<std::size_t>(shard) * scratch_bytes_);
         arguments.run(variant.primitive, engine);
-        done(shard, first != begin);
-        first += size;
+        done(run);
+        first += run.images;
       }
     });
   }
@@ -108,19 +114,20 @@ class Conv2dOnednn final : public Conv2dPlan::Impl {
       : x_(x), y_(y), options_(options), weight_(onednn::weight_desc(x, y, options)) {}
 
   void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y) override {
-    std::optional<Forward>& pass = relu ? forward_relu_ : forward_;
-    if (!pass) pass.emplace(*this, relu);
-    const float* weights = pass->weights.pack(weight, engine_);
+    if (!forward_) forward_.emplace(*this);
+    const float* weights = forward_->weights.pack(weight, engine_);
     const float* biases = options_.bias ? bias.data<float>() : nullptr;
-    pass->pass.run(
+    forward_->pass.run(
         engine_,
-        [&](Arguments& arguments, std::int64_t, std::int64_t first, bool) {
-          arguments.set(0, x.data<float>() + first * x_image());
+        [&](Arguments& arguments, const Pass::Run& run) {
+          arguments.set(0, x.data<float>() + run.first * x_image());
           arguments.set(1, weights);
-          arguments.set(2, y.data<float>() + first * y_image());
+          arguments.set(2, y.data<float>() + run.first * y_image());
           if (biases) arguments.set(3, biases);
         },
-        [](std::int64_t, bool) {});
+        [&](const Pass::Run& run) {
+          if (relu) relu_block(y.data<float>() + run.first * y_image(), run.images * y_image());
+        });
   }
 
   void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx) override {
@@ -128,12 +135,12 @@ class Conv2dOnednn final : public Conv2dPlan::Impl {
     const float* weights = backward_data_->weights.pack(weight, engine_);
     backward_data_->pass.run(
         engine_,
-        [&](Arguments& arguments, std::int64_t, std::int64_t first, bool) {
-          arguments.set(0, dy.data<float>() + first * y_image());
+        [&](Arguments& arguments, const Pass::Run& run) {
+          arguments.set(0, dy.data<float>() + run.first * y_image());
           arguments.set(1, weights);
-          arguments.set(2, dx.data<float>() + first * x_image());
+          arguments.set(2, dx.data<float>() + run.first * x_image());
         },
-        [](std::int64_t, bool) {});
+        [](const Pass::Run&) {});
   }
 
   void backward_weights(const Tensor& x, const Tensor& dy, Conv2dPlan::Accumulate accumulate, Tensor& dweight,
@@ -146,15 +153,15 @@ class Conv2dOnednn final : public Conv2dPlan::Impl {
     Tensor sums = Tensor::empty({shards.count(), row}), more = Tensor::empty({shards.count(), row});
     backward_weights_->pass.run(
         engine_,
-        [&](Arguments& arguments, std::int64_t shard, std::int64_t first, bool again) {
-          float* to = (again ? more : sums).data<float>() + shard * row;
-          arguments.set(0, x.data<float>() + first * x_image());
-          arguments.set(1, dy.data<float>() + first * y_image());
+        [&](Arguments& arguments, const Pass::Run& run) {
+          float* to = (run.again ? more : sums).data<float>() + run.shard * row;
+          arguments.set(0, x.data<float>() + run.first * x_image());
+          arguments.set(1, dy.data<float>() + run.first * y_image());
           arguments.set(2, to);
           if (options_.bias) arguments.set(3, to + weights);
         },
-        [&](std::int64_t shard, bool again) {
-          if (again) add(more.data<float>() + shard * row, row, sums.data<float>() + shard * row);
+        [&](const Pass::Run& run) {
+          if (run.again) add(more.data<float>() + run.shard * row, row, sums.data<float>() + run.shard * row);
         });
     reduce(sums);
     float* sum = sums.data<float>();
@@ -184,11 +191,11 @@ class Conv2dOnednn final : public Conv2dPlan::Impl {
   };
 
   struct Forward {
-    Forward(Conv2dOnednn& conv, bool relu)
+    explicit Forward(Conv2dOnednn& conv)
         : pass(conv.x_[0], conv.engine_,
                [&](std::int64_t images, Primitive& primitive, auto&& argument) {
                  onednn::Convolution c = conv.describe(images, layout);
-                 const auto pd = onednn::convolution_forward(c, relu, conv.engine_);
+                 const auto pd = onednn::convolution_forward(c, conv.engine_);
                  layout.note(pd.weights_desc());
                  primitive = Primitive::make<dnnl::convolution_forward>(pd);
                  argument(DNNL_ARG_SRC, c.x);
@@ -272,7 +279,7 @@ class Conv2dOnednn final : public Conv2dPlan::Impl {
   Conv2dOptions options_;
   onednn::Engine engine_;
   memory::desc weight_;  // as it lies in a Tensor
-  std::optional<Forward> forward_, forward_relu_;
+  std::optional<Forward> forward_;
   std::optional<BackwardData> backward_data_;
   std::optional<BackwardWeights> backward_weights_;
 };

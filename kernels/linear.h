@@ -24,7 +24,7 @@ class GPUCNN_API LinearPlan {
   const Shape& x_shape() const noexcept { return x_; }
   const Shape& y_shape() const noexcept { return y_; }
 
-  /// y = x weight^T + bias, then max(y, 0) if `relu`.
+  /// y = x weight^T + bias, then `relu(y)` if asked for.
   void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream& stream);
 
   /// dx = dy weight.

@@ -27,13 +27,16 @@ void check_pool(std::string_view op, const Pool2d& pool) {
               "at least 0 and at most half of kernel_size");
 }
 
-Shape pooled_shape(std::string_view op, const Shape& x, const Pool2d& pool) {
-  check_pool(op, pool);
-  if (x.rank() != 4) throw std::invalid_argument(fmt::format("{}: expects [N, C, H, W], got {}", op, x.string()));
+/// `prefix` is what begins a message.
+Shape pooled_shape(std::string_view prefix, const Shape& x, const Pool2d& pool) {
+  if (x.rank() != 4) {
+    throw std::invalid_argument(
+        fmt::format("{}expects [N, C, H, W], got {}{}", prefix, x.string(), x.rank() == 3 ? ": add a batch dimension" : ""));
+  }
   const std::int64_t height = x[2] + 2 * std::int64_t{pool.padding.height} - pool.kernel_size.height;
   const std::int64_t width = x[3] + 2 * std::int64_t{pool.padding.width} - pool.kernel_size.width;
   if (x[2] == 0 || x[3] == 0 || height < 0 || width < 0) {
-    throw std::invalid_argument(fmt::format("{}: a window of {} with padding {} does not fit into {}", op, text(pool.kernel_size),
+    throw std::invalid_argument(fmt::format("{}a window of {} with padding {} does not fit {}", prefix, text(pool.kernel_size),
                                             text(pool.padding), x.string()));
   }
   return {x[0], x[1], height / pool.stride.height + 1, width / pool.stride.width + 1};
@@ -41,11 +44,15 @@ Shape pooled_shape(std::string_view op, const Shape& x, const Pool2d& pool) {
 
 }  // namespace
 
-Shape max_pool2d_shape(const Shape& x, const Pool2d& pool) { return pooled_shape("max_pool2d", x, pool); }
+Shape max_pool2d_shape(const Shape& x, const Pool2d& pool) {
+  check_pool("max_pool2d", pool);
+  return pooled_shape("", x, pool);
+}
 
 void max_pool2d(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax, Stream& stream) {
   check_tensor("max_pool2d", "x", x, DType::f32, stream);
-  const Shape shape = pooled_shape("max_pool2d", x.shape(), pool);
+  check_pool("max_pool2d", pool);
+  const Shape shape = pooled_shape("max_pool2d: ", x.shape(), pool);
   check_tensor("max_pool2d", "y", y, shape, DType::f32, stream);
   check_apart("max_pool2d", "y", y, "x", x);
   if (argmax.defined()) check_tensor("max_pool2d", "argmax", argmax, shape, DType::u8, stream);
@@ -54,7 +61,8 @@ void max_pool2d(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax, 
 
 void max_pool2d_backward(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Tensor& dx, Stream& stream) {
   check_tensor("max_pool2d_backward", "dx", dx, DType::f32, stream);
-  const Shape shape = pooled_shape("max_pool2d_backward", dx.shape(), pool);
+  check_pool("max_pool2d_backward", pool);
+  const Shape shape = pooled_shape("max_pool2d_backward: ", dx.shape(), pool);
   check_tensor("max_pool2d_backward", "dy", dy, shape, DType::f32, stream);
   check_tensor("max_pool2d_backward", "argmax", argmax, shape, DType::u8, stream);
   check_apart("max_pool2d_backward", "dx", dx, "dy", dy);

@@ -10,18 +10,9 @@ using Dims = memory::dims;
 
 constexpr auto kF32 = memory::data_type::f32;
 
-dnnl::primitive_attr attributes(bool relu) {
+dnnl::primitive_attr attributes() {
   dnnl::primitive_attr attr;
   attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);  // so that a run allocates nothing large and can be sharded
-  if (relu) {
-    dnnl::post_ops after;
-#if DNNL_VERSION_MAJOR >= 3
-    after.append_eltwise(dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
-#else
-    after.append_eltwise(1.0F, dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
-#endif
-    attr.set_post_ops(after);
-  }
   return attr;
 }
 
@@ -53,8 +44,7 @@ void Arguments::run(const Primitive& primitive, const Engine& engine) const {
 Reorder::Reorder(const memory::desc& from, const memory::desc& to, const Engine& engine) : needed_(from != to) {
   if (!needed_) return;
   const OneThread one;
-  primitive_ =
-      Primitive::make<dnnl::reorder>(dnnl::reorder::primitive_desc(engine.engine, from, engine.engine, to, attributes(false)));
+  primitive_ = Primitive::make<dnnl::reorder>(dnnl::reorder::primitive_desc(engine.engine, from, engine.engine, to, attributes()));
   arguments_.add(DNNL_ARG_FROM, from, engine);
   arguments_.add(DNNL_ARG_TO, to, engine);
   arguments_.add(DNNL_ARG_SCRATCHPAD, primitive_.scratch_desc(), engine);
@@ -94,7 +84,7 @@ memory::desc weight_desc(const Shape& x, const Shape& y, const Conv2dOptions& op
 
 #if DNNL_VERSION_MAJOR >= 3
 
-dnnl::convolution_forward::primitive_desc convolution_forward(const Convolution& c, bool relu, const Engine& engine) {
+dnnl::convolution_forward::primitive_desc convolution_forward(const Convolution& c, const Engine& engine) {
   return {engine.engine,
           dnnl::prop_kind::forward_training,
           dnnl::algorithm::convolution_direct,
@@ -106,22 +96,14 @@ dnnl::convolution_forward::primitive_desc convolution_forward(const Convolution&
           c.dilates,
           c.padding_left,
           c.padding_right,
-          attributes(relu)};
+          attributes()};
 }
 
 dnnl::convolution_backward_data::primitive_desc convolution_backward_data(const Convolution& c, const Engine& engine) {
   const Convolution plain{c.x, c.weight, {}, c.y, c.strides, c.dilates, c.padding_left, c.padding_right};
-  return {engine.engine,
-          dnnl::algorithm::convolution_direct,
-          c.x,
-          c.weight,
-          c.y,
-          c.strides,
-          c.dilates,
-          c.padding_left,
-          c.padding_right,
-          convolution_forward(plain, false, engine),
-          attributes(false)};
+  return {
+      engine.engine,   dnnl::algorithm::convolution_direct,       c.x,         c.weight, c.y, c.strides, c.dilates, c.padding_left,
+      c.padding_right, convolution_forward(plain, engine), attributes()};
 }
 
 dnnl::convolution_backward_weights::primitive_desc convolution_backward_weights(const Convolution& c, const Engine& engine) {
@@ -135,39 +117,39 @@ dnnl::convolution_backward_weights::primitive_desc convolution_backward_weights(
           c.dilates,
           c.padding_left,
           c.padding_right,
-          convolution_forward(c, false, engine),
-          attributes(false)};
+          convolution_forward(c, engine),
+          attributes()};
 }
 
 dnnl::matmul::primitive_desc matmul(const memory::desc& a, const memory::desc& b, const memory::desc& bias, const memory::desc& c,
-                                    bool relu, const Engine& engine) {
-  return {engine.engine, a, b, bias, c, attributes(relu)};
+                                    const Engine& engine) {
+  return {engine.engine, a, b, bias, c, attributes()};
 }
 
 #else
 
-dnnl::convolution_forward::primitive_desc convolution_forward(const Convolution& c, bool relu, const Engine& engine) {
+dnnl::convolution_forward::primitive_desc convolution_forward(const Convolution& c, const Engine& engine) {
   return {dnnl::convolution_forward::desc(dnnl::prop_kind::forward_training, dnnl::algorithm::convolution_direct, c.x, c.weight,
                                           c.bias, c.y, c.strides, c.dilates, c.padding_left, c.padding_right),
-          attributes(relu), engine.engine};
+          attributes(), engine.engine};
 }
 
 dnnl::convolution_backward_data::primitive_desc convolution_backward_data(const Convolution& c, const Engine& engine) {
   const Convolution plain{c.x, c.weight, {}, c.y, c.strides, c.dilates, c.padding_left, c.padding_right};
   return {dnnl::convolution_backward_data::desc(dnnl::algorithm::convolution_direct, c.x, c.weight, c.y, c.strides, c.dilates,
                                                 c.padding_left, c.padding_right),
-          attributes(false), engine.engine, convolution_forward(plain, false, engine)};
+          attributes(), engine.engine, convolution_forward(plain, engine)};
 }
 
 dnnl::convolution_backward_weights::primitive_desc convolution_backward_weights(const Convolution& c, const Engine& engine) {
   return {dnnl::convolution_backward_weights::desc(dnnl::algorithm::convolution_direct, c.x, c.weight, c.bias, c.y, c.strides,
                                                    c.dilates, c.padding_left, c.padding_right),
-          attributes(false), engine.engine, convolution_forward(c, false, engine)};
+          attributes(), engine.engine, convolution_forward(c, engine)};
 }
 
 dnnl::matmul::primitive_desc matmul(const memory::desc& a, const memory::desc& b, const memory::desc& bias, const memory::desc& c,
-                                    bool relu, const Engine& engine) {
-  return {bias.get_size() ? dnnl::matmul::desc(a, b, bias, c) : dnnl::matmul::desc(a, b, c), attributes(relu), engine.engine};
+                                    const Engine& engine) {
+  return {bias.get_size() ? dnnl::matmul::desc(a, b, bias, c) : dnnl::matmul::desc(a, b, c), attributes(), engine.engine};
 }
 
 #endif

@@ -95,13 +95,13 @@ Convolution convolution(std::int64_t images, const Shape& x, const Shape& y, con
 /// The weights' layout in a Tensor: [K, C / groups, kH, kW], channels-last.
 dnnl::memory::desc weight_desc(const Shape& x, const Shape& y, const Conv2dOptions& options);
 
-dnnl::convolution_forward::primitive_desc convolution_forward(const Convolution& c, bool relu, const Engine& engine);
+dnnl::convolution_forward::primitive_desc convolution_forward(const Convolution& c, const Engine& engine);
 dnnl::convolution_backward_data::primitive_desc convolution_backward_data(const Convolution& c, const Engine& engine);
 dnnl::convolution_backward_weights::primitive_desc convolution_backward_weights(const Convolution& c, const Engine& engine);
 
-/// c [M, N] = a [M, K] b [K, N] + bias [1, N], then max(c, 0) if `relu`; an empty bias desc means none.
+/// c [M, N] = a [M, K] b [K, N] + bias [1, N]; an empty bias desc means none.
 dnnl::matmul::primitive_desc matmul(const dnnl::memory::desc& a, const dnnl::memory::desc& b, const dnnl::memory::desc& bias,
-                                    const dnnl::memory::desc& c, bool relu, const Engine& engine);
+                                    const dnnl::memory::desc& c, const Engine& engine);
 /// A matrix of rows x columns f32 with the given distances between rows and between columns.
 dnnl::memory::desc matrix(std::int64_t rows, std::int64_t columns, std::int64_t row_stride, std::int64_t column_stride);
 

@@ -1,5 +1,6 @@
 #include <gpucnn/core/parallel.h>
 #include <gpucnn/core/tensor.h>
+#include <gpucnn/kernels/relu_block.h>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "gpucnn/kernels/relu_cpu.cpp"
@@ -46,6 +47,8 @@ void relu(const Tensor& x, Tensor& y) {
     HWY_DYNAMIC_DISPATCH(relu_range)(from + first, to + first, static_cast<std::size_t>(last - first));
   });
 }
+
+void relu_block(float* y, std::int64_t count) { HWY_DYNAMIC_DISPATCH(relu_range)(y, y, static_cast<std::size_t>(count)); }
 
 void relu_backward(const Tensor& y, const Tensor& dy, Tensor& dx) {
   const float* out = y.data<float>();

@@ -27,6 +27,7 @@ Tensor Dropout::forward(const Tensor& x) {
 Tensor Dropout::backward(const Tensor& dy) {
   check_gradient(dy, kept(kept_).shape);
   const Kept forward = consume(kept_);
+  if (!input_grad()) return {};
   if (!forward.mask) return dy;
   Tensor dx = Tensor::empty(forward.shape, DType::f32, dy.device());
   kernels::dropout(dy, p_, *forward.mask, dx, stream());

@@ -29,6 +29,7 @@ Tensor Flatten::forward(const Tensor& x) {
 Tensor Flatten::backward(const Tensor& dy) {
   check_gradient(dy, output_shape(kept(x_shape_)));
   const Shape shape = consume(x_shape_);
+  if (!input_grad()) return {};
   if (shape.rank() != 4) return dy.view(0, shape);
   Tensor dx = Tensor::empty(shape, DType::f32, dy.device());
   kernels::flatten_backward(dy, dx, stream());

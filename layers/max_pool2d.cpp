@@ -24,6 +24,7 @@ Tensor MaxPool2d::forward(const Tensor& x) {
 Tensor MaxPool2d::backward(const Tensor& dy) {
   check_gradient(dy, kept(argmax_).shape());
   const Tensor argmax = consume(argmax_);
+  if (!input_grad()) return {};
   Tensor dx = Tensor::empty(x_shape_, DType::f32, dy.device());
   kernels::max_pool2d_backward(dy, argmax, pool_, dx, stream());
   return dx;

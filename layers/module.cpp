@@ -18,9 +18,10 @@ struct Module::Root {
   Stream stream;
   std::uint64_t seed;
   std::uint64_t calls = 0;              // outermost calls, so that a second use within one shows
-  std::uint64_t training_forwards = 0;  // outermost calls in training: the step of dropout's stream
+  std::uint64_t training_forwards = 0;  // outermost calls in training, or in which a module was: the step of dropout's stream
   int depth = 0;                        // of calls under way
   bool predicting = false;
+  bool training = false;  // whether the outermost call under way counts
 };
 
 /// A call under way: counts the outermost one, and undoes what it set however the call ends.
@@ -29,12 +30,11 @@ class Module::Call {
   Call(Module& module, bool predict) : root_(*module.root_), predicting_(root_.predicting) {
     if (root_.depth++ == 0) ++root_.calls;
     root_.predicting = root_.predicting || predict;
-    counted_ = root_.depth == 1 && module.training();
+    if (root_.depth == 1) root_.training = module.training();
   }
   ~Call() {
-    --root_.depth;
     root_.predicting = predicting_;
-    if (counted_) ++root_.training_forwards;
+    if (--root_.depth == 0 && root_.training) ++root_.training_forwards;
   }
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
@@ -42,7 +42,6 @@ class Module::Call {
  private:
   Root& root_;
   bool predicting_;
-  bool counted_;
 };
 
 /// Visits a tree in order, a parent before its children.
@@ -178,19 +177,21 @@ Stream& Module::stream() {
 }
 
 RandomStream Module::random(Purpose purpose) const {
-  return {root_ ? root_->seed : 0, purpose, index_, root_ ? root_->training_forwards : 0};
+  if (!root_) return {0, purpose};
+  root_->training = true;  // a layer that draws in a network in eval mode must not draw the same in the next forward
+  return {root_->seed, purpose, index_, root_->training_forwards};
 }
 
 // ---- the tree ------------------------------------------------------------------------------------------------------
 
 void Module::prepare() {
-  if (!root_) make_root(0, Device::cpu(), false);
+  if (!root_) make_root(0, Device::cpu());
 }
 
-void Module::make_root(std::uint64_t seed, Device device, bool redraw) {
+void Module::make_root(std::uint64_t seed, Device device) {
   auto root = std::make_shared<Root>(Root{.stream = Stream(device), .seed = seed});
   Walk walk(*this);
-  Arena::pack(walk.parameters, walk.names, seed, device, redraw);
+  Arena::pack(walk.parameters, walk.names, seed, device);
   for (auto& [name, buffer] : walk.buffers) *buffer = buffer->to(device);
   for (std::size_t i = 0; i < walk.modules.size(); ++i) {
     Module& module = *walk.modules[i];
@@ -200,6 +201,34 @@ void Module::make_root(std::uint64_t seed, Device device, bool redraw) {
     module.last_call_ = 0;
   }
   spread_input_grad();
+}
+
+/// Calls `on_module` for this module and all inside it, a parent before its children, and `on_parameter` for their parameters.
+/// Allocates nothing.
+template <class OnModule, class OnParameter>
+void Module::for_tree(const OnModule& on_module, const OnParameter& on_parameter) {
+  struct Visit final : Members {
+    const OnModule& on_module;
+    const OnParameter& on_parameter;
+    Visit(const OnModule& of_modules, const OnParameter& of_parameters) : on_module(of_modules), on_parameter(of_parameters) {}
+    void operator()(std::string_view, Parameter& parameter) override {
+      if (parameter.defined()) on_parameter(parameter);
+    }
+    void operator()(std::string_view, Tensor&) override {}
+    void operator()(std::string_view, Module& child) override {
+      on_module(child);
+      child.members(*this);
+    }
+  } visit(on_module, on_parameter);
+  visit({}, *this);
+}
+
+Module* Module::find_module(std::string_view path) {
+  prepare();
+  const Walk walk(*this);
+  const std::string full = path_.empty() ? std::string(path) : fmt::format("{}.{}", path_, path);
+  const auto found = std::ranges::find(walk.paths, full);
+  return found == walk.paths.end() ? nullptr : walk.modules[static_cast<std::size_t>(found - walk.paths.begin())];
 }
 
 bool Module::child_input_grad(std::size_t) const { return true; }
@@ -227,12 +256,16 @@ Module& Module::set_input_grad(bool on) {
 }
 
 Module& Module::train(bool on) {
-  for (Module* module : Walk(*this).modules) module->training_ = on;
+  for_tree([on](Module& module) { module.training_ = on; }, [](Parameter&) {});
   return *this;
 }
 
 Module& Module::init(std::uint64_t seed) {
-  make_root(seed, device(), true);
+  Arena::draw(parameters(), seed);
+  if (path_.empty()) {
+    root_->seed = seed;
+    root_->training_forwards = 0;
+  }
   return *this;
 }
 
@@ -240,7 +273,7 @@ Module& Module::to(Device device) {
   prepare();
   if (device == root_->stream.device()) return *this;
   const std::uint64_t seed = root_->seed, forwards = root_->training_forwards;
-  make_root(seed, device, false);
+  make_root(seed, device);
   root_->training_forwards = forwards;
   return *this;
 }
@@ -256,7 +289,7 @@ std::vector<Parameter> Module::parameters() {
 }
 
 void Module::zero_grad() {
-  for (Parameter& parameter : parameters()) parameter.zero_grad();
+  for_tree([](Module&) {}, [](Parameter& parameter) { parameter.zero_grad(); });
 }
 
 // ---- state ---------------------------------------------------------------------------------------------------------
@@ -325,6 +358,7 @@ void Module::add_summary_rows(const Shape& x, std::vector<SummaryRow>& rows) {
 
 std::string Module::summary(const Shape& x) {
   prepare();
+  shape_of(*this, x);
   std::vector<SummaryRow> rows;
   add_summary_rows(x, rows);
   const auto number = [](std::int64_t value) {

@@ -60,8 +60,8 @@ class GPUCNN_API Module {
   /// Nothing changes when it throws.
   void load_state_dict(const StateDict& state, bool strict = true);
 
-  /// Draws all values anew: parameter i of `parameters()` from RandomStream(seed, Purpose::weights, i). The seed is also dropout's,
-  /// whose count of forwards starts again.
+  /// Draws all values anew, where they lie: parameter i of `parameters()` from RandomStream(seed, Purpose::weights, i). On the root
+  /// the seed is also dropout's, whose count of forwards starts again.
   Module& init(std::uint64_t seed);
   /// Moves parameters and buffers. Handles and optimizers stay valid.
   Module& to(Device device);
@@ -92,8 +92,8 @@ class GPUCNN_API Module {
   Stream& stream();
   /// Whether a backward may follow the forward under way.
   bool keeps() const noexcept;
-  /// The random numbers of this module in the forward under way: index = its place in the tree, step = the root's count of training
-  /// forwards.
+  /// The random numbers of this module in the forward under way: index = its place in the tree, step = how many forwards of the
+  /// root came before that were in training or drew numbers.
   RandomStream random(Purpose purpose) const;
 
   /// Holds `value` for the backward, if one may follow.
@@ -136,14 +136,18 @@ class GPUCNN_API Module {
   };
   virtual void add_summary_rows(const Shape& x, std::vector<SummaryRow>& rows);
   static void summarize(Module& child, const Shape& x, std::vector<SummaryRow>& rows) { child.add_summary_rows(x, rows); }
-  /// For containers that hand out their children: names and draws the whole tree first, as any use does.
-  void prepare();
+  /// For containers that hand out what is inside them: the module at `path` from here, as "features.0", or null. Names and draws
+  /// the whole tree first, as any use does.
+  Module* find_module(std::string_view path);
 
  private:
   struct Root;
   class Call;
   class Walk;
-  void make_root(std::uint64_t seed, Device device, bool redraw);
+  void make_root(std::uint64_t seed, Device device);
+  void prepare();
+  template <class OnModule, class OnParameter>
+  void for_tree(const OnModule& on_module, const OnParameter& on_parameter);
   void spread_input_grad();
   void check_input(const Tensor& x) const;
   [[noreturn]] void fail_backward() const;

@@ -16,6 +16,7 @@ Tensor ReLU::forward(const Tensor& x) {
 Tensor ReLU::backward(const Tensor& dy) {
   check_gradient(dy, kept(y_).shape());
   const Tensor y = consume(y_);
+  if (!input_grad()) return {};
   Tensor dx = Tensor::empty(y.shape(), DType::f32, y.device());
   kernels::relu_backward(y, dy, dx, stream());
   return dx;

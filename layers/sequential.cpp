@@ -12,6 +12,16 @@
 
 namespace gpucnn {
 
+/// While it lives, a layer applies the ReLU beside it, if it can.
+struct Sequential::WithRelu {
+  Module& layer;
+  bool applied;
+  explicit WithRelu(Module& with) : layer(with), applied(tell_relu_follows(with, true)) {}
+  ~WithRelu() { tell_relu_follows(layer, false); }
+  WithRelu(const WithRelu&) = delete;
+  WithRelu& operator=(const WithRelu&) = delete;
+};
+
 Sequential::Sequential(std::initializer_list<Child> children) {
   set_input_grad(false);
   for (const Child& child : children) {
@@ -26,14 +36,22 @@ Sequential::Sequential(std::initializer_list<Child> children) {
     entries_.push_back({std::move(name), std::move(child.module_)});
   }
   // Classes derived from these layers may compute something else, so only the classes themselves are joined.
-  const auto is = [this](std::size_t i, const std::type_info& type) {
-    return i < entries_.size() && typeid(*entries_[i].module) == type;
+  const auto at = [this](std::size_t i, const std::type_info& type) -> Module* {
+    return i < entries_.size() && typeid(*entries_[i].module) == type ? entries_[i].module.get() : nullptr;
   };
-  for (std::size_t i = 0; i < entries_.size(); i += stages_.back().count) {
-    Stage& stage = stages_.emplace_back(Stage{i});
-    if (!is(i + 1, typeid(ReLU)) || !tell_relu_follows(*entries_[i].module, true)) continue;
-    tell_relu_follows(*entries_[i].module, false);
-    stage.count = is(i + 2, typeid(MaxPool2d)) ? 3 : 2;
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    Module* const layer = entries_[i].module.get();
+    Module* const pool = at(i + 1, typeid(MaxPool2d));
+    Module* const relu = at(i + 1, typeid(ReLU));
+    if (at(i, typeid(ReLU)) && pool && i > 0) {  // the first layer may have to stop its gradient, which the other needs
+      stages_.push_back({pool, static_cast<ReLU*>(layer)});
+      ++i;
+    } else if (relu && !at(i + 2, typeid(MaxPool2d)) && WithRelu(*layer).applied) {
+      stages_.push_back({layer, static_cast<ReLU*>(relu)});
+      ++i;
+    } else {
+      stages_.push_back({layer});
+    }
   }
 }
 
@@ -57,64 +75,30 @@ Shape Sequential::output_shape(const Shape& x) const {
 
 Tensor Sequential::forward(const Tensor& x) {
   Tensor y = x;
-  for (Stage& stage : stages_) y = run(stage, y);
+  for (const Stage& stage : stages_) y = run(stage, y);
   return y;
 }
 
-Tensor Sequential::run(Stage& stage, const Tensor& x) {
-  Module& first = *entries_[stage.first].module;
-  if (stage.count == 1) return first(x);
-  struct WithRelu {
-    Module& layer;
-    explicit WithRelu(Module& with) : layer(with) { tell_relu_follows(layer, true); }
-    ~WithRelu() { tell_relu_follows(layer, false); }
-  };
-  Tensor y;
-  {
-    const WithRelu with(first);
-    y = first(x);
-  }
-  if (stage.count == 2) {
-    auto& relu = static_cast<ReLU&>(*entries_[stage.first + 1].module);
-    keep(relu.y_, y);
-    return y;
-  }
-  Tensor pooled = (*entries_[stage.first + 2].module)(y);
-  keep(stage.pooled, pooled);
-  return pooled;
+Tensor Sequential::run(const Stage& stage, const Tensor& x) {
+  if (!stage.relu) return (*stage.layer)(x);
+  const WithRelu with(*stage.layer);
+  Tensor y = (*stage.layer)(x);
+  if (!with.applied) kernels::relu(y, y, stream());
+  keep(stage.relu->y_, y);
+  return y;
 }
 
 Tensor Sequential::backward(const Tensor& dy) {
   Tensor gradient = dy;
-  for (auto stage = stages_.rbegin(); stage != stages_.rend(); ++stage) gradient = run_back(*stage, gradient);
-  return gradient;
-}
-
-Tensor Sequential::run_back(Stage& stage, const Tensor& dy) {
-  Module& first = *entries_[stage.first].module;
-  if (stage.count == 1) return first.backward(dy);
-  Module& last = *entries_[stage.first + stage.count - 1].module;
-  if (stage.count == 2) return first.backward(last.backward(dy));
-  // A window's winner passed the ReLU if the window's result did: the mask is applied to the smaller tensor.
-  check_gradient(dy, kept(stage.pooled).shape());
-  const Tensor pooled = consume(stage.pooled);
-  Tensor masked = Tensor::empty(dy.shape(), DType::f32, dy.device());
-  kernels::relu_backward(pooled, dy, masked, stream());
-  return first.backward(last.backward(masked));
+  for (auto stage = stages_.rbegin(); stage != stages_.rend(); ++stage) {
+    if (stage->relu) gradient = stage->relu->backward(gradient);
+    gradient = stage->layer->backward(gradient);
+  }
+  return input_grad() ? gradient : Tensor{};
 }
 
 void Sequential::members(Members& m) {
   for (Entry& entry : entries_) m(entry.name, *entry.module);
-}
-
-Module& Sequential::find(std::string_view path) {
-  prepare();
-  const std::size_t dot = path.find('.');
-  const auto entry = std::ranges::find(entries_, path.substr(0, dot), &Entry::name);
-  if (entry == entries_.end()) throw std::invalid_argument(fmt::format("Sequential::at: there is no module '{}'", path));
-  if (dot == std::string_view::npos) return *entry->module;
-  if (auto* inner = dynamic_cast<Sequential*>(entry->module.get())) return inner->find(path.substr(dot + 1));
-  throw std::invalid_argument(fmt::format("Sequential::at: there is no module '{}'", path));
 }
 
 void Sequential::add_summary_rows(const Shape& x, std::vector<SummaryRow>& rows) {

@@ -12,6 +12,8 @@
 
 namespace gpucnn {
 
+class ReLU;
+
 /// Layers one after the other, as PyTorch's Sequential. Children are called "0", "1", … or by the names given:
 ///
 ///     Sequential{Flatten(), Linear(784, 10)}
@@ -21,7 +23,7 @@ namespace gpucnn {
 /// another one gives it a name, because `Sequential{Sequential{…}}` is a move to some compilers. A network is a class derived from
 /// it that passes its list on.
 ///
-/// Runs of layers may execute as one pass (Conv2d or Linear with ReLU, with MaxPool2d); names, shapes and results stay.
+/// A ReLU may execute together with a layer beside it (Conv2d, Linear, MaxPool2d); names, shapes and results stay.
 class GPUCNN_API Sequential : public Module {
  public:
   /// One entry of the list: a module, moved in, with or without a name.
@@ -51,8 +53,10 @@ class GPUCNN_API Sequential : public Module {
   /// The module at `path`, as "features.0". Throws `std::invalid_argument` if there is none, or it is no M.
   template <class M = Module>
   M& at(std::string_view path) {
-    if (auto* module = dynamic_cast<M*>(&find(path))) return *module;
-    throw std::invalid_argument("Sequential::at: the module at '" + std::string(path) + "' is of another class");
+    Module* found = find_module(path);
+    if (auto* module = dynamic_cast<M*>(found)) return *module;
+    throw std::invalid_argument(
+        "Sequential::at: " + (found ? found->label() + " is of another class" : "there is no module '" + std::string(path) + "'"));
   }
 
  protected:
@@ -65,17 +69,16 @@ class GPUCNN_API Sequential : public Module {
     std::unique_ptr<Module> module;
   };
 
-  /// Children [first, first + count) that execute as one: a layer alone, one that applies the ReLU behind it, or that and a
-  /// MaxPool2d.
+  /// A layer that runs alone, or with the ReLU beside it: the layer applies one that follows in its own pass if it can; one before
+  /// a MaxPool2d is applied behind it, to fewer elements, which comes to the same.
   struct Stage {
-    std::size_t first;
-    std::size_t count = 1;
-    Tensor pooled{};  // of a stage with pooling: its result, kept for backward
+    Module* layer;  // of an entry
+    ReLU* relu = nullptr;
   };
 
-  Module& find(std::string_view path);
-  Tensor run(Stage& stage, const Tensor& x);
-  Tensor run_back(Stage& stage, const Tensor& dy);
+  struct WithRelu;
+
+  Tensor run(const Stage& stage, const Tensor& x);
 
   std::vector<Entry> entries_;
   std::vector<Stage> stages_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <stdexcept>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -19,17 +20,28 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-/// Training mode while it lives.
-class Training {
+/// Training mode in a whole model while it lives.
+class Training final : Members {
  public:
-  explicit Training(Module& model) : model_(model), before_(model.training()) { model.train(); }
-  ~Training() { model_.train(before_); }
+  explicit Training(Module& model) {
+    (*this)({}, model);
+    model.train();
+  }
+  ~Training() {
+    for (const auto& [module, training] : before_) module->train(training);
+  }
   Training(const Training&) = delete;
   Training& operator=(const Training&) = delete;
 
  private:
-  Module& model_;
-  bool before_;
+  void operator()(std::string_view, Parameter&) override {}
+  void operator()(std::string_view, Tensor&) override {}
+  void operator()(std::string_view, Module& module) override {
+    before_.emplace_back(&module, module.training());
+    module.members(*this);
+  }
+
+  std::vector<std::pair<Module*, bool>> before_;  // a parent before its children, whose modes may differ
 };
 
 std::int64_t images_of(const DataLoader& loader) {

@@ -46,8 +46,9 @@ struct FitResult {
   bool stopped = false;             ///< whether `stop` ended it
 };
 
-/// Trains a classifier for some epochs, and judges it by the test set after each. The model is left in the mode it came in. Throws
-/// `NonFiniteLoss` (train_step.h), and `std::invalid_argument` unless epochs >= 1 and the training set has a batch.
+/// Trains a classifier for some epochs, all of it in training mode, and judges it by the test set after each. Every module is left
+/// in the mode it came in. Throws `NonFiniteLoss` (train_step.h), and `std::invalid_argument` unless epochs >= 1 and the training
+/// set has a batch.
 GPUCNN_API FitResult fit(Module& model, Optimizer& optimizer, DataLoader& train, DataLoader& test, const FitOptions& options = {});
 
 }  // namespace gpucnn

@@ -5,14 +5,17 @@
 #include <fmt/format.h>
 
 #include <gpucnn/kernels/count_correct.h>
+#include <gpucnn/kernels/labels.h>
 
 namespace gpucnn {
 namespace {
 
 Metrics judge(const Tensor& logits, const Tensor& labels, const Tensor& loss) {
   Stream stream(logits.device());
+  Tensor classes = Tensor::empty(labels.shape(), DType::i32, logits.device());
+  kernels::to_labels(labels, logits.dim(1), classes, stream);
   Tensor correct = Tensor::empty({}, DType::f32, logits.device());
-  kernels::count_correct(logits, labels, correct, stream);
+  kernels::count_correct(logits, classes, correct, stream);
   const std::int64_t images = logits.dim(0);
   return {static_cast<double>(loss.item()) * static_cast<double>(images), static_cast<std::int64_t>(correct.item()), images};
 }

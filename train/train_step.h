@@ -31,8 +31,8 @@ class GPUCNN_API TrainStep {
  public:
   TrainStep(Module& model, Optimizer& optimizer) : model_(model), optimizer_(optimizer) {}
 
-  /// Learns from a batch: inputs [N, C, H, W], labels [N]. Returns what the model thought of it before the update. Throws
-  /// `NonFiniteLoss` instead of updating when the loss is NaN or infinite.
+  /// Learns from a batch: inputs as the model takes them, labels u8, i32 or i64 [N]. Returns what the model thought of it before
+  /// the update. Throws `NonFiniteLoss` instead of updating when the loss is NaN or infinite.
   Metrics operator()(const Batch& batch);
 
   /// How many steps there were.

@@ -155,13 +155,19 @@ TEST(Arena, PackingAgainKeepsHandlesValuesAndGradients) {
   EXPECT_FALSE(parameters[0].has_grad());
 }
 
-TEST(Arena, DrawsOnlyWhatHasNoValuesUnlessToldOtherwise) {
+TEST(Arena, PackingDrawsOnlyWhatHasNoValues) {
   std::vector<Parameter> parameters = three();
   parameters[0].set_value(Tensor::full({2, 3, 3, 3}, 4));
   Arena::pack(parameters, kNames, 1, Device::cpu());
   EXPECT_THAT(parameters[0].value().to_vector<float>(), Each(4));
   EXPECT_EQ(parameters[2].value().to_vector<float>(), packed(1)[2].value().to_vector<float>());
-  Arena::pack(parameters, kNames, 2, Device::cpu(), /*redraw=*/true);
+}
+
+TEST(Arena, DrawsAllAnewWhereTheyLie) {
+  std::vector<Parameter> parameters = packed(1);
+  const Tensor held = parameters[2].value();
+  Arena::draw(parameters, 2);
+  EXPECT_EQ(parameters[2].value().bytes(), held.bytes());
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     EXPECT_EQ(parameters[i].value().to_vector<float>(), packed(2)[i].value().to_vector<float>());
   }

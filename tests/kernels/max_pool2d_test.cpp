@@ -28,9 +28,10 @@ TEST(MaxPool2dShape, CountsWindowsThatFit) {
 
 TEST(MaxPool2dShape, RefusesWhatDoesNotFit) {
   const Shape x{1, 1, 4, 4};
-  EXPECT_THAT([&] { max_pool2d_shape({4, 4}, kHalving); }, misuse("max_pool2d: expects [N, C, H, W], got [4, 4]"));
+  EXPECT_THAT([&] { max_pool2d_shape({4, 4}, kHalving); }, misuse("expects [N, C, H, W], got [4, 4]"));
+  EXPECT_THAT([&] { max_pool2d_shape({3, 4, 4}, kHalving); }, misuse("got [3, 4, 4]: add a batch dimension"));
   EXPECT_THAT([&] { max_pool2d_shape(x, {.kernel_size = 5, .stride = 1}); },
-              misuse("max_pool2d: a window of 5x5 with padding 0x0 does not fit into [1, 1, 4, 4]"));
+              misuse("a window of 5x5 with padding 0x0 does not fit [1, 1, 4, 4]"));
   EXPECT_THAT([&] { max_pool2d_shape({1, 1, 0, 4}, {.kernel_size = 2, .stride = 1, .padding = 1}); }, misuse("does not fit"));
   EXPECT_THAT([&] { max_pool2d_shape(x, {.kernel_size = 0, .stride = 1}); }, misuse("max_pool2d: kernel_size must be positive"));
   EXPECT_THAT([&] { max_pool2d_shape(x, {.kernel_size = {1, 257}, .stride = 1}); }, misuse("at most 256 elements, got 1x257"));
