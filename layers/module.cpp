@@ -225,6 +225,7 @@ void Module::for_tree(const OnModule& on_module, const OnParameter& on_parameter
 
 Module* Module::find_module(std::string_view path) {
   prepare();
+  if (path.empty()) return nullptr;
   const Walk walk(*this);
   const std::string full = path_.empty() ? std::string(path) : fmt::format("{}.{}", path_, path);
   const auto found = std::ranges::find(walk.paths, full);

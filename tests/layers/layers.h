@@ -1,0 +1,107 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gpucnn/layers/linear.h>
+#include <gpucnn/layers/module.h>
+
+#include "reference/values.h"
+
+namespace gpucnn {
+
+/// f32 values between -1 and 1 in this shape, the same for the same seed.
+inline Tensor random_tensor(const Shape& shape, unsigned seed) {
+  return Tensor::from(reference::random_floats(shape.numel(), seed), shape);
+}
+
+inline std::vector<float> values(const Tensor& tensor) { return tensor.to_vector<float>(); }
+
+inline std::vector<std::string> names(const std::vector<Parameter>& parameters) {
+  std::vector<std::string> all;
+  for (const Parameter& parameter : parameters) all.push_back(parameter.name());
+  return all;
+}
+
+/// Values and gradients of all parameters, one after the other.
+inline std::vector<float> all_values(Module& module) {
+  std::vector<float> all;
+  for (const Parameter& parameter : module.parameters()) {
+    for (float value : values(parameter.value())) all.push_back(value);
+  }
+  return all;
+}
+inline std::vector<float> all_grads(Module& module) {
+  std::vector<float> all;
+  for (const Parameter& parameter : module.parameters()) {
+    for (float value : values(parameter.grad())) all.push_back(value);
+  }
+  return all;
+}
+
+inline Tensor sum(const Tensor& a, const Tensor& b) {
+  Tensor y = Tensor::empty(a.shape());
+  for (std::int64_t i = 0; i < y.numel(); ++i) y.data<float>()[i] = a.data<float>()[i] + b.data<float>()[i];
+  return y;
+}
+
+/// A container with another data flow than one layer after the other: y = x + body(x).
+template <class Body>
+class Residual : public Module {
+ public:
+  explicit Residual(Body inner) : body(std::move(inner)) {}
+  Shape output_shape(const Shape& x) const override {
+    const Shape y = shape_of(body, x);
+    if (y != x) throw std::invalid_argument("the body makes " + y.string() + " of " + x.string());
+    return x;
+  }
+  Tensor forward(const Tensor& x) override { return sum(x, body(x)); }
+  Tensor backward(const Tensor& dy) override { return sum(dy, body.backward(dy)); }
+  void members(Members& m) override { m("body", body); }
+
+  Body body;
+};
+
+/// y = weight * x with one learned number for each feature, and a buffer that counts its forwards. x: [N, features].
+class Scale : public Module {
+ public:
+  explicit Scale(std::int64_t features) : weight({features}, Init::constant(1)), forwards(Tensor::zeros({1})) {}
+  Shape output_shape(const Shape& x) const override {
+    if (x.rank() != 2 || x[1] != weight.numel()) throw std::invalid_argument("expects another shape than " + x.string());
+    return x;
+  }
+  Tensor forward(const Tensor& x) override {
+    forwards.data<float>()[0] += 1;
+    keep(x_, x);
+    return times(x, weight.value(), x);
+  }
+  Tensor backward(const Tensor& dy) override {
+    const Tensor x = consume(x_);
+    check_gradient(dy, x.shape());
+    Tensor dweight = Tensor::zeros({weight.numel()});
+    for (std::int64_t i = 0; i < x.numel(); ++i) {
+      dweight.data<float>()[i % weight.numel()] += dy.data<float>()[i] * x.data<float>()[i];
+    }
+    weight.accumulate_grad(dweight);
+    return times(dy, weight.value(), x);
+  }
+  void members(Members& m) override {
+    m("weight", weight);
+    m("forwards", forwards);
+  }
+
+  Parameter weight;
+  Tensor forwards;
+
+ private:
+  static Tensor times(const Tensor& x, const Tensor& weight, const Tensor& like) {
+    Tensor y = Tensor::empty(like.shape());
+    for (std::int64_t i = 0; i < y.numel(); ++i) y.data<float>()[i] = x.data<float>()[i] * weight.data<float>()[i % weight.numel()];
+    return y;
+  }
+  Tensor x_;  // kept for backward
+};
+
+}  // namespace gpucnn

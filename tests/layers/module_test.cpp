@@ -1,0 +1,482 @@
+#include <gpucnn/layers/module.h>
+
+#include <cmath>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <gpucnn/layers/dropout.h>
+#include <gpucnn/layers/flatten.h>
+#include <gpucnn/layers/relu.h>
+#include <gpucnn/layers/sequential.h>
+
+#include "close.h"
+#include "layers/layers.h"
+#include "misuse.h"
+
+namespace gpucnn {
+namespace {
+
+using testing::Each;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::ThrowsMessage;
+
+auto wrong_order(const std::string& message) { return ThrowsMessage<std::logic_error>(HasSubstr(message)); }
+
+/// body.0 is a Linear(4, 4), behind it a ReLU; then a Linear(4, 2) and a Scale.
+struct Net : Module {
+  Residual<Sequential> block{Sequential{Linear(4, 4), ReLU()}};
+  Linear fc{4, 2};
+  Scale scale{2};
+
+  Shape output_shape(const Shape& x) const override { return shape_of(scale, shape_of(fc, shape_of(block, x))); }
+  Tensor forward(const Tensor& x) override { return scale(fc(block(x))); }
+  Tensor backward(const Tensor& dy) override { return block.backward(fc.backward(scale.backward(dy))); }
+  void members(Members& m) override {
+    m("block", block);
+    m("fc", fc);
+    m("scale", scale);
+  }
+};
+
+/// Two layers that share one weight.
+struct Tied : Module {
+  Scale first{3}, second{3};
+
+  Tied() { second.weight = first.weight; }
+  Shape output_shape(const Shape& x) const override { return x; }
+  Tensor forward(const Tensor& x) override { return second(first(x)); }
+  Tensor backward(const Tensor& dy) override { return first.backward(second.backward(dy)); }
+  void members(Members& m) override {
+    m("first", first);
+    m("second", second);
+  }
+};
+
+const std::vector<std::string> kNetNames{"block.body.0.weight", "block.body.0.bias", "fc.weight", "fc.bias", "scale.weight"};
+
+// ---- names and values ------------------------------------------------------------------------------------------------------
+
+TEST(Module, NamesParametersByTheirPathsInMemberOrder) {
+  Net net;
+  EXPECT_EQ(names(net.parameters()), kNetNames);
+  EXPECT_EQ(net.fc.weight().name(), "fc.weight");
+  EXPECT_EQ(net.label(), "Net");
+  EXPECT_EQ(net.fc.label(), "fc Linear");
+  EXPECT_EQ(net.block.body.at("1").label(), "block.body.1 ReLU");
+  EXPECT_EQ(net.kind(), "Net");
+}
+
+TEST(Module, AnyUseNamesAndDrawsTheParameters) {
+  const auto drawn = [](auto use) {
+    Net net;
+    EXPECT_FALSE(net.fc.weight().has_value());
+    use(net);
+    return net.fc.weight().has_value() && net.fc.weight().name() == "fc.weight";
+  };
+  EXPECT_TRUE(drawn([](Net& net) { net(Tensor::zeros({1, 4})); }));
+  EXPECT_TRUE(drawn([](Net& net) { net.predict(Tensor::zeros({1, 4})); }));
+  EXPECT_TRUE(drawn([](Net& net) { net.parameters(); }));
+  EXPECT_TRUE(drawn([](Net& net) { net.state_dict(); }));
+  EXPECT_TRUE(drawn([](Net& net) { net.summary({1, 4}); }));
+  EXPECT_TRUE(drawn([](Net& net) { net.device(); }));
+}
+
+TEST(Module, InitDrawsParameterNumberIFromItsOwnStream) {
+  Net net;
+  net.init(7);
+  const std::vector<Parameter> parameters = net.parameters();
+  for (std::size_t i = 0; i < 4; ++i) {
+    const RandomStream random(7, Purpose::weights, static_cast<std::uint32_t>(i));
+    const std::vector<float> weight = values(parameters[i].value());
+    const float bound = 0.5F;  // 1 / sqrt(4)
+    for (std::size_t e = 0; e < weight.size(); ++e) ASSERT_EQ(weight[e], -bound + 2 * bound * random.uniform(e)) << i;
+  }
+  EXPECT_THAT(values(parameters[4].value()), Each(1));
+}
+
+TEST(Module, SeedsAreReproducibleAndDiffer) {
+  Net a, b, c, untouched;
+  a.init(3);
+  b.init(3);
+  c.init(4);
+  EXPECT_EQ(all_values(a), all_values(b));
+  EXPECT_NE(all_values(a), all_values(c));
+  EXPECT_EQ(all_values(untouched), all_values(c.init(0)));
+}
+
+TEST(Module, InitDrawsWhereTheValuesLie) {
+  Net net;
+  const StateDict state = net.state_dict();
+  const std::vector<float> before = values(state.at("fc.weight"));
+  net.init(9);
+  EXPECT_EQ(values(state.at("fc.weight")), values(net.fc.weight().value()));
+  EXPECT_NE(values(state.at("fc.weight")), before);
+}
+
+TEST(Module, InitOfASubmoduleLeavesTheRestAndTheTreeAlone) {
+  Net net;
+  net.init(1);
+  const std::vector<float> block = all_values(net.block);
+  Linear lone(4, 2);
+  lone.init(5);
+  net.fc.init(5);
+  EXPECT_EQ(all_values(net.fc), all_values(lone));
+  EXPECT_EQ(all_values(net.block), block);
+  EXPECT_EQ(names(net.parameters()), kNetNames);
+  net.predict(Tensor::zeros({1, 4}));  // still the root of all, so that nothing is kept
+  EXPECT_THROW(net.fc.backward(Tensor::zeros({1, 2})), std::logic_error);
+}
+
+TEST(Module, TiedParametersAreOneUnderTheirFirstName) {
+  Tied tied;
+  EXPECT_EQ(names(tied.parameters()), std::vector<std::string>{"first.weight"});
+  EXPECT_THAT(tied.summary({1, 3}), HasSubstr("Total parameters: 3\n"));
+  std::vector<std::string> saved;
+  for (const auto& [name, tensor] : tied.state_dict()) saved.push_back(name);
+  EXPECT_THAT(saved, ElementsAre("first.weight", "first.forwards", "second.weight", "second.forwards"));
+  tied(Tensor::full({1, 3}, 2));
+  tied.backward(Tensor::full({1, 3}, 1));
+  // y = w w x, so dw = 2 w x.
+  EXPECT_THAT(values(tied.parameters()[0].grad()), Each(4));
+}
+
+// ---- state -----------------------------------------------------------------------------------------------------------------
+
+TEST(Module, StateDictSharesMemoryWithParametersAndBuffers) {
+  Net net;
+  const StateDict state = net.state_dict();
+  ASSERT_EQ(state.size(), 6U);
+  EXPECT_EQ(state.at("fc.weight").bytes(), net.fc.weight().value().bytes());
+  EXPECT_EQ(state.at("scale.forwards").bytes(), net.scale.forwards.bytes());
+  net(Tensor::zeros({1, 4}));
+  EXPECT_EQ(state.at("scale.forwards").item(), 1);
+}
+
+TEST(Module, StateOfASubmoduleIsNamedFromThere) {
+  Net net;
+  EXPECT_EQ(net.block.state_dict().begin()->first, "body.0.weight");
+  Net other;
+  other.init(8);
+  net.block.load_state_dict(other.block.state_dict());
+  EXPECT_EQ(all_values(net.block), all_values(other.block));
+}
+
+TEST(Module, LoadsValuesBeforeAndAfterTheFirstUse) {
+  Net source;
+  source.init(11);
+  source(Tensor::zeros({1, 4}));
+  Net fresh, used;
+  used.init(1);
+  const Tensor held = used.fc.weight().value();
+  for (Net* net : {&fresh, &used}) {
+    net->load_state_dict(source.state_dict());
+    EXPECT_EQ(all_values(*net), all_values(source));
+    EXPECT_EQ(net->scale.forwards.item(), source.scale.forwards.item());
+    EXPECT_EQ(values(net->predict(random_tensor({2, 4}, 1))), values(source.predict(random_tensor({2, 4}, 1))));
+  }
+  EXPECT_EQ(used.fc.weight().value().bytes(), held.bytes());
+  Net copy = std::move(fresh);
+  EXPECT_EQ(all_values(copy), all_values(source));
+}
+
+/// All entries but `left_out`, and one of another name if `added`.
+StateDict changed(const StateDict& state, const std::string& left_out, const std::string& added) {
+  StateDict copy;
+  for (const auto& [name, tensor] : state) {
+    if (name != left_out) copy.add(name, tensor);
+  }
+  if (!added.empty()) copy.add(added, Tensor::zeros({1}));
+  return copy;
+}
+
+TEST(Module, StrictLoadingWantsTheSameNames) {
+  Net net, source;
+  net.init(1);
+  source.init(2);
+  const std::vector<float> before = all_values(net);
+  EXPECT_THAT([&] { net.load_state_dict(changed(source.state_dict(), "fc.bias", "fc.scale")); },
+              misuse("load_state_dict: missing fc.bias; unexpected fc.scale"));
+  EXPECT_THAT([&] { net.load_state_dict(changed(source.state_dict(), "fc.bias", "")); },
+              ThrowsMessage<std::invalid_argument>("load_state_dict: missing fc.bias"));
+  EXPECT_THAT([&] { net.load_state_dict(changed(source.state_dict(), "", "more")); },
+              ThrowsMessage<std::invalid_argument>("load_state_dict: unexpected more"));
+  EXPECT_EQ(all_values(net), before);
+  const std::vector<float> bias = values(net.fc.bias().value());
+  net.load_state_dict(changed(source.state_dict(), "fc.bias", "more"), /*strict=*/false);
+  EXPECT_EQ(values(net.fc.weight().value()), values(source.fc.weight().value()));
+  EXPECT_EQ(values(net.fc.bias().value()), bias);
+}
+
+TEST(Module, AWrongShapeOrDtypeChangesNothingStrictOrNot) {
+  Net net, source;
+  net.init(1);
+  source.init(2);
+  const std::vector<float> before = all_values(net);
+  StateDict wide = changed(source.state_dict(), "scale.weight", "");
+  wide.add("scale.weight", Tensor::zeros({3}));
+  StateDict bytes = changed(source.state_dict(), "scale.weight", "");
+  bytes.add("scale.weight", Tensor::zeros({2}, DType::u8));
+  StateDict none = changed(source.state_dict(), "scale.weight", "");
+  none.add("scale.weight", Tensor());
+  for (const bool strict : {true, false}) {
+    EXPECT_THAT([&] { net.load_state_dict(wide, strict); }, misuse("load_state_dict: scale.weight must be f32 [2], got f32 [3]"));
+    EXPECT_THAT([&] { net.load_state_dict(bytes, strict); }, misuse("scale.weight must be f32 [2], got u8 [2]"));
+    EXPECT_THAT([&] { net.load_state_dict(none, strict); }, misuse("scale.weight must be f32 [2]"));
+  }
+  EXPECT_EQ(all_values(net), before);
+}
+
+// ---- modes -----------------------------------------------------------------------------------------------------------------
+
+TEST(Module, TrainAndEvalSetTheWholeTree) {
+  Net net;
+  EXPECT_TRUE(net.training());
+  net.eval();
+  EXPECT_FALSE(net.training());
+  EXPECT_FALSE(net.block.body.at("1").training());
+  net.block.train();
+  EXPECT_FALSE(net.training());
+  EXPECT_TRUE(net.block.body.at("1").training());
+  net.train();
+  EXPECT_TRUE(net.fc.training());
+}
+
+/// Tells the mode its forward saw.
+struct Witness : Module {
+  bool saw_training = false, saw_keeps = false, fails = false;
+  Shape output_shape(const Shape& x) const override { return x; }
+  Tensor forward(const Tensor& x) override {
+    saw_training = training();
+    saw_keeps = keeps();
+    if (fails) throw std::runtime_error("no more");
+    return x;
+  }
+  Tensor backward(const Tensor& dy) override { return dy; }
+};
+
+TEST(Module, PredictEvaluatesAndRestoresEveryMode) {
+  Sequential model{{"a", Witness()}, {"frozen", Witness()}};
+  auto &a = model.at<Witness>("a"), &frozen = model.at<Witness>("frozen");
+  frozen.eval();
+  const auto expect_modes = [&](const char* when) {
+    SCOPED_TRACE(when);
+    EXPECT_TRUE(model.training());
+    EXPECT_TRUE(a.training());
+    EXPECT_FALSE(frozen.training());
+  };
+  model.predict(Tensor::zeros({1}));
+  EXPECT_FALSE(a.saw_training || a.saw_keeps || frozen.saw_training || frozen.saw_keeps);
+  expect_modes("after predict");
+  model(Tensor::zeros({1}));
+  EXPECT_TRUE(a.saw_training && a.saw_keeps && frozen.saw_keeps);
+  EXPECT_FALSE(frozen.saw_training);
+  a.fails = true;
+  EXPECT_THROW(model.predict(Tensor::zeros({1})), std::runtime_error);
+  expect_modes("after a predict that threw");
+  a.fails = false;
+  model(Tensor::zeros({1}));
+  EXPECT_TRUE(a.saw_training && a.saw_keeps);
+}
+
+TEST(Module, PredictLeavesWhatAForwardKept) {
+  Net net;
+  const Tensor x = random_tensor({3, 4}, 1), dy = random_tensor({3, 2}, 2);
+  net(x);
+  const std::vector<float> expected = values(net.backward(dy)), grads = all_grads(net);
+  net.zero_grad();
+  net(x);
+  net.predict(random_tensor({5, 4}, 3));
+  EXPECT_EQ(values(net.backward(dy)), expected);
+  EXPECT_EQ(all_grads(net), grads);
+}
+
+TEST(Module, BackwardWorksInEvalMode) {
+  Net net;
+  net.eval();
+  net(Tensor::zeros({1, 4}));
+  EXPECT_NO_THROW(net.backward(Tensor::zeros({1, 2})));
+}
+
+// ---- the order of calls ----------------------------------------------------------------------------------------------------
+
+TEST(Module, ABackwardNeedsAForwardOfItsOwn) {
+  Net net;
+  const Tensor dy = Tensor::zeros({1, 2});
+  EXPECT_THAT([&] { net.fc.backward(dy); }, wrong_order("Linear: backward without a forward before it"));
+  net.predict(Tensor::zeros({1, 4}));
+  EXPECT_THAT([&] { net.fc.backward(dy); },
+              wrong_order("fc Linear: backward without a forward before it; each forward serves one backward"));
+  net(Tensor::zeros({1, 4}));
+  net.backward(dy);
+  EXPECT_THAT([&] { net.fc.backward(dy); }, wrong_order("fc Linear: backward without"));
+}
+
+TEST(Module, AModuleServesOncePerForward) {
+  struct Twice : Module {
+    Linear fc{3, 3};
+    Shape output_shape(const Shape& x) const override { return x; }
+    Tensor forward(const Tensor& x) override { return fc(fc(x)); }
+    Tensor backward(const Tensor& dy) override { return dy; }
+    void members(Members& m) override { m("fc", fc); }
+  } twice;
+  EXPECT_THAT([&] { twice(Tensor::zeros({1, 3})); }, wrong_order("fc Linear: used twice in one forward"));
+  EXPECT_THAT([&] { twice(Tensor::zeros({1, 3})); }, wrong_order("fc Linear: used twice in one forward"));
+  EXPECT_NO_THROW(twice.predict(Tensor::zeros({1, 3})));
+}
+
+TEST(Module, ResultsNeverChangeWhileTheyAreHeld) {
+  Net net;
+  const Tensor a = net(random_tensor({2, 4}, 1));
+  const std::vector<float> a_values = values(a);
+  const Tensor b = net(random_tensor({2, 4}, 2));
+  const Tensor dx = net.backward(Tensor::full({2, 2}, 1));
+  const std::vector<float> b_values = values(b), dx_values = values(dx);
+  EXPECT_NE(a_values, b_values);
+  for (unsigned i = 3; i < 6; ++i) {
+    net(random_tensor({2, 4}, i));
+    net.backward(random_tensor({2, 2}, i));
+    net.predict(random_tensor({2, 4}, i));
+  }
+  EXPECT_EQ(values(a), a_values);
+  EXPECT_EQ(values(b), b_values);
+  EXPECT_EQ(values(dx), dx_values);
+}
+
+TEST(Module, TheLastForwardIsTheOneThatBackwardServes) {
+  Net net;
+  const Tensor x = random_tensor({2, 4}, 2), dy = random_tensor({2, 2}, 3);
+  net(x);
+  const std::vector<float> expected = values(net.backward(dy));
+  net(random_tensor({5, 4}, 1));
+  net(x);
+  EXPECT_EQ(values(net.backward(dy)), expected);
+}
+
+TEST(Module, GradientsAddUpUntilTheyAreForgotten) {
+  Net net;
+  const auto pass = [&] {
+    net(random_tensor({2, 4}, 1));
+    net.backward(random_tensor({2, 2}, 2));
+  };
+  for (const Parameter& parameter : net.parameters()) EXPECT_FALSE(parameter.has_grad());
+  pass();
+  const std::vector<float> once = all_grads(net);
+  EXPECT_THAT(once, Not(Each(0)));
+  pass();
+  std::vector<double> twice(once.begin(), once.end());
+  for (double& value : twice) value *= 2;
+  expect_close(all_grads(net), twice, kPointwise);
+  net.zero_grad();
+  for (const Parameter& parameter : net.parameters()) EXPECT_FALSE(parameter.has_grad());
+  pass();
+  EXPECT_EQ(all_grads(net), once);
+}
+
+TEST(Module, AFailedForwardDoesNotStandInTheWay) {
+  Sequential model{Witness(), Linear(2, 2)};
+  model.at<Witness>("0").fails = true;
+  EXPECT_THROW(model(Tensor::zeros({1, 2})), std::runtime_error);
+  model.at<Witness>("0").fails = false;
+  EXPECT_NO_THROW(model(Tensor::zeros({1, 2})));
+  EXPECT_NO_THROW(model.backward(Tensor::zeros({1, 2})));
+}
+
+// ---- the gradient of the input ---------------------------------------------------------------------------------------------
+
+TEST(Module, TheInputsGradientIsComputedUnlessForASequentialThatIsTheRoot) {
+  const Tensor x = Tensor::full({1, 4}, 1), dy = Tensor::full({1, 2}, 1);
+  Linear lone(4, 2);
+  lone(x);
+  EXPECT_TRUE(lone.backward(dy).defined());
+  Net net;  // whose block holds a Sequential
+  net(x);
+  EXPECT_TRUE(net.backward(dy).defined());
+  EXPECT_TRUE(net.block.body.input_grad());
+  Sequential root{Linear(4, 2)};
+  EXPECT_FALSE(root.input_grad());
+  root(x);
+  EXPECT_FALSE(root.backward(dy).defined());
+  EXPECT_FALSE(root.at<Linear>("0").input_grad());
+  root.set_input_grad(true);
+  root(x);
+  const Tensor dx = root.backward(dy);
+  ASSERT_TRUE(dx.defined());
+  root.init(3);
+  EXPECT_TRUE(root.input_grad());
+  lone.set_input_grad(false);
+  lone(x);
+  EXPECT_FALSE(lone.backward(dy).defined());
+}
+
+// ---- moving ----------------------------------------------------------------------------------------------------------------
+
+TEST(Module, MovesWithItsParametersStateAndKeptValues) {
+  Net net;
+  net.init(2);
+  const Tensor x = random_tensor({2, 4}, 1), dy = random_tensor({2, 2}, 2);
+  const std::vector<float> y = values(net(x));
+  const std::vector<Parameter> parameters = net.parameters();
+  Net moved = std::move(net);
+  moved.backward(dy);
+  EXPECT_TRUE(parameters[0].has_grad());
+  EXPECT_EQ(moved.parameters(), parameters);
+  EXPECT_EQ(values(moved(x)), y);
+  Net assigned;
+  assigned(x);
+  assigned = std::move(moved);
+  EXPECT_EQ(values(assigned.predict(x)), y);
+  EXPECT_EQ(assigned.parameters(), parameters);
+}
+
+// ---- words -----------------------------------------------------------------------------------------------------------------
+
+TEST(Module, RefusesAnInputThatIsNoneOrNotF32) {
+  Net net;
+  const auto call = [&](const Tensor& x) { return [&net, x] { net(x); }; };
+  EXPECT_THAT(call(Tensor()), misuse("Net: the input is undefined"));
+  EXPECT_THAT(call(Tensor::zeros({1, 4}, DType::u8)), misuse("Net: expects an f32 input, got u8"));
+  EXPECT_THAT([&] { net.predict(Tensor()); }, misuse("Net: the input is undefined"));
+}
+
+TEST(Module, NamesTheLayerThatAShapeDoesNotFitBeforeAnyWork) {
+  Net net;
+  EXPECT_THAT(
+      [&] {
+        net(Tensor::zeros({1, 5}));
+      },
+      ThrowsMessage<std::invalid_argument>("block.body.0 Linear: expects 4 input features, got 5"));
+  EXPECT_THAT([&] { net.predict(Tensor::zeros({4})); },
+              misuse("block.body.0 Linear: expects [N, 4], got [4]: add a batch dimension"));
+  EXPECT_EQ(net.scale.forwards.item(), 0);
+}
+
+TEST(Module, NamesTheLayerWhoseGradientHasAnotherShape) {
+  Net net;
+  net(Tensor::zeros({1, 4}));
+  EXPECT_THAT(
+      [&] {
+        net.fc.backward(Tensor::zeros({1, 3}));
+      },
+      misuse("fc Linear: backward expects an f32 gradient of [1, 2], got f32 [1, 3]"));
+  EXPECT_THAT([&] { net.fc.backward(Tensor::zeros({1, 2}, DType::i32)); }, misuse("got i32 [1, 2]"));
+  EXPECT_THAT([&] { net.fc.backward(Tensor()); },
+              misuse("fc Linear: backward expects an f32 gradient of [1, 2], got an undefined tensor"));
+  EXPECT_NO_THROW(net.backward(Tensor::zeros({1, 2})));
+}
+
+TEST(Module, SummaryOfAContainerOfAnotherFlowIsOneLine) {
+  Net net;
+  EXPECT_EQ(net.summary({7, 4}),
+            "Net on [7, 4]\n"
+            "Layer  Kind  Output shape  Parameters\n"
+            "       Net   [7, 2]                32\n"
+            "Total parameters: 32\n");
+}
+
+}  // namespace
+}  // namespace gpucnn

@@ -1,0 +1,293 @@
+#include <gpucnn/layers/sequential.h>
+
+#include <limits>
+#include <memory>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <gpucnn/layers/conv2d.h>
+#include <gpucnn/layers/dropout.h>
+#include <gpucnn/layers/flatten.h>
+#include <gpucnn/layers/max_pool2d.h>
+#include <gpucnn/layers/relu.h>
+
+#include "close.h"
+#include "layers/layers.h"
+#include "misuse.h"
+
+namespace gpucnn {
+namespace {
+
+using testing::ThrowsMessage;
+
+// ---- names -----------------------------------------------------------------------------------------------------------------
+
+TEST(Sequential, CallsItsChildrenByNumberOrByTheNamesGiven) {
+  Sequential model{{"features", Sequential{Linear(4, 3), ReLU(), Linear(3, 2, {.bias = false})}}, Linear(2, 1)};
+  EXPECT_EQ(model.size(), 2U);
+  EXPECT_EQ(names(model.parameters()),
+            (std::vector<std::string>{"features.0.weight", "features.0.bias", "features.2.weight", "1.weight", "1.bias"}));
+}
+
+TEST(Sequential, RefusesNamesThatAreTakenOrHaveADot) {
+  EXPECT_THAT([] { (Sequential{{"a", ReLU()}, {"a", ReLU()}}); }, misuse("Sequential: there is already a child 'a'"));
+  EXPECT_THAT([] { (Sequential{{"1", ReLU()}, ReLU()}); }, misuse("Sequential: there is already a child '1'"));
+  EXPECT_THAT([] { (Sequential{{"a.b", ReLU()}, ReLU()}); }, misuse("Sequential: the name 'a.b' must not have a dot in it"));
+}
+
+TEST(Sequential, AtFindsModulesByPathInContainersOfAnyKind) {
+  Sequential model{{"features", Sequential{Linear(4, 4), ReLU()}}, {"block", Residual<Linear>(Linear(4, 4))}};
+  EXPECT_EQ(model.at<Linear>("features.0").weight().shape(), (Shape{4, 4}));
+  EXPECT_EQ(model.at("features").kind(), "Sequential");
+  EXPECT_EQ(model.at("features").label(), "features Sequential");
+  EXPECT_EQ(model.at<Linear>("block.body").weight().name(), "block.body.weight");
+  EXPECT_EQ(model.at<Sequential>("features").at("1").label(), "features.1 ReLU");
+  EXPECT_THAT([&] { model.at<ReLU>("features.0"); }, misuse("Sequential::at: features.0 Linear is of another class"));
+  EXPECT_THAT([&] { model.at("features.2"); }, misuse("Sequential::at: there is no module 'features.2'"));
+  EXPECT_THAT([&] { model.at(""); }, misuse("there is no module ''"));
+  EXPECT_THAT([&] { model.at("feature"); }, misuse("there is no module 'feature'"));
+}
+
+TEST(Sequential, AnEmptyOneGivesWhatItGets) {
+  Sequential model{};
+  const Tensor x = random_tensor({2, 3}, 1);
+  EXPECT_EQ(values(model(x)), values(x));
+  EXPECT_FALSE(model.backward(x).defined());
+  model.set_input_grad(true);
+  EXPECT_EQ(values(model.backward(x)), values(x));
+  EXPECT_TRUE(model.parameters().empty());
+  EXPECT_EQ(model.summary({2, 3}), "Sequential on [2, 3]\nLayer  Kind  Output shape  Parameters\nTotal parameters: 0\n");
+}
+
+// ---- shapes ----------------------------------------------------------------------------------------------------------------
+
+Sequential classifier() {
+  return Sequential{{"features", Sequential{Conv2d(3, 32, {.kernel_size = 3, .padding = 1}), ReLU(), MaxPool2d(4)}},
+                    {"classifier", Sequential{Flatten(), Linear(2048, 10)}}};
+}
+
+TEST(Sequential, SaysWhichLayerAShapeDoesNotFitAndWhy) {
+  Sequential model = classifier();
+  const auto call = [&](const Shape& x) { return [&model, x] { model(Tensor::zeros(x)); }; };
+  const auto says = [](const char* message) { return ThrowsMessage<std::invalid_argument>(message); };
+  EXPECT_THAT(call({2, 3, 28, 28}), says("classifier.1 Linear: expects 2048 input features, got 1568 (Flatten of [N, 32, 7, 7])"));
+  EXPECT_THAT(call({2, 1, 32, 32}), says("features.0 Conv2d: expects 3 input channels, got 1"));
+  EXPECT_THAT(call({3, 32, 32}), says("features.0 Conv2d: expects [N, C, H, W], got [3, 32, 32]: add a batch dimension"));
+  EXPECT_THAT(call({2, 3, 3, 3}),
+              says("features.2 MaxPool2d: a window of 4x4 with padding 0x0 does not fit [2, 32, 3, 3] (ReLU of [N, 32, 3, 3])"));
+  EXPECT_THAT(
+      [&] {
+        model.summary({2, 3, 28, 28});
+      },
+      says("classifier.1 Linear: expects 2048 input features, got 1568 (Flatten of [N, 32, 7, 7])"));
+  EXPECT_EQ(model.output_shape({5, 3, 32, 32}), (Shape{5, 10}));
+  EXPECT_EQ(model(Tensor::zeros({0, 3, 32, 32})).shape(), (Shape{0, 10}));
+}
+
+TEST(Sequential, SummaryHasALineForEachLayerInside) {
+  Sequential model = classifier();
+  EXPECT_EQ(model.summary({4, 3, 32, 32}),
+            "Sequential on [4, 3, 32, 32]\n"
+            "Layer         Kind       Output shape     Parameters\n"
+            "features.0    Conv2d     [4, 32, 32, 32]         896\n"
+            "features.1    ReLU       [4, 32, 32, 32]           0\n"
+            "features.2    MaxPool2d  [4, 32, 8, 8]             0\n"
+            "classifier.0  Flatten    [4, 2048]                 0\n"
+            "classifier.1  Linear     [4, 10]              20,490\n"
+            "Total parameters: 21,386\n");
+}
+
+// ---- moving ----------------------------------------------------------------------------------------------------------------
+
+TEST(Sequential, ASubmoduleMovesIntoAnotherModelAfterUse) {
+  Sequential first{{"body", Sequential{Linear(4, 4), ReLU()}}, {"head", Linear(4, 2)}};
+  first.init(5);
+  const Tensor x = random_tensor({3, 4}, 1);
+  const std::vector<float> expected = values(first.at<Sequential>("body").predict(x));
+  const Parameter weight = first.at<Linear>("body.0").weight();
+
+  Sequential second{{"new_body", std::move(first.at<Sequential>("body"))}, {"new_head", Linear(4, 3)}};
+  second.eval();
+  EXPECT_EQ(second(x).shape(), (Shape{3, 3}));
+  EXPECT_EQ(values(second.at<Sequential>("new_body").predict(x)), expected);
+  EXPECT_EQ(weight.name(), "new_body.0.weight");
+  EXPECT_EQ(second.parameters()[0], weight);
+  second.backward(Tensor::full({3, 3}, 1));
+  EXPECT_TRUE(weight.has_grad());
+  EXPECT_EQ(second.at("new_body.1").label(), "new_body.1 ReLU");
+}
+
+TEST(Sequential, OutlivesTheModelItsChildCameFrom) {
+  auto first = std::make_unique<Sequential>(Sequential{{"body", Linear(4, 4)}});
+  first->init(5);
+  Linear body = std::move(first->at<Linear>("body"));
+  first.reset();
+  EXPECT_EQ(body(Tensor::zeros({2, 4})).shape(), (Shape{2, 4}));
+}
+
+// ---- joined layers ---------------------------------------------------------------------------------------------------------
+
+struct Result {
+  std::vector<float> y, dx, grads;
+};
+
+Result run(Module& model, const Tensor& x, unsigned seed) {
+  const Tensor y = model(x);
+  const Tensor dx = model.backward(random_tensor(y.shape(), seed));
+  return {values(y), values(dx), all_grads(model)};
+}
+
+/// Runs the layers of a Sequential one by one, outside it: nothing is joined.
+struct OneByOne : Module {
+  Sequential layers;
+  explicit OneByOne(Sequential list) : layers(std::move(list)) {}
+  Shape output_shape(const Shape& x) const override { return shape_of(layers, x); }
+  Tensor forward(const Tensor& x) override {
+    Tensor y = x;
+    for (std::size_t i = 0; i < layers.size(); ++i) y = layers.at(std::to_string(i))(y);
+    return y;
+  }
+  Tensor backward(const Tensor& dy) override {
+    Tensor gradient = dy;
+    for (std::size_t i = layers.size(); i > 0; --i) gradient = layers.at(std::to_string(i - 1)).backward(gradient);
+    return gradient;
+  }
+  void members(Members& m) override { m("layers", layers); }
+};
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+struct Case {
+  const char* name;
+  Sequential (*make)();
+  Shape x;
+};
+
+constexpr auto name_of_case = [](const auto& info) { return std::string(info.param.name); };
+
+const Case kCases[] = {
+    {"conv_relu_pool",
+     [] {
+       return Sequential{Conv2d(3, 16, {.kernel_size = 3, .padding = 1}), ReLU(), MaxPool2d(2)};
+     },
+     {5, 3, 12, 12}},
+    {"odd_sizes",
+     [] {
+       return Sequential{Conv2d(2, 17, {.kernel_size = 3}), ReLU(), MaxPool2d(2)};
+     },
+     {3, 2, 9, 13}},
+    {"overlapping_windows",
+     [] {
+       return Sequential{Conv2d(3, 5, {.kernel_size = 3, .bias = false}), ReLU(), MaxPool2d(3, 1, 1)};
+     },
+     {2, 3, 8, 7}},
+    {"conv_relu",
+     [] {
+       return Sequential{Conv2d(3, 8, {.kernel_size = {1, 3}}), ReLU()};
+     },
+     {33, 3, 5, 6}},
+    {"linear_relu",
+     [] {
+       return Sequential{Linear(20, 33), ReLU(), Linear(33, 7), ReLU()};
+     },
+     {65, 20}},
+    {"linear_relu_dropout",
+     [] {
+       return Sequential{Linear(6, 8), ReLU(), Dropout(0.5), Linear(8, 3)};
+     },
+     {9, 6}},
+    {"relu_alone",
+     [] {
+       return Sequential{ReLU(), Linear(20, 4)};
+     },
+     {3, 20}},
+    {"relu_twice",
+     [] {
+       return Sequential{Linear(20, 4), ReLU(), ReLU()};
+     },
+     {3, 20}},
+    {"relu_pool_first",
+     [] {
+       return Sequential{ReLU(), MaxPool2d(2), Conv2d(3, 2, {.kernel_size = 1})};
+     },
+     {2, 3, 5, 4}},
+    {"pool_relu",
+     [] {
+       return Sequential{MaxPool2d(2), ReLU(), MaxPool2d(2)};
+     },
+     {2, 3, 9, 8}},
+    {"empty_batch",
+     [] {
+       return Sequential{Conv2d(3, 4, {.kernel_size = 3}), ReLU(), MaxPool2d(2)};
+     },
+     {0, 3, 8, 8}},
+};
+
+class JoinedLayers : public testing::TestWithParam<Case> {};
+
+TEST_P(JoinedLayers, GiveWhatTheLayersGiveOneByOne) {
+  Sequential joined = GetParam().make();
+  joined.set_input_grad(true);
+  OneByOne plain(GetParam().make());
+  joined.init(3).eval();
+  plain.init(3).eval();
+  std::vector<float> x = reference::random_floats(GetParam().x.numel(), 4);
+  for (const bool with_nan : {false, true}) {
+    SCOPED_TRACE(with_nan ? "with NaN" : "finite");
+    for (std::size_t i = 3; with_nan && i < x.size(); i += 41) x[i] = kNan;
+    const Tensor input = Tensor::from(x, GetParam().x);
+    joined.zero_grad();
+    plain.zero_grad();
+    const Result actual = run(joined, input, 5), expected = run(plain, input, 5);
+    expect_close(actual.y, as_doubles(expected.y), kSameValue);
+    expect_close(actual.dx, as_doubles(expected.dx), kSameValue);
+    expect_close(actual.grads, as_doubles(expected.grads), kSameValue);
+    expect_close(values(joined.predict(input)), as_doubles(expected.y), kSameValue);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Layers, JoinedLayers, testing::ValuesIn(kCases), name_of_case);
+
+TEST(JoinedLayers, AClassDerivedFromALayerIsNotJoined) {
+  struct Negated : Linear {
+    using Linear::Linear;
+    Tensor forward(const Tensor& x) override {
+      Tensor y = Linear::forward(x);
+      for (std::int64_t i = 0; i < y.numel(); ++i) y.data<float>()[i] *= -1;
+      return y;
+    }
+  };
+  Sequential model{Negated(1, 1, {.bias = false}), ReLU()};
+  model.at<Linear>("0").weight().set_value(Tensor::full({1, 1}, 1));
+  EXPECT_EQ(values(model(Tensor::from(std::vector<float>{-2, 3}, {2, 1}))), (std::vector<float>{2, 0}));
+}
+
+TEST(JoinedLayers, ALayerTakenOutWorksAlone) {
+  Sequential model{Linear(1, 1, {.bias = false}), ReLU()};
+  model.at<Linear>("0").weight().set_value(Tensor::full({1, 1}, 1));
+  const Tensor x = Tensor::full({1, 1}, -2);
+  EXPECT_EQ(model(x).item(), 0);
+  EXPECT_EQ(model.at<Linear>("0")(x).item(), -2);
+  EXPECT_EQ(model.at<ReLU>("1")(x).item(), 0);
+}
+
+TEST(JoinedLayers, NameThemselvesWhenABackwardComesTooOften) {
+  Sequential model{Conv2d(1, 1, {.kernel_size = 1}), ReLU(), MaxPool2d(2)};
+  model(Tensor::zeros({1, 1, 2, 2}));
+  EXPECT_THAT(
+      [&] {
+        model.backward(Tensor::zeros({1, 1, 2, 2}));
+      },
+      misuse("1 ReLU: backward expects an f32 gradient of [1, 1, 1, 1], got f32 [1, 1, 2, 2]"));
+  model.backward(Tensor::zeros({1, 1, 1, 1}));
+  EXPECT_THAT(
+      [&] {
+        model.backward(Tensor::zeros({1, 1, 1, 1}));
+      },
+      ThrowsMessage<std::logic_error>(testing::HasSubstr("1 ReLU: backward without a forward before it")));
+}
+
+}  // namespace
+}  // namespace gpucnn

@@ -1,0 +1,119 @@
+#include <gpucnn/models/simple_cnn.h>
+
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <gpucnn/layers/cross_entropy_loss.h>
+#include <gpucnn/layers/linear.h>
+#include <gpucnn/optim/adam.h>
+
+#include "layers/layers.h"
+#include "misuse.h"
+
+namespace gpucnn {
+namespace {
+
+TEST(SimpleCNN, HasPyTorchsNamesAndTheShapesOfItsTable) {
+  SimpleCNN model;
+  const std::vector<std::pair<std::string, Shape>> expected{{"features.0.weight", {16, 3, 3, 3}},  {"features.0.bias", {16}},
+                                                            {"features.3.weight", {32, 16, 3, 3}}, {"features.3.bias", {32}},
+                                                            {"classifier.1.weight", {128, 2048}},  {"classifier.1.bias", {128}},
+                                                            {"classifier.4.weight", {10, 128}},    {"classifier.4.bias", {10}}};
+  std::vector<std::pair<std::string, Shape>> actual;
+  for (const auto& [name, tensor] : model.state_dict()) actual.emplace_back(name, tensor.shape());
+  EXPECT_EQ(actual, expected);
+  EXPECT_EQ(model.summary({4, 3, 32, 32}),
+            "SimpleCNN on [4, 3, 32, 32]\n"
+            "Layer         Kind       Output shape     Parameters\n"
+            "features.0    Conv2d     [4, 16, 32, 32]         448\n"
+            "features.1    ReLU       [4, 16, 32, 32]           0\n"
+            "features.2    MaxPool2d  [4, 16, 16, 16]           0\n"
+            "features.3    Conv2d     [4, 32, 16, 16]       4,640\n"
+            "features.4    ReLU       [4, 32, 16, 16]           0\n"
+            "features.5    MaxPool2d  [4, 32, 8, 8]             0\n"
+            "classifier.0  Flatten    [4, 2048]                 0\n"
+            "classifier.1  Linear     [4, 128]            262,272\n"
+            "classifier.2  ReLU       [4, 128]                  0\n"
+            "classifier.3  Dropout    [4, 128]                  0\n"
+            "classifier.4  Linear     [4, 10]               1,290\n"
+            "Total parameters: 268,650\n");
+}
+
+TEST(SimpleCNN, GivesLogitsForAnyNumberOfClasses) {
+  SimpleCNN model(3);
+  EXPECT_EQ(model(Tensor::zeros({5, 3, 32, 32})).shape(), (Shape{5, 3}));
+  EXPECT_THAT([] { SimpleCNN none(0); }, misuse("Linear: in_features and out_features must be at least 1, got 128 and 0"));
+}
+
+TEST(SimpleCNN, SaysWhereAnImageDoesNotFit) {
+  SimpleCNN model;
+  EXPECT_THAT(
+      [&] {
+        model(Tensor::zeros({2, 3, 28, 28}));
+      },
+      testing::ThrowsMessage<std::invalid_argument>(
+          "classifier.1 Linear: expects 2048 input features, got 1568 (Flatten of [N, 32, 7, 7])"));
+  EXPECT_THAT(
+      [&] {
+        model.predict(Tensor::zeros({3, 32, 32}));
+      },
+      misuse("features.0 Conv2d: expects [N, C, H, W], got [3, 32, 32]: add a batch dimension"));
+}
+
+TEST(SimpleCNN, PredictGivesWhatEvalGives) {
+  SimpleCNN model;
+  const Tensor x = random_tensor({3, 3, 32, 32}, 1);
+  const std::vector<float> predicted = values(model.predict(x));
+  EXPECT_NE(values(model(x)), predicted);  // dropout
+  model.eval();
+  EXPECT_EQ(values(model(x)), predicted);
+}
+
+/// A training step on a batch of its own.
+void step(SimpleCNN& model, Adam& optimizer) {
+  CrossEntropyLoss criterion;
+  optimizer.zero_grad();
+  criterion(model(random_tensor({2, 3, 32, 32}, 1)), Tensor::from(std::vector<std::int32_t>{4, 7}, {2}));
+  model.backward(criterion.backward());
+  optimizer.step();
+}
+
+TEST(SimpleCNN, TrainsOnAfterAMove) {
+  SimpleCNN reference;
+  Adam reference_optimizer(reference.parameters());
+  for (int i = 0; i < 3; ++i) step(reference, reference_optimizer);
+
+  SimpleCNN model;
+  Adam optimizer(model.parameters());
+  step(model, optimizer);
+  SimpleCNN moved = std::move(model);
+  Adam moved_optimizer = std::move(optimizer);
+  step(moved, moved_optimizer);
+  std::vector<SimpleCNN> models;
+  models.push_back(std::move(moved));
+  for (int i = 0; i < 4; ++i) models.emplace_back();  // the vector moves its elements as it grows
+  step(models[0], moved_optimizer);
+  EXPECT_EQ(all_values(models[0]), all_values(reference));
+}
+
+TEST(SimpleCNN, TrainsOnWhenItsPartsMoveToAnotherModel) {
+  SimpleCNN model;
+  Adam optimizer(model.parameters());
+  Sequential features = std::move(model.at<Sequential>("features"));
+  Sequential head = std::move(model.at<Sequential>("classifier"));
+  Sequential other{{"body", std::move(features)}, {"head", std::move(head)}};
+  std::vector<std::vector<float>> before;
+  for (const Parameter& parameter : other.parameters()) before.push_back(values(parameter.value()));
+  CrossEntropyLoss criterion;
+  criterion(other(random_tensor({2, 3, 32, 32}, 1)), Tensor::from(std::vector<std::int32_t>{4, 7}, {2}));
+  other.backward(criterion.backward());
+  optimizer.step();
+  const std::vector<Parameter> parameters = other.parameters();
+  ASSERT_EQ(parameters.size(), 8U);
+  for (std::size_t i = 0; i < 8; ++i) EXPECT_NE(values(parameters[i].value()), before[i]) << parameters[i].name();
+}
+
+}  // namespace
+}  // namespace gpucnn

@@ -1,0 +1,157 @@
+#include <gpucnn/train/fit.h>
+
+#include <algorithm>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <gpucnn/core/threads.h>
+#include <gpucnn/data/tensor_dataset.h>
+#include <gpucnn/layers/dropout.h>
+#include <gpucnn/layers/flatten.h>
+#include <gpucnn/layers/sequential.h>
+#include <gpucnn/models/simple_cnn.h>
+#include <gpucnn/optim/adam.h>
+#include <gpucnn/train/train_step.h>
+
+#include "everywhere.h"
+#include "layers/layers.h"
+#include "misuse.h"
+
+namespace gpucnn {
+namespace {
+
+/// Images of one colour, whose label is the channel that is bright.
+TensorDataset colours(std::int64_t size) {
+  std::vector<float> images;
+  std::vector<std::int32_t> labels;
+  for (std::int64_t n = 0; n < size; ++n) {
+    labels.push_back(static_cast<std::int32_t>(n % 3));
+    for (std::int64_t channel = 0; channel < 3; ++channel) images.insert(images.end(), 4, channel == n % 3 ? 1.0F : 0.2F);
+  }
+  return {Tensor::from(images, {size, 3, 2, 2}), Tensor::from(labels, {size})};
+}
+
+class Fit : public testing::Test {
+ protected:
+  Sequential model{Flatten(), Dropout(0.2), Linear(12, 3)};
+  Adam optimizer{model.parameters(), {.lr = 0.05}};
+  DataLoader train{colours(25), {.batch_size = 10, .shuffle = true}};
+  DataLoader test{colours(9), {.batch_size = 4}};
+};
+
+TEST_F(Fit, LearnsAndKeepsAHistory) {
+  const FitResult result = fit(model, optimizer, train, test, {.epochs = 8});
+  ASSERT_EQ(result.epochs.size(), 8U);
+  EXPECT_FALSE(result.stopped);
+  double best = -1;
+  for (std::size_t i = 0; i < 8; ++i) {
+    const EpochResult& epoch = result.epochs[i];
+    EXPECT_EQ(epoch.epoch, static_cast<int>(i) + 1);
+    EXPECT_EQ(epoch.train.images, 25);
+    EXPECT_EQ(epoch.test.images, 9);
+    EXPECT_EQ(epoch.lr, 0.05);
+    EXPECT_GT(epoch.seconds, 0);
+    EXPECT_GT(epoch.images_per_second, 0);
+    EXPECT_EQ(epoch.best, epoch.test.accuracy() > best) << i;
+    best = std::max(best, epoch.test.accuracy());
+  }
+  EXPECT_LT(result.epochs.back().train.loss(), result.epochs.front().train.loss());
+  EXPECT_EQ(best, 1.0);
+  EXPECT_EQ(std::ranges::count(result.epochs, true, &EpochResult::best) > 0, result.epochs.front().best);
+  Metrics judged;
+  for (const Batch& batch : test) judged += evaluate(model, batch);
+  EXPECT_EQ(judged.loss_sum, result.epochs.back().test.loss_sum);
+}
+
+TEST_F(Fit, TellsOfEveryStepAndEpoch) {
+  std::vector<std::int64_t> images;
+  std::vector<int> epochs;
+  const FitOptions options{.epochs = 2,
+                           .on_step =
+                               [&](const Progress& progress) {
+                                 EXPECT_EQ(progress.epochs, 2);
+                                 EXPECT_EQ(progress.epoch, static_cast<int>(epochs.size()) + 1);
+                                 EXPECT_EQ(progress.images, 25);
+                                 images.push_back(progress.train.images);
+                               },
+                           .on_epoch = [&](const EpochResult& epoch) { epochs.push_back(epoch.epoch); }};
+  fit(model, optimizer, train, test, options);
+  EXPECT_EQ(images, (std::vector<std::int64_t>{10, 20, 25, 10, 20, 25}));
+  EXPECT_EQ(epochs, (std::vector<int>{1, 2}));
+}
+
+TEST_F(Fit, CountsTheImagesThatALoaderDelivers) {
+  DataLoader whole_batches(colours(25), {.batch_size = 10, .drop_last = true});
+  std::int64_t images = 0;
+  const FitResult result = fit(model, optimizer, whole_batches, test,
+                               {.epochs = 1, .on_step = [&](const Progress& progress) { images = progress.images; }});
+  EXPECT_EQ(images, 20);
+  EXPECT_EQ(result.epochs[0].train.images, 20);
+}
+
+TEST_F(Fit, StopsAfterAStepOrATestBatch) {
+  for (const int wanted : {1, 2, 4, 5}) {
+    SCOPED_TRACE(wanted);
+    int asked = 0, steps = 0;
+    const FitResult result =
+        fit(model, optimizer, train, test,
+            {.epochs = 3, .on_step = [&](const Progress&) { ++steps; }, .stop = [&] { return ++asked == wanted; }});
+    EXPECT_TRUE(result.stopped);
+    EXPECT_TRUE(result.epochs.empty());
+    EXPECT_EQ(steps, std::min(wanted, 3));
+    EXPECT_EQ(asked, wanted);
+  }
+  int asked = 0;
+  const FitResult result = fit(model, optimizer, train, test, {.epochs = 3, .stop = [&] { return ++asked == 7; }});
+  EXPECT_TRUE(result.stopped);
+  EXPECT_EQ(result.epochs.size(), 1U);
+}
+
+TEST_F(Fit, TrainsInTrainingModeAndGivesEveryModuleItsModeBack) {
+  model.eval();
+  model.at("2").train();
+  const FitOptions options{.epochs = 1,
+                           .on_step = [&](const Progress&) { EXPECT_TRUE(model.training() && model.at("1").training()); }};
+  const auto expect_modes = [&] {
+    EXPECT_FALSE(model.training() || model.at("1").training());
+    EXPECT_TRUE(model.at("2").training());
+  };
+  fit(model, optimizer, train, test, options);
+  expect_modes();
+  model.at<Linear>("2").weight().set_value(Tensor::full({3, 12}, std::numeric_limits<float>::infinity()));
+  EXPECT_THROW(fit(model, optimizer, train, test, options), NonFiniteLoss);
+  expect_modes();
+}
+
+TEST_F(Fit, NeedsAnEpochAndABatch) {
+  DataLoader none(colours(3), {.batch_size = 10, .drop_last = true});
+  EXPECT_THAT([&] { fit(model, optimizer, train, test, {.epochs = 0}); }, misuse("fit: epochs must be at least 1, got 0"));
+  EXPECT_THAT([&] { fit(model, optimizer, none, test); }, misuse("fit: the training set has no batch"));
+  const FitResult result = fit(model, optimizer, train, none, {.epochs = 1});
+  EXPECT_EQ(result.epochs[0].test.images, 0);
+}
+
+TEST(FitOfSimpleCNN, GivesTheSameBitsOnAnyNumberOfThreads) {
+  const auto weights_with = [](int threads) {
+    const ForcedThreads forced(threads);
+    SimpleCNN model;
+    model.init(4);
+    Adam optimizer(model.parameters());
+    const std::vector<std::uint8_t> labels(40, 3);
+    const TensorDataset dataset{random_tensor({40, 3, 32, 32}, 1), Tensor::from(labels, {40})};
+    DataLoader train(dataset, {.batch_size = 32, .shuffle = true, .seed = 2, .crop_padding = 4, .flip = true}),
+        test(dataset, {.batch_size = 40});
+    const FitResult result = fit(model, optimizer, train, test, {.epochs = 2});
+    std::vector<float> all = all_values(model);
+    all.push_back(static_cast<float>(result.epochs.back().test.loss_sum));
+    return all;
+  };
+  const std::vector<float> one = weights_with(1);
+  EXPECT_EQ(weights_with(1), one);
+  EXPECT_EQ(weights_with(2), one);
+  EXPECT_EQ(weights_with(5), one);
+}
+
+}  // namespace
+}  // namespace gpucnn
