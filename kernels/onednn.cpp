@@ -101,9 +101,8 @@ dnnl::convolution_forward::primitive_desc convolution_forward(const Convolution&
 
 dnnl::convolution_backward_data::primitive_desc convolution_backward_data(const Convolution& c, const Engine& engine) {
   const Convolution plain{c.x, c.weight, {}, c.y, c.strides, c.dilates, c.padding_left, c.padding_right};
-  return {
-      engine.engine,   dnnl::algorithm::convolution_direct,       c.x,         c.weight, c.y, c.strides, c.dilates, c.padding_left,
-      c.padding_right, convolution_forward(plain, engine), attributes()};
+  return {engine.engine,   dnnl::algorithm::convolution_direct, c.x,         c.weight, c.y, c.strides, c.dilates, c.padding_left,
+          c.padding_right, convolution_forward(plain, engine),  attributes()};
 }
 
 dnnl::convolution_backward_weights::primitive_desc convolution_backward_weights(const Convolution& c, const Engine& engine) {

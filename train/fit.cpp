@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <stdexcept>
 #include <utility>
 
@@ -73,6 +74,7 @@ FitResult fit(Module& model, Optimizer& optimizer, DataLoader& train, DataLoader
       judged += evaluate(model, batch);
       if (stop()) return result;
     }
+    if (!std::isfinite(judged.loss_sum)) throw NonFiniteLoss(judged.loss(), step.steps());
     const bool is_best = judged.accuracy() > best;
     best = std::max(best, judged.accuracy());
     result.epochs.push_back(

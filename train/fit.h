@@ -47,8 +47,8 @@ struct FitResult {
 };
 
 /// Trains a classifier for some epochs, all of it in training mode, and judges it by the test set after each. Every module is left
-/// in the mode it came in. Throws `NonFiniteLoss` (train_step.h), and `std::invalid_argument` unless epochs >= 1 and the training
-/// set has a batch.
+/// in the mode it came in. Throws `NonFiniteLoss` (train_step.h), also for the test set's loss after an epoch, and
+/// `std::invalid_argument` unless epochs >= 1 and the training set has a batch.
 GPUCNN_API FitResult fit(Module& model, Optimizer& optimizer, DataLoader& train, DataLoader& test, const FitOptions& options = {});
 
 }  // namespace gpucnn

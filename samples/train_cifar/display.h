@@ -1,10 +1,12 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 
 #include <gpucnn/gpucnn.h>
 
-/// What a person sees of a run: on a terminal one line per epoch, redrawn; otherwise plain lines.
+/// What a person sees of a run: on a terminal one line per epoch, redrawn; otherwise plain lines. A standard output that cannot be
+/// written does not stop a run.
 class Display {
  public:
   explicit Display(bool quiet);
@@ -14,7 +16,8 @@ class Display {
   void epoch(const gpucnn::EpochResult& result, int epochs) const;
   /// Ends a line that is being redrawn, before something else is printed.
   void interrupt() const;
-  void finish(const gpucnn::FitResult& result, double seconds, const std::filesystem::path& folder) const;
+  /// Returns whether all that was printed has arrived.
+  bool finish(const gpucnn::FitResult& result, double seconds, const std::filesystem::path& folder) const;
 
  private:
   bool quiet_, terminal_;

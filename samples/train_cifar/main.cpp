@@ -1,6 +1,8 @@
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <chrono>
 #include <csignal>
-#include <new>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -26,6 +28,13 @@ volatile std::sig_atomic_t interrupted = 0;
 void on_interrupt(int) {
   interrupted = 1;
   std::signal(SIGINT, SIG_DFL);
+}
+
+/// A file must not be opened in place of a closed standard output or error: what is printed would go into it.
+void open_standard_files() {
+  int fd = 0;
+  while (fd >= 0 && fd <= STDERR_FILENO) fd = open("/dev/null", O_RDWR);
+  if (fd > STDERR_FILENO) close(fd);
 }
 
 Device choose_device(const std::string& text, std::string& why) {
@@ -80,28 +89,24 @@ nlohmann::ordered_json config_of(const Options& options, const DatasetSplits& da
 }
 
 /// What a checkpoint needs to stand alone. Values are texts: lists are JSON.
-Metadata metadata_of(const DatasetSplits& data) {
+Metadata metadata_of(const Options& options, const DatasetSplits& data) try {
   return {{"model", "SimpleCNN"},
           {"num_classes", std::to_string(data.class_names.size())},
           {"class_names", nlohmann::json(data.class_names).dump()},
           {"mean", nlohmann::json(kNormalize.mean).dump()},
           {"std", nlohmann::json(kNormalize.std).dump()},
           {"version", kVersion}};
+} catch (const nlohmann::json::type_error&) {
+  throw DataError((options.data / "batches.meta.txt").string(), 0, "class names in UTF-8", "other bytes");
 }
-
-/// A damaged checkpoint is an output of an earlier run, not data: its own exit code.
-class BadCheckpoint : public Error {
- public:
-  using Error::Error;
-};
 
 void load_checkpoint(const std::filesystem::path& file, Module& model) {
   try {
     model.load_state_dict(load_safetensors(file).first);
   } catch (const DataError& error) {
-    throw BadCheckpoint(error.what());
+    throw CheckpointError(error.what());
   } catch (const std::invalid_argument& error) {
-    throw BadCheckpoint(fmt::format("{}: holds no SimpleCNN: {}", file.string(), error.what()));
+    throw CheckpointError(fmt::format("{}: holds no SimpleCNN: {}", file.string(), error.what()));
   }
 }
 
@@ -118,54 +123,41 @@ ExitCode run(const Options& options) {
   const std::unique_ptr<Optimizer> optimizer = make_optimizer(options, model);
   DataLoader train(data.train, loader_options(options, device));
   DataLoader test(data.test, {.batch_size = 512, .normalize = kNormalize, .device = device});
-  RunFolder folder(options.out.empty() ? default_run_folder() : options.out, config_of(options, data, device), metadata_of(data));
+  if (interrupted) return fail(ExitCode::interrupted, "interrupted before the first step; nothing was written");
+  RunFolder folder(options.out, config_of(options, data, device), metadata_of(options, data));
 
   Display display(options.quiet);
-  display.start(fmt::format("SimpleCNN on {}: {} training and {} test images, {} thread{}; {}",
-                            options.data.empty() ? "drawn shapes" : options.data.string(), data.train.size(), data.test.size(),
-                            options.threads, options.threads == 1 ? "" : "s", why));
-  std::signal(SIGINT, on_interrupt);
+  display.start(fmt::format("SimpleCNN on {}: {} training and {} test images",
+                            options.data.empty() ? "drawn shapes" : options.data.string(), data.train.size(), data.test.size()));
+  display.start(fmt::format("{} thread{}; {}", options.threads, options.threads == 1 ? "" : "s", why));
+  const auto add = [&](const EpochResult& epoch) {
+    folder.add(epoch, model);
+    display.epoch(epoch, options.epochs);
+  };
   const FitResult result = fit(model, *optimizer, train, test,
                                {.epochs = options.epochs,
                                 .on_step = [&](const Progress& progress) { display.progress(progress); },
-                                .on_epoch =
-                                    [&](const EpochResult& epoch) {
-                                      folder.add(epoch, model);
-                                      display.epoch(epoch, options.epochs);
-                                    },
+                                .on_epoch = add,
                                 .stop = [] { return interrupted != 0; }});
   if (result.stopped) {
-    folder.save_last(model);
     display.interrupt();
-    fmt::print(stderr, "train_cifar: interrupted after {} of {} epochs; the weights are in {}\n", result.epochs.size(),
-               options.epochs, (folder.path() / "last.safetensors").string());
-    return ExitCode::interrupted;
+    return fail(ExitCode::interrupted, fmt::format("interrupted after {} of {} epochs; the weights are in {}", result.epochs.size(),
+                                                   options.epochs, folder.save_last(model).string()));
   }
-  display.finish(result, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), folder.path());
-  return ExitCode::done;
-}
-
-int fail(ExitCode code, const char* message) {
-  fmt::print(stderr, "train_cifar: {}\n", message);
-  return static_cast<int>(code);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (display.finish(result, seconds, folder.path())) return ExitCode::done;
+  return fail(ExitCode::output, fmt::format("standard output cannot be written; the results are in {}", folder.path().string()));
 }
 
 }  // namespace
 
-int main(int argc, char** argv) try { return static_cast<int>(run(parse_options(argc, argv))); } catch (const DeviceError& error) {
-  return fail(ExitCode::device, error.what());
-} catch (const DataError& error) {
-  return fail(ExitCode::data, error.what());
-} catch (const OutputError& error) {
-  return fail(ExitCode::output, error.what());
-} catch (const BadCheckpoint& error) {
-  return fail(ExitCode::output, error.what());
-} catch (const NonFiniteLoss& error) {
-  return fail(ExitCode::not_finite, error.what());
-} catch (const OutOfMemory& error) {
-  return fail(ExitCode::out_of_memory, error.what());
-} catch (const std::bad_alloc&) {
-  return fail(ExitCode::out_of_memory, "out of memory; use a smaller batch or --limit");
-} catch (const std::exception& error) {
-  return fail(ExitCode::usage, error.what());
+int main(int argc, char** argv) {
+  open_standard_files();
+  std::signal(SIGINT, on_interrupt);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that grows too long is an error like a full disk
+  try {
+    return static_cast<int>(run(parse_options(argc, argv)));
+  } catch (...) {
+    return static_cast<int>(fail_as_caught());
+  }
 }

@@ -1,7 +1,6 @@
 #include "options.h"
 
-#include <cmath>
-#include <cstdio>
+#include <charconv>
 #include <cstdlib>
 #include <limits>
 
@@ -15,95 +14,109 @@
 
 namespace {
 
-const CLI::Validator kLearningRate(
-    [](const std::string& text) {
-      double value = 0;
-      const bool good = CLI::detail::lexical_cast(text, value) && std::isfinite(value) && value > 0;
-      return good ? std::string() : fmt::format("'{}' is not a number above 0", text);
-    },
-    "", "learning rate");
-
-const CLI::Validator kDevice(
-    [](const std::string& text) {
-      try {
-        if (text != "auto") gpucnn::Device::parse(text);
-        return std::string();
-      } catch (const std::invalid_argument&) {
-        return fmt::format("'{}' is not auto, cpu, cuda or cuda:N", text);
-      }
-    },
-    "auto|cpu|cuda[:N]", "device");
-
-/// A whole number from 1 to `most`.
+/// Whether a text, and all of it, is a number that fits.
 template <class Int>
-CLI::Validator at_least_one(Int most = std::numeric_limits<Int>::max()) {
-  return CLI::Validator(
-      [most](const std::string& text) {
-        Int value = 0;
-        const bool good = text.find_first_not_of("0123456789") == std::string::npos && CLI::detail::lexical_cast(text, value) &&
-                          value >= 1 && value <= most;
-        return good ? std::string() : fmt::format("'{}' is not a whole number from 1 to {}", text, most);
-      },
-      "", "count");
+bool parse(const std::string& text, Int& value) {
+  const char* end = text.data() + text.size();
+  const auto [stop, failure] = std::from_chars(text.data(), end, value);
+  return failure == std::errc{} && stop == end;
 }
 
-const CLI::Validator kSeed(
-    [](const std::string& text) {
-      std::uint64_t value = 0;
-      const bool good = text.find_first_not_of("0123456789") == std::string::npos && CLI::detail::lexical_cast(text, value);
-      return good ? std::string() : fmt::format("'{}' is not a whole number from 0 to 2^64 - 1", text);
-    },
-    "", "seed");
+bool parse(const std::string& text, double& value) {
+  char* stop = nullptr;
+  value = std::strtod(text.c_str(), &stop);
+  return !text.empty() && text.front() > ' ' && stop == text.c_str() + text.size();
+}
+
+/// An option for a number from `least` to `most`; what `value` holds is its default.
+template <class Number>
+CLI::Option* add_number(CLI::App& app, const std::string& name, const std::string& help, Number& value, Number least, Number most) {
+  const auto read = [&value, name, least, most](const std::string& text) {
+    if (parse(text, value) && value >= least && value <= most) return;
+    throw UsageError(std::is_integral_v<Number>
+                         ? fmt::format("{}: '{}' is not a whole number from {} to {}", name, text, least, most)
+                         : fmt::format("{}: '{}' is not a number from {:.2g} to {:.2g}", name, text, double(least), double(most)));
+  };
+  return app.add_option_function<std::string>(name, read, help)->type_name("N")->default_str(fmt::to_string(value));
+}
+
+/// An option for one of some words.
+CLI::Option* add_word(CLI::App& app, const std::string& name, const std::string& help, std::string& value) {
+  return app.add_option(name, value, help)->type_name("NAME")->capture_default_str();
+}
+
+/// An option for a file or a folder. An empty name is a variable that was not set, not a wish for the default.
+CLI::Option* add_path(CLI::App& app, const std::string& name, const std::string& help, std::filesystem::path& value) {
+  const auto read = [&value, name](const std::string& text) {
+    if (text.empty()) throw UsageError(name + ": the name is empty");
+    value = text;
+  };
+  return app.add_option_function<std::string>(name, read, help)->type_name("DIR");
+}
+
+/// CLI11's words for a wrong command line, or better ones.
+std::string explain(const CLI::ParseError& error) {
+  const std::string message = error.what();
+  if (!message.ends_with(" missing")) return message;
+  return message.substr(0, message.find(':')) + ": its value is missing";
+}
+
+void check(const CLI::App& app, const Options& options) {
+  if (!app.remaining().empty()) throw UsageError(fmt::format("'{}' is not an option", app.remaining().front()));
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->count() > 1) throw UsageError(option->get_name() + ": given more than once");
+  }
+  if (options.optimizer != "adam" && options.optimizer != "sgd") {
+    throw UsageError(fmt::format("--optimizer: '{}' is not adam or sgd", options.optimizer));
+  }
+  try {
+    if (options.device != "auto") gpucnn::Device::parse(options.device);
+  } catch (const std::invalid_argument&) {
+    throw UsageError(fmt::format("--device: '{}' is not auto, cpu, cuda or cuda:N", options.device));
+  }
+}
 
 }  // namespace
 
 Options parse_options(int argc, char** argv) {
+  constexpr auto kMostImages = std::numeric_limits<std::int64_t>::max();
   Options options{.threads = gpucnn::num_threads()};
   std::int64_t limit = 0;
-  CLI::App app("Trains SimpleCNN on CIFAR-10, or on a generated set of drawn shapes that needs no download.", "train_cifar");
-  app.set_version_flag("--version", fmt::format("train_cifar {}", gpucnn::kVersion));
-  app.add_option("--data", options.data, "Folder of the CIFAR-10 binary version; without it the generated set is used")
-      ->type_name("DIR");
-  app.add_option("--epochs", options.epochs, "How often to go through the training images")
-      ->check(at_least_one<int>())
-      ->type_name("N")
-      ->capture_default_str();
-  app.add_option("--batch-size", options.batch_size, "Images a step")
-      ->check(at_least_one<std::int64_t>())
-      ->type_name("N")
-      ->capture_default_str();
-  app.add_option("--lr", options.lr, "Learning rate")->check(kLearningRate)->type_name("RATE")->capture_default_str();
-  app.add_option("--optimizer", options.optimizer, "adam, or sgd with momentum 0.9")
-      ->check(CLI::IsMember({"adam", "sgd"}))
-      ->type_name("")
-      ->capture_default_str();
-  app.add_option("--device", options.device, "Where to train; auto takes a usable GPU, else the CPU")
-      ->check(kDevice)
-      ->type_name("")
-      ->capture_default_str();
-  app.add_option("--threads", options.threads, "CPU threads; the results do not depend on it")
-      ->check(at_least_one(1024))
-      ->type_name("N")
-      ->capture_default_str();
-  app.add_option("--seed", options.seed, "Seed of weights, order, dropout and augmentation")
-      ->check(kSeed)
-      ->type_name("N")
-      ->capture_default_str();
-  app.add_option("--out", options.out, "Folder of the results")->type_name("DIR")->default_str("runs/<date-time>");
-  app.add_option("--init", options.init, "Start from the weights of this checkpoint (.safetensors)")->type_name("FILE");
-  app.add_flag("--augment", options.augment, "Random crop with 4 pixels of padding, and horizontal flip");
-  CLI::Option* limited = app.add_option("--limit", limit, "Use the first N training and at most N test images; default: all")
-                             ->check(at_least_one<std::int64_t>())
-                             ->type_name("N");
-  app.add_flag("--quiet", options.quiet, "Print nothing but the last line");
+  CLI::App app("Trains SimpleCNN on CIFAR-10, or on drawn shapes, which need no download.", "train_cifar");
+  app.option_defaults()->take_last();  // `check` refuses what is given twice
+  app.allow_extras();                  // and what is no option
+  app.set_help_flag("-h,--help", "Print this and exit");
+  app.set_version_flag("--version", fmt::format("train_cifar {}", gpucnn::kVersion), "Print the version and exit");
+  add_path(app, "--data", "Folder of the CIFAR-10 binary version;\ndefault: drawn shapes", options.data);
+  add_number(app, "--epochs", "How often to go through the training images", options.epochs, 1, 1'000'000);
+  add_number<std::int64_t>(app, "--batch-size", "Images in a step", options.batch_size, 1, kMostImages);
+  add_number(app, "--lr", "Learning rate", options.lr, double{std::numeric_limits<float>::min()},
+             double{std::numeric_limits<float>::max()});
+  add_word(app, "--optimizer", "adam, or sgd with momentum 0.9", options.optimizer);
+  add_word(app, "--device", "cpu, cuda or cuda:N; auto takes a usable GPU,\nelse the CPU", options.device);
+  add_number(app, "--threads", "CPU threads; the results do not depend on it", options.threads, 1, 1024);
+  add_number<std::uint64_t>(app, "--seed", "Seed of weights, order, dropout and --augment", options.seed, 0,
+                            std::numeric_limits<std::uint64_t>::max());
+  add_path(app, "--out", "Folder for the results", options.out)->default_str("runs/<date-time>");
+  add_path(app, "--init", "Start from the weights in this checkpoint;\ndefault: fresh weights", options.init)->type_name("FILE");
+  app.add_flag("--augment", options.augment, "Crop at random with 4 pixels of padding, and\nflip at random; default: off")
+      ->disable_flag_override();
+  add_number<std::int64_t>(app, "--limit", "Use the first N training and at most N test\nimages; default: all", limit, 1,
+                           kMostImages)
+      ->default_str("");
+  app.add_flag("--quiet", options.quiet, "Print the last line only; default: off")->disable_flag_override();
+  app.footer(
+      "Exit codes: 0 done, 2 wrong option, 3 no such device, 4 data missing or damaged,\n"
+      "5 results cannot be written or a damaged checkpoint, 6 loss not finite,\n"
+      "7 out of memory, 130 Ctrl-C (the weights are saved)");
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help_or_version) {
     std::exit(app.exit(help_or_version));
   } catch (const CLI::ParseError& error) {
-    fmt::print(stderr, "train_cifar: {}\nusage: train_cifar [OPTIONS]; train_cifar --help explains them\n", error.what());
-    std::exit(static_cast<int>(ExitCode::usage));
+    throw UsageError(explain(error));
   }
-  if (limited->count() > 0) options.limit = limit;
+  check(app, options);
+  if (limit > 0) options.limit = limit;
   return options;
 }

@@ -22,6 +22,6 @@ struct Options {
   bool quiet = false;
 };
 
-/// The options of a command line. Prints and ends the program for --help and --version, and with code 2 and the usage line for a
-/// wrong option.
+/// The options of a command line. Prints and ends the program for --help and --version. Throws `UsageError` for what cannot be
+/// meant.
 Options parse_options(int argc, char** argv);

@@ -10,14 +10,14 @@
 /// `gpucnn::OutputError`.
 class RunFolder {
  public:
-  /// Makes the folder and writes config.json. `metadata` goes into every checkpoint.
-  RunFolder(std::filesystem::path folder, const nlohmann::ordered_json& config, gpucnn::Metadata metadata);
+  /// Makes the folder, runs/<date-time> if it has no name, and writes config.json. `metadata` goes into every checkpoint.
+  RunFolder(const std::filesystem::path& folder, const nlohmann::ordered_json& config, gpucnn::Metadata metadata);
 
   const std::filesystem::path& path() const noexcept { return folder_; }
 
-  /// Writes last.safetensors.
-  void save_last(gpucnn::Module& model) const;
-  /// Appends a line to metrics.jsonl, writes last.safetensors, and best.safetensors if the epoch was the best.
+  /// Writes last.safetensors in the middle of an epoch. Returns its path.
+  std::filesystem::path save_last(gpucnn::Module& model) const;
+  /// Writes last.safetensors, best.safetensors if the epoch was the best, and a line of metrics.jsonl.
   void add(const gpucnn::EpochResult& result, gpucnn::Module& model);
 
  private:
@@ -25,6 +25,3 @@ class RunFolder {
   gpucnn::Metadata metadata_;
   std::ofstream metrics_;
 };
-
-/// runs/<date-time>, in local time.
-std::filesystem::path default_run_folder();
