@@ -1,6 +1,8 @@
 #include <gpucnn/core/host_memory.h>
 
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -44,6 +46,16 @@ std::uint64_t available_in_group() noexcept {
   return limit > used ? limit - used : 0;
 }
 
+/// What `ulimit -v` leaves.
+std::uint64_t available_in_address_space() noexcept {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return kUnknown;
+  const std::uint64_t pages = read_number("/proc/self/statm");
+  if (pages == kUnknown) return kUnknown;
+  const std::uint64_t used = pages * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  return limit.rlim_cur > used ? limit.rlim_cur - used : 0;
+}
+
 }  // namespace
 
 void* allocate(std::size_t bytes) noexcept {
@@ -59,6 +71,8 @@ void* allocate(std::size_t bytes) noexcept {
 
 void release(void* memory, std::size_t) noexcept { std::free(memory); }
 
-std::uint64_t free_bytes() noexcept { return std::min(available_in_machine(), available_in_group()); }
+std::uint64_t free_bytes() noexcept {
+  return std::min({available_in_machine(), available_in_group(), available_in_address_space()});
+}
 
 }  // namespace gpucnn::host_memory

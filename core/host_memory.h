@@ -9,7 +9,7 @@ namespace gpucnn::host_memory {
 void* allocate(std::size_t bytes) noexcept;
 void release(void* memory, std::size_t bytes) noexcept;
 
-/// The smaller of what the machine has available and what this process's control group still allows.
+/// The least of what the machine has available, and what this process's control group and its limit on address space still allow.
 std::uint64_t free_bytes() noexcept;
 
 }  // namespace gpucnn::host_memory

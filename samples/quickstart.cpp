@@ -1,6 +1,7 @@
 #include <gpucnn/gpucnn.h>
 
 #include <cstdio>
+#include <vector>
 
 using namespace gpucnn;
 
@@ -9,7 +10,7 @@ int main() {
   std::printf("%s", model.summary({4, 3, 32, 32}).c_str());
 
   Tensor inputs = Tensor::randn({4, 3, 32, 32}, /*seed=*/0);
-  Tensor labels = Tensor::from(std::vector{3, 1, 4, 1}, {4});
+  Tensor labels = Tensor::from(std::vector{3, 8, 1, 6}, {4});
 
   Tensor outputs = model(inputs);  // [4, 3, 32, 32] -> [4, 10]
   std::printf("Output shape: %s\n", outputs.shape().string().c_str());
