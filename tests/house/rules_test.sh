@@ -75,5 +75,18 @@ done
 others=$(printf '%s\n' "$there" | grep -vE '^core/thread_team\.(h|cpp)$' | xargs grep -lE '#pragma omp|std::(thread|jthread|async)\b[^:]' || true)
 [ -z "$others" ] || fail "core/thread_team.cpp alone starts threads, but so does:" "$others"
 
+# Programs are quoted as they stand.
+quotes() {
+  case "$(cat "$1")" in
+    *"$(cat "$2")"*) ;;
+    *) fail "$1 does not quote $2 as it stands" ;;
+  esac
+}
+quotes README.md samples/quickstart.cpp
+for program in tests/consumer/*.cpp; do
+  quotes docs/programs.md "$program"
+  [ "$(wc -l <"$program")" -lt 40 ] || fail "$program has 40 lines or more"
+done
+
 [ "$failures" = 0 ] || exit 1
 printf 'all rules hold\n'
