@@ -5,7 +5,8 @@
 
 Same network, batch, threads and precision (fp32). A training step is zero_grad, forward, loss, backward and Adam on fixed random
 inputs with dropout on; inference is a forward pass. PyTorch runs at its best: eager and compiled (frozen for inference), NCHW
-and channels-last, fused Adam, threads bound to cores, jemalloc if it is installed. Every configuration has a process with an
+and channels-last, fused Adam, threads bound to cores, with the C library's allocator and, if it is installed, with jemalloc told to keep
+its pages. Every configuration has a process with an
 environment of its own, which waits while another one is measured; the rounds alternate, and what is printed are medians over
 rounds.
 """
@@ -26,7 +27,15 @@ from importlib.metadata import version
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OURS = "libgpucnn"
-PYTORCH = [f"PyTorch {mode}, {layout}" for mode in ("eager", "compiled") for layout in ("NCHW", "channels-last")]
+JEMALLOC = find_library("jemalloc")
+# By itself it gives pages back and takes them anew in every step, which made PyTorch slower than the C library's allocator.
+JEMALLOC_OPTIONS = "thp:always,dirty_decay_ms:-1,muzzy_decay_ms:-1"
+PYTORCH = [
+    f"PyTorch {mode}, {layout}{allocator}"
+    for mode in ("eager", "compiled")
+    for layout in ("NCHW", "channels-last")
+    for allocator in ([""] + [", jemalloc"] * bool(JEMALLOC))
+]
 ONNX = "ONNX Runtime"
 
 
@@ -58,7 +67,7 @@ def pytorch_run(name, what, batch, threads):
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    layout = torch.channels_last if name.endswith("channels-last") else torch.contiguous_format
+    layout = torch.channels_last if "channels-last" in name else torch.contiguous_format
     compile = torch.compile if "compiled" in name else lambda function: function
     model = SimpleCNN().to(memory_format=layout)
     x = torch.randn(batch, 3, 32, 32).contiguous(memory_format=layout)
@@ -141,11 +150,11 @@ def clean_environment():
     return {name: os.environ[name] for name in kept if name in os.environ}
 
 
-def rival_environment(threads):
+def rival_environment(name, threads):
     environment = clean_environment()
     environment |= {"OMP_PROC_BIND": "true", "OMP_PLACES": "cores", "OMP_NUM_THREADS": str(threads)}
-    if jemalloc := find_library("jemalloc"):
-        environment["LD_PRELOAD"] = jemalloc
+    if "jemalloc" in name:
+        environment |= {"LD_PRELOAD": JEMALLOC, "MALLOC_CONF": JEMALLOC_OPTIONS}
     return environment
 
 
@@ -174,7 +183,7 @@ class Rival:
         self.errors = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
             [sys.executable, __file__, "--worker", json.dumps(task)],
-            env=rival_environment(options.threads),
+            env=rival_environment(name, options.threads),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
@@ -285,7 +294,7 @@ def main():
         print(f"compare_pytorch.py: other programs are at work (load {load:.1f}), which the times will show", file=sys.stderr)
 
     programs = [f"PyTorch {version('torch')}"] + ([f"ONNX Runtime {version('onnxruntime')}"] if with_onnx else [])
-    programs.append("with jemalloc" if find_library("jemalloc") else "without jemalloc, which is not installed")
+    programs += [] if JEMALLOC else ["without jemalloc, which is not installed"]
     rounds = f"{options.rounds} rounds of {options.seconds:g} s"
     print(f"{cpu_name()}, {options.threads} threads, fp32, {rounds}; {', '.join(programs)}.")
     print("Ratio: the program's time / libgpucnn's in the same round; bold: libgpucnn's best rival.\n")

@@ -1,10 +1,5 @@
 // A step that was made before allocates nothing, but for what oneDNN allocates while it executes a primitive.
-#include <dlfcn.h>
-
-#include <atomic>
 #include <cstdint>
-#include <cstdlib>
-#include <new>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -20,48 +15,13 @@
 
 #include "everywhere.h"
 #include "layers/layers.h"
-
-namespace {
-
-std::atomic<std::int64_t> ours{0};     // calls of operator new outside of oneDNN's execute, on all threads
-std::atomic<std::int64_t> onednns{0};  // and within
-std::atomic<std::size_t> largest{0};   // bytes, of either
-thread_local bool in_onednn = false;
-
-void* counted(std::size_t bytes, std::size_t alignment) {
-  ++(in_onednn ? onednns : ours);
-  for (std::size_t before = largest; before < bytes && !largest.compare_exchange_weak(before, bytes);) continue;
-  void* memory = nullptr;
-  if (posix_memalign(&memory, alignment, bytes ? bytes : 1) == 0) return memory;
-  throw std::bad_alloc();
-}
-
-}  // namespace
-
-// Every allocation of this test program, oneDNN's included, comes through here.
-void* operator new(std::size_t bytes) { return counted(bytes, alignof(std::max_align_t)); }
-void* operator new(std::size_t bytes, std::align_val_t alignment) { return counted(bytes, static_cast<std::size_t>(alignment)); }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
-
-// Stands before oneDNN's function of this name, which it calls.
-extern "C" int dnnl_primitive_execute(const void* primitive, void* stream, int count, const void* arguments) {
-  using Execute = int (*)(const void*, void*, int, const void*);
-  static const auto execute = reinterpret_cast<Execute>(dlsym(RTLD_NEXT, "dnnl_primitive_execute"));
-  in_onednn = true;
-  const int status = execute(primitive, stream, count, arguments);
-  in_onednn = false;
-  return status;
-}
+#include "train/allocations.h"
 
 namespace gpucnn {
 namespace {
 
 struct Counts {
-  std::int64_t ours, onednns;
-  std::size_t largest;
+  Allocations allocations;
   std::uint64_t system_allocations;
 };
 
@@ -70,17 +30,16 @@ template <class Call>
 Counts in_steady_state(const Call& call) {
   for (int i = 0; i < 3; ++i) call();
   const std::uint64_t asked = allocator_stats(Device::cpu()).system_allocations;
-  ours = onednns = 0;
-  largest = 0;
+  take_allocations();
   for (int i = 0; i < 5; ++i) call();
-  return {ours, onednns, largest, allocator_stats(Device::cpu()).system_allocations - asked};
+  return {take_allocations(), allocator_stats(Device::cpu()).system_allocations - asked};
 }
 
 void expect_none(const Counts& counts) {
-  EXPECT_EQ(counts.ours, 0);
+  EXPECT_EQ(counts.allocations.ours, 0);
   EXPECT_EQ(counts.system_allocations, 0U);
-  EXPECT_LT(counts.largest, 4096U);
-  EXPECT_GT(counts.onednns, 0) << "oneDNN was not watched";
+  EXPECT_LT(counts.allocations.largest, 4096U);
+  EXPECT_GT(counts.allocations.onednns, 0) << "oneDNN was not watched";
 }
 
 Batch batch_of(std::int64_t size, const Shape& image) {
@@ -155,8 +114,8 @@ TEST(SteadyStateItself, WouldSeeAnAllocation) {
     const std::vector<float> large(5000, 1.0F);
     const Tensor block = Tensor::from(large, {5000});
   });
-  EXPECT_EQ(counts.ours, 10);  // and the allocator's own record of its block
-  EXPECT_GE(counts.largest, 20000U);
+  EXPECT_EQ(counts.allocations.ours, 10);  // and the allocator's own record of its block
+  EXPECT_GE(counts.allocations.largest, 20000U);
   EXPECT_EQ(counts.system_allocations, 5U);
 }
 
