@@ -114,6 +114,32 @@ void bm_to_labels(benchmark::State& state) {
   time(state, labels.nbytes() + y.nbytes(), [&] { to_labels(labels, 10, y, stream); });
 }
 
+void bm_count_correct(benchmark::State& state) {
+  Stream stream;
+  const Tensor logits = Tensor::randn({kBatch, 10}, 1), labels = Tensor::zeros({kBatch}, DType::i32);
+  Tensor count = Tensor::zeros({});
+  time(state, logits.nbytes() + labels.nbytes(), [&] { count_correct(logits, labels, count, stream); });
+}
+
+void bm_image_batch(benchmark::State& state) {
+  Stream stream;
+  const Tensor images = Tensor::zeros({1000, 3, 32, 32}, DType::u8);
+  const std::vector<float> mean{0.5F, 0.5F, 0.5F}, std{0.25F, 0.25F, 0.25F};
+  const ImageTransform transform{.mean = mean, .std = std, .crop_padding = state.range(0) ? 4 : 0, .flip = state.range(0) != 0};
+  std::vector<std::int64_t> indices(kBatch);
+  for (std::size_t i = 0; i < indices.size(); ++i) indices[i] = static_cast<std::int64_t>(i * 7);
+  Tensor batch = Tensor::zeros({kBatch, 3, 32, 32});
+  time(state, batch.nbytes() + batch.nbytes() / 4, [&] { image_batch(images, indices, transform, batch, stream); });
+}
+
+void bm_take(benchmark::State& state) {
+  Stream stream;
+  const Tensor labels = Tensor::zeros({1000}, DType::i32);
+  const std::vector<std::int64_t> indices(kBatch, 7);
+  Tensor y = Tensor::zeros({kBatch}, DType::i32);
+  time(state, 2 * y.nbytes(), [&] { take(labels, indices, y, stream); });
+}
+
 void bm_adam(benchmark::State& state) {
   Stream stream;
   const Tensor dweight = Tensor::randn({kParameters}, 1);
@@ -147,10 +173,11 @@ BENCHMARK(bm_softmax)->ArgName("C")->Arg(10)->Arg(1000)->UseRealTime();
 BENCHMARK(bm_softmax_cross_entropy)->ArgName("C")->Arg(10)->Arg(1000)->UseRealTime();
 BENCHMARK(bm_argmax)->UseRealTime();
 BENCHMARK(bm_to_labels)->UseRealTime();
+BENCHMARK(bm_count_correct)->UseRealTime();
+BENCHMARK(bm_image_batch)->ArgName("augment")->Arg(0)->Arg(1)->UseRealTime();
+BENCHMARK(bm_take)->UseRealTime();
 BENCHMARK(bm_adam)->UseRealTime();
 BENCHMARK(bm_sgd)->UseRealTime();
 
 }  // namespace
 }  // namespace gpucnn::kernels
-
-BENCHMARK_MAIN();
