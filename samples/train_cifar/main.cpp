@@ -155,6 +155,7 @@ int main(int argc, char** argv) {
   open_standard_files();
   std::signal(SIGINT, on_interrupt);
   std::signal(SIGXFSZ, SIG_IGN);  // a file that grows too long is an error like a full disk
+  std::signal(SIGPIPE, SIG_IGN);  // a reader that went away does not end hours of training
   try {
     return static_cast<int>(run(parse_options(argc, argv)));
   } catch (...) {

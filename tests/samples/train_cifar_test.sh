@@ -185,6 +185,9 @@ files() {
   for word in __metadata__ SimpleCNN num_classes class_names mean std version features.0.weight classifier.4.bias; do
     expect "best.safetensors has $word" says "$word"
   done
+  small unread 2>errors | true
+  output=$(cat errors)
+  expect "a reader that went away ends no run" [ -s unread/best.safetensors ]
   run small piped
   expect "plain lines when piped" is_silent_on "$(printf '\r')"
 }
