@@ -1,13 +1,17 @@
-# gpucnn_options(TARGET): the warnings and sanitizers of everything that is built here.
+# gpucnn_options(TARGET): the warnings and sanitizers of everything that is built here. A sanitizer sees C++; code for a GPU is checked
+# where tests compile it as C++.
 function(gpucnn_options target)
-  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion)
   # Designated initialisers name what differs from the default; the rest is meant to keep it.
-  target_compile_options(${target} PRIVATE -Wno-missing-field-initializers)
+  set(warnings -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wno-missing-field-initializers)
+  target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${warnings}>")
+  # CMake 3.25 does not know how to ask nvcc 13 for C++20. Constexpr functions of the host run on the device too.
+  target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;--expt-relaxed-constexpr;-Xcompiler=-Wall,-Wextra>")
   if(GPUCNN_WERROR)
-    target_compile_options(${target} PRIVATE -Werror)
+    target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:-Werror>" "$<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings>")
   endif()
   if(GPUCNN_SANITIZE)
-    target_compile_options(${target} PRIVATE -fsanitize=${GPUCNN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    target_compile_options(${target} PRIVATE
+      "$<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${GPUCNN_SANITIZE};-fno-sanitize-recover=all;-fno-omit-frame-pointer>")
     target_link_options(${target} PUBLIC -fsanitize=${GPUCNN_SANITIZE})
   endif()
 endfunction()

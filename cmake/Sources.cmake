@@ -7,6 +7,7 @@ set(GPUCNN_PUBLIC_HEADERS
     core/error.h
     core/export.h
     core/parameter.h
+    core/precision.h
     core/random.h
     core/shape.h
     core/state_dict.h
@@ -33,6 +34,7 @@ set(GPUCNN_PUBLIC_HEADERS
     kernels/labels.h
     kernels/linear.h
     kernels/max_pool2d.h
+    kernels/ordered_batch.h
     kernels/relu.h
     kernels/sgd.h
     kernels/size2.h
@@ -57,12 +59,14 @@ set(GPUCNN_PUBLIC_HEADERS
     optim/sgd.h
     train/fit.h
     train/metrics.h
-    train/train_step.h)
+    train/train_step.h
+    train/trainer.h)
 
 set(GPUCNN_PRIVATE_HEADERS
     core/backend.h
     core/host_memory.h
     core/layout.h
+    core/memory_plan.h
     core/parallel.h
     core/thread_team.h
     io/atomic_file.h
@@ -70,23 +74,26 @@ set(GPUCNN_PRIVATE_HEADERS
     kernels/check.h
     kernels/conv2d_impl.h
     kernels/dispatch.h
+    kernels/image_transform.h
     kernels/indices.h
     kernels/lanes-inl.h
     kernels/linear_impl.h
     kernels/onednn.h
     kernels/relu_block.h
     kernels/shards.h
-    kernels/softmax_row.h)
+    kernels/softmax_row.h
+    train/trainer_impl.h)
 
 set(GPUCNN_SOURCES
     core/allocator.cpp
-    core/backend_cpu.cpp
     core/device.cpp
     core/dtype.cpp
     core/error.cpp
     core/host_memory.cpp
     core/layout.cpp
+    core/memory_plan.cpp
     core/parameter.cpp
+    core/precision.cpp
     core/shape.cpp
     core/state_dict.cpp
     core/stream.cpp
@@ -118,6 +125,8 @@ set(GPUCNN_SOURCES
     kernels/linear_onednn.cpp
     kernels/max_pool2d.cpp
     kernels/onednn.cpp
+    kernels/ordered_batch.cpp
+    kernels/ordered_batch_cpu.cpp
     kernels/relu.cpp
     kernels/sgd.cpp
     kernels/softmax.cpp
@@ -140,7 +149,8 @@ set(GPUCNN_SOURCES
     optim/optimizer.cpp
     optim/sgd.cpp
     train/fit.cpp
-    train/train_step.cpp)
+    train/train_step.cpp
+    train/trainer.cpp)
 
 # Sources that Highway compiles once per instruction set.
 set(GPUCNN_HIGHWAY_SOURCES
@@ -152,3 +162,60 @@ set(GPUCNN_HIGHWAY_SOURCES
     kernels/relu_cpu.cpp
     kernels/sgd_cpu.cpp
     kernels/softmax_cpu.cpp)
+
+# What a build with CUDA adds, or has in another's place.
+set(GPUCNN_CUDA_HEADERS
+    core/add.h
+    core/gpu.h
+    core/gpu_probe.h
+    core/launch.h
+    core/probe_kernel.h
+    core/shared_library.h
+    core/step_clock.h
+    kernels/argmax_warp.h
+    kernels/bias_grad.h
+    kernels/block_sum.h
+    kernels/channels.h
+    kernels/conv2d_plain.h
+    kernels/cublaslt.h
+    kernels/cudnn.h
+    kernels/cudnn_convolution.h
+    kernels/elements.h
+    kernels/quad.h
+    kernels/softmax_warp.h
+    train/captured_steps.h
+    train/step_kernels.h)
+
+set(GPUCNN_CUDA_SOURCES
+    core/backend_cuda.cpp
+    core/gpu.cpp
+    core/gpu_probe.cpp
+    core/shared_library.cpp
+    kernels/conv2d_cudnn.cpp
+    kernels/cublaslt.cpp
+    kernels/cudnn.cpp
+    kernels/cudnn_convolution.cpp
+    kernels/linear_cublas.cpp
+    train/captured_steps.cpp)
+
+# CUDA code: compiled by nvcc for GPUs, and by tests as C++.
+set(GPUCNN_CU_SOURCES
+    core/add.cu
+    core/probe.cu
+    kernels/adam.cu
+    kernels/argmax.cu
+    kernels/bias_grad.cu
+    kernels/channels.cu
+    kernels/conv2d_plain.cu
+    kernels/count_correct.cu
+    kernels/dropout.cu
+    kernels/flatten.cu
+    kernels/image_batch.cu
+    kernels/labels.cu
+    kernels/max_pool2d.cu
+    kernels/relu.cu
+    kernels/sgd.cu
+    kernels/softmax.cu
+    kernels/softmax_cross_entropy.cu
+    kernels/take.cu
+    train/step_kernels.cu)

@@ -3,13 +3,16 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstdlib>
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <string_view>
 #include <utility>
 
 #include <gpucnn/core/backend.h>
 #include <gpucnn/core/error.h>
+#include <gpucnn/core/memory_plan.h>
 
 namespace gpucnn {
 namespace {
@@ -33,6 +36,15 @@ Bin bin_for(std::size_t bytes) {
   return {doubling * kStepsPerDoubling + static_cast<int>(steps) - kStepsPerDoubling - 1, steps * step};
 }
 
+/// Whether blocks are kept; asked once.
+bool caching() {
+  static const bool kept = [] {
+    const char* off = std::getenv("GPUCNN_NO_MEMORY_CACHING");
+    return !off || std::string_view(off) != "1";
+  }();
+  return kept;
+}
+
 /// The free lists of one device. Never destroyed: tensors with static lifetime may outlive every other object.
 class Pool {
  public:
@@ -40,6 +52,7 @@ class Pool {
 
   Storage* take(std::size_t bytes) {
     if (bytes > std::numeric_limits<std::size_t>::max() / 4) throw OutOfMemory(device_.string(), bytes, free_memory(), held());
+    if (!caching()) return make(std::max<std::size_t>(bytes, 1));
     const Bin bin = bin_for(bytes);
     {
       const std::scoped_lock lock(mutex_);
@@ -56,6 +69,12 @@ class Pool {
 
   void put(Storage* storage) noexcept {
     const std::scoped_lock lock(mutex_);
+    if (!caching()) {
+      stats_.in_use -= storage->capacity;
+      backend::release(device_, storage->data, storage->capacity);
+      delete storage;
+      return;
+    }
     Storage*& head = free_[static_cast<std::size_t>(bin_for(storage->capacity).index)];
     storage->next = head;
     head = storage;
@@ -131,9 +150,18 @@ Pool& pool_of(Device device) {
 
 }  // namespace
 
-void StoragePtr::recycle(Storage* storage) noexcept { pool_of(storage->device).put(storage); }
+void StoragePtr::recycle(Storage* storage) noexcept {
+  if (storage->plan.load(std::memory_order_acquire) && MemoryPlan::take_back(storage)) return;
+  pool_of(storage->device).put(storage);
+}
 
-StoragePtr allocate_storage(std::size_t bytes, Device device) { return StoragePtr(pool_of(device).take(bytes)); }
+StoragePtr allocate_storage(std::size_t bytes, Device device) {
+  MemoryPlan* const plan = MemoryPlan::open_for(device);
+  if (!plan) return StoragePtr(pool_of(device).take(bytes));
+  Storage* storage = plan->take(bytes);
+  if (!storage) plan->adopt(storage = pool_of(device).take(bytes));
+  return StoragePtr(storage);
+}
 
 AllocatorStats allocator_stats(Device device) { return pool_of(device).stats(); }
 

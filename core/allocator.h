@@ -9,13 +9,16 @@
 
 namespace gpucnn {
 
+class MemoryPlan;
+
 /// One block of device memory and the number of handles that share it. Made and recycled by `allocate_storage` only.
 struct Storage {
   std::byte* data = nullptr;
   std::size_t capacity = 0;  // bytes
   Device device;
   std::atomic<std::int64_t> uses{0};
-  Storage* next = nullptr;  // in its free list
+  Storage* next = nullptr;                 // in its free list
+  std::atomic<MemoryPlan*> plan{nullptr};  // of the captured step whose memory it is; null: the allocator's
 };
 
 /// A counted handle to a Storage; the last one to go returns the block to the allocator's free list, not to the system.
@@ -42,6 +45,7 @@ class GPUCNN_API StoragePtr {
 
  private:
   friend GPUCNN_API StoragePtr allocate_storage(std::size_t bytes, Device device);
+  friend class MemoryPlan;
   explicit StoragePtr(Storage* storage) noexcept : storage_(storage) {}
   static void recycle(Storage* storage) noexcept;
 
@@ -51,6 +55,9 @@ class GPUCNN_API StoragePtr {
 /// A block of at least `bytes` bytes, aligned to 64, of unspecified content. Freed blocks are kept and handed out again, so a
 /// program that repeats itself asks the system for nothing. Throws `OutOfMemory` when the device has no room even after the
 /// kept blocks were given back, and `DeviceError` when the device cannot be used. Safe from several threads.
+///
+/// With the environment variable GPUCNN_NO_MEMORY_CACHING=1 nothing is kept and every block has the size asked for, so that tools
+/// which watch memory (AddressSanitizer, compute-sanitizer) see each overrun.
 GPUCNN_API StoragePtr allocate_storage(std::size_t bytes, Device device);
 
 /// What the allocator knows, in bytes and counts since the start of the process.

@@ -1,5 +1,4 @@
 #include <cstring>
-#include <stdexcept>
 
 #include <gpucnn/core/backend.h>
 #include <gpucnn/core/error.h>
@@ -8,8 +7,8 @@
 // The backend of a build without CUDA: one device, the CPU.
 namespace gpucnn::backend {
 
-bool cuda_usable(int, std::string& reason) {
-  reason = "this build of libgpucnn has no CUDA code";
+bool cuda_usable(int, std::string* reason) {
+  if (reason) *reason = "this build of libgpucnn has no CUDA code";
   return false;
 }
 
@@ -26,5 +25,22 @@ void copy(void* to, Device to_device, const void* from, Device from_device, std:
   from_device.require();
   if (bytes) std::memcpy(to, from, bytes);
 }
+
+void clear(Device device, void* memory, std::size_t bytes) {
+  device.require();
+  if (bytes) std::memset(memory, 0, bytes);
+}
+
+void add(Device device, float* sum, const float* more, std::int64_t count) {
+  device.require();
+  host_memory::add(sum, more, count);
+}
+
+int compute_capability(Device device) {
+  device.require();
+  return 0;
+}
+
+void synchronize(Device device) { device.require(); }
 
 }  // namespace gpucnn::backend

@@ -12,8 +12,8 @@ namespace gpucnn {
 
 Device Device::best(std::string* why) {
   std::string reason;
-  const bool usable = backend::cuda_usable(0, reason);
-  if (why) *why = usable ? fmt::format("using {}", cuda().string()) : fmt::format("using the CPU: {}", reason);
+  const bool usable = backend::cuda_usable(0, &reason);
+  if (why) *why = usable ? fmt::format("using {}: {}", cuda().string(), reason) : fmt::format("using the CPU: {}", reason);
   return usable ? cuda() : cpu();
 }
 
@@ -31,10 +31,10 @@ Device Device::parse(std::string_view text) {
 }
 
 void Device::require() const {
+  if (kind == Kind::cpu || backend::cuda_usable(index, nullptr)) return;
   std::string reason;
-  if (kind == Kind::cuda && !backend::cuda_usable(index, reason)) {
-    throw DeviceError(fmt::format("device {} cannot be used: {}", string(), reason));
-  }
+  backend::cuda_usable(index, &reason);
+  throw DeviceError(fmt::format("device {} cannot be used: {}", string(), reason));
 }
 
 std::string Device::string() const { return kind == Kind::cpu ? "cpu" : fmt::format("cuda:{}", index); }

@@ -75,4 +75,8 @@ std::uint64_t free_bytes() noexcept {
   return std::min({available_in_machine(), available_in_group(), available_in_address_space()});
 }
 
+void add(float* sum, const float* more, std::int64_t count) noexcept {
+  for (std::int64_t i = 0; i < count; ++i) sum[i] += more[i];
+}
+
 }  // namespace gpucnn::host_memory

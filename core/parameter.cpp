@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <gpucnn/core/backend.h>
 #include <gpucnn/core/random.h>
 
 namespace gpucnn {
@@ -50,9 +51,8 @@ void Parameter::accumulate_grad(const Tensor& gradient) {
   }
   auto [grad, accumulate] = grad_target();
   if (!accumulate) return grad.copy_from(gradient);
-  float* sum = grad.data<float>();
-  const float* more = gradient.data<float>();
-  for (std::int64_t e = 0; e < grad.numel(); ++e) sum[e] += more[e];
+  const Tensor more = gradient.to(grad.device());
+  backend::add(grad.device(), grad.data<float>(), more.data<float>(), grad.numel());
 }
 
 Parameter::GradTarget Parameter::grad_target() {

@@ -44,6 +44,14 @@ class RandomStream {
         step_low_(static_cast<std::uint32_t>(step)),
         tail_(static_cast<std::uint32_t>(step >> 32) << 16 | (index & 0xFFFU) << 4 | static_cast<std::uint32_t>(purpose)) {}
 
+  /// The same stream at another step.
+  constexpr RandomStream at(std::uint64_t step) const noexcept {
+    RandomStream moved = *this;
+    moved.step_low_ = static_cast<std::uint32_t>(step);
+    moved.tail_ = static_cast<std::uint32_t>(step >> 32) << 16 | (tail_ & 0xFFFFU);
+    return moved;
+  }
+
   /// Words 4 * block to 4 * block + 3.
   constexpr std::array<std::uint32_t, 4> block(std::uint64_t block) const noexcept {
     return philox4x32({static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32), step_low_, tail_}, key_);

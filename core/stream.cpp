@@ -1,11 +1,13 @@
 #include <gpucnn/core/stream.h>
 
+#include <gpucnn/core/backend.h>
+
 namespace gpucnn {
 
 Stream::Stream(Device device) : device_(device) { device.require(); }
 
 Stream::~Stream() = default;
 
-void Stream::synchronize() {}
+void Stream::synchronize() { backend::synchronize(device_); }
 
 }  // namespace gpucnn

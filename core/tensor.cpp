@@ -23,9 +23,9 @@ Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
 }
 
 Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device) {
-  Tensor host = empty(shape, dtype);
-  if (host.nbytes()) std::memset(host.bytes(), 0, host.nbytes());
-  return host.to(device);
+  Tensor made = empty(shape, dtype, device);
+  backend::clear(device, made.bytes(), made.nbytes());
+  return made;
 }
 
 Tensor Tensor::full(const Shape& shape, float value, Device device) {

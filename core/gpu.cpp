@@ -1,0 +1,152 @@
+#include <gpucnn/core/gpu.h>
+
+#include <array>
+#include <atomic>
+#include <cstdlib>
+#include <mutex>
+#include <stdexcept>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <nvtx3/nvToolsExt.h>
+
+#include <gpucnn/core/error.h>
+#include <gpucnn/core/gpu_probe.h>
+
+namespace gpucnn::gpu {
+namespace {
+
+/// What this thread captures, and the GPU that is current for it.
+thread_local Capture* capture = nullptr;
+thread_local int current = -1;
+
+bool asks_for_waiting() {
+  const char* value = std::getenv("GPUCNN_CUDA_SYNC");
+  return value && std::string_view(value) == "1";
+}
+
+}  // namespace
+
+void check(cudaError_t status, const char* call) {
+  if (status == cudaSuccess) return;
+  cudaGetLastError();
+  throw DeviceError(fmt::format("{} failed: {} ({})", call, cudaGetErrorString(status), cudaGetErrorName(status)));
+}
+
+// ---- the queue -------------------------------------------------------------------------------------------------------
+
+Queue& queue(Device device) {
+  constexpr std::size_t kMostGpus = 64;
+  static std::mutex& mutex = *new std::mutex;
+  static std::array<std::atomic<Queue*>, kMostGpus> queues{};
+  const auto index = static_cast<std::size_t>(device.index);
+  if (device.kind != Device::Kind::cuda || index >= kMostGpus) {
+    throw DeviceError(fmt::format("device {} has no queue", device.string()));
+  }
+  if (Queue* made = queues[index].load(std::memory_order_acquire)) return *made;
+  device.require();
+  const std::scoped_lock lock(mutex);
+  if (Queue* made = queues[index].load(std::memory_order_relaxed)) return *made;
+  auto* made = new Queue(device.index);  // never destroyed: tensors of static lifetime may outlive every other object
+  queues[index].store(made, std::memory_order_release);
+  return *made;
+}
+
+Queue::Queue(int index) : index_(index), synchronous_(asks_for_waiting()) {
+  check(cudaSetDevice(index), "cudaSetDevice");
+  current = index;
+  check(cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount, index), "cudaDeviceGetAttribute");
+  check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+  void* host = nullptr;
+  void* device = nullptr;
+  check(cudaHostAlloc(&host, sizeof(Misuse), cudaHostAllocMapped | cudaHostAllocPortable), "cudaHostAlloc");
+  misuse_ = new (host) Misuse;
+  check(cudaHostGetDevicePointer(&device, host, 0), "cudaHostGetDevicePointer");
+  misuse_on_device_ = static_cast<Misuse*>(device);
+}
+
+cudaStream_t Queue::stream() const {
+  if (current != index_) {
+    check(cudaSetDevice(index_), "cudaSetDevice");
+    current = index_;
+  }
+  return capture && capture->device_.index == index_ ? capture->stream_ : stream_;
+}
+
+const StepClock* Queue::clock() const noexcept { return capture && capture->device_.index == index_ ? capture->clock_ : nullptr; }
+
+void Queue::synchronize() {
+  refuse_in_capture();
+  check(cudaStreamSynchronize(stream()), "waiting for the GPU");
+  throw_misuse();
+}
+
+void Queue::poll() {
+  const cudaError_t status = cudaStreamQuery(stream_);
+  if (status != cudaErrorNotReady) check(status, "the GPU's work");
+}
+
+void Queue::refuse_in_capture() {
+  if (!capture || capture->device_.index != index_) return;
+  capture->refused_ = true;
+  throw std::logic_error("a step that is captured cannot exchange data with the host");
+}
+
+void Queue::throw_misuse() {
+  // The kernel writes `raised` last; a stale 0 is read again by the next call.
+  if (std::atomic_ref(misuse_->raised).load(std::memory_order_acquire) == 0) return;
+  const Misuse found = std::exchange(*misuse_, Misuse{});
+  throw std::invalid_argument(
+      fmt::format("to_labels: label {} at index {} is outside [0, {})", found.label, found.index, found.classes));
+}
+
+void Queue::after_launch(const char* name) const {
+  if (synchronous_ && !clock()) check(cudaStreamSynchronize(stream()), name);
+}
+
+// ---- capture ---------------------------------------------------------------------------------------------------------
+
+Capture::Capture(Device device, const StepClock* clock) : device_(device), clock_(clock) {
+  if (capture) throw std::logic_error("a step is being captured already");
+  queue(device).stream();  // makes the GPU current
+  check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+  // Relaxed: a block of memory that is missing may still be asked for.
+  if (const cudaError_t status = cudaStreamBeginCapture(stream_, cudaStreamCaptureModeRelaxed); status != cudaSuccess) {
+    cudaStreamDestroy(stream_);
+    check(status, "cudaStreamBeginCapture");
+  }
+  open_ = true;
+  capture = this;
+}
+
+Capture::~Capture() {
+  if (open_) {
+    cudaGraph_t graph = nullptr;
+    cudaStreamEndCapture(stream_, &graph);
+    if (graph) cudaGraphDestroy(graph);
+    cudaGetLastError();
+  }
+  capture = nullptr;
+  cudaStreamDestroy(stream_);
+}
+
+cudaGraphExec_t Capture::finish() {
+  cudaGraph_t graph = nullptr;
+  open_ = false;
+  check(cudaStreamEndCapture(stream_, &graph), "cudaStreamEndCapture");
+  cudaGraphExec_t made = nullptr;
+  const cudaError_t status = cudaGraphInstantiate(&made, graph, 0);
+  cudaGraphDestroy(graph);
+  check(status, "cudaGraphInstantiate");
+  return made;
+}
+
+// ---- profiling -------------------------------------------------------------------------------------------------------
+
+Range::Range(const char* name) { nvtxRangePushA(name); }
+
+Range::~Range() { nvtxRangePop(); }
+
+}  // namespace gpucnn::gpu

@@ -1,0 +1,100 @@
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+
+#include <gpucnn/core/device.h>
+#include <gpucnn/core/step_clock.h>
+
+/// What the CUDA side of the library knows of a GPU. In builds with CUDA only; no public header includes it.
+namespace gpucnn::gpu {
+
+inline constexpr std::int64_t kMostBlocks = 2'147'483'647;
+
+/// Throws `DeviceError` that names the call unless it succeeded.
+void check(cudaError_t status, const char* call);
+
+/// A misuse that a kernel found: it lies in host memory that the device can write, and is thrown by the next call that waits.
+struct Misuse {
+  std::int64_t raised = 0;  ///< 1 once the rest is written; the first one stays
+  std::int64_t label = 0, index = 0, classes = 0;
+};
+
+/// The queue in which all work of one GPU stands, in order: every tensor of the GPU is written and read in it, so that memory can
+/// be used again as soon as its last handle has gone. One for each GPU and process, made when the GPU is first used. While a thread
+/// captures a step (see Capture), the work that this thread queues goes into the capture instead.
+class Queue {
+ public:
+  int index() const noexcept { return index_; }
+  int multiprocessors() const noexcept { return multiprocessors_; }
+
+  /// Where to queue work. Makes this GPU the calling thread's current one.
+  cudaStream_t stream() const;
+
+  /// The clock of the step that this thread captures, in device memory; null when it captures nothing.
+  const StepClock* clock() const noexcept;
+
+  /// For kernels that check what the host cannot see: device pointer.
+  Misuse* misuse() const noexcept { return misuse_on_device_; }
+
+  /// Waits for all work queued. Throws what kernels found. Not while this thread captures: see `refuse_in_capture`.
+  void synchronize();
+  /// Throws `DeviceError` if the work has failed; does not wait.
+  void poll();
+  /// Throws `std::logic_error`, and marks the capture, if this thread captures a step: what cannot be recorded says so first.
+  void refuse_in_capture();
+  /// Throws `std::invalid_argument` if a kernel found a misuse; does not wait.
+  void throw_misuse();
+
+  void after_launch(const char* name) const;
+
+ private:
+  friend Queue& queue(Device device);
+  explicit Queue(int index);
+
+  int index_;
+  int multiprocessors_ = 0;
+  bool synchronous_;  // GPUCNN_CUDA_SYNC=1
+  cudaStream_t stream_ = nullptr;
+  Misuse* misuse_ = nullptr;
+  Misuse* misuse_on_device_ = nullptr;
+};
+
+/// The queue of this GPU. Throws `DeviceError` if the device is no usable GPU.
+Queue& queue(Device device);
+
+/// While one lives, the calling thread's work for this GPU is recorded instead of run.
+class Capture {
+ public:
+  /// `clock` is what `Queue::clock` gives meanwhile.
+  Capture(Device device, const StepClock* clock);
+  /// Ends the recording and throws away what `finish` did not take.
+  ~Capture();
+  Capture(const Capture&) = delete;
+  Capture& operator=(const Capture&) = delete;
+
+  /// Ends the recording; the caller owns what it holds.
+  cudaGraphExec_t finish();
+
+  /// Whether something was asked for that cannot be recorded: a result on the host, or a copy from there.
+  bool refused() const noexcept { return refused_; }
+
+ private:
+  friend class Queue;
+  Device device_;
+  const StepClock* clock_;
+  cudaStream_t stream_ = nullptr;
+  bool open_ = false, refused_ = false;
+};
+
+/// A named range in a profiler's timeline (NVTX), if a profiler listens.
+class Range {
+ public:
+  explicit Range(const char* name);
+  ~Range();
+  Range(const Range&) = delete;
+  Range& operator=(const Range&) = delete;
+};
+
+}  // namespace gpucnn::gpu

@@ -1,0 +1,47 @@
+#include <gpucnn/core/precision.h>
+
+#include <array>
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+#include <gpucnn/core/backend.h>
+#include <gpucnn/core/error.h>
+
+namespace gpucnn {
+namespace {
+
+constexpr int kFirstWithTf32 = 80;  // compute capability times ten: Ampere
+constexpr std::array kAll{Precision::fp32, Precision::tf32};
+
+}  // namespace
+
+std::string_view name_of(Precision precision) noexcept {
+  switch (precision) {
+    case Precision::fp32: return "fp32";
+    case Precision::tf32: return "tf32";
+  }
+  return "unknown";
+}
+
+Precision parse_precision(std::string_view text) {
+  for (const Precision precision : kAll) {
+    if (text == name_of(precision)) return precision;
+  }
+  throw std::invalid_argument(fmt::format("precision '{}' is not fp32 or tf32", text));
+}
+
+void require_precision(Precision precision, Device device) {
+  device.require();
+  if (precision == Precision::fp32) return;
+  if (device.kind == Device::Kind::cpu) {
+    throw DeviceError(
+        fmt::format("{} needs a GPU of compute capability 8.0 or later; the CPU computes in fp32", name_of(precision)));
+  }
+  if (const int has = backend::compute_capability(device); has < kFirstWithTf32) {
+    throw DeviceError(fmt::format("{} needs a GPU of compute capability 8.0 or later; {} has {}.{}", name_of(precision),
+                                  device.string(), has / 10, has % 10));
+  }
+}
+
+}  // namespace gpucnn
