@@ -7,7 +7,11 @@ namespace gpucnn::kernels {
 
 namespace cpu {
 void adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m, Tensor& v);
-}
+}  // namespace cpu
+
+namespace cuda {
+void adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m, Tensor& v, Stream& stream);
+}  // namespace cuda
 
 namespace {
 
@@ -28,7 +32,8 @@ void adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m
   check_tensor("adam", "m", m, weight.shape(), DType::f32, stream);
   check_tensor("adam", "v", v, weight.shape(), DType::f32, stream);
   check_step(step);
-  dispatch(stream, [&] { cpu::adam(dweight, step, weight, m, v); });
+  dispatch(
+      stream, [&] { cpu::adam(dweight, step, weight, m, v); }, [&] { cuda::adam(dweight, step, weight, m, v, stream); });
 }
 
 }  // namespace gpucnn::kernels

@@ -4,8 +4,10 @@
 
 #include <fmt/format.h>
 
+#include <gpucnn/core/backend.h>
 #include <gpucnn/kernels/check.h>
 #include <gpucnn/kernels/conv2d_impl.h>
+#include <gpucnn/kernels/dispatch.h>
 
 namespace gpucnn::kernels {
 namespace {
@@ -18,7 +20,7 @@ std::int64_t output_extent(std::int64_t size, int kernel, int stride, int paddin
 
 /// Sums of gradients of no images are zero.
 void clear(Tensor& gradient, bool accumulate) {
-  if (gradient.defined() && !accumulate) gradient.copy_from(Tensor::zeros(gradient.shape(), DType::f32, gradient.device()));
+  if (gradient.defined() && !accumulate) backend::clear(gradient.device(), gradient.bytes(), gradient.nbytes());
 }
 
 }  // namespace
@@ -53,13 +55,19 @@ Shape conv2d_shape(const Shape& x, std::int64_t in_channels, std::int64_t out_ch
   return {x[0], out_channels, height, width};
 }
 
-Conv2dPlan::Conv2dPlan(const Shape& x, std::int64_t out_channels, const Conv2dOptions& options, Device device)
+Conv2dPlan::Conv2dPlan(const Shape& x, std::int64_t out_channels, const Conv2dOptions& options, Device device, Precision precision)
     : x_(x),
       weight_(conv2d_weight_shape(x.rank() == 4 ? x[1] : 1, out_channels, options)),
       y_(conv2d_shape(x, x.rank() == 4 ? x[1] : 1, out_channels, options)),
-      bias_(options.bias) {
-  device.require();
-  if (x.numel()) impl_ = cpu::conv2d_onednn(x_, y_, options);
+      bias_(options.bias),
+      device_(device),
+      precision_(precision) {
+  require_precision(precision, device);
+  const Stream stream(device);
+  if (!x.numel()) return;
+  impl_ = dispatch(
+      stream, [&] { return cpu::conv2d_onednn(x_, y_, options); },
+      [&] { return cuda::conv2d_cudnn(x_, y_, options, device, precision); });
 }
 
 Conv2dPlan::~Conv2dPlan() = default;
@@ -71,14 +79,14 @@ void Conv2dPlan::forward(const Tensor& x, const Tensor& weight, const Tensor& bi
   check_tensor("conv2d", "weight", weight, weight_, DType::f32, stream);
   if (bias_) check_tensor("conv2d", "bias", bias, Shape{weight_[0]}, DType::f32, stream);
   check_tensor("conv2d", "y", y, y_, DType::f32, stream);
-  if (impl_) impl_->forward(x, weight, bias, relu, y);
+  if (impl_) impl_->forward(x, weight, bias, relu, y, stream);
 }
 
 void Conv2dPlan::backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream) {
   check_tensor("conv2d_backward_data", "dy", dy, y_, DType::f32, stream);
   check_tensor("conv2d_backward_data", "weight", weight, weight_, DType::f32, stream);
   check_tensor("conv2d_backward_data", "dx", dx, x_, DType::f32, stream);
-  if (impl_) impl_->backward_data(dy, weight, dx);
+  if (impl_) impl_->backward_data(dy, weight, dx, stream);
 }
 
 void Conv2dPlan::backward_weights(const Tensor& x, const Tensor& dy, Accumulate accumulate, Tensor& dweight, Tensor& dbias,
@@ -87,7 +95,7 @@ void Conv2dPlan::backward_weights(const Tensor& x, const Tensor& dy, Accumulate 
   check_tensor("conv2d_backward_weights", "dy", dy, y_, DType::f32, stream);
   check_tensor("conv2d_backward_weights", "dweight", dweight, weight_, DType::f32, stream);
   if (bias_) check_tensor("conv2d_backward_weights", "dbias", dbias, Shape{weight_[0]}, DType::f32, stream);
-  if (impl_) return impl_->backward_weights(x, dy, accumulate, dweight, dbias);
+  if (impl_) return impl_->backward_weights(x, dy, accumulate, dweight, dbias, stream);
   clear(dweight, accumulate.dweight);
   clear(dbias, accumulate.dbias);
 }

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include <gpucnn/core/export.h>
+#include <gpucnn/core/precision.h>
 #include <gpucnn/core/stream.h>
 #include <gpucnn/core/tensor.h>
 #include <gpucnn/kernels/conv2d_options.h>
@@ -23,13 +24,17 @@ GPUCNN_API Shape conv2d_weight_shape(std::int64_t in_channels, std::int64_t out_
 /// Wo]. Results do not depend on the number of threads. N may be 0.
 class GPUCNN_API Conv2dPlan {
  public:
-  /// `x` is the input's shape. Throws what the shape functions throw.
-  Conv2dPlan(const Shape& x, std::int64_t out_channels, const Conv2dOptions& options, Device device);
+  /// `x` is the input's shape. Throws what the shape functions throw, and `DeviceError` for a precision that the device has not.
+  Conv2dPlan(const Shape& x, std::int64_t out_channels, const Conv2dOptions& options, Device device,
+             Precision precision = Precision::fp32);
   ~Conv2dPlan();
   Conv2dPlan(Conv2dPlan&&) noexcept;
   Conv2dPlan& operator=(Conv2dPlan&&) noexcept;
 
-  const Shape& x_shape() const noexcept { return x_; }
+  /// Whether it is for inputs of this shape there, computed so.
+  bool serves(const Shape& x, Device device, Precision precision) const noexcept {
+    return x == x_ && device == device_ && precision == precision_;
+  }
   const Shape& y_shape() const noexcept { return y_; }
 
   /// y = conv(x, weight) + bias, then `relu(y)` if asked for.
@@ -50,6 +55,8 @@ class GPUCNN_API Conv2dPlan {
  private:
   Shape x_, weight_, y_;
   bool bias_;
+  Device device_;
+  Precision precision_;
   std::unique_ptr<Impl> impl_;
 };
 

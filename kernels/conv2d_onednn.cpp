@@ -113,7 +113,7 @@ class Conv2dOnednn final : public Conv2dPlan::Impl {
   Conv2dOnednn(const Shape& x, const Shape& y, const Conv2dOptions& options)
       : x_(x), y_(y), options_(options), weight_(onednn::weight_desc(x, y, options)) {}
 
-  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y) override {
+  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream&) override {
     if (!forward_) forward_.emplace(*this);
     const float* weights = forward_->weights.pack(weight, engine_);
     const float* biases = options_.bias ? bias.data<float>() : nullptr;
@@ -130,7 +130,7 @@ class Conv2dOnednn final : public Conv2dPlan::Impl {
         });
   }
 
-  void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx) override {
+  void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream&) override {
     if (!backward_data_) backward_data_.emplace(*this);
     const float* weights = backward_data_->weights.pack(weight, engine_);
     backward_data_->pass.run(
@@ -143,8 +143,8 @@ class Conv2dOnednn final : public Conv2dPlan::Impl {
         [](const Pass::Run&) {});
   }
 
-  void backward_weights(const Tensor& x, const Tensor& dy, Conv2dPlan::Accumulate accumulate, Tensor& dweight,
-                        Tensor& dbias) override {
+  void backward_weights(const Tensor& x, const Tensor& dy, Conv2dPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias,
+                        Stream&) override {
     if (!backward_weights_) backward_weights_.emplace(*this);
     const Shards& shards = backward_weights_->pass.shards();
     const std::int64_t weights = floats_of(backward_weights_->layout.get());

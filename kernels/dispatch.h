@@ -1,16 +1,20 @@
 #pragma once
 
+#include <utility>
+
 #include <gpucnn/core/config.h>
 #include <gpucnn/core/stream.h>
 
 namespace gpucnn::kernels {
 
-/// Runs the twin of an operation that belongs to the stream's device. The CUDA twins take the second place of this call; in a build
-/// without CUDA a stream is always the CPU's, because no other can be made.
-template <class Cpu>
-void dispatch(const Stream&, Cpu&& cpu) {
-  static_assert(!kBuiltWithCuda, "a build with CUDA gives each operation two twins");
-  cpu();
+/// Runs the twin of an operation that belongs to the stream's device. A build without CUDA never refers to the second one, for no
+/// stream of a GPU can be made there.
+template <class Cpu, class Cuda>
+decltype(auto) dispatch(const Stream& stream, Cpu&& cpu, Cuda&& cuda) {
+  if constexpr (kBuiltWithCuda) {
+    if (stream.device().kind == Device::Kind::cuda) return std::forward<Cuda>(cuda)();
+  }
+  return std::forward<Cpu>(cpu)();
 }
 
 }  // namespace gpucnn::kernels

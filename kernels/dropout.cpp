@@ -7,13 +7,18 @@ namespace gpucnn::kernels {
 
 namespace cpu {
 void dropout(const Tensor& x, double p, const RandomStream& random, Tensor& y);
-}
+}  // namespace cpu
+
+namespace cuda {
+void dropout(const Tensor& x, double p, const RandomStream& random, Tensor& y, Stream& stream);
+}  // namespace cuda
 
 void dropout(const Tensor& x, double p, const RandomStream& random, Tensor& y, Stream& stream) {
   check_tensor("dropout", "x", x, DType::f32, stream);
   check_tensor("dropout", "y", y, x.shape(), DType::f32, stream);
   check_value("dropout", "p", p, p >= 0 && p <= 1, "in [0, 1]");
-  dispatch(stream, [&] { cpu::dropout(x, p, random, y); });
+  dispatch(
+      stream, [&] { cpu::dropout(x, p, random, y); }, [&] { cuda::dropout(x, p, random, y, stream); });
 }
 
 }  // namespace gpucnn::kernels

@@ -10,6 +10,11 @@ void flatten(const Tensor& x, Tensor& y);
 void flatten_backward(const Tensor& dy, Tensor& dx);
 }  // namespace cpu
 
+namespace cuda {
+void flatten(const Tensor& x, Tensor& y, Stream& stream);
+void flatten_backward(const Tensor& dy, Tensor& dx, Stream& stream);
+}  // namespace cuda
+
 namespace {
 Shape flat(const Shape& x) { return {x[0], x[1] * x[2] * x[3]}; }
 }  // namespace
@@ -19,7 +24,8 @@ void flatten(const Tensor& x, Tensor& y, Stream& stream) {
   check_rank("flatten", "x", x, 4);
   check_tensor("flatten", "y", y, flat(x.shape()), DType::f32, stream);
   check_apart("flatten", "y", y, "x", x);
-  dispatch(stream, [&] { cpu::flatten(x, y); });
+  dispatch(
+      stream, [&] { cpu::flatten(x, y); }, [&] { cuda::flatten(x, y, stream); });
 }
 
 void flatten_backward(const Tensor& dy, Tensor& dx, Stream& stream) {
@@ -27,7 +33,8 @@ void flatten_backward(const Tensor& dy, Tensor& dx, Stream& stream) {
   check_rank("flatten_backward", "dx", dx, 4);
   check_tensor("flatten_backward", "dy", dy, flat(dx.shape()), DType::f32, stream);
   check_apart("flatten_backward", "dx", dx, "dy", dy);
-  dispatch(stream, [&] { cpu::flatten_backward(dy, dx); });
+  dispatch(
+      stream, [&] { cpu::flatten_backward(dy, dx); }, [&] { cuda::flatten_backward(dy, dx, stream); });
 }
 
 }  // namespace gpucnn::kernels

@@ -9,7 +9,11 @@ namespace gpucnn::kernels {
 
 namespace cpu {
 void to_labels(const Tensor& labels, std::int64_t num_classes, Tensor& y);
-}
+}  // namespace cpu
+
+namespace cuda {
+void to_labels(const Tensor& labels, std::int64_t num_classes, Tensor& y, Stream& stream);
+}  // namespace cuda
 
 void to_labels(const Tensor& labels, std::int64_t num_classes, Tensor& y, Stream& stream) {
   const DType dtype = labels.dtype();
@@ -20,7 +24,8 @@ void to_labels(const Tensor& labels, std::int64_t num_classes, Tensor& y, Stream
   check_value("to_labels", "num_classes", num_classes, num_classes >= 0 && num_classes <= std::numeric_limits<std::int32_t>::max(),
               "in [0, 2^31)");
   check_tensor("to_labels", "y", y, labels.shape(), DType::i32, stream);
-  dispatch(stream, [&] { cpu::to_labels(labels, num_classes, y); });
+  dispatch(
+      stream, [&] { cpu::to_labels(labels, num_classes, y); }, [&] { cuda::to_labels(labels, num_classes, y, stream); });
 }
 
 }  // namespace gpucnn::kernels

@@ -9,7 +9,8 @@
 namespace gpucnn::kernels {
 
 /// Copies class labels as i32, and checks that each is in [0, num_classes). labels: u8, i32 or i64 [N], y: i32 [N], may be labels.
-/// Throws `std::invalid_argument` with the first label outside and its index, and unless 0 <= num_classes < 2^31.
+/// Throws `std::invalid_argument` with the first label outside and its index, and unless 0 <= num_classes < 2^31. On a GPU, where
+/// only the device sees the labels, the next call that waits for it throws for a label outside.
 GPUCNN_API void to_labels(const Tensor& labels, std::int64_t num_classes, Tensor& y, Stream& stream);
 
 }  // namespace gpucnn::kernels

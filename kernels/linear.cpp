@@ -4,7 +4,9 @@
 
 #include <fmt/format.h>
 
+#include <gpucnn/core/backend.h>
 #include <gpucnn/kernels/check.h>
+#include <gpucnn/kernels/dispatch.h>
 #include <gpucnn/kernels/linear_impl.h>
 
 namespace gpucnn::kernels {
@@ -12,7 +14,7 @@ namespace {
 
 /// Sums over no images are zero.
 void clear(Tensor& gradient, bool accumulate) {
-  if (gradient.defined() && !accumulate) gradient.copy_from(Tensor::zeros(gradient.shape(), DType::f32, gradient.device()));
+  if (gradient.defined() && !accumulate) backend::clear(gradient.device(), gradient.bytes(), gradient.nbytes());
 }
 
 }  // namespace
@@ -25,13 +27,19 @@ Shape linear_shape(const Shape& x, std::int64_t in_features, std::int64_t out_fe
   return {x[0], out_features};
 }
 
-LinearPlan::LinearPlan(const Shape& x, std::int64_t out_features, bool bias, Device device)
+LinearPlan::LinearPlan(const Shape& x, std::int64_t out_features, bool bias, Device device, Precision precision)
     : x_(x),
       weight_(out_features, x.rank() == 2 ? x[1] : 0),
       y_(linear_shape(x, x.rank() == 2 ? x[1] : 0, out_features)),
-      bias_(bias) {
-  device.require();
-  if (x_.numel() && y_.numel()) impl_ = cpu::linear_onednn(x_[0], x_[1], out_features, bias);
+      bias_(bias),
+      device_(device),
+      precision_(precision) {
+  require_precision(precision, device);
+  const Stream stream(device);
+  if (!x_.numel() || !y_.numel()) return;
+  impl_ = dispatch(
+      stream, [&] { return cpu::linear_onednn(x_[0], x_[1], out_features, bias); },
+      [&] { return cuda::linear_cublas(x_[0], x_[1], out_features, bias, device, precision); });
 }
 
 LinearPlan::~LinearPlan() = default;
@@ -43,14 +51,14 @@ void LinearPlan::forward(const Tensor& x, const Tensor& weight, const Tensor& bi
   check_tensor("linear", "weight", weight, weight_, DType::f32, stream);
   if (bias_) check_tensor("linear", "bias", bias, Shape{weight_[0]}, DType::f32, stream);
   check_tensor("linear", "y", y, y_, DType::f32, stream);
-  if (impl_) impl_->forward(x, weight, bias, relu, y);
+  if (impl_) impl_->forward(x, weight, bias, relu, y, stream);
 }
 
 void LinearPlan::backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream) {
   check_tensor("linear_backward_data", "dy", dy, y_, DType::f32, stream);
   check_tensor("linear_backward_data", "weight", weight, weight_, DType::f32, stream);
   check_tensor("linear_backward_data", "dx", dx, x_, DType::f32, stream);
-  if (impl_) impl_->backward_data(dy, weight, dx);
+  if (impl_) impl_->backward_data(dy, weight, dx, stream);
 }
 
 void LinearPlan::backward_weights(const Tensor& x, const Tensor& dy, Accumulate accumulate, Tensor& dweight, Tensor& dbias,
@@ -59,7 +67,7 @@ void LinearPlan::backward_weights(const Tensor& x, const Tensor& dy, Accumulate 
   check_tensor("linear_backward_weights", "dy", dy, y_, DType::f32, stream);
   check_tensor("linear_backward_weights", "dweight", dweight, weight_, DType::f32, stream);
   if (bias_) check_tensor("linear_backward_weights", "dbias", dbias, Shape{weight_[0]}, DType::f32, stream);
-  if (impl_) return impl_->backward_weights(x, dy, accumulate, dweight, dbias);
+  if (impl_) return impl_->backward_weights(x, dy, accumulate, dweight, dbias, stream);
   clear(dweight, accumulate.dweight);
   clear(dbias, accumulate.dbias);
 }

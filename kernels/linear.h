@@ -3,6 +3,7 @@
 #include <memory>
 
 #include <gpucnn/core/export.h>
+#include <gpucnn/core/precision.h>
 #include <gpucnn/core/stream.h>
 #include <gpucnn/core/tensor.h>
 
@@ -16,12 +17,16 @@ GPUCNN_API Shape linear_shape(const Shape& x, std::int64_t in_features, std::int
 /// number of threads. N may be 0.
 class GPUCNN_API LinearPlan {
  public:
-  LinearPlan(const Shape& x, std::int64_t out_features, bool bias, Device device);
+  /// Throws what `linear_shape` throws, and `DeviceError` for a precision that the device has not.
+  LinearPlan(const Shape& x, std::int64_t out_features, bool bias, Device device, Precision precision = Precision::fp32);
   ~LinearPlan();
   LinearPlan(LinearPlan&&) noexcept;
   LinearPlan& operator=(LinearPlan&&) noexcept;
 
-  const Shape& x_shape() const noexcept { return x_; }
+  /// Whether it is for inputs of this shape there, computed so.
+  bool serves(const Shape& x, Device device, Precision precision) const noexcept {
+    return x == x_ && device == device_ && precision == precision_;
+  }
   const Shape& y_shape() const noexcept { return y_; }
 
   /// y = x weight^T + bias, then `relu(y)` if asked for.
@@ -42,6 +47,8 @@ class GPUCNN_API LinearPlan {
  private:
   Shape x_, weight_, y_;
   bool bias_;
+  Device device_;
+  Precision precision_;
   std::unique_ptr<Impl> impl_;
 };
 

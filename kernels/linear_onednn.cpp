@@ -76,18 +76,18 @@ class LinearOnednn final : public LinearPlan::Impl {
  public:
   LinearOnednn(std::int64_t N, std::int64_t I, std::int64_t O, bool bias) : N_(N), I_(I), O_(O), bias_(bias) {}
 
-  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y) override {
+  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream&) override {
     if (!forward_) forward_.emplace(N_, I_, O_, matrix(I_, O_, 1, I_), bias_, engine_);
     forward_->run(x.data<float>(), weight.data<float>(), bias_ ? bias.data<float>() : nullptr, relu, y.data<float>(), engine_);
   }
 
-  void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx) override {
+  void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream&) override {
     if (!backward_data_) backward_data_.emplace(N_, O_, I_, matrix(O_, I_, I_, 1), false, engine_);
     backward_data_->run(dy.data<float>(), weight.data<float>(), nullptr, false, dx.data<float>(), engine_);
   }
 
-  void backward_weights(const Tensor& x, const Tensor& dy, LinearPlan::Accumulate accumulate, Tensor& dweight,
-                        Tensor& dbias) override {
+  void backward_weights(const Tensor& x, const Tensor& dy, LinearPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias,
+                        Stream&) override {
     if (!backward_weights_) backward_weights_.emplace(O_, N_, I_, matrix(N_, I_, I_, 1), false, engine_);
     Tensor columns = Tensor::empty({O_, N_});  // dy^T, so that rows of dweight are rows of a dense matrix
     transpose(dy.data<float>(), columns.data<float>());

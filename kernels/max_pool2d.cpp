@@ -10,6 +10,11 @@ void max_pool2d(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax);
 void max_pool2d_backward(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Tensor& dx);
 }  // namespace cpu
 
+namespace cuda {
+void max_pool2d(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax, Stream& stream);
+void max_pool2d_backward(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Tensor& dx, Stream& stream);
+}  // namespace cuda
+
 namespace {
 
 constexpr std::int64_t kMostInWindow = 256;  // what a u8 counts
@@ -56,7 +61,8 @@ void max_pool2d(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax, 
   check_tensor("max_pool2d", "y", y, shape, DType::f32, stream);
   check_apart("max_pool2d", "y", y, "x", x);
   if (argmax.defined()) check_tensor("max_pool2d", "argmax", argmax, shape, DType::u8, stream);
-  dispatch(stream, [&] { cpu::max_pool2d(x, pool, y, argmax); });
+  dispatch(
+      stream, [&] { cpu::max_pool2d(x, pool, y, argmax); }, [&] { cuda::max_pool2d(x, pool, y, argmax, stream); });
 }
 
 void max_pool2d_backward(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Tensor& dx, Stream& stream) {
@@ -66,7 +72,9 @@ void max_pool2d_backward(const Tensor& dy, const Tensor& argmax, const Pool2d& p
   check_tensor("max_pool2d_backward", "dy", dy, shape, DType::f32, stream);
   check_tensor("max_pool2d_backward", "argmax", argmax, shape, DType::u8, stream);
   check_apart("max_pool2d_backward", "dx", dx, "dy", dy);
-  dispatch(stream, [&] { cpu::max_pool2d_backward(dy, argmax, pool, dx); });
+  dispatch(
+      stream, [&] { cpu::max_pool2d_backward(dy, argmax, pool, dx); },
+      [&] { cuda::max_pool2d_backward(dy, argmax, pool, dx, stream); });
 }
 
 }  // namespace gpucnn::kernels

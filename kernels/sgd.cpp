@@ -9,7 +9,11 @@ namespace gpucnn::kernels {
 
 namespace cpu {
 void sgd(const Tensor& dweight, const SgdStep& step, Tensor& weight, Tensor& velocity);
-}
+}  // namespace cpu
+
+namespace cuda {
+void sgd(const Tensor& dweight, const SgdStep& step, Tensor& weight, Tensor& velocity, Stream& stream);
+}  // namespace cuda
 
 namespace {
 
@@ -29,7 +33,8 @@ void sgd(const Tensor& dweight, const SgdStep& step, Tensor& weight, Tensor& vel
   check_tensor("sgd", "dweight", dweight, weight.shape(), DType::f32, stream);
   check_step(step);
   if (step.momentum != 0) check_tensor("sgd", "velocity", velocity, weight.shape(), DType::f32, stream);
-  dispatch(stream, [&] { cpu::sgd(dweight, step, weight, velocity); });
+  dispatch(
+      stream, [&] { cpu::sgd(dweight, step, weight, velocity); }, [&] { cuda::sgd(dweight, step, weight, velocity, stream); });
 }
 
 }  // namespace gpucnn::kernels

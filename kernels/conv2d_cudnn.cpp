@@ -1,0 +1,159 @@
+#include <array>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <gpucnn/core/backend.h>
+#include <gpucnn/core/gpu.h>
+#include <gpucnn/kernels/bias_grad.h>
+#include <gpucnn/kernels/conv2d_impl.h>
+#include <gpucnn/kernels/conv2d_plain.h>
+#include <gpucnn/kernels/cudnn_convolution.h>
+#include <gpucnn/kernels/relu.h>
+
+// Convolution on a GPU by cuDNN, and by our own kernels in a pass for which cuDNN has no engine that gives the same bits in every
+// run. Any number of channels goes to cuDNN as it is: engines that want multiples of 4 pad in their workspace, and those that
+// compute in f32 want none.
+namespace gpucnn::kernels::cuda {
+namespace {
+
+using cudnn::Pass;
+
+/// The memory of a pass's tensors in the order of cudnn::Uid; null for one that it does not have.
+using Pointers = std::array<std::byte*, 4>;
+
+std::byte* address(const Tensor& tensor) { return const_cast<std::byte*>(tensor.bytes()); }
+
+bool is_aligned(const Tensor& tensor) {
+  return reinterpret_cast<std::uintptr_t>(tensor.bytes()) % static_cast<std::uintptr_t>(cudnn::kAlignment) == 0;
+}
+
+/// What a pass reads: the tensor, or a copy of one that begins between two alignments, as some of the images of a larger one may.
+Tensor aligned(const Tensor& tensor) { return is_aligned(tensor) ? tensor : tensor.clone(); }
+
+/// What a pass writes: the tensor, or one that `finish` copies to it.
+Tensor aligned_output(const Tensor& tensor) {
+  return is_aligned(tensor) ? tensor : Tensor::empty(tensor.shape(), tensor.dtype(), tensor.device());
+}
+
+void finish(const Tensor& written, Tensor& tensor) {
+  if (written.bytes() != tensor.bytes()) tensor.copy_from(written);
+}
+
+/// One pass as cuDNN runs it.
+class Execution {
+ public:
+  Execution(cudnn::Plan plan, Device device) : plan_(std::move(plan)), device_(device) {}
+
+  void run(const Pointers& pointers) {
+    const Tensor workspace = Tensor::empty({plan_.workspace_bytes}, DType::u8, device_);
+    std::byte* scratch = plan_.workspace_bytes ? address(workspace) : nullptr;
+    if (!pack_ || pointers != pointers_ || scratch != scratch_) point_at(pointers, scratch);
+    const gpu::Range range("conv2d");
+    cudnn::execute(device_, plan_.plan, *pack_);
+    gpu::queue(device_).after_launch("conv2d");
+  }
+
+ private:
+  /// A step's memory is planned, so the same pointers come again and again.
+  void point_at(const Pointers& pointers, std::byte* scratch) {
+    std::vector<std::int64_t> uids;
+    std::vector<void*> data;
+    for (std::size_t i = 0; i < pointers.size(); ++i) {
+      if (!pointers[i]) continue;
+      uids.push_back(cudnn::kX + static_cast<std::int64_t>(i));
+      data.push_back(pointers[i]);
+    }
+    cudnn::Descriptor pack(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
+    pack.set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, std::span<const std::int64_t>(uids));
+    pack.set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, std::span<void* const>(data));
+    pack.set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, static_cast<void*>(scratch));
+    pack.finalize();
+    pack_ = std::move(pack);
+    pointers_ = pointers;
+    scratch_ = scratch;
+  }
+
+  cudnn::Plan plan_;
+  Device device_;
+  std::optional<cudnn::Descriptor> pack_;
+  Pointers pointers_{};
+  std::byte* scratch_ = nullptr;
+};
+
+class Conv2dCudnn final : public Conv2dPlan::Impl {
+ public:
+  Conv2dCudnn(const Shape& x, const Shape& y, const Conv2dOptions& options, Device device, Precision precision)
+      : convolution_{x, conv2d_weight_shape(x[1], y[1], options), y, options}, device_(device), precision_(precision) {}
+
+  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream& stream) override {
+    Execution* cudnn = execution(Pass::forward);
+    if (!cudnn) return plain().forward(x, weight, bias, relu, y, stream);
+    const Tensor from = aligned(x), weights = aligned(weight), biases = aligned(bias), to = aligned_output(y);
+    cudnn->run({address(from), address(weights), address(biases), address(to)});
+    finish(to, y);
+    // Not part of cuDNN's graph: the only engine that promises to keep NaN (CUDNN_NUMERICAL_NOTE_STRICT_NAN_PROP) is its slowest.
+    if (relu) kernels::relu(y, y, stream);
+  }
+
+  void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream) override {
+    Execution* cudnn = execution(Pass::backward_data);
+    if (!cudnn) return plain().backward_data(dy, weight, dx, stream);
+    const Tensor from = aligned(dy), weights = aligned(weight), to = aligned_output(dx);
+    cudnn->run({address(to), address(weights), nullptr, address(from)});
+    finish(to, dx);
+  }
+
+  void backward_weights(const Tensor& x, const Tensor& dy, Conv2dPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias,
+                        Stream& stream) override {
+    Execution* cudnn = execution(Pass::backward_weights);
+    if (!cudnn) return plain().backward_weights(x, dy, accumulate, dweight, dbias, stream);
+    const Tensor from = aligned(x), gradients = aligned(dy);
+    Tensor to = accumulate.dweight ? Tensor::empty(dweight.shape(), dweight.dtype(), device_) : aligned_output(dweight);
+    cudnn->run({address(from), address(to), nullptr, address(gradients)});
+    if (accumulate.dweight) {
+      backend::add(device_, dweight.data<float>(), to.data<float>(), dweight.numel());
+    } else {
+      finish(to, dweight);
+    }
+    if (convolution_.options.bias) bias_grad(dy, accumulate.dbias, dbias, stream);
+  }
+
+ private:
+  /// Null where cuDNN has no engine for the pass. A plan takes milliseconds, so each is made when its pass is first run.
+  Execution* execution(Pass pass) {
+    Choice& choice = choices_[static_cast<std::size_t>(pass)];
+    if (!choice.made) {
+      if (auto plan = cudnn::plan(pass, convolution_, precision_, {.handle = cudnn::handle(device_)})) {
+        choice.execution.emplace(*std::move(plan), device_);
+      }
+      choice.made = true;
+    }
+    return choice.execution ? &*choice.execution : nullptr;
+  }
+
+  Conv2dPlan::Impl& plain() {
+    if (!plain_) plain_ = conv2d_plain(convolution_.x, convolution_.y, convolution_.options, device_);
+    return *plain_;
+  }
+
+  struct Choice {
+    bool made = false;
+    std::optional<Execution> execution;
+  };
+
+  cudnn::Convolution convolution_;
+  Device device_;
+  Precision precision_;
+  std::array<Choice, 3> choices_;
+  std::unique_ptr<Conv2dPlan::Impl> plain_;
+};
+
+}  // namespace
+
+std::unique_ptr<Conv2dPlan::Impl> conv2d_cudnn(const Shape& x, const Shape& y, const Conv2dOptions& options, Device device,
+                                               Precision precision) {
+  return std::make_unique<Conv2dCudnn>(x, y, options, device, precision);
+}
+
+}  // namespace gpucnn::kernels::cuda

@@ -1,0 +1,107 @@
+#include <gpucnn/kernels/cudnn.h>
+
+#include <array>
+#include <map>
+#include <mutex>
+
+#include <fmt/format.h>
+
+#include <gpucnn/core/error.h>
+#include <gpucnn/core/gpu.h>
+#include <gpucnn/core/shared_library.h>
+
+namespace gpucnn::kernels::cudnn {
+namespace {
+
+/// A context may be used by one thread at a time.
+struct Context {
+  explicit Context(Device device) {
+    gpu::queue(device).stream();  // makes the GPU current: a context belongs to the one that is
+    check(functions().create(&handle), "cudnnCreate");
+  }
+
+  cudnnHandle_t handle = nullptr;
+  std::mutex mutex;
+};
+
+Context& context(Device device) {
+  static std::mutex& mutex = *new std::mutex;
+  static auto& contexts = *new std::map<int, Context>;  // never destroyed: plans of static lifetime may run late
+  const std::scoped_lock lock(mutex);
+  return contexts.try_emplace(device.index, device).first->second;
+}
+
+}  // namespace
+
+const Functions& functions() {
+  static const Functions table = [] {
+    const gpu::SharedLibrary& library = gpu::cudnn_library();
+    Functions found{};
+    library.load("cudnnGetErrorString", found.error_string);
+    library.load("cudnnGetLastErrorString", found.last_error_string);
+    library.load("cudnnCreate", found.create);
+    library.load("cudnnSetStream", found.set_stream);
+    library.load("cudnnBackendCreateDescriptor", found.create_descriptor);
+    library.load("cudnnBackendDestroyDescriptor", found.destroy_descriptor);
+    library.load("cudnnBackendSetAttribute", found.set_attribute);
+    library.load("cudnnBackendGetAttribute", found.get_attribute);
+    library.load("cudnnBackendFinalize", found.finalize);
+    library.load("cudnnBackendExecute", found.execute);
+    return found;
+  }();
+  return table;
+}
+
+void check(cudnnStatus_t status, const char* call) {
+  if (status == CUDNN_STATUS_SUCCESS) return;
+  std::array<char, 512> last{};
+  functions().last_error_string(last.data(), last.size());
+  throw DeviceError(
+      fmt::format("{} failed: {}{}{}", call, functions().error_string(status), last[0] ? ": " : "", std::string_view(last.data())));
+}
+
+Descriptor::Descriptor(cudnnBackendDescriptorType_t type) {
+  cudnnBackendDescriptor_t made = nullptr;
+  check(functions().create_descriptor(type, &made), "cudnnBackendCreateDescriptor");
+  handle_.reset(made);
+}
+
+void Descriptor::set(cudnnBackendAttributeName_t name, std::span<const Descriptor> others) {
+  std::vector<cudnnBackendDescriptor_t> handles;
+  for (const Descriptor& other : others) handles.push_back(other.get());
+  set_raw(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, static_cast<std::int64_t>(handles.size()), handles.data());
+}
+
+std::vector<Descriptor> Descriptor::get(cudnnBackendAttributeName_t name, cudnnBackendDescriptorType_t type,
+                                        std::int64_t most) const {
+  // cuDNN fills in descriptors that the caller made.
+  std::vector<Descriptor> made;
+  std::vector<cudnnBackendDescriptor_t> handles;
+  for (std::int64_t i = 0; i < most; ++i) handles.push_back(made.emplace_back(type).get());
+  made.erase(made.begin() + get_raw(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, most, handles.data()), made.end());
+  return made;
+}
+
+void Descriptor::set_raw(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::int64_t count,
+                         const void* values) {
+  check(functions().set_attribute(handle_.get(), name, type, count, values), "cudnnBackendSetAttribute");
+}
+
+std::int64_t Descriptor::get_raw(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::int64_t most,
+                                 void* values) const {
+  std::int64_t count = 0;
+  check(functions().get_attribute(handle_.get(), name, type, most, &count, values), "cudnnBackendGetAttribute");
+  return most ? std::min(count, most) : count;
+}
+
+cudnnHandle_t handle(Device device) { return context(device).handle; }
+
+void execute(Device device, const Descriptor& plan, const Descriptor& variant_pack) {
+  Context& used = context(device);
+  const std::scoped_lock lock(used.mutex);
+  // The queue's stream is another while a step is captured.
+  check(functions().set_stream(used.handle, gpu::queue(device).stream()), "cudnnSetStream");
+  check(functions().execute(used.handle, plan.get(), variant_pack.get()), "cudnnBackendExecute");
+}
+
+}  // namespace gpucnn::kernels::cudnn
