@@ -7,6 +7,7 @@
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/export.h>
 #include <gpucnn/core/parameter.h>
+#include <gpucnn/core/precision.h>
 #include <gpucnn/core/random.h>
 #include <gpucnn/core/shape.h>
 #include <gpucnn/core/state_dict.h>
@@ -33,6 +34,7 @@
 #include <gpucnn/kernels/labels.h>
 #include <gpucnn/kernels/linear.h>
 #include <gpucnn/kernels/max_pool2d.h>
+#include <gpucnn/kernels/ordered_batch.h>
 #include <gpucnn/kernels/relu.h>
 #include <gpucnn/kernels/sgd.h>
 #include <gpucnn/kernels/size2.h>
@@ -58,3 +60,4 @@
 #include <gpucnn/train/fit.h>
 #include <gpucnn/train/metrics.h>
 #include <gpucnn/train/train_step.h>
+#include <gpucnn/train/trainer.h>

@@ -77,19 +77,22 @@ void DataLoader::start_epoch() {
   }
 }
 
+kernels::ImageTransform DataLoader::transform(std::int64_t first) const {
+  return {.mean = mean_,
+          .std = std_,
+          .crop_padding = options_.crop_padding,
+          .flip = options_.flip,
+          .seed = options_.seed,
+          .epoch = walked_epoch_,
+          .first = first};
+}
+
 Batch DataLoader::load(std::int64_t batch) {
   const std::int64_t first = batch * options_.batch_size;
   const std::int64_t count = std::min(options_.batch_size, examples_ - first);
-  const kernels::ImageTransform transform{.mean = mean_,
-                                          .std = std_,
-                                          .crop_padding = options_.crop_padding,
-                                          .flip = options_.flip,
-                                          .seed = options_.seed,
-                                          .epoch = walked_epoch_,
-                                          .first = first};
   const std::span<const std::int64_t> indices(order_);
-  Batch loaded =
-      dataset_->transformed(indices.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)), transform, stream_);
+  Batch loaded = dataset_->transformed(indices.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)),
+                                       transform(first), stream_);
   if (options_.device) loaded = {loaded.inputs.to(*options_.device), loaded.labels.to(*options_.device)};
   return loaded;
 }

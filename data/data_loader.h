@@ -6,6 +6,7 @@
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -60,11 +61,17 @@ class GPUCNN_API DataLoader {
   std::uint64_t epoch() const noexcept { return epoch_; }
   void set_epoch(std::uint64_t epoch) noexcept { epoch_ = epoch; }
 
+  /// The numbers of the examples in the order of the epoch that was begun last.
+  std::span<const std::int64_t> order() const noexcept { return order_; }
+
   const Dataset& dataset() const noexcept { return *dataset_; }
   const DataLoaderOptions& options() const noexcept { return options_; }
 
  private:
+  friend class CapturedSteps;
   void start_epoch();
+  /// What happens to the batch that begins with the epoch's image `first`.
+  kernels::ImageTransform transform(std::int64_t first) const;
   Batch load(std::int64_t batch);
 
   std::shared_ptr<const Dataset> dataset_;

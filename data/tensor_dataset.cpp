@@ -47,6 +47,8 @@ TensorDataset::TensorDataset(Tensor images, const Tensor& labels) : images_(std:
   labels_ = as_i32(labels);
 }
 
+TensorDataset TensorDataset::to(Device device) const { return {images_.to(device), labels_.to(device)}; }
+
 Shape TensorDataset::image_shape() const { return {images_.dim(1), images_.dim(2), images_.dim(3)}; }
 
 Batch TensorDataset::get(std::span<const std::int64_t> indices) const {

@@ -15,6 +15,9 @@ class GPUCNN_API TensorDataset : public Dataset {
   Shape image_shape() const override;
   Device device() const override { return images_.device(); }
 
+  /// The same examples on `device`; images that lie there already are shared.
+  TensorDataset to(Device device) const;
+
   /// The images as they were given, and the labels as i32.
   const Tensor& images() const noexcept { return images_; }
   const Tensor& labels() const noexcept { return labels_; }

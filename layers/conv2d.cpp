@@ -16,7 +16,8 @@ Conv2d::Conv2d(int in_channels, int out_channels, Conv2dOptions options)
 Shape Conv2d::output_shape(const Shape& x) const { return kernels::conv2d_shape(x, in_channels_, out_channels_, options_); }
 
 kernels::Conv2dPlan& Conv2d::plan(const Shape& x) {
-  return plans_.get(x, [&] { return kernels::Conv2dPlan(x, out_channels_, options_, stream().device()); });
+  const Device device = stream().device();
+  return plans_.get(x, device, precision(), [&] { return kernels::Conv2dPlan(x, out_channels_, options_, device, precision()); });
 }
 
 Tensor Conv2d::forward(const Tensor& x) {

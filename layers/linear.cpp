@@ -22,7 +22,9 @@ Linear::Linear(int in_features, int out_features, LinearOptions options)
 Shape Linear::output_shape(const Shape& x) const { return kernels::linear_shape(x, in_features_, out_features_); }
 
 kernels::LinearPlan& Linear::plan(const Shape& x) {
-  return plans_.get(x, [&] { return kernels::LinearPlan(x, out_features_, options_.bias, stream().device()); });
+  const Device device = stream().device();
+  return plans_.get(x, device, precision(),
+                    [&] { return kernels::LinearPlan(x, out_features_, options_.bias, device, precision()); });
 }
 
 Tensor Linear::forward(const Tensor& x) {

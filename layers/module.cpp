@@ -22,6 +22,7 @@ struct Module::Root {
   int depth = 0;                        // of calls under way
   bool predicting = false;
   bool training = false;  // whether the outermost call under way counts
+  Precision precision = Precision::fp32;
 };
 
 /// A call under way: counts the outermost one, and undoes what it set however the call ends.
@@ -274,9 +275,26 @@ Module& Module::to(Device device) {
   prepare();
   if (device == root_->stream.device()) return *this;
   const std::uint64_t seed = root_->seed, forwards = root_->training_forwards;
+  const Precision precision = root_->precision;
+  require_precision(precision, device);
   make_root(seed, device);
   root_->training_forwards = forwards;
+  root_->precision = precision;
   return *this;
+}
+
+Module& Module::set_precision(Precision precision) {
+  prepare();
+  require_precision(precision, root_->stream.device());
+  root_->precision = precision;
+  return *this;
+}
+
+Precision Module::precision() const noexcept { return root_ ? root_->precision : Precision::fp32; }
+
+std::uint64_t& Module::training_forwards() {
+  prepare();
+  return root_->training_forwards;
 }
 
 Device Module::device() {

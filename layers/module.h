@@ -10,6 +10,7 @@
 
 #include <gpucnn/core/export.h>
 #include <gpucnn/core/parameter.h>
+#include <gpucnn/core/precision.h>
 #include <gpucnn/core/random.h>
 #include <gpucnn/core/state_dict.h>
 #include <gpucnn/core/stream.h>
@@ -63,9 +64,15 @@ class GPUCNN_API Module {
   /// Draws all values anew, where they lie: parameter i of `parameters()` from RandomStream(seed, Purpose::weights, i). On the root
   /// the seed is also dropout's, whose count of forwards starts again.
   Module& init(std::uint64_t seed);
-  /// Moves parameters and buffers. Handles and optimizers stay valid.
+  /// Moves parameters and buffers. Handles and optimizers stay valid. Throws `DeviceError` if the device cannot be used or has not
+  /// the model's precision.
   Module& to(Device device);
   Device device();
+
+  /// What convolutions and linear layers of the whole model are computed with; fp32 at first. Throws `DeviceError` if the model's
+  /// device cannot.
+  Module& set_precision(Precision precision);
+  Precision precision() const noexcept;
 
   /// Sets the mode of the whole tree, as PyTorch's: dropout drops only in training. Modules start in training.
   Module& train(bool on = true);
@@ -141,6 +148,7 @@ class GPUCNN_API Module {
   Module* find_module(std::string_view path);
 
  private:
+  friend class CapturedSteps;
   struct Root;
   class Call;
   class Walk;
@@ -149,6 +157,7 @@ class GPUCNN_API Module {
   template <class OnModule, class OnParameter>
   void for_tree(const OnModule& on_module, const OnParameter& on_parameter);
   void spread_input_grad();
+  std::uint64_t& training_forwards();
   void check_input(const Tensor& x) const;
   [[noreturn]] void fail_backward() const;
 

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <vector>
 
+#include <gpucnn/core/device.h>
+#include <gpucnn/core/precision.h>
 #include <gpucnn/core/shape.h>
 
 namespace gpucnn {
@@ -13,10 +15,10 @@ namespace gpucnn {
 template <class Plan>
 class PlanCache {
  public:
-  /// The plan for inputs of shape x, made by `make()` if there is none; the one unused for longest makes room.
+  /// The plan that `serves` this, made by `make()` if there is none; the one unused for longest makes room.
   template <class Make>
-  Plan& get(const Shape& x, Make&& make) {
-    const auto found = std::ranges::find(plans_, x, [](const Plan& plan) -> const Shape& { return plan.x_shape(); });
+  Plan& get(const Shape& x, Device device, Precision precision, Make&& make) {
+    const auto found = std::ranges::find_if(plans_, [&](const Plan& plan) { return plan.serves(x, device, precision); });
     if (found != plans_.end()) {
       std::rotate(plans_.begin(), found, found + 1);
     } else {

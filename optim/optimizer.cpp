@@ -42,7 +42,15 @@ Tensor Optimizer::make_state() const {
   return Tensor::zeros({last.first + Arena::padded(last.parameter.numel())}, DType::f32, device_);
 }
 
+void Optimizer::count_updates(std::int64_t count) noexcept {
+  updates_ += count;
+  for (Item& item : items_) {
+    if (item.parameter.has_grad()) item.steps += count;
+  }
+}
+
 void Optimizer::step() {
+  ++updates_;
   if (const Device now = items_.front().parameter.slot().values.device(); now != device_) move_state(device_ = now);
   Stream stream(device_);
   for (std::size_t i = 0; i < items_.size();) {

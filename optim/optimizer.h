@@ -53,7 +53,12 @@ class GPUCNN_API Optimizer {
     std::int64_t steps = 0;
   };
 
+  friend class CapturedSteps;
+  /// Counts updates that were made without `step`, or takes back what was counted and not made.
+  void count_updates(std::int64_t count) noexcept;
+
   std::vector<Item> items_;
+  std::int64_t updates_ = 0;
   double lr_;
   Device device_;
 };

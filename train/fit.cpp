@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <gpucnn/train/train_step.h>
+#include <gpucnn/train/trainer.h>
 
 namespace gpucnn {
 namespace {
@@ -56,25 +57,30 @@ FitResult fit(Module& model, Optimizer& optimizer, DataLoader& train, DataLoader
   if (options.epochs < 1) throw std::invalid_argument(fmt::format("fit: epochs must be at least 1, got {}", options.epochs));
   if (train.size() < 1) throw std::invalid_argument("fit: the training set has no batch");
   const Training mode(model);
-  TrainStep step(model, optimizer);
+  Trainer trainer(model, optimizer, train);
   FitResult result;
   const auto stop = [&] { return result.stopped = options.stop && options.stop(); };
   double best = -1;
   for (int epoch = 1; epoch <= options.epochs; ++epoch) {
     const Stopwatch watch;
     Progress progress{epoch, options.epochs, images_of(train), {}, 0};
-    for (const Batch& batch : train) {
-      progress.train += step(batch);
+    const auto tell = [&](const Metrics& seen) {
+      progress.train += seen;
       progress.seconds = watch.seconds();
       if (options.on_step) options.on_step(progress);
+    };
+    trainer.start_epoch();
+    while (trainer.step()) {
+      tell(trainer.take());
       if (stop()) return result;
     }
+    if (const Metrics late = trainer.finish(); late.images) tell(late);
     Metrics judged;
     for (const Batch& batch : test) {
       judged += evaluate(model, batch);
       if (stop()) return result;
     }
-    if (!std::isfinite(judged.loss_sum)) throw NonFiniteLoss(judged.loss(), step.steps());
+    if (!std::isfinite(judged.loss_sum)) throw NonFiniteLoss(judged.loss(), trainer.steps());
     const bool is_best = judged.accuracy() > best;
     best = std::max(best, judged.accuracy());
     result.epochs.push_back(

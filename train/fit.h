@@ -34,8 +34,9 @@ struct EpochResult {
 
 /// What `fit` does besides; every function may be empty.
 struct FitOptions {
-  int epochs = 10;                                        ///< >= 1
-  std::function<void(const Progress&)> on_step = {};      ///< after every step
+  int epochs = 10;  ///< >= 1
+  /// After every step; a GPU is some steps behind, and once more when the epoch's last results have arrived.
+  std::function<void(const Progress&)> on_step = {};
   std::function<void(const EpochResult&)> on_epoch = {};  ///< after every epoch
   std::function<bool()> stop = {};                        ///< asked after every step and test batch; true ends the run
 };

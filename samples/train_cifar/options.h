@@ -13,6 +13,7 @@ struct Options {
   double lr = 1e-3;
   std::string optimizer = "adam";
   std::string device = "auto";
+  std::string precision = "fp32";
   int threads;
   std::uint64_t seed = 0;
   std::filesystem::path out;   // empty: runs/<date-time>

@@ -30,6 +30,15 @@ TEST(RandomStream, DiffersBySeedPurposeIndexStepAndElement) {
   EXPECT_EQ(words.size(), 6U);
 }
 
+TEST(RandomStream, MovesToAnotherStepAndKeepsTheRest) {
+  const std::uint64_t from = 0xABCDEF0123456789 & ((std::uint64_t{1} << 48) - 1), to = (std::uint64_t{1} << 47) + 6;
+  const RandomStream moved = RandomStream(0x1122334455667788, Purpose::crop, 0xFFF, from).at(to);
+  const RandomStream made(0x1122334455667788, Purpose::crop, 0xFFF, to);
+  EXPECT_EQ(moved.key(), made.key());
+  EXPECT_EQ(moved.counter2(), made.counter2());
+  EXPECT_EQ(moved.counter3(), made.counter3());
+}
+
 TEST(RandomStream, UniformIsInZeroToOneAndEven) {
   const RandomStream random(7, Purpose::normal);
   double sum = 0;

@@ -14,6 +14,8 @@
 #include <gpucnn/optim/adam.h>
 #include <gpucnn/train/train_step.h>
 
+#include "close.h"
+#include "device_test.h"
 #include "everywhere.h"
 #include "layers/layers.h"
 #include "misuse.h"
@@ -130,6 +132,63 @@ TEST_F(Fit, NeedsAnEpochAndABatch) {
   EXPECT_THAT([&] { fit(model, optimizer, none, test); }, misuse("fit: the training set has no batch"));
   const FitResult result = fit(model, optimizer, train, none, {.epochs = 1});
   EXPECT_EQ(result.epochs[0].test.images, 0);
+}
+
+class FitTest : public DeviceTest {
+ protected:
+  /// What `options` come to with a small model on a device.
+  struct Run {
+    FitResult result;
+    std::vector<float> weights;
+  };
+  static Run run(Device where, const FitOptions& options, double lr = 0.05) {
+    Sequential model{Flatten(), Dropout(0.2), Linear(12, 3)};
+    model.init(3).to(where);
+    Adam optimizer(model.parameters(), {.lr = lr});
+    DataLoader train(colours(25).to(where), {.batch_size = 10, .shuffle = true, .flip = true});
+    DataLoader test(colours(9).to(where), {.batch_size = 4});
+    FitResult result = fit(model, optimizer, train, test, options);
+    return {std::move(result), all_values(model)};
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Devices, FitTest, devices(), device_name);
+
+TEST_P(FitTest, HasTheSameHistoryAsOnTheCpu) {
+  const Run here = run(device(), {.epochs = 5}), there = run(Device::cpu(), {.epochs = 5});
+  ASSERT_EQ(here.result.epochs.size(), 5U);
+  for (std::size_t i = 0; i < 5; ++i) {
+    const EpochResult &epoch = here.result.epochs[i], &expected = there.result.epochs[i];
+    EXPECT_EQ(epoch.train.images, 25);
+    EXPECT_EQ(epoch.test.images, 9);
+    EXPECT_EQ(epoch.train.correct, expected.train.correct);
+    EXPECT_EQ(epoch.test.correct, expected.test.correct);
+    EXPECT_NEAR(epoch.train.loss(), expected.train.loss(), 1e-5 * expected.train.loss());
+    EXPECT_NEAR(epoch.test.loss(), expected.test.loss(), 1e-5 * expected.test.loss());
+  }
+  expect_close(here.weights, as_doubles(there.weights), {1e-5, 1e-5});
+}
+
+TEST_P(FitTest, TellsOfStepsAsTheirResultsArrive) {
+  std::vector<std::int64_t> images;
+  int epochs = 0;
+  run(device(), {.epochs = 3,
+                 .on_step = [&](const Progress& progress) { images.push_back(progress.train.images); },
+                 .on_epoch =
+                     [&](const EpochResult&) {
+                       EXPECT_TRUE(std::ranges::is_sorted(images));
+                       EXPECT_EQ(images.back(), 25);
+                       images.clear();
+                       ++epochs;
+                     }});
+  EXPECT_EQ(epochs, 3);
+}
+
+TEST_P(FitTest, EndsWithALossThatIsNotFinite) { EXPECT_THROW(run(device(), {.epochs = 3}, 1e38), NonFiniteLoss); }
+
+TEST_P(FitTest, StopsWhenAsked) {
+  int asked = 0;
+  EXPECT_TRUE(run(device(), {.epochs = 3, .stop = [&] { return ++asked == 8; }}).result.stopped);
+  EXPECT_EQ(asked, 8);
 }
 
 TEST(FitOfSimpleCNN, GivesTheSameBitsOnAnyNumberOfThreads) {

@@ -13,6 +13,7 @@
 #include <gpucnn/optim/sgd.h>
 
 #include "close.h"
+#include "device_test.h"
 #include "layers/layers.h"
 #include "misuse.h"
 #include "reference/softmax_cross_entropy.h"
@@ -24,19 +25,24 @@ using reference::Values;
 
 Sequential small_model() { return Sequential{Flatten(), Linear(12, 8), Dropout(0.5), Linear(8, 3)}; }
 
-Batch batch_of(std::int64_t size, unsigned seed) {
+Batch batch_of(std::int64_t size, unsigned seed, Device device = {}) {
   std::vector<std::int32_t> labels;
   for (std::int64_t i = 0; i < size; ++i) labels.push_back(static_cast<std::int32_t>(i % 3));
-  return {random_tensor({size, 3, 2, 2}, seed), Tensor::from(labels, {size})};
+  return {random_tensor({size, 3, 2, 2}, seed).to(device), Tensor::from(labels, {size}, device)};
 }
 
-TEST(TrainStep, IsForwardLossBackwardUpdate) {
+class TrainStepTest : public DeviceTest {};
+INSTANTIATE_TEST_SUITE_P(Devices, TrainStepTest, devices(), device_name);
+
+TEST_P(TrainStepTest, IsForwardLossBackwardUpdate) {
   Sequential stepped = small_model(), by_hand = small_model();
+  stepped.to(device());
+  by_hand.to(device());
   Adam stepped_optimizer(stepped.parameters()), optimizer(by_hand.parameters());
   TrainStep step(stepped, stepped_optimizer);
   CrossEntropyLoss criterion;
   for (unsigned i = 0; i < 3; ++i) {
-    const Batch batch = batch_of(5, i);
+    const Batch batch = batch_of(5, i, device());
     const Metrics metrics = step(batch);
     optimizer.zero_grad();
     const Tensor logits = by_hand(batch.inputs);
@@ -74,14 +80,16 @@ TEST(TrainStep, TakesLabelsOfAnyIntegerDtype) {
   }
 }
 
-TEST(TrainStep, ALossThatIsNotFiniteChangesNoParameter) {
+TEST_P(TrainStepTest, ALossThatIsNotFiniteChangesNoParameter) {
   Sequential model = small_model();
+  model.to(device());
   Adam optimizer(model.parameters());
   TrainStep step(model, optimizer);
-  step(batch_of(4, 1));
+  step(batch_of(4, 1, device()));
   const std::vector<float> before = all_values(model);
   Batch broken = batch_of(4, 2);
   broken.inputs.data<float>()[3] = std::numeric_limits<float>::quiet_NaN();
+  broken = {broken.inputs.to(device()), broken.labels.to(device())};
   for (std::int64_t number : {2, 3}) {
     try {
       step(broken);
@@ -93,7 +101,7 @@ TEST(TrainStep, ALossThatIsNotFiniteChangesNoParameter) {
     EXPECT_EQ(all_values(model), before);
     EXPECT_EQ(step.steps(), number);
   }
-  EXPECT_NO_THROW(step(batch_of(4, 3)));
+  EXPECT_NO_THROW(step(batch_of(4, 3, device())));
   EXPECT_NE(all_values(model), before);
 }
 
@@ -108,9 +116,10 @@ TEST(TrainStep, RefusesLabelsThatDoNotFit) {
   EXPECT_EQ(all_values(model), before);
 }
 
-TEST(Evaluate, JudgesInEvalModeAndLearnsNothing) {
+TEST_P(TrainStepTest, EvaluateJudgesInEvalModeAndLearnsNothing) {
   Sequential model = small_model();
-  const Batch batch = batch_of(7, 1);
+  model.to(device());
+  const Batch batch = batch_of(7, 1, device());
   const std::vector<float> before = all_values(model);
   const Tensor logits = model.predict(batch.inputs);
   const double loss =

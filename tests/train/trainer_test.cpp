@@ -1,0 +1,291 @@
+#include <gpucnn/train/trainer.h>
+
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <gpucnn/data/tensor_dataset.h>
+#include <gpucnn/layers/dropout.h>
+#include <gpucnn/layers/flatten.h>
+#include <gpucnn/layers/sequential.h>
+#include <gpucnn/models/simple_cnn.h>
+#include <gpucnn/optim/adam.h>
+#include <gpucnn/optim/sgd.h>
+#include <gpucnn/train/train_step.h>
+
+#include "close.h"
+#include "device_test.h"
+#include "layers/layers.h"
+#include "misuse.h"
+
+namespace gpucnn {
+namespace {
+
+/// `size` images of random bytes with labels 0, 1, 2, 0, …
+TensorDataset bytes(std::int64_t size, const Shape& image, Device device) {
+  std::vector<std::uint8_t> pixels;
+  std::vector<std::int32_t> labels;
+  for (const float value : reference::random_floats(size * image.with(0, 1).numel(), 1)) {
+    pixels.push_back(static_cast<std::uint8_t>((value + 1) * 127));
+  }
+  for (std::int64_t n = 0; n < size; ++n) labels.push_back(static_cast<std::int32_t>(n % 3));
+  return TensorDataset(Tensor::from(pixels, image.with(0, size)), Tensor::from(labels, {size})).to(device);
+}
+
+Sequential small_model() { return Sequential{Flatten(), Linear(12, 8), Dropout(0.5), Linear(8, 3)}; }
+
+/// A model, its optimizer and the batches it learns from: 25 images, so that an epoch is 10, 10 and 5.
+struct Training {
+  explicit Training(Device device, double lr = 1e-2)
+      : optimizer((model.init(3).to(device), model.parameters()), {.lr = lr}),
+        loader(bytes(25, {0, 3, 2, 2}, device), {.batch_size = 10,
+                                                 .shuffle = true,
+                                                 .seed = 5,
+                                                 .normalize = Normalize{{0.5, 0.4, 0.3}, {0.2, 0.3, 0.25}},
+                                                 .crop_padding = 1,
+                                                 .flip = true}) {}
+  Sequential model = small_model();
+  Adam optimizer;
+  DataLoader loader;
+};
+
+/// What an epoch came to.
+Metrics epoch_of(Trainer& trainer) {
+  Metrics seen;
+  trainer.start_epoch();
+  while (trainer.step()) seen += trainer.take();
+  return seen += trainer.finish();
+}
+
+class TrainerTest : public DeviceTest {};
+INSTANTIATE_TEST_SUITE_P(Devices, TrainerTest, devices(), device_name);
+
+TEST_P(TrainerTest, DoesWhatTrainStepDoes) {
+  Training trained(device()), by_step(device());
+  Trainer trainer(trained.model, trained.optimizer, trained.loader);
+  TrainStep step(by_step.model, by_step.optimizer);
+  for (int epoch = 0; epoch < 5; ++epoch) {
+    SCOPED_TRACE(epoch);
+    Metrics expected;
+    for (const Batch& batch : by_step.loader) expected += step(batch);
+    const Metrics seen = epoch_of(trainer);
+    EXPECT_EQ(seen.images, 25);
+    EXPECT_EQ(seen.correct, expected.correct);
+    EXPECT_NEAR(seen.loss(), expected.loss(), 1e-6);
+    expect_close(all_values(trained.model), as_doubles(all_values(by_step.model)), kSum);
+  }
+  EXPECT_EQ(trainer.steps(), 15);
+}
+
+TEST_P(TrainerTest, GivesTheSameBitsInEveryRun) {
+  const auto run = [&] {
+    Training training(device());
+    Trainer trainer(training.model, training.optimizer, training.loader);
+    for (int epoch = 0; epoch < 3; ++epoch) epoch_of(trainer);
+    return all_values(training.model);
+  };
+  EXPECT_EQ(run(), run());
+}
+
+TEST_P(TrainerTest, FollowsTheLearningRate) {
+  Training trained(device()), by_step(device());
+  Trainer trainer(trained.model, trained.optimizer, trained.loader);
+  TrainStep step(by_step.model, by_step.optimizer);
+  for (const double lr : {1e-2, 5e-3, 0.0, 1e-3}) {
+    trained.optimizer.set_lr(lr);
+    by_step.optimizer.set_lr(lr);
+    const std::vector<float> before = all_values(trained.model);
+    epoch_of(trainer);
+    for (const Batch& batch : by_step.loader) step(batch);
+    expect_close(all_values(trained.model), as_doubles(all_values(by_step.model)), kSum);
+    EXPECT_EQ(all_values(trained.model) == before, lr == 0.0);
+  }
+}
+
+TEST_P(TrainerTest, WorksWithSgdAndItsMomentum) {
+  Training trained(device()), by_step(device());
+  SGD optimizer(trained.model.parameters(), {.lr = 0.05, .momentum = 0.9}),
+      same(by_step.model.parameters(), {.lr = 0.05, .momentum = 0.9});
+  Trainer trainer(trained.model, optimizer, trained.loader);
+  TrainStep step(by_step.model, same);
+  for (int epoch = 0; epoch < 3; ++epoch) {
+    epoch_of(trainer);
+    for (const Batch& batch : by_step.loader) step(batch);
+  }
+  expect_close(all_values(trained.model), as_doubles(all_values(by_step.model)), kSum);
+}
+
+TEST_P(TrainerTest, MixesWithStepsByHandAndPredictions) {
+  Training trained(device()), by_step(device());
+  Trainer trainer(trained.model, trained.optimizer, trained.loader);
+  TrainStep by_hand(trained.model, trained.optimizer), step(by_step.model, by_step.optimizer);
+  const Batch extra{random_tensor({4, 3, 2, 2}, 9).to(device()), Tensor::from(std::vector{0, 1, 2, 1}, {4}, device())};
+  for (int epoch = 0; epoch < 3; ++epoch) {
+    epoch_of(trainer);
+    by_hand(extra);
+    evaluate(trained.model, extra);
+    for (const Batch& batch : by_step.loader) step(batch);
+    step(extra);
+  }
+  expect_close(all_values(trained.model), as_doubles(all_values(by_step.model)), kSum);
+  for (const Parameter& parameter : trained.model.parameters()) EXPECT_TRUE(parameter.has_grad());
+}
+
+TEST_P(TrainerTest, ATensorHeldKeepsItsValuesWhileStepsAreReplayed) {
+  Training training(device());
+  Trainer trainer(training.model, training.optimizer, training.loader);
+  for (int epoch = 0; epoch < 2; ++epoch) epoch_of(trainer);
+  std::vector<Tensor> held;
+  for (unsigned i = 0; i < 8; ++i) held.push_back(training.model.predict(random_tensor({10, 3, 2, 2}, i).to(device())));
+  std::vector<std::vector<float>> before;
+  for (const Tensor& tensor : held) before.push_back(values(tensor));
+  epoch_of(trainer);
+  for (std::size_t i = 0; i < held.size(); ++i) EXPECT_EQ(values(held[i]), before[i]) << i;
+}
+
+/// Images of f32 in which one is not a number.
+DataLoader broken(std::int64_t place, Device device) {
+  std::vector<float> pixels = reference::random_floats(std::int64_t{40} * 12, 2);
+  pixels[static_cast<std::size_t>(place) * 12] = std::numeric_limits<float>::quiet_NaN();
+  const Tensor images = Tensor::from(pixels, {40, 3, 2, 2});
+  return DataLoader(TensorDataset(images, Tensor::zeros({40}, DType::i32)).to(device), {.batch_size = 4});
+}
+
+TEST_P(TrainerTest, ALossThatIsNotFiniteHoldsTheParametersBeforeIt) {
+  for (const std::int64_t step : {1, 2, 3, 7}) {
+    SCOPED_TRACE(step);
+    Training training(device());
+    DataLoader loader = broken(step * 4 - 1, device());
+    Trainer trainer(training.model, training.optimizer, loader);
+    try {
+      epoch_of(trainer);
+      FAIL() << "no error";
+    } catch (const NonFiniteLoss& error) {
+      EXPECT_EQ(error.step(), step);
+      EXPECT_THAT(error.what(), testing::StartsWith("the loss became nan at step " + std::to_string(step)));
+    }
+    Training until(device());
+    DataLoader same = broken(step * 4 - 1, device());
+    TrainStep by_step(until.model, until.optimizer);
+    std::int64_t done = 0;
+    for (const Batch& batch : same) {
+      if (++done == step) break;
+      by_step(batch);
+    }
+    expect_close(all_values(training.model), as_doubles(all_values(until.model)), kSum);
+  }
+}
+
+TEST_P(TrainerTest, GoesOnAfterALossThatWasNotFinite) {
+  Training training(device()), other(device());
+  DataLoader loader = broken(27, device()), same = broken(27, device());  // in batch 7 of 10
+  Trainer trainer(training.model, training.optimizer, loader);
+  TrainStep step(other.model, other.optimizer);
+  EXPECT_THROW(epoch_of(trainer), NonFiniteLoss);
+  std::int64_t done = 0;
+  for (const Batch& batch : same) {
+    if (++done == 8) break;
+    if (done == 7) {
+      EXPECT_THROW(step(batch), NonFiniteLoss);
+    } else {
+      step(batch);
+    }
+  }
+  EXPECT_EQ(trainer.steps(), step.steps());
+  DataLoader good(bytes(20, {0, 3, 2, 2}, device()), {.batch_size = 4}),
+      good_too(bytes(20, {0, 3, 2, 2}, device()), {.batch_size = 4});
+  Trainer again(training.model, training.optimizer, good);
+  for (int epoch = 0; epoch < 2; ++epoch) {
+    epoch_of(again);
+    for (const Batch& batch : good_too) step(batch);
+  }
+  expect_close(all_values(training.model), as_doubles(all_values(other.model)), kSum);
+}
+
+TEST_P(TrainerTest, NamesALabelThatIsNoClass) {
+  Sequential model{Flatten(), Linear(12, 2)};
+  model.to(device());
+  Adam optimizer(model.parameters());
+  DataLoader loader(bytes(8, {0, 3, 2, 2}, device()), {.batch_size = 4});
+  Trainer trainer(model, optimizer, loader);
+  EXPECT_THAT([&] { epoch_of(trainer); }, misuse("label 2 at index 2 is outside [0, 2)"));
+}
+
+/// A layer that looks at what it computes, as a user's may: it cannot be recorded.
+class Watched : public Module {
+ public:
+  Shape output_shape(const Shape& x) const override { return x; }
+  Tensor forward(const Tensor& x) override {
+    ++forwards;
+    largest = x.to_vector<float>()[0];
+    return x;
+  }
+  Tensor backward(const Tensor& dy) override { return dy; }
+  int forwards = 0;
+  float largest = 0;
+};
+
+TEST_P(TrainerTest, RunsLayersThatWaitForTheirResults) {
+  Sequential model{Flatten(), Linear(12, 8), Dropout(0.5), Watched(), Linear(8, 3)}, other = small_model();
+  Training by_step(device());
+  model.init(3).to(device());
+  Adam optimizer(model.parameters(), {.lr = 1e-2});
+  Training data(device());
+  Trainer trainer(model, optimizer, data.loader);
+  TrainStep step(by_step.model, by_step.optimizer);
+  for (int epoch = 0; epoch < 3; ++epoch) {
+    epoch_of(trainer);
+    for (const Batch& batch : by_step.loader) step(batch);
+  }
+  expect_close(all_values(model), as_doubles(all_values(by_step.model)), kSum);
+  EXPECT_GE(model.at<Watched>("3").forwards, 9);
+}
+
+TEST_P(TrainerTest, LearnsAsTheCpuDoes) {
+  const auto losses_on = [](Device where) {
+    SimpleCNN model(3);
+    model.init(1).to(where);
+    Adam optimizer(model.parameters());
+    DataLoader loader(bytes(48, {0, 3, 32, 32}, where), {.batch_size = 20, .shuffle = true, .crop_padding = 4, .flip = true});
+    Trainer trainer(model, optimizer, loader);
+    std::vector<double> losses;
+    for (int epoch = 0; epoch < 4; ++epoch) losses.push_back(epoch_of(trainer).loss());
+    return losses;
+  };
+  expect_close(losses_on(device()), losses_on(Device::cpu()), {1e-5, 0});
+}
+
+TEST_P(TrainerTest, HasNoStepBeforeAnEpochAndAfterIt) {
+  Training training(device());
+  Trainer trainer(training.model, training.optimizer, training.loader);
+  EXPECT_FALSE(trainer.step());
+  epoch_of(trainer);
+  EXPECT_FALSE(trainer.step());
+  EXPECT_EQ(trainer.steps(), 3);
+  trainer.start_epoch();
+  EXPECT_TRUE(trainer.step());
+  trainer.start_epoch();  // ends the epoch before its end
+  EXPECT_TRUE(trainer.step());
+  EXPECT_TRUE(trainer.step());
+  EXPECT_TRUE(trainer.step());
+  EXPECT_FALSE(trainer.step());
+  EXPECT_EQ(trainer.finish().images, 35);
+}
+
+TEST_P(TrainerTest, AsksForNoMemoryOnceItHasMetEachBatchSize) {
+  Training training(device());
+  Trainer trainer(training.model, training.optimizer, training.loader);
+  for (int epoch = 0; epoch < 3; ++epoch) epoch_of(trainer);
+  const AllocatorStats before = allocator_stats(device());
+  for (int epoch = 0; epoch < 5; ++epoch) epoch_of(trainer);
+  const AllocatorStats after = allocator_stats(device());
+  EXPECT_EQ(after.system_allocations, before.system_allocations);
+  EXPECT_EQ(after.in_use, before.in_use);
+}
+
+}  // namespace
+}  // namespace gpucnn

@@ -1,0 +1,62 @@
+#include <gpucnn/train/trainer.h>
+
+#include <optional>
+#include <utility>
+
+#include <gpucnn/core/config.h>
+#include <gpucnn/train/train_step.h>
+#include <gpucnn/train/trainer_impl.h>
+
+namespace gpucnn {
+namespace {
+
+/// Each step is done when it returns.
+class OneByOne final : public Trainer::Impl {
+ public:
+  OneByOne(Module& model, Optimizer& optimizer, DataLoader& loader) : loader_(loader), step_(model, optimizer) {}
+
+  void start_epoch() override {
+    place_.reset();  // gives its batch back
+    place_.emplace(loader_.begin());
+    begun_ = false;
+  }
+
+  bool step() override {
+    if (!place_) return false;
+    if (std::exchange(begun_, true)) ++*place_;
+    if (*place_ == loader_.end()) {
+      place_.reset();
+      return false;
+    }
+    seen_ += step_(**place_);
+    return true;
+  }
+
+  Metrics take() override { return std::exchange(seen_, Metrics{}); }
+  Metrics finish() override { return take(); }
+  std::int64_t steps() const noexcept override { return step_.steps(); }
+
+ private:
+  DataLoader& loader_;
+  TrainStep step_;
+  std::optional<DataLoader::Iterator> place_;
+  bool begun_ = false;  // whether the batch at place_ was learned from
+  Metrics seen_;
+};
+
+}  // namespace
+
+Trainer::Trainer(Module& model, Optimizer& optimizer, DataLoader& loader) {
+  if constexpr (kBuiltWithCuda) impl_ = Impl::captured(model, optimizer, loader);
+  if (!impl_) impl_ = std::make_unique<OneByOne>(model, optimizer, loader);
+}
+
+Trainer::~Trainer() = default;
+
+void Trainer::start_epoch() { impl_->start_epoch(); }
+bool Trainer::step() { return impl_->step(); }
+Metrics Trainer::take() { return impl_->take(); }
+Metrics Trainer::finish() { return impl_->finish(); }
+std::int64_t Trainer::steps() const noexcept { return impl_->steps(); }
+
+}  // namespace gpucnn

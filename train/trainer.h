@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include <gpucnn/core/export.h>
+#include <gpucnn/data/data_loader.h>
+#include <gpucnn/layers/module.h>
+#include <gpucnn/optim/optimizer.h>
+#include <gpucnn/train/metrics.h>
+
+namespace gpucnn {
+
+/// Trains a classifier on the batches of a DataLoader: forward, cross-entropy, backward, update. What a step came to is asked for
+/// apart from the step, because a GPU runs behind:
+///
+///     trainer.start_epoch();
+///     while (trainer.step()) seen += trainer.take();
+///     seen += trainer.finish();
+///
+/// Where the model and a TensorDataset lie on the same GPU, a step is captured as a CUDA graph once for each batch size, from the
+/// gather of the batch to the update, and replayed; results arrive without anybody waiting. Layers' `forward` and `backward` are
+/// then not called again. Elsewhere, or if a layer waits for the GPU in its forward, the steps run one by one. The results are the
+/// same. Holds references: model, optimizer and loader must stay where they are, and the modes and the device of the model as they
+/// are. One thread at a time.
+class GPUCNN_API Trainer {
+ public:
+  Trainer(Module& model, Optimizer& optimizer, DataLoader& loader);
+  ~Trainer();
+  Trainer(const Trainer&) = delete;
+  Trainer& operator=(const Trainer&) = delete;
+
+  /// Begins the loader's next epoch; ends the one before.
+  void start_epoch();
+
+  /// Learns from the epoch's next batch, or queues that. False if there is none. Throws `NonFiniteLoss` (train_step.h), at the
+  /// latest in `finish`, when a loss is NaN or infinite: the parameters are then those before that step, on a GPU too, where later
+  /// steps were queued but write nothing.
+  bool step();
+
+  /// What the steps came to whose results have arrived and were not taken yet. Never waits.
+  Metrics take();
+
+  /// Waits for all steps; what they came to as far as it was not taken.
+  Metrics finish();
+
+  /// How many steps were begun.
+  std::int64_t steps() const noexcept;
+
+  class Impl;  ///< how it is done on a device
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace gpucnn
