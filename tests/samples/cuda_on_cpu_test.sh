@@ -5,7 +5,7 @@ set -u
 # shellcheck source=tests/scripts/expect.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../scripts/expect.sh"
 train="$1/tests/cuda_on_cpu/cuda_on_cpu_train_cifar"
-libraries="$1/tests/cuda_on_cpu/standin"
+libraries="$1/tests/cuda_on_cpu/lib"
 other="$1/tests/cuda_on_cpu/other_libraries"
 cd "$scratch" || exit 1
 

@@ -1,0 +1,170 @@
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "gpu_state.h"
+
+namespace gpucnn::standin {
+namespace {
+
+constexpr int kMultiprocessors = 4;    // few, so that kernels meet more work than they have blocks
+constexpr int kOldestCapability = 75;  // what CUDA 13 has code for
+
+long long number(const char* name, long long otherwise) {
+  const char* text = std::getenv(name);
+  return text ? std::atoll(text) : otherwise;
+}
+
+int capability() {
+  const char* text = std::getenv("GPUCNN_STANDIN_CAPABILITY");
+  const std::string digits = text ? text : "9.0";
+  const std::size_t dot = digits.find('.');
+  return std::atoi(digits.c_str()) * 10 + (dot == std::string::npos ? 0 : std::atoi(digits.c_str() + dot + 1));
+}
+
+thread_local int gpu_of_thread = 0;
+thread_local cudaError_t last_error = cudaSuccess;
+
+}  // namespace
+
+const Settings& settings() {
+  static const Settings all{
+      .driver = static_cast<int>(number("GPUCNN_STANDIN_DRIVER", CUDART_VERSION)),
+      .gpus = static_cast<int>(number("GPUCNN_STANDIN_GPUS", 1)),
+      .capability = capability(),
+      .memory = static_cast<std::size_t>(number("GPUCNN_STANDIN_MEMORY", std::int64_t{8} << 30)),
+  };
+  return all;
+}
+
+std::recursive_mutex& mutex() {
+  static std::recursive_mutex& the = *new std::recursive_mutex;  // never destroyed: tensors of static lifetime free late
+  return the;
+}
+
+gpucnn_standin_calls& calls() {
+  static gpucnn_standin_calls all{};
+  return all;
+}
+
+cudaError_t result(cudaError_t status) {
+  if (status != cudaSuccess) last_error = status;
+  return status;
+}
+
+cudaError_t availability() {
+  if (settings().driver / 1000 < CUDART_VERSION / 1000) return cudaErrorInsufficientDriver;
+  return settings().gpus < 1 ? cudaErrorNoDevice : cudaSuccess;
+}
+
+int current_gpu() { return gpu_of_thread; }
+
+void stop(std::string_view sentence) {
+  std::fputs(fmt::format("CUDA stand-in: {}\n", sentence).c_str(), stderr);
+  std::abort();
+}
+
+}  // namespace gpucnn::standin
+
+using namespace gpucnn::standin;  // cudart's functions are in no namespace
+
+int gpucnn_standin_capability(void) { return settings().capability; }
+
+gpucnn_standin_calls gpucnn_standin_counts(void) {
+  const std::scoped_lock lock(mutex());
+  return calls();
+}
+
+// ---- errors ----------------------------------------------------------------------------------------------------------
+
+cudaError_t cudaGetLastError() {
+  const cudaError_t status = last_error;
+  last_error = cudaSuccess;
+  return status;
+}
+
+const char* cudaGetErrorName(cudaError_t error) {
+  switch (error) {
+    case cudaSuccess: return "cudaSuccess";
+    case cudaErrorInvalidValue: return "cudaErrorInvalidValue";
+    case cudaErrorMemoryAllocation: return "cudaErrorMemoryAllocation";
+    case cudaErrorInvalidConfiguration: return "cudaErrorInvalidConfiguration";
+    case cudaErrorInsufficientDriver: return "cudaErrorInsufficientDriver";
+    case cudaErrorNoDevice: return "cudaErrorNoDevice";
+    case cudaErrorInvalidDevice: return "cudaErrorInvalidDevice";
+    case cudaErrorNoKernelImageForDevice: return "cudaErrorNoKernelImageForDevice";
+    case cudaErrorNotReady: return "cudaErrorNotReady";
+    case cudaErrorStreamCaptureUnsupported: return "cudaErrorStreamCaptureUnsupported";
+    case cudaErrorStreamCaptureInvalidated: return "cudaErrorStreamCaptureInvalidated";
+    default: return "unrecognized error code";
+  }
+}
+
+const char* cudaGetErrorString(cudaError_t error) {
+  switch (error) {
+    case cudaSuccess: return "no error";
+    case cudaErrorInvalidValue: return "invalid argument";
+    case cudaErrorMemoryAllocation: return "out of memory";
+    case cudaErrorInvalidConfiguration: return "invalid configuration argument";
+    case cudaErrorInsufficientDriver: return "CUDA driver version is insufficient for CUDA runtime version";
+    case cudaErrorNoDevice: return "no CUDA-capable device is detected";
+    case cudaErrorInvalidDevice: return "invalid device ordinal";
+    case cudaErrorNoKernelImageForDevice: return "no kernel image is available for execution on the device";
+    case cudaErrorNotReady: return "device not ready";
+    case cudaErrorStreamCaptureUnsupported: return "operation not permitted when stream is capturing";
+    case cudaErrorStreamCaptureInvalidated: return "operation failed due to a previous error during capture";
+    default: return "unrecognized error code";
+  }
+}
+
+// ---- devices ---------------------------------------------------------------------------------------------------------
+
+cudaError_t cudaDriverGetVersion(int* version) {
+  *version = settings().driver;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceCount(int* count) {
+  *count = availability() == cudaSuccess ? settings().gpus : 0;
+  return result(availability());
+}
+
+cudaError_t cudaSetDevice(int gpu) {
+  if (availability() != cudaSuccess) return result(availability());
+  if (gpu < 0 || gpu >= settings().gpus) return result(cudaErrorInvalidDevice);
+  gpu_of_thread = gpu;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int gpu) {
+  if (availability() != cudaSuccess) return result(availability());
+  if (gpu < 0 || gpu >= settings().gpus) return result(cudaErrorInvalidDevice);
+  *properties = {};
+  std::snprintf(properties->name, sizeof properties->name, "stand-in for a GPU");
+  properties->major = settings().capability / 10;
+  properties->minor = settings().capability % 10;
+  properties->multiProcessorCount = kMultiprocessors;
+  properties->totalGlobalMem = settings().memory;
+  return cudaSuccess;
+}
+
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int gpu) {
+  if (availability() != cudaSuccess) return result(availability());
+  if (gpu < 0 || gpu >= settings().gpus) return result(cudaErrorInvalidDevice);
+  switch (attribute) {
+    case cudaDevAttrMultiProcessorCount: *value = kMultiprocessors; break;
+    case cudaDevAttrComputeCapabilityMajor: *value = settings().capability / 10; break;
+    case cudaDevAttrComputeCapabilityMinor: *value = settings().capability % 10; break;
+    default: stop("cudaDeviceGetAttribute: an attribute that it does not know");
+  }
+  return cudaSuccess;
+}
+
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void*) {
+  if (availability() != cudaSuccess) return result(availability());
+  *attributes = {};
+  return settings().capability < kOldestCapability ? result(cudaErrorNoKernelImageForDevice) : cudaSuccess;
+}

@@ -1,0 +1,405 @@
+#include "emulator.h"
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <memory>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "device_language.h"
+#include "fiber.h"
+
+uint3 threadIdx, blockIdx;
+dim3 blockDim, gridDim;
+
+namespace gpucnn::emulator {
+namespace {
+
+/// Memory that the threads of a block share.
+struct SharedArray {
+  const SharedSite* site;  // null: the dynamic one
+  std::size_t bytes;
+  std::unique_ptr<void, void (*)(void*)> memory;
+  std::uint64_t block = 0;
+
+  void fill_for(std::uint64_t new_block) {
+    block = new_block;
+    auto* to = static_cast<unsigned char*>(memory.get());
+    for (std::size_t i = 0; i < bytes; ++i) {
+      to[i] = 0xFF;
+      // Or the compiler makes it a call of memset, which ThreadSanitizer takes for writes of the thread that is first here.
+      if constexpr (kThreadSanitizer) asm volatile("" ::: "memory");
+    }
+  }
+};
+
+/// Where threads of one warp wait for each other: those of a mask.
+struct Meeting {
+  std::uint32_t mask;
+  const char* operation = nullptr;
+  std::uint32_t came = 0;
+  // A lane can be one turn ahead of another that has not read its values yet.
+  int turn = 0;
+  std::uint64_t values[2][kWarp] = {};
+  void* sync[2] = {};
+  std::uint64_t block = 0;
+};
+
+/// Addresses that stand for synchronisations, for ThreadSanitizer. Each is used in one block only, or the barriers of one block
+/// would seem to order it before another.
+class SyncObjects {
+ public:
+  void* take() {
+    if constexpr (!kThreadSanitizer) return nullptr;
+    if (!cells_) cells_ = std::make_unique_for_overwrite<std::uint64_t[]>(kCount);
+    return &cells_[next_ < kCount - 1 ? next_++ : next_];
+  }
+  bool used_up() const { return next_ > kCount / 2; }
+  void forget() {
+    cells_.reset();  // what is known of memory goes with it
+    next_ = 0;
+  }
+
+ private:
+  static constexpr std::size_t kCount = 1 << 13;
+  std::unique_ptr<std::uint64_t[]> cells_;
+  std::size_t next_ = 0;
+};
+
+/// A fiber that runs one thread after another, as long as none has to wait.
+struct Worker {
+  Worker();
+
+  Fiber fiber;
+  int thread = -1;  // to run next
+  std::uint64_t epoch = 0;
+};
+
+class Emulator {
+ public:
+  void run(Kernel& kernel);
+  void work(Worker& self);
+
+  void* shared(const SharedSite* site, std::size_t bytes);
+  std::size_t dynamic_shared_bytes() const { return kernel_ ? kernel_->shared_bytes : 0; }
+  int block_barrier(bool predicate);
+  const std::uint64_t* meet(const char* operation, std::uint32_t mask, std::uint64_t value, bool orders_memory);
+  [[noreturn]] void fail(std::string_view what) const;
+
+ private:
+  struct Thread {
+    Fiber* fiber = nullptr;
+    const char* waits_for = nullptr;
+  };
+
+  void begin_epoch();
+  void end_epoch();
+  void begin_block(std::uint32_t block);
+  void end_block();
+
+  std::unique_ptr<void, void (*)(void*)> allocate_shared(std::size_t bytes);
+  int in_order(int index, int count) const { return reverse_ ? count - 1 - index : index; }
+  Fiber& next_fiber();
+  Worker& worker_for(int thread);
+  void make_ready(int thread);
+  void wait_for(const char* what);
+  Meeting& meeting(int warp, std::uint32_t mask);
+  [[noreturn]] void stuck() const;
+
+  const bool reverse_ = [] {
+    const char* order = std::getenv("GPUCNN_EMULATOR_ORDER");
+    return order && std::string_view(order) == "reverse";
+  }();
+
+  Kernel* kernel_ = nullptr;
+  Fiber main_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<Worker*> idle_;
+
+  // An epoch is a number of blocks that run side by side as far as ThreadSanitizer knows.
+  std::uint64_t epoch_ = 0;
+  char epoch_begin_ = 0, epoch_end_ = 0;
+  SyncObjects sync_objects_;
+  // Shared memory for ThreadSanitizer: to it malloc is a write by the thread that calls it, so all comes from one piece.
+  static constexpr std::size_t kArenaBytes = std::size_t{8} << 20;
+  std::unique_ptr<std::byte[]> arena_{kThreadSanitizer ? new std::byte[kArenaBytes] : nullptr};
+  std::size_t arena_used_ = 0;
+
+  // the block
+  std::uint64_t block_ = 0;  // counted over all kernels
+  std::vector<SharedArray> shared_;
+  std::array<Thread, kMostThreads> threads_;
+  std::array<int, kMostThreads> ready_{};  // a ring
+  int ready_first_ = 0, ready_count_ = 0;
+  int started_ = 0, ended_ = 0, running_ = -1;
+  int arrived_ = 0, true_predicates_ = 0, last_true_predicates_ = 0, barrier_turn_ = 0;
+  void* barrier_sync_[2] = {};
+  std::array<std::deque<Meeting>, kMostThreads / kWarp> meetings_;
+};
+
+Emulator& emulator() {
+  static Emulator& the = *new Emulator;
+  return the;
+}
+
+Worker::Worker() : fiber([](void* self) { emulator().work(*static_cast<Worker*>(self)); }, this) {}
+
+// ---- blocks ----------------------------------------------------------------------------------------------------------
+
+void Emulator::run(Kernel& kernel) {
+  kernel_ = &kernel;
+  main_.adopt_caller();
+  blockDim = dim3(static_cast<unsigned>(kernel.threads));
+  gridDim = dim3(kernel.blocks);
+  begin_epoch();
+  for (std::uint32_t block = 0; block < kernel.blocks; ++block) {
+    begin_block(block);
+    main_.switch_to(next_fiber());
+    end_block();
+  }
+  end_epoch();
+  shared_.clear();
+  kernel_ = nullptr;
+}
+
+void Emulator::begin_epoch() {
+  ++epoch_;
+  Fiber::release(&epoch_begin_);
+}
+
+void Emulator::end_epoch() {
+  if constexpr (kThreadSanitizer) {
+    for (const auto& worker : workers_) {
+      if (worker->epoch == epoch_) worker->fiber.tell_release(&epoch_end_, main_);
+    }
+    Fiber::acquire(&epoch_end_);
+    sync_objects_.forget();
+    arena_used_ = 0;
+  }
+}
+
+void Emulator::begin_block(std::uint32_t block) {
+  ++block_;
+  blockIdx = {block, 0, 0};
+  started_ = ended_ = 0;
+  for (void*& object : barrier_sync_) object = sync_objects_.take();
+}
+
+void Emulator::end_block() {
+  running_ = -1;
+  if constexpr (kThreadSanitizer) {
+    shared_.clear();  // the next block may run at the same time, so it gets memory of its own
+    if (arena_used_ > kArenaBytes - 2 * kMostShared || sync_objects_.used_up()) {
+      end_epoch();
+      begin_epoch();
+    }
+  }
+}
+
+std::unique_ptr<void, void (*)(void*)> Emulator::allocate_shared(std::size_t bytes) {
+  if constexpr (kThreadSanitizer) {
+    void* memory = arena_.get() + arena_used_;
+    arena_used_ += (bytes + 15) / 16 * 16;
+    return {memory, [](void*) {}};
+  }
+  void* memory = nullptr;
+  if (posix_memalign(&memory, 16, bytes) != 0) fail("no memory for shared memory");
+  return {memory, std::free};
+}
+
+void* Emulator::shared(const SharedSite* site, std::size_t bytes) {
+  std::size_t all = bytes;
+  for (SharedArray& array : shared_) {
+    if (array.site == site) {
+      if (array.block != block_) array.fill_for(block_);
+      return array.memory.get();
+    }
+    all += array.bytes;
+  }
+  if (all > kMostShared) fail("more than 48 KiB of shared memory");
+  shared_.push_back({site, bytes, allocate_shared(bytes)});
+  shared_.back().fill_for(block_);
+  return shared_.back().memory.get();
+}
+
+// ---- threads ---------------------------------------------------------------------------------------------------------
+
+void Emulator::work(Worker& self) {
+  for (;;) {
+    running_ = self.thread;
+    threadIdx = {static_cast<unsigned>(running_), 0, 0};
+    threads_[static_cast<std::size_t>(running_)].fiber = &self.fiber;
+    if (self.epoch != epoch_) Fiber::acquire(&epoch_begin_);
+    self.epoch = epoch_;
+    kernel_->call();
+    ++ended_;
+    // For ThreadSanitizer every thread of a block is a fiber, or it would see no race between two threads.
+    if (!kThreadSanitizer && ready_count_ == 0 && started_ < kernel_->threads) {
+      self.thread = in_order(started_++, kernel_->threads);
+      continue;
+    }
+    if constexpr (!kThreadSanitizer) idle_.push_back(&self);
+    self.fiber.switch_to(next_fiber());
+  }
+}
+
+/// Whom to switch to: a thread that need not wait any more, else one that has not begun, else back to `run`.
+Fiber& Emulator::next_fiber() {
+  if (ready_count_ > 0) {
+    const int thread = ready_[static_cast<std::size_t>(ready_first_)];
+    ready_first_ = (ready_first_ + 1) % kMostThreads;
+    --ready_count_;
+    return *threads_[static_cast<std::size_t>(thread)].fiber;
+  }
+  if (started_ < kernel_->threads) {
+    const int thread = in_order(started_++, kernel_->threads);
+    Worker& worker = worker_for(thread);
+    worker.thread = thread;
+    return worker.fiber;
+  }
+  if (ended_ < kernel_->threads) stuck();
+  return main_;
+}
+
+Worker& Emulator::worker_for(int thread) {
+  if constexpr (kThreadSanitizer) {
+    // Another fiber for the same thread of the next block: races between blocks show too.
+    const auto count = static_cast<std::size_t>(kernel_->threads);
+    while (workers_.size() < count) workers_.push_back(std::make_unique<Worker>());
+    return *workers_[(static_cast<std::size_t>(thread) + block_) % count];
+  }
+  if (idle_.empty()) {
+    workers_.push_back(std::make_unique<Worker>());
+    return *workers_.back();
+  }
+  Worker& worker = *idle_.back();
+  idle_.pop_back();
+  return worker;
+}
+
+void Emulator::make_ready(int thread) {
+  ready_[static_cast<std::size_t>((ready_first_ + ready_count_++) % kMostThreads)] = thread;
+  threads_[static_cast<std::size_t>(thread)].waits_for = nullptr;
+}
+
+/// Comes back when somebody has made the running thread ready, and its turn has come.
+void Emulator::wait_for(const char* what) {
+  const int thread = running_;
+  Fiber& self = *threads_[static_cast<std::size_t>(thread)].fiber;
+  if (what) threads_[static_cast<std::size_t>(thread)].waits_for = what;
+  Fiber& next = next_fiber();
+  if (&next != &self) self.switch_to(next);
+  running_ = thread;
+  threadIdx = {static_cast<unsigned>(thread), 0, 0};
+}
+
+// ---- what threads wait for -------------------------------------------------------------------------------------------
+
+int Emulator::block_barrier(bool predicate) {
+  if (running_ < 0) fail("a barrier outside a kernel");
+  void* const sync = barrier_sync_[barrier_turn_ & 1];
+  Fiber::release(sync);
+  true_predicates_ += predicate ? 1 : 0;
+  const bool last = ++arrived_ == kernel_->threads;
+  if (last) {
+    arrived_ = 0;
+    ++barrier_turn_;
+    last_true_predicates_ = std::exchange(true_predicates_, 0);
+    for (int i = 0; i < kernel_->threads; ++i) make_ready(in_order(i, kernel_->threads));
+  }
+  wait_for(last ? nullptr : "__syncthreads()");
+  Fiber::acquire(sync);
+  return last_true_predicates_;
+}
+
+Meeting& Emulator::meeting(int warp, std::uint32_t mask) {
+  auto& meetings = meetings_[static_cast<std::size_t>(warp)];
+  auto found = meetings.begin();
+  while (found != meetings.end() && found->mask != mask) ++found;
+  if (found == meetings.end()) {
+    meetings.push_back({.mask = mask});
+    found = meetings.end() - 1;
+  }
+  if (found->block != block_) {
+    found->block = block_;
+    for (void*& object : found->sync) object = sync_objects_.take();
+  }
+  return *found;
+}
+
+const std::uint64_t* Emulator::meet(const char* operation, std::uint32_t mask, std::uint64_t value, bool orders_memory) {
+  if (running_ < 0) fail("a warp operation outside a kernel");
+  const int warp = running_ / kWarp, lane = running_ % kWarp;
+  const int lanes = std::min(kWarp, kernel_->threads - warp * kWarp);
+  if ((mask >> lane & 1U) == 0) fail(fmt::format("{} with the mask {:#010x}, which leaves out the caller", operation, mask));
+  if (lanes < kWarp && mask >> lanes != 0) {
+    fail(fmt::format("{} with the mask {:#010x}, and the warp has {} threads", operation, mask, lanes));
+  }
+  Meeting& here = meeting(warp, mask);
+  if (here.came != 0 && std::strcmp(here.operation, operation) != 0) {
+    fail(fmt::format("{}, where other threads of the warp are at {}", operation, here.operation));
+  }
+  here.operation = operation;
+  const int turn = here.turn & 1;
+  here.values[turn][lane] = value;
+  if (orders_memory) Fiber::release(here.sync[turn]);
+  here.came |= 1U << lane;
+  const bool last = here.came == mask;
+  if (last) {
+    here.came = 0;
+    ++here.turn;
+    for (int i = 0; i < kWarp; ++i) {
+      const int other = in_order(i, kWarp);
+      if (mask >> other & 1U) make_ready(warp * kWarp + other);
+    }
+  }
+  wait_for(last ? nullptr : operation);
+  if (orders_memory) Fiber::acquire(here.sync[turn]);
+  return here.values[turn];
+}
+
+// ---- failures --------------------------------------------------------------------------------------------------------
+
+void Emulator::stuck() const {
+  std::string waiting;
+  for (int i = 0; i < kernel_->threads; ++i) {
+    const char* what = threads_[static_cast<std::size_t>(i)].waits_for;
+    if (!what) continue;
+    waiting = fmt::format("thread {} waits at {}", i, what);
+    break;
+  }
+  fail(fmt::format("a deadlock: {}, {} of the block's {} threads have ended, and nobody else can go on", waiting, ended_,
+                   kernel_->threads));
+}
+
+void Emulator::fail(std::string_view what) const {
+  std::string where = "no kernel";
+  if (kernel_) where = fmt::format("kernel {}, block {}", kernel_->name, blockIdx.x);
+  if (running_ >= 0) where += fmt::format(", thread {}", running_);
+  std::fputs(fmt::format("emulator: {}: {}\n", where, what).c_str(), stderr);
+  std::abort();
+}
+
+}  // namespace
+
+void run(Kernel& kernel) { emulator().run(kernel); }
+
+void* shared_memory(const SharedSite& site, std::size_t bytes) { return emulator().shared(&site, bytes); }
+
+void* dynamic_shared_memory() { return emulator().shared(nullptr, emulator().dynamic_shared_bytes()); }
+
+int block_barrier(bool predicate) { return emulator().block_barrier(predicate); }
+
+const std::uint64_t* warp_meeting(const char* operation, std::uint32_t mask, std::uint64_t value, bool orders_memory) {
+  return emulator().meet(operation, mask, value, orders_memory);
+}
+
+void fail(const char* what) { emulator().fail(what); }
+
+}  // namespace gpucnn::emulator

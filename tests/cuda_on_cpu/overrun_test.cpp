@@ -1,0 +1,44 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "device_memory.h"
+#include "planted.h"
+
+// AddressSanitizer must find what is planted, and name the file; the clean twins pass.
+namespace gpucnn {
+namespace {
+
+using planted::write_dynamic_shared;
+using planted::write_global;
+using planted::write_static_shared;
+
+constexpr std::int64_t kCount = 100;
+const char* const kOverrun = "heap-buffer-overflow.*planted\\.cu";
+
+void write(std::int64_t count, bool fault) {
+  const DeviceMemory<float> y(static_cast<std::size_t>(count));
+  write_global(Stream(Device::cuda()), y.data(), count, fault);
+  EXPECT_THAT(y.values(), testing::Each(1));
+}
+
+template <class Kernel>
+void share(const Kernel& kernel, bool fault) {
+  const DeviceMemory<float> y(64);
+  kernel(Stream(Device::cuda()), y.data(), fault);
+  EXPECT_EQ(y.values()[63], 63);
+}
+
+TEST(Overrun, CleanKernelsPass) {
+  write(kCount, false);
+  share(write_static_shared, false);
+  share(write_dynamic_shared, false);
+}
+
+TEST(OverrunDeathTest, OfGlobalMemory) { EXPECT_DEATH(write(kCount, true), kOverrun); }
+TEST(OverrunDeathTest, OfStaticSharedMemory) {
+  EXPECT_DEATH(share(write_static_shared, true), "planted\\.cu.*(out of bounds|overflow)|overflow.*planted\\.cu");
+}
+TEST(OverrunDeathTest, OfDynamicSharedMemory) { EXPECT_DEATH(share(write_dynamic_shared, true), kOverrun); }
+
+}  // namespace
+}  // namespace gpucnn

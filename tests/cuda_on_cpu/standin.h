@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+#include <cstdint>
+
+/// What the stand-in for cudart offers to the stand-ins for cuDNN and cuBLASLt, which are shared libraries, and to tests. Device
+/// pointers are opaque to the host there: they may be computed with, but not followed.
+#pragma GCC visibility push(default)
+extern "C" {
+
+/// Queues `run(argument)`. It is called when the stream runs, which is late: at a synchronisation. A capture keeps it, and every
+/// replay calls it again. `destroy(argument)`, if not null, is called once, when nobody holds it any more. May be called from
+/// several threads; `run` is never called twice at a time. Aborts for the legacy default stream.
+void gpucnn_standin_enqueue(cudaStream_t stream, void (*run)(void*), void (*destroy)(void*), void* argument);
+
+/// The address on the host of `bytes` bytes of device memory; ask in `run`, not before. Null for a null pointer. Aborts with a
+/// sentence unless all of them lie in one block that cudaMalloc gave and cudaFree did not take back.
+void* gpucnn_standin_address(const void* device_pointer, std::size_t bytes);
+
+/// The compute capability of the GPUs, as 90.
+int gpucnn_standin_capability(void);
+
+/// Calls since the start of the process.
+struct gpucnn_standin_calls {
+  std::int64_t mallocs, frees;         // cudaMalloc, cudaFree
+  std::int64_t synchronisations;       // cudaStreamSynchronize, cudaDeviceSynchronize, cudaEventSynchronize
+  std::int64_t launches;               // kernels queued or captured; replays do not count
+  std::int64_t vendor_calls;           // gpucnn_standin_enqueue
+  std::int64_t graph_launches;         // cudaGraphLaunch
+  std::int64_t host_to_device_copies;  // cudaMemcpyAsync, and their bytes
+  std::int64_t host_to_device_bytes;
+};
+
+/// Weak, so that a test that is linked against the real cudart too can ask whether it is there.
+__attribute__((weak)) gpucnn_standin_calls gpucnn_standin_counts(void);
+
+}  // extern "C"
+#pragma GCC visibility pop
