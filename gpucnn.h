@@ -2,6 +2,7 @@
 
 /// Everything public of libgpucnn.
 #include <gpucnn/core/allocator.h>
+#include <gpucnn/core/bf16.h>
 #include <gpucnn/core/device.h>
 #include <gpucnn/core/dtype.h>
 #include <gpucnn/core/error.h>
@@ -25,6 +26,7 @@
 #include <gpucnn/io/safetensors.h>
 #include <gpucnn/kernels/adam.h>
 #include <gpucnn/kernels/argmax.h>
+#include <gpucnn/kernels/cast.h>
 #include <gpucnn/kernels/conv2d.h>
 #include <gpucnn/kernels/conv2d_options.h>
 #include <gpucnn/kernels/count_correct.h>

@@ -2,6 +2,7 @@
 set(GPUCNN_PUBLIC_HEADERS
     gpucnn.h
     core/allocator.h
+    core/bf16.h
     core/device.h
     core/dtype.h
     core/error.h
@@ -25,6 +26,7 @@ set(GPUCNN_PUBLIC_HEADERS
     io/safetensors.h
     kernels/adam.h
     kernels/argmax.h
+    kernels/cast.h
     kernels/conv2d.h
     kernels/conv2d_options.h
     kernels/count_correct.h
@@ -112,6 +114,8 @@ set(GPUCNN_SOURCES
     kernels/adam.cpp
     kernels/argmax.cpp
     kernels/argmax_cpu.cpp
+    kernels/cast.cpp
+    kernels/cast_cpu.cpp
     kernels/conv2d.cpp
     kernels/conv2d_onednn.cpp
     kernels/count_correct.cpp
@@ -205,6 +209,7 @@ set(GPUCNN_CU_SOURCES
     kernels/adam.cu
     kernels/argmax.cu
     kernels/bias_grad.cu
+    kernels/cast.cu
     kernels/channels.cu
     kernels/conv2d_plain.cu
     kernels/count_correct.cu

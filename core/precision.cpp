@@ -11,8 +11,8 @@
 namespace gpucnn {
 namespace {
 
-constexpr int kFirstWithTf32 = 80;  // compute capability times ten: Ampere
-constexpr std::array kAll{Precision::fp32, Precision::tf32};
+constexpr int kFirstThatRounds = 80;  // compute capability times ten: Ampere
+constexpr std::array kAll{Precision::fp32, Precision::tf32, Precision::bf16};
 
 }  // namespace
 
@@ -20,6 +20,7 @@ std::string_view name_of(Precision precision) noexcept {
   switch (precision) {
     case Precision::fp32: return "fp32";
     case Precision::tf32: return "tf32";
+    case Precision::bf16: return "bf16";
   }
   return "unknown";
 }
@@ -28,7 +29,7 @@ Precision parse_precision(std::string_view text) {
   for (const Precision precision : kAll) {
     if (text == name_of(precision)) return precision;
   }
-  throw std::invalid_argument(fmt::format("precision '{}' is not fp32 or tf32", text));
+  throw std::invalid_argument(fmt::format("precision '{}' is not fp32, tf32 or bf16", text));
 }
 
 void require_precision(Precision precision, Device device) {
@@ -38,7 +39,7 @@ void require_precision(Precision precision, Device device) {
     throw DeviceError(
         fmt::format("{} needs a GPU of compute capability 8.0 or later; the CPU computes in fp32", name_of(precision)));
   }
-  if (const int has = backend::compute_capability(device); has < kFirstWithTf32) {
+  if (const int has = backend::compute_capability(device); has < kFirstThatRounds) {
     throw DeviceError(fmt::format("{} needs a GPU of compute capability 8.0 or later; {} has {}.{}", name_of(precision),
                                   device.string(), has / 10, has % 10));
   }

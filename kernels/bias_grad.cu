@@ -4,11 +4,11 @@
 
 #include <gpucnn/core/launch.h>
 #include <gpucnn/kernels/block_sum.h>
+#include <gpucnn/kernels/elements.h>
 
 namespace gpucnn::kernels::cuda {
 namespace {
 
-constexpr int kThreads = 256;
 constexpr std::int64_t kColumns = 32;   // of a tile, at most: what a warp reads at once
 constexpr std::int64_t kRowsEach = 16;  // that a thread adds, or more
 constexpr std::int64_t kMostSlices = 1024;
@@ -34,13 +34,14 @@ Division divide(std::int64_t R, std::int64_t K) {
 }
 
 __device__ void put(double sum, bool accumulate, float* to) {
-  // Rounded before it is added, so that adding a gradient twice is twice the gradient.
+  // Rounded before it is added, as it is where it is written.
   const auto value = static_cast<float>(sum);
   *to = accumulate ? *to + value : value;
 }
 
 /// sums[slice, k] = the sum over the slice's rows; where there is one slice, dbias is written at once.
-__global__ void slices_kernel(const float* dy, Division d, double* sums, bool accumulate, float* dbias) {
+template <class T>
+__global__ void slices_kernel(const T* dy, Division d, double* sums, bool accumulate, float* dbias) {
   GPUCNN_SHARED(double, shared, kThreads);
   const std::int64_t line = threadIdx.x / d.columns, column = threadIdx.x % d.columns;
   for (std::int64_t block = blockIdx.x; block < d.tiles * d.slices; block += gridDim.x) {
@@ -48,7 +49,7 @@ __global__ void slices_kernel(const float* dy, Division d, double* sums, bool ac
     const std::int64_t end = (slice + 1) * d.rows < d.R ? (slice + 1) * d.rows : d.R;
     const bool works = line < d.lines && k < d.K;
     double sum = 0;
-    for (std::int64_t r = slice * d.rows + line; works && r < end; r += d.lines) sum += static_cast<double>(dy[r * d.K + k]);
+    for (std::int64_t r = slice * d.rows + line; works && r < end; r += d.lines) sum += static_cast<double>(widen(dy[r * d.K + k]));
     shared[threadIdx.x] = sum;
     for (std::int64_t count = d.lines; count > 1;) {
       const std::int64_t half = (count + 1) / 2;
@@ -89,8 +90,10 @@ void bias_grad(const Tensor& dy, bool accumulate, Tensor& dbias, Stream& stream)
   Tensor memory;
   if (!direct) memory = Tensor::empty({division.slices * K * std::int64_t{sizeof(double)}}, DType::u8, stream.device());
   auto* sums = reinterpret_cast<double*>(memory.bytes());
-  launch(stream, "bias_grad", {division.tiles * division.slices, kThreads}, slices_kernel, dy.data<float>(), division, sums,
-         accumulate, dbias.data<float>());
+  for_activation(dy.dtype(), [&]<class T>(T) {
+    launch(stream, "bias_grad", {division.tiles * division.slices, kThreads}, slices_kernel<T>, dy.data<T>(), division, sums,
+           accumulate, dbias.data<float>());
+  });
   if (direct) return;
   constexpr int kWarps = kThreads / kWarp;
   launch(stream, "bias_grad", {(K + kWarps - 1) / kWarps, kThreads}, columns_kernel, sums, division.slices, K, accumulate,

@@ -23,7 +23,15 @@ inline void check_tensor(std::string_view op, std::string_view name, const Tenso
   }
 }
 
-/// The same, and that it has this shape.
+/// The same for an activation or its gradient: f32, or bf16 on a GPU. Returns its dtype.
+inline DType check_activation(std::string_view op, std::string_view name, const Tensor& tensor, const Stream& stream) {
+  const bool narrow = tensor.defined() && tensor.dtype() == DType::bf16 && stream.device().kind == Device::Kind::cuda;
+  const DType dtype = narrow ? DType::bf16 : DType::f32;
+  check_tensor(op, name, tensor, dtype, stream);
+  return dtype;
+}
+
+/// That it is one of these, and has this shape.
 inline void check_tensor(std::string_view op, std::string_view name, const Tensor& tensor, const Shape& shape, DType dtype,
                          const Stream& stream) {
   check_tensor(op, name, tensor, dtype, stream);

@@ -75,24 +75,24 @@ Conv2dPlan::Conv2dPlan(Conv2dPlan&&) noexcept = default;
 Conv2dPlan& Conv2dPlan::operator=(Conv2dPlan&&) noexcept = default;
 
 void Conv2dPlan::forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream& stream) {
-  check_tensor("conv2d", "x", x, x_, DType::f32, stream);
-  check_tensor("conv2d", "weight", weight, weight_, DType::f32, stream);
-  if (bias_) check_tensor("conv2d", "bias", bias, Shape{weight_[0]}, DType::f32, stream);
-  check_tensor("conv2d", "y", y, y_, DType::f32, stream);
+  check_tensor("conv2d", "x", x, x_, activation_dtype(precision_), stream);
+  check_tensor("conv2d", "weight", weight, weight_, activation_dtype(precision_), stream);
+  if (bias_) check_tensor("conv2d", "bias", bias, Shape{weight_[0]}, activation_dtype(precision_), stream);
+  check_tensor("conv2d", "y", y, y_, activation_dtype(precision_), stream);
   if (impl_) impl_->forward(x, weight, bias, relu, y, stream);
 }
 
 void Conv2dPlan::backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream) {
-  check_tensor("conv2d_backward_data", "dy", dy, y_, DType::f32, stream);
-  check_tensor("conv2d_backward_data", "weight", weight, weight_, DType::f32, stream);
-  check_tensor("conv2d_backward_data", "dx", dx, x_, DType::f32, stream);
+  check_tensor("conv2d_backward_data", "dy", dy, y_, activation_dtype(precision_), stream);
+  check_tensor("conv2d_backward_data", "weight", weight, weight_, activation_dtype(precision_), stream);
+  check_tensor("conv2d_backward_data", "dx", dx, x_, activation_dtype(precision_), stream);
   if (impl_) impl_->backward_data(dy, weight, dx, stream);
 }
 
 void Conv2dPlan::backward_weights(const Tensor& x, const Tensor& dy, Accumulate accumulate, Tensor& dweight, Tensor& dbias,
                                   Stream& stream) {
-  check_tensor("conv2d_backward_weights", "x", x, x_, DType::f32, stream);
-  check_tensor("conv2d_backward_weights", "dy", dy, y_, DType::f32, stream);
+  check_tensor("conv2d_backward_weights", "x", x, x_, activation_dtype(precision_), stream);
+  check_tensor("conv2d_backward_weights", "dy", dy, y_, activation_dtype(precision_), stream);
   check_tensor("conv2d_backward_weights", "dweight", dweight, weight_, DType::f32, stream);
   if (bias_) check_tensor("conv2d_backward_weights", "dbias", dbias, Shape{weight_[0]}, DType::f32, stream);
   if (impl_) return impl_->backward_weights(x, dy, accumulate, dweight, dbias, stream);

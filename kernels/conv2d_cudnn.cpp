@@ -6,6 +6,7 @@
 #include <gpucnn/core/backend.h>
 #include <gpucnn/core/gpu.h>
 #include <gpucnn/kernels/bias_grad.h>
+#include <gpucnn/kernels/cast.h>
 #include <gpucnn/kernels/conv2d_impl.h>
 #include <gpucnn/kernels/conv2d_plain.h>
 #include <gpucnn/kernels/cudnn_convolution.h>
@@ -31,13 +32,15 @@ bool is_aligned(const Tensor& tensor) {
 /// What a pass reads: the tensor, or a copy of one that begins between two alignments, as some of the images of a larger one may.
 Tensor aligned(const Tensor& tensor) { return is_aligned(tensor) ? tensor : tensor.clone(); }
 
-/// What a pass writes: the tensor, or one that `finish` copies to it.
-Tensor aligned_output(const Tensor& tensor) {
-  return is_aligned(tensor) ? tensor : Tensor::empty(tensor.shape(), tensor.dtype(), tensor.device());
+/// What a pass writes: the tensor if cuDNN can write to it, or one that `finish` brings there.
+Tensor output(const Tensor& tensor, DType dtype) {
+  return is_aligned(tensor) && tensor.dtype() == dtype ? tensor : Tensor::empty(tensor.shape(), dtype, tensor.device());
 }
 
-void finish(const Tensor& written, Tensor& tensor) {
-  if (written.bytes() != tensor.bytes()) tensor.copy_from(written);
+void finish(const Tensor& written, Tensor& tensor, Stream& stream) {
+  if (written.bytes() == tensor.bytes()) return;
+  if (written.dtype() != tensor.dtype()) return cast(written, tensor, stream);
+  tensor.copy_from(written);
 }
 
 /// One pass as cuDNN runs it.
@@ -81,6 +84,41 @@ class Execution {
   std::byte* scratch_ = nullptr;
 };
 
+/// Our own convolution, which computes in f32, for tensors of bf16.
+class Widened final : public Conv2dPlan::Impl {
+ public:
+  explicit Widened(std::unique_ptr<Conv2dPlan::Impl> plain) : plain_(std::move(plain)) {}
+
+  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream& stream) override {
+    Tensor wide = like(y);
+    plain_->forward(widen(x, stream), widen(weight, stream), widen(bias, stream), relu, wide, stream);
+    cast(wide, y, stream);
+  }
+
+  void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream) override {
+    Tensor wide = like(dx);
+    plain_->backward_data(widen(dy, stream), widen(weight, stream), wide, stream);
+    cast(wide, dx, stream);
+  }
+
+  void backward_weights(const Tensor& x, const Tensor& dy, Conv2dPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias,
+                        Stream& stream) override {
+    plain_->backward_weights(widen(x, stream), widen(dy, stream), accumulate, dweight, dbias, stream);
+  }
+
+ private:
+  static Tensor like(const Tensor& tensor) { return Tensor::empty(tensor.shape(), DType::f32, tensor.device()); }
+
+  static Tensor widen(const Tensor& tensor, Stream& stream) {
+    if (!tensor.defined()) return {};
+    Tensor wide = like(tensor);
+    cast(tensor, wide, stream);
+    return wide;
+  }
+
+  std::unique_ptr<Conv2dPlan::Impl> plain_;
+};
+
 class Conv2dCudnn final : public Conv2dPlan::Impl {
  public:
   Conv2dCudnn(const Shape& x, const Shape& y, const Conv2dOptions& options, Device device, Precision precision)
@@ -89,9 +127,9 @@ class Conv2dCudnn final : public Conv2dPlan::Impl {
   void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream& stream) override {
     Execution* cudnn = execution(Pass::forward);
     if (!cudnn) return plain().forward(x, weight, bias, relu, y, stream);
-    const Tensor from = aligned(x), weights = aligned(weight), biases = aligned(bias), to = aligned_output(y);
+    const Tensor from = aligned(x), weights = aligned(weight), biases = aligned(bias), to = output(y, y.dtype());
     cudnn->run({address(from), address(weights), address(biases), address(to)});
-    finish(to, y);
+    finish(to, y, stream);
     // Not part of cuDNN's graph: the only engine that promises to keep NaN (CUDNN_NUMERICAL_NOTE_STRICT_NAN_PROP) is its slowest.
     if (relu) kernels::relu(y, y, stream);
   }
@@ -99,9 +137,9 @@ class Conv2dCudnn final : public Conv2dPlan::Impl {
   void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream) override {
     Execution* cudnn = execution(Pass::backward_data);
     if (!cudnn) return plain().backward_data(dy, weight, dx, stream);
-    const Tensor from = aligned(dy), weights = aligned(weight), to = aligned_output(dx);
+    const Tensor from = aligned(dy), weights = aligned(weight), to = output(dx, dx.dtype());
     cudnn->run({address(to), address(weights), nullptr, address(from)});
-    finish(to, dx);
+    finish(to, dx, stream);
   }
 
   void backward_weights(const Tensor& x, const Tensor& dy, Conv2dPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias,
@@ -109,13 +147,11 @@ class Conv2dCudnn final : public Conv2dPlan::Impl {
     Execution* cudnn = execution(Pass::backward_weights);
     if (!cudnn) return plain().backward_weights(x, dy, accumulate, dweight, dbias, stream);
     const Tensor from = aligned(x), gradients = aligned(dy);
-    Tensor to = accumulate.dweight ? Tensor::empty(dweight.shape(), dweight.dtype(), device_) : aligned_output(dweight);
+    Tensor sum = accumulate.dweight ? Tensor::empty(dweight.shape(), DType::f32, device_) : dweight;
+    const Tensor to = output(sum, activation_dtype(precision_));
     cudnn->run({address(from), address(to), nullptr, address(gradients)});
-    if (accumulate.dweight) {
-      backend::add(device_, dweight.data<float>(), to.data<float>(), dweight.numel());
-    } else {
-      finish(to, dweight);
-    }
+    finish(to, sum, stream);
+    if (accumulate.dweight) backend::add(device_, dweight.data<float>(), sum.data<float>(), dweight.numel());
     if (convolution_.options.bias) bias_grad(dy, accumulate.dbias, dbias, stream);
   }
 
@@ -133,7 +169,10 @@ class Conv2dCudnn final : public Conv2dPlan::Impl {
   }
 
   Conv2dPlan::Impl& plain() {
-    if (!plain_) plain_ = conv2d_plain(convolution_.x, convolution_.y, convolution_.options, device_);
+    if (!plain_) {
+      plain_ = conv2d_plain(convolution_.x, convolution_.y, convolution_.options, device_);
+      if (activation_dtype(precision_) != DType::f32) plain_ = std::make_unique<Widened>(std::move(plain_));
+    }
     return *plain_;
   }
 

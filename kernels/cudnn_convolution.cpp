@@ -19,12 +19,12 @@ std::span<const T> all_of(const std::array<T, size>& values) {
   return values;
 }
 
-/// An f32 tensor with its channels last.
-Descriptor tensor(std::int64_t uid, const Extents& extents) {
+/// A tensor with its channels last.
+Descriptor tensor(std::int64_t uid, const Extents& extents, cudnnDataType_t type) {
   const auto [N, C, H, W] = extents;
   Descriptor made(CUDNN_BACKEND_TENSOR_DESCRIPTOR);
   made.set(CUDNN_ATTR_TENSOR_UNIQUE_ID, uid);
-  made.set(CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_DATA_FLOAT);
+  made.set(CUDNN_ATTR_TENSOR_DATA_TYPE, type);
   made.set(CUDNN_ATTR_TENSOR_DIMENSIONS, all_of(extents));
   made.set(CUDNN_ATTR_TENSOR_STRIDES, all_of(Extents{H * W * C, 1, W * C, C}));
   made.set(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, kAlignment);
@@ -99,12 +99,15 @@ Descriptor add_bias(const Descriptor& x, const Descriptor& bias, const Descripto
 }
 
 /// The operations of a pass; nothing if cuDNN knows no such graph.
-std::optional<Descriptor> graph(Pass pass, const Convolution& c, const Target& target) {
+std::optional<Descriptor> graph(Pass pass, const Convolution& c, Precision precision, const Target& target) {
+  // All of one type: for weight gradients in f32 of activations in bf16, say, cuDNN has no engine.
+  const cudnnDataType_t type = precision == Precision::bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
   const Extents y_extents = extents_of(c.y);
-  const Descriptor x = tensor(kX, extents_of(c.x)), weight = tensor(kWeight, extents_of(c.weight)), y = tensor(kY, y_extents);
+  const Descriptor x = tensor(kX, extents_of(c.x), type), weight = tensor(kWeight, extents_of(c.weight), type),
+                   y = tensor(kY, y_extents, type);
   std::vector<Descriptor> operations;
   if (pass == Pass::forward && c.options.bias) {
-    const Descriptor sums = tensor(kVirtual, y_extents), bias = tensor(kBias, {1, c.y[1], 1, 1});
+    const Descriptor sums = tensor(kVirtual, y_extents, CUDNN_DATA_FLOAT), bias = tensor(kBias, {1, c.y[1], 1, 1}, type);
     operations.push_back(convolve(pass, c.options, x, weight, sums));
     operations.push_back(add_bias(sums, bias, y));
   } else {
@@ -137,7 +140,7 @@ bool allowed(const Descriptor& engine, Precision precision) {
 }  // namespace
 
 std::optional<Plan> plan(Pass pass, const Convolution& convolution, Precision precision, const Target& target) {
-  const std::optional<Descriptor> operations = graph(pass, convolution, target);
+  const std::optional<Descriptor> operations = graph(pass, convolution, precision, target);
   if (!operations) return std::nullopt;
   for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK}) {
     Descriptor heuristics(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);

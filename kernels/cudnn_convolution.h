@@ -13,7 +13,8 @@ namespace gpucnn::kernels::cudnn {
 
 enum class Pass : std::uint8_t { forward, backward_data, backward_weights };
 
-/// The sizes of one convolution: x: [N, C, H, W], weight: [K, C / groups, kH, kW], y: [N, K, Ho, Wo], all channels-last in memory.
+/// The sizes of one convolution: x: [N, C, H, W], weight: [K, C / groups, kH, kW], y: [N, K, Ho, Wo], all channels-last in memory
+/// and, gradients too, of `activation_dtype(precision)`.
 struct Convolution {
   Shape x, weight, y;
   Conv2dOptions options;

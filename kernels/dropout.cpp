@@ -14,8 +14,8 @@ void dropout(const Tensor& x, double p, const RandomStream& random, Tensor& y, S
 }  // namespace cuda
 
 void dropout(const Tensor& x, double p, const RandomStream& random, Tensor& y, Stream& stream) {
-  check_tensor("dropout", "x", x, DType::f32, stream);
-  check_tensor("dropout", "y", y, x.shape(), DType::f32, stream);
+  const DType dtype = check_activation("dropout", "x", x, stream);
+  check_tensor("dropout", "y", y, x.shape(), dtype, stream);
   check_value("dropout", "p", p, p >= 0 && p <= 1, "in [0, 1]");
   dispatch(
       stream, [&] { cpu::dropout(x, p, random, y); }, [&] { cuda::dropout(x, p, random, y, stream); });

@@ -27,17 +27,19 @@ __device__ Mask todays(Mask mask, const StepClock* clock) {
 }
 
 /// Elements whose memory is in logical order and aligned: a thread that holds four of them draws one block for them.
-__global__ void dropout_kernel(Mask captured, const StepClock* clock, const float* x, float* y, std::int64_t count) {
+template <class T>
+__global__ void dropout_kernel(Mask captured, const StepClock* clock, const T* x, T* y, std::int64_t count) {
   const Mask mask = todays(captured, clock);
   for_elements<kAtOnce>(
       count, true, [=](auto width, std::int64_t i) { return load<width>(x + i); },
-      [=]<int kWidth>(std::int64_t i, Lanes<float, kWidth> values) {
+      [=]<int kWidth>(std::int64_t i, Lanes<T, kWidth> values) {
         const auto words = mask.random.block(static_cast<std::uint64_t>(i) / 4);
         if constexpr (kWidth == 4) {
-          for (int k = 0; k < kWidth; ++k) values.at[k] *= factor(mask, words[k]);
+          for (int k = 0; k < kWidth; ++k) values.at[k] = narrow<T>(widen(values.at[k]) * factor(mask, words[k]));
         } else {
           const auto k = i % 4;  // never 3, for four would have been a block
-          values.at[0] *= factor(mask, k == 0 ? words[0] : k == 1 ? words[1] : words[2]);
+          const auto word = k == 0 ? words[0] : k == 1 ? words[1] : words[2];
+          values.at[0] = narrow<T>(widen(values.at[0]) * factor(mask, word));
         }
         store(values, y + i);
       });
@@ -46,8 +48,9 @@ __global__ void dropout_kernel(Mask captured, const StepClock* clock, const floa
 /// Planes of channels-last images, or any memory in logical order as one plane. A thread draws one block of words and looks for its
 /// four elements in one plane, where they are neighbouring pixels; neighbouring threads take neighbouring channels. A block across
 /// the border of two planes is drawn for each. `blocks` counts the blocks that a plane can meet.
-__global__ void dropout_planes_kernel(Mask captured, const StepClock* clock, const float* x, float* y, std::int64_t N,
-                                      std::int64_t C, std::int64_t pixels, std::int64_t blocks) {
+template <class T>
+__global__ void dropout_planes_kernel(Mask captured, const StepClock* clock, const T* x, T* y, std::int64_t N, std::int64_t C,
+                                      std::int64_t pixels, std::int64_t blocks) {
   const Mask mask = todays(captured, clock);
   const std::int64_t stride = std::int64_t{gridDim.x} * kThreads;
   for (std::int64_t t = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; t < N * blocks * C; t += stride) {
@@ -55,11 +58,11 @@ __global__ void dropout_planes_kernel(Mask captured, const StepClock* clock, con
     const std::int64_t block = first / 4 + t / C % blocks, pixel = 4 * block - first, place = (n * pixels + pixel) * C + c;
     float values[4];
     for (int k = 0; k < 4; ++k) {
-      if (pixel + k >= 0 && pixel + k < pixels) values[k] = x[place + k * C];
+      if (pixel + k >= 0 && pixel + k < pixels) values[k] = widen(x[place + k * C]);
     }
     const auto words = mask.random.block(static_cast<std::uint64_t>(block));
     for (int k = 0; k < 4; ++k) {
-      if (pixel + k >= 0 && pixel + k < pixels) y[place + k * C] = values[k] * factor(mask, words[k]);
+      if (pixel + k >= 0 && pixel + k < pixels) y[place + k * C] = narrow<T>(values[k] * factor(mask, words[k]));
     }
   }
 }
@@ -69,23 +72,27 @@ Mask mask_of(double p, const RandomStream& random) {
   return {random, static_cast<std::uint32_t>(std::ceil(p * 0x1p24)), p < 1 ? static_cast<float>(1 / (1 - p)) : 0.0F};
 }
 
-}  // namespace
-
-void dropout(const Tensor& x, double p, const RandomStream& random, Tensor& y, Stream& stream) {
-  const float* from = x.data<float>();
-  float* to = y.data<float>();
-  const Mask mask = mask_of(p, random);
+template <class T>
+void run(const Tensor& x, const Mask& mask, Tensor& y, const Stream& stream) {
+  const T* from = x.data<T>();
+  T* to = y.data<T>();
   const StepClock* clock = gpu::queue(stream.device()).clock();
   const bool one_plane = layout::is_same(x.shape());
   if (one_plane && are_aligned<4>(from, to)) {
-    launch(stream, "dropout", element_grid(stream, x.numel(), true, kAtOnce), dropout_kernel, mask, clock, from, to, x.numel());
+    launch(stream, "dropout", element_grid(stream, x.numel(), true, kAtOnce), dropout_kernel<T>, mask, clock, from, to, x.numel());
     return;
   }
   const std::int64_t N = one_plane ? 1 : x.dim(0), C = one_plane ? 1 : x.dim(1);
   const std::int64_t pixels = one_plane ? x.numel() : x.dim(2) * x.dim(3);
   // Where planes begin anywhere in a block, the first block may hold but one element.
   const std::int64_t blocks = pixels % 4 == 0 ? pixels / 4 : (pixels + 2) / 4 + 1;
-  launch(stream, "dropout", grid(stream, N * blocks * C), dropout_planes_kernel, mask, clock, from, to, N, C, pixels, blocks);
+  launch(stream, "dropout", grid(stream, N * blocks * C), dropout_planes_kernel<T>, mask, clock, from, to, N, C, pixels, blocks);
+}
+
+}  // namespace
+
+void dropout(const Tensor& x, double p, const RandomStream& random, Tensor& y, Stream& stream) {
+  for_activation(x.dtype(), [&]<class T>(T) { run<T>(x, mask_of(p, random), y, stream); });
 }
 
 }  // namespace gpucnn::kernels::cuda

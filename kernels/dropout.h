@@ -9,8 +9,8 @@ namespace gpucnn::kernels {
 
 /// y[e] = x[e] * (random.uniform(e) < p ? 0 : 1 / (1 - p)), where e is the element's index in logical order and the factor is
 /// rounded to f32; p = 1 multiplies all by 0. NaN and infinity times 0 are NaN, as in PyTorch. The mask is drawn again in the
-/// backward, which is this same function on dy. x, y: f32, the same shape; y may be x. Throws `std::invalid_argument` unless
-/// 0 <= p <= 1.
+/// backward, which is this same function on dy. x, y: f32, on a GPU also bf16, the same shape; y may be x. Throws
+/// `std::invalid_argument` unless 0 <= p <= 1.
 GPUCNN_API void dropout(const Tensor& x, double p, const RandomStream& random, Tensor& y, Stream& stream);
 
 }  // namespace gpucnn::kernels

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <type_traits>
 
+#include <gpucnn/core/bf16.h>
+#include <gpucnn/core/dtype.h>
 #include <gpucnn/core/launch.h>
 
 /// How the CUDA twins walk memory: 16 bytes at a time where every pointer stands on such a boundary, which a view need not do.
@@ -23,6 +25,29 @@ __device__ Lanes<T, kWidth> load(const T* from) {
 template <class T, int kWidth>
 __device__ void store(const Lanes<T, kWidth>& lanes, T* to) {
   *reinterpret_cast<Lanes<T, kWidth>*>(to) = lanes;
+}
+
+/// Activations are f32 or bf16; what is computed with them is computed in f32.
+__device__ inline float widen(float value) { return value; }
+__device__ inline float widen(bf16 value) { return to_float(value); }
+
+template <class T>
+__device__ T narrow(float value) {
+  if constexpr (std::is_same_v<T, bf16>) {
+    return to_bf16(value);
+  } else {
+    return value;
+  }
+}
+
+/// Calls `run` with an element of the dtype, f32 or bf16: `[&]<class T>(T) { … }`.
+template <class Run>
+void for_activation(DType dtype, const Run& run) {
+  if (dtype == DType::bf16) {
+    run(bf16{});
+  } else {
+    run(0.0F);
+  }
 }
 
 /// Whether `kWidth` elements at a time can be read and written from all of these pointers on; null can.

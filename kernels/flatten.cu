@@ -25,17 +25,18 @@ struct Matrices {
 __host__ __device__ unsigned pitch(const Matrices& m) { return m.tile_columns | 1; }
 
 /// y[n][c][r] = x[n][r][c].
-__global__ void transpose_kernel(Matrices m, const float* x, float* y) {
-  float* tile = dynamic_shared<float>();
+template <class T>
+__global__ void transpose_kernel(Matrices m, const T* x, T* y) {
+  T* tile = dynamic_shared<T>();
   const std::int64_t across = m.tiles_across(), down = m.tiles_down(), tiles = m.count * down * across;
   for (std::int64_t t = blockIdx.x; t < tiles; t += gridDim.x) {
     const std::int64_t top = t / across % down * m.tile_rows, left = t % across * m.tile_columns;
     const std::int64_t matrix = t / across / down * m.rows * m.columns;
     const auto rows = static_cast<unsigned>(std::min<std::int64_t>(m.tile_rows, m.rows - top));
     const auto columns = static_cast<unsigned>(std::min<std::int64_t>(m.tile_columns, m.columns - left));
-    const float* from = x + matrix + top * m.columns + left;
-    float* to = y + matrix + left * m.rows + top;
-    float values[kElements];
+    const T* from = x + matrix + top * m.columns + left;
+    T* to = y + matrix + left * m.rows + top;
+    T values[kElements];
     for (unsigned k = 0; k < kElements; ++k) {
       const unsigned e = k * kThreads + threadIdx.x, r = e / columns, c = e % columns;
       if (r < rows) values[k] = from[r * m.columns + c];
@@ -54,7 +55,7 @@ __global__ void transpose_kernel(Matrices m, const float* x, float* y) {
 }
 
 /// Transposes each of `count` matrices.
-void transpose_all(const char* name, const float* x, float* y, std::int64_t count, std::int64_t rows, std::int64_t columns,
+void transpose_all(const char* name, const Tensor& x, Tensor& y, std::int64_t count, std::int64_t rows, std::int64_t columns,
                    const Stream& stream) {
   if (count * rows * columns == 0) return;
   // A short side stands whole in the tile; what is left goes to the other side.
@@ -62,18 +63,21 @@ void transpose_all(const char* name, const float* x, float* y, std::int64_t coun
   const std::int64_t tile_rows = std::min(rows, kTile / std::min(columns, kRun));
   const std::int64_t tile_columns = std::min(columns, kTile / tile_rows);
   const Matrices m{count, rows, columns, static_cast<unsigned>(tile_rows), static_cast<unsigned>(tile_columns)};
-  const std::size_t bytes = sizeof(float) * m.tile_rows * pitch(m);
-  launch(stream, name, {count * m.tiles_down() * m.tiles_across(), kThreads, bytes}, transpose_kernel, m, x, y);
+  for_activation(x.dtype(), [&]<class T>(T) {
+    const std::size_t bytes = sizeof(T) * m.tile_rows * pitch(m);
+    const std::int64_t tiles = count * m.tiles_down() * m.tiles_across();
+    launch(stream, name, {tiles, kThreads, bytes}, transpose_kernel<T>, m, x.data<T>(), y.data<T>());
+  });
 }
 
 }  // namespace
 
 void flatten(const Tensor& x, Tensor& y, Stream& stream) {
-  transpose_all("flatten", x.data<float>(), y.data<float>(), x.dim(0), x.dim(2) * x.dim(3), x.dim(1), stream);
+  transpose_all("flatten", x, y, x.dim(0), x.dim(2) * x.dim(3), x.dim(1), stream);
 }
 
 void flatten_backward(const Tensor& dy, Tensor& dx, Stream& stream) {
-  transpose_all("flatten_backward", dy.data<float>(), dx.data<float>(), dx.dim(0), dx.dim(1), dx.dim(2) * dx.dim(3), stream);
+  transpose_all("flatten_backward", dy, dx, dx.dim(0), dx.dim(1), dx.dim(2) * dx.dim(3), stream);
 }
 
 }  // namespace gpucnn::kernels::cuda

@@ -6,11 +6,11 @@
 
 namespace gpucnn::kernels {
 
-/// Images to rows in PyTorch's order: y[n, (c * H + h) * W + w] = x[n, c, h, w]. x: f32 [N, C, H, W], channels-last in memory;
-/// y: f32 [N, C * H * W]. Not in place.
+/// Images to rows in PyTorch's order: y[n, (c * H + h) * W + w] = x[n, c, h, w]. x: f32, on a GPU also bf16, [N, C, H, W],
+/// channels-last in memory; y: [N, C * H * W] of its dtype. Not in place.
 GPUCNN_API void flatten(const Tensor& x, Tensor& y, Stream& stream);
 
-/// The inverse: dy: f32 [N, C * H * W] -> dx: f32 [N, C, H, W].
+/// The inverse: dy: [N, C * H * W] -> dx: [N, C, H, W].
 GPUCNN_API void flatten_backward(const Tensor& dy, Tensor& dx, Stream& stream);
 
 }  // namespace gpucnn::kernels

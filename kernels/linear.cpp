@@ -47,24 +47,24 @@ LinearPlan::LinearPlan(LinearPlan&&) noexcept = default;
 LinearPlan& LinearPlan::operator=(LinearPlan&&) noexcept = default;
 
 void LinearPlan::forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream& stream) {
-  check_tensor("linear", "x", x, x_, DType::f32, stream);
-  check_tensor("linear", "weight", weight, weight_, DType::f32, stream);
-  if (bias_) check_tensor("linear", "bias", bias, Shape{weight_[0]}, DType::f32, stream);
-  check_tensor("linear", "y", y, y_, DType::f32, stream);
+  check_tensor("linear", "x", x, x_, activation_dtype(precision_), stream);
+  check_tensor("linear", "weight", weight, weight_, activation_dtype(precision_), stream);
+  if (bias_) check_tensor("linear", "bias", bias, Shape{weight_[0]}, activation_dtype(precision_), stream);
+  check_tensor("linear", "y", y, y_, activation_dtype(precision_), stream);
   if (impl_) impl_->forward(x, weight, bias, relu, y, stream);
 }
 
 void LinearPlan::backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream) {
-  check_tensor("linear_backward_data", "dy", dy, y_, DType::f32, stream);
-  check_tensor("linear_backward_data", "weight", weight, weight_, DType::f32, stream);
-  check_tensor("linear_backward_data", "dx", dx, x_, DType::f32, stream);
+  check_tensor("linear_backward_data", "dy", dy, y_, activation_dtype(precision_), stream);
+  check_tensor("linear_backward_data", "weight", weight, weight_, activation_dtype(precision_), stream);
+  check_tensor("linear_backward_data", "dx", dx, x_, activation_dtype(precision_), stream);
   if (impl_) impl_->backward_data(dy, weight, dx, stream);
 }
 
 void LinearPlan::backward_weights(const Tensor& x, const Tensor& dy, Accumulate accumulate, Tensor& dweight, Tensor& dbias,
                                   Stream& stream) {
-  check_tensor("linear_backward_weights", "x", x, x_, DType::f32, stream);
-  check_tensor("linear_backward_weights", "dy", dy, y_, DType::f32, stream);
+  check_tensor("linear_backward_weights", "x", x, x_, activation_dtype(precision_), stream);
+  check_tensor("linear_backward_weights", "dy", dy, y_, activation_dtype(precision_), stream);
   check_tensor("linear_backward_weights", "dweight", dweight, weight_, DType::f32, stream);
   if (bias_) check_tensor("linear_backward_weights", "dbias", dbias, Shape{weight_[0]}, DType::f32, stream);
   if (impl_) return impl_->backward_weights(x, dy, accumulate, dweight, dbias, stream);

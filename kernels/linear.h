@@ -13,7 +13,8 @@ namespace gpucnn::kernels {
 GPUCNN_API Shape linear_shape(const Shape& x, std::int64_t in_features, std::int64_t out_features);
 
 /// y = x weight^T + bias, PyTorch's Linear, prepared for one input shape.
-/// x: f32 [N, I]; weight: f32 [O, I]; bias: f32 [O] if there is one, else undefined; y: f32 [N, O]. Results do not depend on the
+/// x: [N, I]; weight: [O, I]; bias: [O] if there is one, else undefined; y: [N, O]; these and gradients of x and y of
+/// `activation_dtype(precision)`, gradients of weight and bias f32. Results do not depend on the
 /// number of threads. N may be 0.
 class GPUCNN_API LinearPlan {
  public:

@@ -24,10 +24,15 @@ namespace {
 /// fp32 means fp32: only the pedantic type promises standard arithmetic. The default one may use any hardware with results "of at
 /// least the same precision", which leaves the door open to emulation in bf16.
 cublasComputeType_t compute_type(Precision precision) {
-  return precision == Precision::tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F_PEDANTIC;
+  switch (precision) {
+    case Precision::fp32: return CUBLAS_COMPUTE_32F_PEDANTIC;
+    case Precision::tf32: return CUBLAS_COMPUTE_32F_FAST_TF32;
+    case Precision::bf16: break;
+  }
+  return CUBLAS_COMPUTE_32F;  // products of two bf16 are exact in f32
 }
 
-constexpr cudaDataType_t kType = CUDA_R_32F;
+cudaDataType_t type_of(DType dtype) { return dtype == DType::bf16 ? CUDA_R_16BF : CUDA_R_32F; }
 
 constexpr std::uint64_t kMostWorkspace = std::uint64_t{32} << 20;
 
@@ -37,21 +42,21 @@ struct Factor {
   bool transposed = false;
 };
 
-/// c = a b, plus a bias for each column if there is one.
+/// c = a b, plus a bias for each column if there is one. a, b and the bias are of the precision's dtype, c of `result`.
 class Product {
  public:
-  Product(const Factor& a, const Factor& b, bool bias, Device device, Precision precision)
+  Product(const Factor& a, const Factor& b, bool bias, DType result, Device device, Precision precision)
       : device_(device),
         handle_(cublaslt::handle(device)),
-        precision_(precision),
+        dtype_(activation_dtype(precision)),
         bias_(bias),
         M_(a.transposed ? a.columns : a.rows),
         N_(b.transposed ? b.rows : b.columns),
         K_(a.transposed ? a.rows : a.columns),
-        desc_(cublaslt::matmul_desc(compute_type(precision), kType)),
-        first_(cublaslt::matrix_layout(kType, b.columns, b.rows)),
-        second_(cublaslt::matrix_layout(kType, a.columns, a.rows)),
-        result_(cublaslt::matrix_layout(kType, N_, M_)) {
+        desc_(cublaslt::matmul_desc(compute_type(precision), CUDA_R_32F)),
+        first_(cublaslt::matrix_layout(type_of(dtype_), b.columns, b.rows)),
+        second_(cublaslt::matrix_layout(type_of(dtype_), a.columns, a.rows)),
+        result_(cublaslt::matrix_layout(type_of(result), N_, M_)) {
     cublaslt::set(desc_, CUBLASLT_MATMUL_DESC_TRANSA, b.transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
     cublaslt::set(desc_, CUBLASLT_MATMUL_DESC_TRANSB, a.transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
     cublaslt::set(desc_, CUBLASLT_MATMUL_DESC_EPILOGUE, bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT);
@@ -88,7 +93,7 @@ class Product {
 
   const Algorithm& choose(bool aligned) {
     std::optional<Algorithm>& chosen = algorithms_[aligned ? 1 : 0];
-    if (!chosen) chosen = heuristic(aligned ? kAlignment : std::uint32_t{sizeof(float)});
+    if (!chosen) chosen = heuristic(aligned ? kAlignment : static_cast<std::uint32_t>(size_of(dtype_)));
     return *chosen;
   }
 
@@ -114,13 +119,13 @@ class Product {
       const cublasLtMatmulHeuristicResult_t& result = found[static_cast<std::size_t>(i)];
       if (result.state == CUBLAS_STATUS_SUCCESS) return {result.algo, result.workspaceSize};
     }
-    throw DeviceError(fmt::format("cuBLASLt has no algorithm for the f32 product of [{}, {}] and [{}, {}] on {}", M_, K_, K_, N_,
-                                  device_.string()));
+    throw DeviceError(fmt::format("cuBLASLt has no algorithm for the {} product of [{}, {}] and [{}, {}] on {}", name_of(dtype_),
+                                  M_, K_, K_, N_, device_.string()));
   }
 
   Device device_;
   cublasLtHandle_t handle_;
-  Precision precision_;
+  DType dtype_;
   bool bias_;
   std::int64_t M_, N_, K_;
   cublaslt::MatmulDesc desc_;
@@ -134,20 +139,22 @@ class LinearCublas final : public LinearPlan::Impl {
       : N_(N), I_(I), O_(O), bias_(bias), device_(device), precision_(precision) {}
 
   void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream& stream) override {
-    if (!forward_) forward_.emplace(Factor{N_, I_}, Factor{O_, I_, true}, bias_, device_, precision_);
+    if (!forward_) forward_.emplace(Factor{N_, I_}, Factor{O_, I_, true}, bias_, y.dtype(), device_, precision_);
     forward_->run(x, weight, bias, false, y);
     // The library's own ReLU is documented as max(x, 0), which says nothing of NaN. Ours keeps it.
     if (relu) cuda::relu(y, y, stream);
   }
 
   void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream&) override {
-    if (!backward_data_) backward_data_.emplace(Factor{N_, O_}, Factor{O_, I_}, false, device_, precision_);
+    if (!backward_data_) backward_data_.emplace(Factor{N_, O_}, Factor{O_, I_}, false, dx.dtype(), device_, precision_);
     backward_data_->run(dy, weight, {}, false, dx);
   }
 
   void backward_weights(const Tensor& x, const Tensor& dy, LinearPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias,
                         Stream& stream) override {
-    if (!backward_weights_) backward_weights_.emplace(Factor{N_, O_, true}, Factor{N_, I_}, false, device_, precision_);
+    if (!backward_weights_) {
+      backward_weights_.emplace(Factor{N_, O_, true}, Factor{N_, I_}, false, DType::f32, device_, precision_);
+    }
     backward_weights_->run(dy, x, {}, accumulate.dweight, dweight);
     // Not by the library's bias gradient epilogue: that neither adds to what is there nor says for which GPUs it works in fp32.
     if (bias_) bias_grad(dy, accumulate.dbias, dbias, stream);

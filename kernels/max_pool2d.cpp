@@ -55,10 +55,10 @@ Shape max_pool2d_shape(const Shape& x, const Pool2d& pool) {
 }
 
 void max_pool2d(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax, Stream& stream) {
-  check_tensor("max_pool2d", "x", x, DType::f32, stream);
+  const DType dtype = check_activation("max_pool2d", "x", x, stream);
   check_pool("max_pool2d", pool);
   const Shape shape = pooled_shape("max_pool2d: ", x.shape(), pool);
-  check_tensor("max_pool2d", "y", y, shape, DType::f32, stream);
+  check_tensor("max_pool2d", "y", y, shape, dtype, stream);
   check_apart("max_pool2d", "y", y, "x", x);
   if (argmax.defined()) check_tensor("max_pool2d", "argmax", argmax, shape, DType::u8, stream);
   dispatch(
@@ -66,10 +66,10 @@ void max_pool2d(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax, 
 }
 
 void max_pool2d_backward(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Tensor& dx, Stream& stream) {
-  check_tensor("max_pool2d_backward", "dx", dx, DType::f32, stream);
+  const DType dtype = check_activation("max_pool2d_backward", "dx", dx, stream);
   check_pool("max_pool2d_backward", pool);
   const Shape shape = pooled_shape("max_pool2d_backward: ", dx.shape(), pool);
-  check_tensor("max_pool2d_backward", "dy", dy, shape, DType::f32, stream);
+  check_tensor("max_pool2d_backward", "dy", dy, shape, dtype, stream);
   check_tensor("max_pool2d_backward", "argmax", argmax, shape, DType::u8, stream);
   check_apart("max_pool2d_backward", "dx", dx, "dy", dy);
   dispatch(

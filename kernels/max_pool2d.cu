@@ -34,10 +34,10 @@ struct Best {
 };
 
 /// A value at `place` in the window wins if it is larger or NaN.
-template <int kWidth>
-__device__ void meet(const Lanes<float, kWidth>& values, int place, Best<kWidth>& best) {
+template <class T, int kWidth>
+__device__ void meet(const Lanes<T, kWidth>& values, int place, Best<kWidth>& best) {
   for (int k = 0; k < kWidth; ++k) {
-    const float value = values.at[k];
+    const float value = widen(values.at[k]);
     if (value > best.values.at[k] || std::isnan(value)) {
       best.values.at[k] = value;
       best.places[k] = place;
@@ -45,9 +45,11 @@ __device__ void meet(const Lanes<float, kWidth>& values, int place, Best<kWidth>
   }
 }
 
-template <int kWidth>
-__device__ void store_best(const Best<kWidth>& best, std::int64_t e, float* y, std::uint8_t* argmax) {
-  store(best.values, y + e);
+template <class T, int kWidth>
+__device__ void store_best(const Best<kWidth>& best, std::int64_t e, T* y, std::uint8_t* argmax) {
+  Lanes<T, kWidth> values;
+  for (int k = 0; k < kWidth; ++k) values.at[k] = narrow<T>(best.values.at[k]);
+  store(values, y + e);
   if (!argmax) return;
   Lanes<std::uint8_t, kWidth> places;
   for (int k = 0; k < kWidth; ++k) places.at[k] = static_cast<std::uint8_t>(best.places[k]);
@@ -55,8 +57,8 @@ __device__ void store_best(const Best<kWidth>& best, std::int64_t e, float* y, s
 }
 
 /// For any window.
-template <int kWidth>
-__global__ void pool_kernel(Extents s, Pool2d pool, const float* x, float* y, std::uint8_t* argmax) {
+template <int kWidth, class T>
+__global__ void pool_kernel(Extents s, Pool2d pool, const T* x, T* y, std::uint8_t* argmax) {
   const Size2 kernel = pool.kernel_size, stride = pool.stride, padding = pool.padding;
   const std::int64_t items = s.N * s.Ho * s.Wo * s.C / kWidth, step = std::int64_t{gridDim.x} * kThreads;
   for (std::int64_t item = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; item < items; item += step) {
@@ -83,14 +85,16 @@ __global__ void pool_kernel(Extents s, Pool2d pool, const float* x, float* y, st
 }
 
 /// The same for a window and a stride of 2 without padding.
-template <int kWidth>
-__global__ void halve_kernel(Extents s, const float* x, float* y, std::uint8_t* argmax) {
+template <int kWidth, class T>
+__global__ void halve_kernel(Extents s, const T* x, T* y, std::uint8_t* argmax) {
   const std::int64_t items = s.N * s.Ho * s.Wo * s.C / kWidth, step = std::int64_t{gridDim.x} * kThreads;
   for (std::int64_t item = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; item < items; item += step) {
     const auto [n, i, j, c] = place_of<kWidth>(item, s.C, s.Ho, s.Wo);
-    const float* top = x + ((n * s.H + 2 * i) * s.W + 2 * j) * s.C + c;
-    const float* bottom = top + s.W * s.C;
-    Best<kWidth> best{load<kWidth>(top)};
+    const T* top = x + ((n * s.H + 2 * i) * s.W + 2 * j) * s.C + c;
+    const T* bottom = top + s.W * s.C;
+    const auto first = load<kWidth>(top);
+    Best<kWidth> best{};
+    for (int k = 0; k < kWidth; ++k) best.values.at[k] = widen(first.at[k]);
     const auto second = load<kWidth>(top + s.C), third = load<kWidth>(bottom), fourth = load<kWidth>(bottom + s.C);
     meet(second, 1, best);
     meet(third, 2, best);
@@ -100,17 +104,17 @@ __global__ void halve_kernel(Extents s, const float* x, float* y, std::uint8_t* 
 }
 
 /// `dy` where the window's winner is at `place`, 0 elsewhere.
-template <int kWidth>
-__device__ Lanes<float, kWidth> share(Lanes<float, kWidth> dy, const Lanes<std::uint8_t, kWidth>& winner, std::int64_t place) {
+template <class T, int kWidth>
+__device__ Lanes<T, kWidth> share(Lanes<T, kWidth> dy, const Lanes<std::uint8_t, kWidth>& winner, std::int64_t place) {
   for (int k = 0; k < kWidth; ++k) {
-    if (winner.at[k] != place) dy.at[k] = 0;
+    if (winner.at[k] != place) dy.at[k] = T{};
   }
   return dy;
 }
 
 /// For any window: each element of dx adds up the windows it lies in, so that no two threads write one place.
-template <int kWidth>
-__global__ void unpool_kernel(Extents s, Pool2d pool, const float* dy, const std::uint8_t* argmax, float* dx) {
+template <int kWidth, class T>
+__global__ void unpool_kernel(Extents s, Pool2d pool, const T* dy, const std::uint8_t* argmax, T* dx) {
   const Size2 kernel = pool.kernel_size, stride = pool.stride, padding = pool.padding;
   // The windows over padded position p are those from begin_window(p) to p / stride.
   const auto begin_window = [](std::int64_t p, std::int64_t size, std::int64_t by) { return p < size ? 0 : (p - size) / by + 1; };
@@ -126,30 +130,32 @@ __global__ void unpool_kernel(Extents s, Pool2d pool, const float* dy, const std
         const std::int64_t e = ((n * s.Ho + i) * s.Wo + j) * s.C + c;
         const std::int64_t place = (h - i * stride.height) * kernel.width + w - j * stride.width;
         const auto part = share(load<kWidth>(dy + e), load<kWidth>(argmax + e), place);
-        for (int k = 0; k < kWidth; ++k) sum.at[k] += part.at[k];
+        for (int k = 0; k < kWidth; ++k) sum.at[k] += widen(part.at[k]);
       }
     }
-    store(sum, dx + item * kWidth);
+    Lanes<T, kWidth> rounded;
+    for (int k = 0; k < kWidth; ++k) rounded.at[k] = narrow<T>(sum.at[k]);
+    store(rounded, dx + item * kWidth);
   }
 }
 
 /// The same for a window and a stride of 2 without padding: an item is a window and its four elements of dx, or what of them is
 /// left at the odd end of a row or column, which no window reaches.
-template <int kWidth>
-__global__ void double_kernel(Extents s, const float* dy, const std::uint8_t* argmax, float* dx) {
+template <int kWidth, class T>
+__global__ void double_kernel(Extents s, const T* dy, const std::uint8_t* argmax, T* dx) {
   const std::int64_t height = (s.H + 1) / 2, width = (s.W + 1) / 2;
   const std::int64_t items = s.N * height * width * s.C / kWidth, step = std::int64_t{gridDim.x} * kThreads;
   for (std::int64_t item = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; item < items; item += step) {
     const auto [n, i, j, c] = place_of<kWidth>(item, s.C, height, width);
-    Lanes<float, kWidth> value{};
+    Lanes<T, kWidth> value{};
     Lanes<std::uint8_t, kWidth> winner{};
     if (i < s.Ho && j < s.Wo) {
       const std::int64_t e = ((n * s.Ho + i) * s.Wo + j) * s.C + c;
       value = load<kWidth>(dy + e);
       winner = load<kWidth>(argmax + e);
     }
-    float* top = dx + ((n * s.H + 2 * i) * s.W + 2 * j) * s.C + c;
-    float* bottom = top + s.W * s.C;
+    T* top = dx + ((n * s.H + 2 * i) * s.W + 2 * j) * s.C + c;
+    T* bottom = top + s.W * s.C;
     const bool right = 2 * j + 1 < s.W, below = 2 * i + 1 < s.H;
     store(share(value, winner, 0), top);
     if (right) store(share(value, winner, 1), top + s.C);
@@ -162,25 +168,24 @@ bool halves(const Pool2d& pool) { return pool.kernel_size == 2 && pool.stride ==
 
 Extents extents_of(const Tensor& x, const Tensor& y) { return {x.dim(0), x.dim(1), x.dim(2), x.dim(3), y.dim(2), y.dim(3)}; }
 
-template <int kWidth>
-void pool_lanes(const Extents& s, const Pool2d& pool, const float* x, float* y, std::uint8_t* argmax, const Stream& stream) {
+template <int kWidth, class T>
+void pool_lanes(const Extents& s, const Pool2d& pool, const T* x, T* y, std::uint8_t* argmax, const Stream& stream) {
   const LaunchShape shape = grid(stream, s.N * s.Ho * s.Wo * s.C / kWidth);
   if (halves(pool)) {
-    launch(stream, "max_pool2d", shape, halve_kernel<kWidth>, s, x, y, argmax);
+    launch(stream, "max_pool2d", shape, halve_kernel<kWidth, T>, s, x, y, argmax);
   } else {
-    launch(stream, "max_pool2d", shape, pool_kernel<kWidth>, s, pool, x, y, argmax);
+    launch(stream, "max_pool2d", shape, pool_kernel<kWidth, T>, s, pool, x, y, argmax);
   }
 }
 
-template <int kWidth>
-void unpool_lanes(const Extents& s, const Pool2d& pool, const float* dy, const std::uint8_t* argmax, float* dx,
-                  const Stream& stream) {
+template <int kWidth, class T>
+void unpool_lanes(const Extents& s, const Pool2d& pool, const T* dy, const std::uint8_t* argmax, T* dx, const Stream& stream) {
   if (halves(pool)) {
     const std::int64_t items = s.N * ((s.H + 1) / 2) * ((s.W + 1) / 2) * s.C / kWidth;
-    launch(stream, "max_pool2d_backward", grid(stream, items), double_kernel<kWidth>, s, dy, argmax, dx);
+    launch(stream, "max_pool2d_backward", grid(stream, items), double_kernel<kWidth, T>, s, dy, argmax, dx);
   } else {
     const LaunchShape shape = grid(stream, s.N * s.H * s.W * s.C / kWidth);
-    launch(stream, "max_pool2d_backward", shape, unpool_kernel<kWidth>, s, pool, dy, argmax, dx);
+    launch(stream, "max_pool2d_backward", shape, unpool_kernel<kWidth, T>, s, pool, dy, argmax, dx);
   }
 }
 
@@ -188,26 +193,30 @@ void unpool_lanes(const Extents& s, const Pool2d& pool, const float* dy, const s
 
 void max_pool2d(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax, Stream& stream) {
   const Extents s = extents_of(x, y);
-  const float* from = x.data<float>();
-  float* to = y.data<float>();
   std::uint8_t* places = argmax.defined() ? argmax.data<std::uint8_t>() : nullptr;
-  if (s.C % 4 == 0 && are_aligned<4>(from, to, places)) {
-    pool_lanes<4>(s, pool, from, to, places, stream);
-  } else {
-    pool_lanes<1>(s, pool, from, to, places, stream);
-  }
+  for_activation(x.dtype(), [&]<class T>(T) {
+    const T* from = x.data<T>();
+    T* to = y.data<T>();
+    if (s.C % 4 == 0 && are_aligned<4>(from, to, places)) {
+      pool_lanes<4>(s, pool, from, to, places, stream);
+    } else {
+      pool_lanes<1>(s, pool, from, to, places, stream);
+    }
+  });
 }
 
 void max_pool2d_backward(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Tensor& dx, Stream& stream) {
   const Extents s = extents_of(dx, dy);
-  const float* from = dy.data<float>();
   const std::uint8_t* places = argmax.data<std::uint8_t>();
-  float* to = dx.data<float>();
-  if (s.C % 4 == 0 && are_aligned<4>(from, places, to)) {
-    unpool_lanes<4>(s, pool, from, places, to, stream);
-  } else {
-    unpool_lanes<1>(s, pool, from, places, to, stream);
-  }
+  for_activation(dy.dtype(), [&]<class T>(T) {
+    const T* from = dy.data<T>();
+    T* to = dx.data<T>();
+    if (s.C % 4 == 0 && are_aligned<4>(from, places, to)) {
+      unpool_lanes<4>(s, pool, from, places, to, stream);
+    } else {
+      unpool_lanes<1>(s, pool, from, places, to, stream);
+    }
+  });
 }
 
 }  // namespace gpucnn::kernels::cuda

@@ -19,12 +19,14 @@ struct Pool2d {
 GPUCNN_API Shape max_pool2d_shape(const Shape& x, const Pool2d& pool);
 
 /// y[n, c, i, j] = the largest x of the window at (i, j); padding never wins. Of equal elements the first in row order wins; a
-/// NaN wins, the last one in row order, as in PyTorch. x: f32 [N, C, H, W], y: f32 `max_pool2d_shape`.
+/// NaN wins, the last one in row order, as in PyTorch. x: f32, on a GPU also bf16, [N, C, H, W], y:
+/// `max_pool2d_shape` of its dtype.
 /// `argmax`, u8 in y's shape: the winner's place in the window, row * kernel width + column. Pass an undefined tensor where no
 /// backward will follow.
 GPUCNN_API void max_pool2d(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax, Stream& stream);
 
-/// dx = the sum of the dy whose window the element won. dy, argmax: [N, C, Ho, Wo], dx: f32 [N, C, H, W].
+/// dx = the sum of the dy whose window the element won. dy, argmax: [N, C, Ho, Wo], dx: [N, C, H, W] of dy's
+/// dtype; added in f32.
 GPUCNN_API void max_pool2d_backward(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Tensor& dx, Stream& stream);
 
 }  // namespace gpucnn::kernels

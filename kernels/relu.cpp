@@ -16,16 +16,16 @@ void relu_backward(const Tensor& y, const Tensor& dy, Tensor& dx, Stream& stream
 }  // namespace cuda
 
 void relu(const Tensor& x, Tensor& y, Stream& stream) {
-  check_tensor("relu", "x", x, DType::f32, stream);
-  check_tensor("relu", "y", y, x.shape(), DType::f32, stream);
+  const DType dtype = check_activation("relu", "x", x, stream);
+  check_tensor("relu", "y", y, x.shape(), dtype, stream);
   dispatch(
       stream, [&] { cpu::relu(x, y); }, [&] { cuda::relu(x, y, stream); });
 }
 
 void relu_backward(const Tensor& y, const Tensor& dy, Tensor& dx, Stream& stream) {
-  check_tensor("relu_backward", "y", y, DType::f32, stream);
-  check_tensor("relu_backward", "dy", dy, y.shape(), DType::f32, stream);
-  check_tensor("relu_backward", "dx", dx, y.shape(), DType::f32, stream);
+  const DType dtype = check_activation("relu_backward", "y", y, stream);
+  check_tensor("relu_backward", "dy", dy, y.shape(), dtype, stream);
+  check_tensor("relu_backward", "dx", dx, y.shape(), dtype, stream);
   dispatch(
       stream, [&] { cpu::relu_backward(y, dy, dx); }, [&] { cuda::relu_backward(y, dy, dx, stream); });
 }

@@ -7,30 +7,32 @@ namespace {
 
 constexpr int kAtOnce = 4, kAtOnceBackward = 2;
 
-__global__ void relu_kernel(const float* x, float* y, std::int64_t count, bool wide) {
+template <class T>
+__global__ void relu_kernel(const T* x, T* y, std::int64_t count, bool wide) {
   for_elements<kAtOnce>(
       count, wide, [=](auto width, std::int64_t i) { return load<width>(x + i); },
       [=](std::int64_t i, auto values) {
         // A comparison, where fmaxf would turn NaN into 0.
-        for (float& value : values.at) value = value < 0 ? 0 : value;
+        for (T& value : values.at) value = widen(value) < 0 ? T{} : value;
         store(values, y + i);
       });
 }
 
-template <int kWidth>
+template <class T, int kWidth>
 struct Gradient {
-  Lanes<float, kWidth> y, dy;
+  Lanes<T, kWidth> y, dy;
 };
 
-__global__ void relu_backward_kernel(const float* y, const float* dy, float* dx, std::int64_t count, bool wide) {
+template <class T>
+__global__ void relu_backward_kernel(const T* y, const T* dy, T* dx, std::int64_t count, bool wide) {
   for_elements<kAtOnceBackward>(
       count, wide,
       [=](auto width, std::int64_t i) {
-        return Gradient<width>{load<width>(y + i), load<width>(dy + i)};
+        return Gradient<T, width>{load<width>(y + i), load<width>(dy + i)};
       },
-      [=]<int kWidth>(std::int64_t i, Gradient<kWidth> values) {
+      [=]<int kWidth>(std::int64_t i, Gradient<T, kWidth> values) {
         for (int k = 0; k < kWidth; ++k) {
-          if (values.y.at[k] <= 0) values.dy.at[k] = 0;
+          if (widen(values.y.at[k]) <= 0) values.dy.at[k] = T{};
         }
         store(values.dy, dx + i);
       });
@@ -39,19 +41,23 @@ __global__ void relu_backward_kernel(const float* y, const float* dy, float* dx,
 }  // namespace
 
 void relu(const Tensor& x, Tensor& y, Stream& stream) {
-  const float* from = x.data<float>();
-  float* to = y.data<float>();
-  const bool wide = are_aligned<4>(from, to);
-  launch(stream, "relu", element_grid(stream, x.numel(), wide, kAtOnce), relu_kernel, from, to, x.numel(), wide);
+  for_activation(x.dtype(), [&]<class T>(T) {
+    const T* from = x.data<T>();
+    T* to = y.data<T>();
+    const bool wide = are_aligned<4>(from, to);
+    launch(stream, "relu", element_grid(stream, x.numel(), wide, kAtOnce), relu_kernel<T>, from, to, x.numel(), wide);
+  });
 }
 
 void relu_backward(const Tensor& y, const Tensor& dy, Tensor& dx, Stream& stream) {
-  const float* out = y.data<float>();
-  const float* from = dy.data<float>();
-  float* to = dx.data<float>();
-  const bool wide = are_aligned<4>(out, from, to);
-  launch(stream, "relu_backward", element_grid(stream, y.numel(), wide, kAtOnceBackward), relu_backward_kernel, out, from, to,
-         y.numel(), wide);
+  for_activation(y.dtype(), [&]<class T>(T) {
+    const T* out = y.data<T>();
+    const T* from = dy.data<T>();
+    T* to = dx.data<T>();
+    const bool wide = are_aligned<4>(out, from, to);
+    launch(stream, "relu_backward", element_grid(stream, y.numel(), wide, kAtOnceBackward), relu_backward_kernel<T>, out, from, to,
+           y.numel(), wide);
+  });
 }
 
 }  // namespace gpucnn::kernels::cuda

@@ -22,23 +22,23 @@ kernels::Conv2dPlan& Conv2d::plan(const Shape& x) {
 
 Tensor Conv2d::forward(const Tensor& x) {
   kernels::Conv2dPlan& conv = plan(x.shape());
-  Tensor y = Tensor::empty(conv.y_shape(), DType::f32, x.device());
-  conv.forward(x, weight_.value(), options_.bias ? bias_.value() : Tensor{}, relu_follows_, y, stream());
+  Tensor y = Tensor::empty(conv.y_shape(), x.dtype(), x.device());
+  conv.forward(x, operand(weight_), options_.bias ? operand(bias_) : Tensor{}, relu_follows_, y, stream());
   keep(x_, x);
   return y;
 }
 
-Tensor Conv2d::backward(const Tensor& dy) {
+Tensor Conv2d::backward(const Tensor& given) {
   kernels::Conv2dPlan& conv = plan(kept(x_).shape());
-  check_gradient(dy, conv.y_shape());
+  const Tensor dy = check_gradient(given, conv.y_shape());
   const Tensor x = consume(x_);
   auto [dweight, add_weight] = weight_.grad_target();
   auto [dbias, add_bias] = options_.bias ? bias_.grad_target() : Parameter::GradTarget{};
   conv.backward_weights(x, dy, {add_weight, add_bias}, dweight, dbias, stream());
   if (!input_grad()) return {};
-  Tensor dx = Tensor::empty(x.shape(), DType::f32, x.device());
-  conv.backward_data(dy, weight_.value(), dx, stream());
-  return dx;
+  Tensor dx = Tensor::empty(x.shape(), x.dtype(), x.device());
+  conv.backward_data(dy, operand(weight_), dx, stream());
+  return returned(dx);
 }
 
 void Conv2d::members(Members& m) {

@@ -19,19 +19,19 @@ Tensor Dropout::forward(const Tensor& x) {
   const std::optional<RandomStream> mask = drops ? std::optional(random(Purpose::dropout)) : std::nullopt;
   if (keeps()) kept_ = Kept{x.shape(), mask};
   if (!mask) return x;
-  Tensor y = Tensor::empty(x.shape(), DType::f32, x.device());
+  Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
   kernels::dropout(x, p_, *mask, y, stream());
   return y;
 }
 
-Tensor Dropout::backward(const Tensor& dy) {
-  check_gradient(dy, kept(kept_).shape);
+Tensor Dropout::backward(const Tensor& given) {
+  const Tensor dy = check_gradient(given, kept(kept_).shape);
   const Kept forward = consume(kept_);
   if (!input_grad()) return {};
-  if (!forward.mask) return dy;
-  Tensor dx = Tensor::empty(forward.shape, DType::f32, dy.device());
+  if (!forward.mask) return returned(dy);
+  Tensor dx = Tensor::empty(forward.shape, dy.dtype(), dy.device());
   kernels::dropout(dy, p_, *forward.mask, dx, stream());
-  return dx;
+  return returned(dx);
 }
 
 }  // namespace gpucnn

@@ -29,23 +29,23 @@ kernels::LinearPlan& Linear::plan(const Shape& x) {
 
 Tensor Linear::forward(const Tensor& x) {
   kernels::LinearPlan& linear = plan(x.shape());
-  Tensor y = Tensor::empty(linear.y_shape(), DType::f32, x.device());
-  linear.forward(x, weight_.value(), options_.bias ? bias_.value() : Tensor{}, relu_follows_, y, stream());
+  Tensor y = Tensor::empty(linear.y_shape(), x.dtype(), x.device());
+  linear.forward(x, operand(weight_), options_.bias ? operand(bias_) : Tensor{}, relu_follows_, y, stream());
   keep(x_, x);
   return y;
 }
 
-Tensor Linear::backward(const Tensor& dy) {
+Tensor Linear::backward(const Tensor& given) {
   kernels::LinearPlan& linear = plan(kept(x_).shape());
-  check_gradient(dy, linear.y_shape());
+  const Tensor dy = check_gradient(given, linear.y_shape());
   const Tensor x = consume(x_);
   auto [dweight, add_weight] = weight_.grad_target();
   auto [dbias, add_bias] = options_.bias ? bias_.grad_target() : Parameter::GradTarget{};
   linear.backward_weights(x, dy, {add_weight, add_bias}, dweight, dbias, stream());
   if (!input_grad()) return {};
-  Tensor dx = Tensor::empty(x.shape(), DType::f32, x.device());
-  linear.backward_data(dy, weight_.value(), dx, stream());
-  return dx;
+  Tensor dx = Tensor::empty(x.shape(), x.dtype(), x.device());
+  linear.backward_data(dy, operand(weight_), dx, stream());
+  return returned(dx);
 }
 
 void Linear::members(Members& m) {

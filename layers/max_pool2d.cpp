@@ -13,7 +13,7 @@ Shape MaxPool2d::output_shape(const Shape& x) const { return kernels::max_pool2d
 
 Tensor MaxPool2d::forward(const Tensor& x) {
   const Shape shape = output_shape(x.shape());
-  Tensor y = Tensor::empty(shape, DType::f32, x.device());
+  Tensor y = Tensor::empty(shape, x.dtype(), x.device());
   Tensor argmax = keeps() ? Tensor::empty(shape, DType::u8, x.device()) : Tensor{};
   kernels::max_pool2d(x, pool_, y, argmax, stream());
   keep(argmax_, argmax);
@@ -21,13 +21,13 @@ Tensor MaxPool2d::forward(const Tensor& x) {
   return y;
 }
 
-Tensor MaxPool2d::backward(const Tensor& dy) {
-  check_gradient(dy, kept(argmax_).shape());
+Tensor MaxPool2d::backward(const Tensor& given) {
+  const Tensor dy = check_gradient(given, kept(argmax_).shape());
   const Tensor argmax = consume(argmax_);
   if (!input_grad()) return {};
-  Tensor dx = Tensor::empty(x_shape_, DType::f32, dy.device());
+  Tensor dx = Tensor::empty(x_shape_, dy.dtype(), dy.device());
   kernels::max_pool2d_backward(dy, argmax, pool_, dx, stream());
-  return dx;
+  return returned(dx);
 }
 
 }  // namespace gpucnn

@@ -11,6 +11,8 @@
 
 #include <fmt/format.h>
 
+#include <gpucnn/kernels/cast.h>
+
 namespace gpucnn {
 
 /// What the modules of a tree share.
@@ -23,6 +25,8 @@ struct Module::Root {
   bool predicting = false;
   bool training = false;  // whether the outermost call under way counts
   Precision precision = Precision::fp32;
+  Tensor values = {};    // of all parameters: the arena; undefined without any
+  Tensor operands = {};  // the same in bf16, if that is the precision
 };
 
 /// A call under way: counts the outermost one, and undoes what it set however the call ends.
@@ -118,7 +122,7 @@ Tensor Module::operator()(const Tensor& x) {
   if (keeps() && std::exchange(last_call_, root_->calls) == root_->calls) {
     throw std::logic_error(fmt::format("{}: used twice in one forward; a backward needs an instance for each use", label()));
   }
-  return forward(x);
+  return run(x);
 }
 
 Tensor Module::predict(const Tensor& x) {
@@ -126,7 +130,34 @@ Tensor Module::predict(const Tensor& x) {
   check_input(x);
   shape_of(*this, x.shape());
   const Call call(*this, true);
-  return forward(x);
+  return run(x);
+}
+
+/// Forward, between f32 outside the outermost call and the precision's dtype inside.
+Tensor Module::run(const Tensor& x) {
+  if (root_->depth > 1 || root_->precision != Precision::bf16) return forward(x);
+  cast_operands();
+  return as(DType::f32, forward(as(DType::bf16, x)));
+}
+
+Tensor Module::as(DType dtype, const Tensor& x) {
+  if (!x.defined() || x.dtype() == dtype) return x;
+  Tensor y = Tensor::empty(x.shape(), dtype, x.device());
+  kernels::cast(x, y, stream());
+  return y;
+}
+
+/// In every call: parameters may have been written to by whoever holds them.
+void Module::cast_operands() {
+  const Tensor& values = root_->values;
+  if (!values.defined()) return;
+  if (!root_->operands.defined()) root_->operands = Tensor::empty(values.shape(), DType::bf16, values.device());
+  kernels::cast(values, root_->operands, stream());
+}
+
+Tensor Module::operand(const Parameter& parameter) const {
+  if (precision() != Precision::bf16) return parameter.value();
+  return root_->operands.view(parameter.slot().first, parameter.shape());
 }
 
 void Module::check_input(const Tensor& x) const {
@@ -164,13 +195,17 @@ Tensor Module::consume(Tensor& slot) const {
   return std::exchange(slot, Tensor{});
 }
 
-void Module::check_gradient(const Tensor& dy, const Shape& y) const {
-  if (!dy.defined() || dy.dtype() != DType::f32 || dy.shape() != y) {
+Tensor Module::check_gradient(const Tensor& dy, const Shape& y) {
+  const DType inside = activation_dtype(precision());
+  if (!dy.defined() || (dy.dtype() != DType::f32 && dy.dtype() != inside) || dy.shape() != y) {
     throw std::invalid_argument(fmt::format(
         "{}: backward expects an f32 gradient of {}, got {}", label(), y.string(),
         dy.defined() ? fmt::format("{} {}", name_of(dy.dtype()), dy.shape().string()) : std::string("an undefined tensor")));
   }
+  return as(inside, dy);
 }
+
+Tensor Module::returned(Tensor dx) { return path_.empty() ? as(DType::f32, dx) : std::move(dx); }
 
 Stream& Module::stream() {
   if (!root_) throw std::logic_error(fmt::format("{}: has no stream before its first use", label()));
@@ -193,6 +228,7 @@ void Module::make_root(std::uint64_t seed, Device device) {
   auto root = std::make_shared<Root>(Root{.stream = Stream(device), .seed = seed});
   Walk walk(*this);
   Arena::pack(walk.parameters, walk.names, seed, device);
+  if (!walk.parameters.empty()) root->values = walk.parameters.front().slot().values;
   for (auto& [name, buffer] : walk.buffers) *buffer = buffer->to(device);
   for (std::size_t i = 0; i < walk.modules.size(); ++i) {
     Module& module = *walk.modules[i];
@@ -287,6 +323,7 @@ Module& Module::set_precision(Precision precision) {
   prepare();
   require_precision(precision, root_->stream.device());
   root_->precision = precision;
+  root_->operands = {};
   return *this;
 }
 

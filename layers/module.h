@@ -69,8 +69,8 @@ class GPUCNN_API Module {
   Module& to(Device device);
   Device device();
 
-  /// What convolutions and linear layers of the whole model are computed with; fp32 at first. Throws `DeviceError` if the model's
-  /// device cannot.
+  /// What the whole model is computed with; fp32 at first. Its input and output are f32 in any case, but with bf16 layers inside it
+  /// meet bf16 tensors. Throws `DeviceError` if the model's device cannot.
   Module& set_precision(Precision precision);
   Precision precision() const noexcept;
 
@@ -122,8 +122,13 @@ class GPUCNN_API Module {
     kept(slot);
     return *std::exchange(slot, std::nullopt);
   }
-  /// Throws `std::invalid_argument` that names this layer unless dy is f32 of shape `y`.
-  void check_gradient(const Tensor& dy, const Shape& y) const;
+  /// The values of a parameter as they are multiplied with activations: its own, or with `Precision::bf16` a copy in bf16.
+  Tensor operand(const Parameter& parameter) const;
+  /// dy in the dtype of the activations. Throws `std::invalid_argument` that names this layer unless dy is f32 or of that dtype,
+  /// and of shape `y`.
+  Tensor check_gradient(const Tensor& dy, const Shape& y);
+  /// dx as backward returns it: f32 from the root, whose input was f32.
+  Tensor returned(Tensor dx);
 
   /// For a container that knows that a ReLU follows: asks this layer to apply it in its own pass from now on, or no longer. False
   /// from layers that cannot.
@@ -157,6 +162,9 @@ class GPUCNN_API Module {
   template <class OnModule, class OnParameter>
   void for_tree(const OnModule& on_module, const OnParameter& on_parameter);
   void spread_input_grad();
+  Tensor run(const Tensor& x);
+  void cast_operands();
+  Tensor as(DType dtype, const Tensor& x);
   std::uint64_t& training_forwards();
   void check_input(const Tensor& x) const;
   [[noreturn]] void fail_backward() const;

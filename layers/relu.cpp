@@ -7,19 +7,19 @@ namespace gpucnn {
 Shape ReLU::output_shape(const Shape& x) const { return x; }
 
 Tensor ReLU::forward(const Tensor& x) {
-  Tensor y = Tensor::empty(x.shape(), DType::f32, x.device());
+  Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
   kernels::relu(x, y, stream());
   keep(y_, y);
   return y;
 }
 
-Tensor ReLU::backward(const Tensor& dy) {
-  check_gradient(dy, kept(y_).shape());
+Tensor ReLU::backward(const Tensor& given) {
+  const Tensor dy = check_gradient(given, kept(y_).shape());
   const Tensor y = consume(y_);
   if (!input_grad()) return {};
-  Tensor dx = Tensor::empty(y.shape(), DType::f32, y.device());
+  Tensor dx = Tensor::empty(y.shape(), y.dtype(), y.device());
   kernels::relu_backward(y, dy, dx, stream());
-  return dx;
+  return returned(dx);
 }
 
 }  // namespace gpucnn

@@ -94,7 +94,7 @@ Tensor Sequential::backward(const Tensor& dy) {
     if (stage->relu) gradient = stage->relu->backward(gradient);
     gradient = stage->layer->backward(gradient);
   }
-  return input_grad() ? gradient : Tensor{};
+  return input_grad() ? returned(gradient) : Tensor{};
 }
 
 void Sequential::members(Members& m) {

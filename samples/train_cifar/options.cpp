@@ -99,7 +99,7 @@ Options parse_options(int argc, char** argv) {
              double{std::numeric_limits<float>::max()});
   add_word(app, "--optimizer", "adam, or sgd with momentum 0.9", options.optimizer);
   add_word(app, "--device", "cpu, cuda or cuda:N; auto takes a usable GPU,\nelse the CPU", options.device);
-  add_word(app, "--precision", "fp32; tf32 on a GPU is faster and less exact", options.precision);
+  add_word(app, "--precision", "fp32; on a GPU tf32 and bf16 are faster and\nless exact", options.precision);
   add_number(app, "--threads", "CPU threads; the results do not depend on it", options.threads, 1, 1024);
   add_number<std::uint64_t>(app, "--seed", "Seed of weights, order, dropout and --augment", options.seed, 0,
                             std::numeric_limits<std::uint64_t>::max());

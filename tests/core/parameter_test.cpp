@@ -8,6 +8,8 @@
 
 #include <gpucnn/core/random.h>
 
+#include "device_test.h"
+
 namespace gpucnn {
 namespace {
 
@@ -22,11 +24,17 @@ std::vector<Parameter> three() {
   return {Parameter({2, 3, 3, 3}, Init::uniform(0.5F)), Parameter({5}, Init::constant(1.5F)), Parameter({4, 7}, Init{-1, 2})};
 }
 
-std::vector<Parameter> packed(std::uint64_t seed) {
+std::vector<Parameter> packed(std::uint64_t seed, Device device = {}) {
   std::vector<Parameter> parameters = three();
-  Arena::pack(parameters, kNames, seed, Device::cpu());
+  Arena::pack(parameters, kNames, seed, device);
   return parameters;
 }
+
+class ParameterTest : public DeviceTest {
+ protected:
+  std::vector<Parameter> packed(std::uint64_t seed) const { return gpucnn::packed(seed, device()); }
+};
+INSTANTIATE_TEST_SUITE_P(Devices, ParameterTest, devices(), device_name);
 
 TEST(Parameter, HasNoValuesUntilTheyAreDrawn) {
   const Parameter weight({2, 3}, Init::uniform(1));
@@ -48,12 +56,12 @@ TEST(Parameter, ThatNamesNoneSaysSo) {
   EXPECT_EQ(none, Parameter());
 }
 
-TEST(Parameter, IsAHandle) {
+TEST_P(ParameterTest, IsAHandle) {
   Parameter weight({2}, Init::constant(3));
   const Parameter same = weight;
   EXPECT_EQ(weight, same);
   EXPECT_NE(weight, Parameter({2}, Init::constant(3)));
-  weight.set_value(Tensor::from(std::vector<float>{1, 2}, {2}));
+  weight.set_value(tensor({1, 2}));
   EXPECT_THAT(same.value().to_vector<float>(), ElementsAre(1, 2));
 }
 
@@ -72,10 +80,10 @@ TEST(Parameter, SetValueCopiesInPlace) {
   EXPECT_THROW(weight.set_value(Tensor()), std::invalid_argument);
 }
 
-TEST(Parameter, GradientsAddUpUntilTheyAreForgotten) {
+TEST_P(ParameterTest, GradientsAddUpUntilTheyAreForgotten) {
   Parameter weight({2}, Init::constant(3));
-  weight.set_value(Tensor::zeros({2}));
-  const Tensor once = Tensor::from(std::vector<float>{1, 2}, {2});
+  weight.set_value(Tensor::zeros({2}, DType::f32, device()));
+  const Tensor once = tensor({1, 2});
   weight.accumulate_grad(once);
   EXPECT_THAT(weight.grad().to_vector<float>(), ElementsAre(1, 2));
   weight.accumulate_grad(once);
@@ -88,10 +96,10 @@ TEST(Parameter, GradientsAddUpUntilTheyAreForgotten) {
   EXPECT_THROW(weight.accumulate_grad(Tensor()), std::invalid_argument);
 }
 
-TEST(Parameter, GradTargetTellsTheFirstWriterToWriteAndTheNextToAdd) {
+TEST_P(ParameterTest, GradTargetTellsTheFirstWriterToWriteAndTheNextToAdd) {
   Parameter weight({2}, Init::constant(3));
   EXPECT_THROW(weight.grad_target(), std::logic_error);
-  weight.set_value(Tensor::zeros({2}));
+  weight.set_value(Tensor::zeros({2}, DType::f32, device()));
   EXPECT_FALSE(weight.grad_target().accumulate);
   EXPECT_TRUE(weight.has_grad());
   const auto [grad, accumulate] = weight.grad_target();
@@ -103,7 +111,7 @@ TEST(Parameter, GradTargetTellsTheFirstWriterToWriteAndTheNextToAdd) {
 
 // ---- Arena -----------------------------------------------------------------------------------------------------------------
 
-TEST(Arena, DrawsEachParameterFromAStreamOfItsOwn) {
+TEST_P(ParameterTest, DrawsEachParameterFromAStreamOfItsOwn) {
   const std::vector<Parameter> parameters = packed(7);
   const std::vector<float> weight = parameters[0].value().to_vector<float>(), last = parameters[2].value().to_vector<float>();
   for (std::size_t e = 0; e < weight.size(); ++e) {
@@ -121,7 +129,7 @@ TEST(Arena, GivesNames) {
   EXPECT_EQ(parameters[2].name(), "b.weight");
 }
 
-TEST(Arena, LaysValuesAndGradientsInOneAlignedPieceEachWithZerosBetween) {
+TEST_P(ParameterTest, LaysValuesAndGradientsInOneAlignedPieceEachWithZerosBetween) {
   std::vector<Parameter> parameters = packed(0);
   const auto* const first = reinterpret_cast<const float*>(parameters[0].value().bytes());
   const auto* const first_grad = reinterpret_cast<const float*>(parameters[0].grad_target().grad.bytes());
@@ -131,45 +139,69 @@ TEST(Arena, LaysValuesAndGradientsInOneAlignedPieceEachWithZerosBetween) {
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(value.bytes()) % 64, 0U);
     EXPECT_EQ(value.data<float>(), first + offset);
     EXPECT_EQ(grad.data<float>(), first_grad + offset);
-    for (std::int64_t e = parameter.numel(); e < Arena::padded(parameter.numel()); ++e) {
-      EXPECT_EQ(value.data<float>()[e], 0) << parameter.name();
-      EXPECT_EQ(grad.data<float>()[e], 0) << parameter.name();
+    const std::int64_t padded = Arena::padded(parameter.numel()), gap = padded - parameter.numel();
+    const Parameter::Slot slot = parameter.slot();
+    for (const Tensor& arena : {slot.values, slot.grads}) {
+      EXPECT_THAT(arena.view(slot.first + parameter.numel(), {gap}).to_vector<float>(), Each(0)) << parameter.name();
     }
-    offset += Arena::padded(parameter.numel());
+    offset += padded;
   }
   EXPECT_EQ(Arena::padded(0), 0);
   EXPECT_EQ(Arena::padded(1), 16);
   EXPECT_EQ(Arena::padded(16), 16);
 }
 
-TEST(Arena, PackingAgainKeepsHandlesValuesAndGradients) {
+TEST_P(ParameterTest, PackingAgainKeepsHandlesValuesAndGradients) {
   std::vector<Parameter> parameters = packed(3);
   const Parameter handle = parameters[0];
   const std::vector<float> values = handle.value().to_vector<float>();
   const Tensor old_memory = handle.value();
   parameters[1].accumulate_grad(Tensor::full({5}, 2));
-  Arena::pack(parameters, kNames, /*seed=*/99, Device::cpu());
+  Arena::pack(parameters, kNames, /*seed=*/99, device());
   EXPECT_NE(handle.value().bytes(), old_memory.bytes());
   EXPECT_EQ(handle.value().to_vector<float>(), values);
   EXPECT_THAT(parameters[1].grad().to_vector<float>(), Each(2));
   EXPECT_FALSE(parameters[0].has_grad());
 }
 
-TEST(Arena, PackingDrawsOnlyWhatHasNoValues) {
+TEST_P(ParameterTest, PackingDrawsOnlyWhatHasNoValues) {
   std::vector<Parameter> parameters = three();
   parameters[0].set_value(Tensor::full({2, 3, 3, 3}, 4));
-  Arena::pack(parameters, kNames, 1, Device::cpu());
+  Arena::pack(parameters, kNames, 1, device());
   EXPECT_THAT(parameters[0].value().to_vector<float>(), Each(4));
   EXPECT_EQ(parameters[2].value().to_vector<float>(), packed(1)[2].value().to_vector<float>());
 }
 
-TEST(Arena, DrawsAllAnewWhereTheyLie) {
+TEST_P(ParameterTest, DrawsAllAnewWhereTheyLie) {
   std::vector<Parameter> parameters = packed(1);
   const Tensor held = parameters[2].value();
   Arena::draw(parameters, 2);
   EXPECT_EQ(parameters[2].value().bytes(), held.bytes());
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     EXPECT_EQ(parameters[i].value().to_vector<float>(), packed(2)[i].value().to_vector<float>());
+  }
+}
+
+TEST_P(ParameterTest, PackingMovesToADeviceAndBack) {
+  std::vector<Parameter> parameters = gpucnn::packed(3);
+  const std::vector<float> values = parameters[2].value().to_vector<float>();
+  parameters[1].accumulate_grad(Tensor::full({5}, 2));
+  for (const Device to : {device(), Device::cpu()}) {
+    Arena::pack(parameters, kNames, /*seed=*/99, to);
+    EXPECT_EQ(parameters[2].value().device(), to);
+    EXPECT_EQ(parameters[2].value().to_vector<float>(), values);
+    EXPECT_THAT(parameters[1].grad().to_vector<float>(), Each(2));
+  }
+}
+
+TEST_P(ParameterTest, TakesValuesAndGradientsFromAnyDevice) {
+  for (Parameter& parameter : packed(1)) {
+    parameter.set_value(Tensor::full(parameter.shape(), 4));
+    parameter.accumulate_grad(Tensor::full(parameter.shape(), 1));
+    parameter.accumulate_grad(Tensor::full(parameter.shape(), 2));
+    EXPECT_EQ(parameter.value().device(), device());
+    EXPECT_THAT(parameter.value().to_vector<float>(), Each(4));
+    EXPECT_THAT(parameter.grad().to_vector<float>(), Each(3));
   }
 }
 

@@ -11,6 +11,8 @@
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/random.h>
 
+#include "device_test.h"
+
 namespace gpucnn {
 namespace {
 
@@ -25,6 +27,13 @@ std::vector<T> counting(std::int64_t count) {
   std::iota(values.begin(), values.end(), T{0});
   return values;
 }
+
+/// Tensors on either device.
+class TensorTest : public DeviceTest {
+ protected:
+  Tensor zeros(const Shape& shape, DType dtype = DType::f32) const { return Tensor::zeros(shape, dtype, device()); }
+};
+INSTANTIATE_TEST_SUITE_P(Devices, TensorTest, devices(), device_name);
 
 TEST(Tensor, ThatIsUndefinedHasNoMemoryAndSaysSo) {
   const Tensor none;
@@ -42,8 +51,8 @@ TEST(Tensor, ThatIsUndefinedHasNoMemoryAndSaysSo) {
   EXPECT_THROW(Tensor().copy_from(Tensor::zeros({1})), std::invalid_argument);
 }
 
-TEST(Tensor, KnowsItsShapeTypePlaceAndSize) {
-  const Tensor x = Tensor::empty({4, 3, 2, 5}, DType::i64);
+TEST_P(TensorTest, KnowsItsShapeTypePlaceAndSize) {
+  const Tensor x = empty({4, 3, 2, 5}, DType::i64);
   EXPECT_TRUE(x.defined());
   EXPECT_EQ(x.shape(), (Shape{4, 3, 2, 5}));
   EXPECT_EQ(x.rank(), 4);
@@ -51,15 +60,15 @@ TEST(Tensor, KnowsItsShapeTypePlaceAndSize) {
   EXPECT_EQ(x.numel(), 120);
   EXPECT_EQ(x.nbytes(), 960U);
   EXPECT_EQ(x.dtype(), DType::i64);
-  EXPECT_EQ(x.device(), Device::cpu());
+  EXPECT_EQ(x.device(), device());
 }
 
-TEST(Tensor, FromAndToVectorSpeakPyTorchsOrder) {
+TEST_P(TensorTest, FromAndToVectorSpeakPyTorchsOrder) {
   const Shape shape{2, 3, 4, 5};
-  EXPECT_EQ(Tensor::from(counting<float>(120), shape).to_vector<float>(), counting<float>(120));
-  EXPECT_EQ(Tensor::from(counting<std::uint8_t>(120), shape).to_vector<std::uint8_t>(), counting<std::uint8_t>(120));
-  EXPECT_EQ(Tensor::from(counting<std::int32_t>(120), shape).to_vector<std::int32_t>(), counting<std::int32_t>(120));
-  EXPECT_EQ(Tensor::from(counting<std::int64_t>(120), {120}).to_vector<std::int64_t>(), counting<std::int64_t>(120));
+  EXPECT_EQ(tensor(counting<float>(120), shape).to_vector<float>(), counting<float>(120));
+  EXPECT_EQ(tensor(counting<std::uint8_t>(120), shape).to_vector<std::uint8_t>(), counting<std::uint8_t>(120));
+  EXPECT_EQ(tensor(counting<std::int32_t>(120), shape).to_vector<std::int32_t>(), counting<std::int32_t>(120));
+  EXPECT_EQ(tensor(counting<std::int64_t>(120), {120}).to_vector<std::int64_t>(), counting<std::int64_t>(120));
 }
 
 TEST(Tensor, OfImagesIsChannelsLastInMemory) {
@@ -96,18 +105,18 @@ TEST(Tensor, RefusesToBeReadAsAnotherType) {
   EXPECT_THROW(labels.item(), std::invalid_argument);
 }
 
-TEST(Tensor, ZerosAndFullFill) {
-  EXPECT_THAT(Tensor::zeros({100}, DType::i64).to_vector<std::int64_t>(), Each(0));
-  EXPECT_THAT(Tensor::full({2, 3, 4, 5}, 0.1F).to_vector<float>(), Each(0.1F));
+TEST_P(TensorTest, ZerosAndFullFill) {
+  EXPECT_THAT(zeros({100}, DType::i64).to_vector<std::int64_t>(), Each(0));
+  EXPECT_THAT(Tensor::full({2, 3, 4, 5}, 0.1F, device()).to_vector<float>(), Each(0.1F));
 }
 
-TEST(Tensor, MayBeEmptyOrAScalar) {
-  EXPECT_TRUE(Tensor::zeros({0, 3, 32, 32}).defined());
-  EXPECT_TRUE(Tensor::from(std::vector<float>{}, {0, 3}).to_vector<float>().empty());
-  EXPECT_TRUE(Tensor::empty({0}).clone().defined());
-  EXPECT_EQ(Tensor::full({}, 3).item(), 3);
-  EXPECT_EQ(Tensor::full({1, 1}, 3).item(), 3);
-  EXPECT_THAT([] { Tensor::zeros({2}).item(); }, ThrowsMessage<std::invalid_argument>(HasSubstr("expects one element, got [2]")));
+TEST_P(TensorTest, MayBeEmptyOrAScalar) {
+  EXPECT_TRUE(zeros({0, 3, 32, 32}).defined());
+  EXPECT_TRUE(tensor(std::vector<float>{}, {0, 3}).to_vector<float>().empty());
+  EXPECT_TRUE(empty({0}).clone().defined());
+  EXPECT_EQ(Tensor::full({}, 3, device()).item(), 3);
+  EXPECT_EQ(Tensor::full({1, 1}, 3, device()).item(), 3);
+  EXPECT_THAT([&] { zeros({2}).item(); }, ThrowsMessage<std::invalid_argument>(HasSubstr("expects one element, got [2]")));
 }
 
 TEST(Tensor, CopiedAsAHandleSharesMemory) {
@@ -126,18 +135,18 @@ TEST(Tensor, CloneIsDeep) {
   EXPECT_EQ(copy.shape(), x.shape());
 }
 
-TEST(Tensor, CopyFromOverwritesValuesOfTheSameShapeAndType) {
-  Tensor x = Tensor::zeros({2, 3});
-  x.copy_from(Tensor::from(counting<float>(6), {2, 3}));
+TEST_P(TensorTest, CopyFromOverwritesValuesOfTheSameShapeAndType) {
+  Tensor x = zeros({2, 3});
+  x.copy_from(tensor(counting<float>(6), {2, 3}));
   EXPECT_EQ(x.to_vector<float>(), counting<float>(6));
   x.copy_from(x);
   EXPECT_EQ(x.to_vector<float>(), counting<float>(6));
   EXPECT_THAT(
       [&] {
-        x.copy_from(Tensor::zeros({3, 2}));
+        x.copy_from(zeros({3, 2}));
       },
       ThrowsMessage<std::invalid_argument>(HasSubstr("expects [2, 3] f32, got [3, 2] f32")));
-  EXPECT_THROW(x.copy_from(Tensor::zeros({2, 3}, DType::i32)), std::invalid_argument);
+  EXPECT_THROW(x.copy_from(zeros({2, 3}, DType::i32)), std::invalid_argument);
 }
 
 TEST(Tensor, NarrowSharesSlicesOfDimensionZero) {
@@ -162,27 +171,49 @@ TEST(Tensor, NarrowRefusesSlicesThatAreNotThere) {
   EXPECT_THROW(Tensor::full({}, 1).narrow(0, 1), std::invalid_argument);
 }
 
-TEST(Tensor, ViewIsAnotherShapeOverPartOfTheMemory) {
-  Tensor x = Tensor::from(counting<std::int32_t>(12), {12});
+TEST_P(TensorTest, ViewIsAnotherShapeOverPartOfTheMemory) {
+  Tensor x = tensor(counting<std::int32_t>(12), {12});
   EXPECT_THAT(x.view(4, {2, 2}).to_vector<std::int32_t>(), ElementsAre(4, 5, 6, 7));
   EXPECT_EQ(x.view(0, {12}).bytes(), x.bytes());
   EXPECT_THROW(x.view(9, {2, 2}), std::invalid_argument);
   EXPECT_THROW(x.view(-1, {2}), std::invalid_argument);
 }
 
-TEST(Tensor, KeepsItsMemoryForAsLongAsAViewLives) {
+TEST_P(TensorTest, KeepsItsMemoryForAsLongAsAViewLives) {
   Tensor part;
   {
-    const Tensor whole = Tensor::from(counting<float>(1000), {1000});
+    const Tensor whole = tensor(counting<float>(1000), {1000});
     part = whole.narrow(500, 2);
   }
-  const Tensor other = Tensor::zeros({1000});
+  const Tensor other = zeros({1000});
   EXPECT_THAT(part.to_vector<float>(), ElementsAre(500, 501));
 }
 
-TEST(Tensor, RefusesWhatNoMemoryHolds) {
-  EXPECT_THROW(Tensor::empty({std::int64_t{1} << 45}), OutOfMemory);
-  EXPECT_THAT([] { Tensor::empty({std::int64_t{1} << 62}); }, ThrowsMessage<std::invalid_argument>(HasSubstr("63 bits")));
+TEST_P(TensorTest, RefusesWhatNoMemoryHolds) {
+  EXPECT_THROW(empty({std::int64_t{1} << 45}), OutOfMemory);
+  EXPECT_THAT([&] { empty({std::int64_t{1} << 62}); }, ThrowsMessage<std::invalid_argument>(HasSubstr("63 bits")));
+}
+
+TEST_P(TensorTest, GoesToAnotherDeviceAndBackWithItsValues) {
+  for (const Shape& shape : {Shape{4, 3, 5, 2}, Shape{7}, Shape{}, Shape{0, 3}}) {
+    const Tensor x = Tensor::randn(shape, 1);
+    const Tensor there = x.to(device());
+    EXPECT_EQ(there.device(), device());
+    EXPECT_EQ(there.to_vector<float>(), x.to_vector<float>());
+    EXPECT_EQ(there.clone().to(Device::cpu()).to_vector<float>(), x.to_vector<float>());
+    EXPECT_EQ(there.to(device()).bytes(), there.bytes());
+  }
+}
+
+TEST_P(TensorTest, SlicesCopyFromAndToAnyDevice) {
+  const Tensor x = Tensor::randn({6, 3, 2, 2}, 1);
+  Tensor there = zeros({6, 3, 2, 2});
+  for (const std::int64_t i : {5, 0, 3, 1, 4, 2}) there.narrow(i, 1).copy_from(x.narrow(i, 1));
+  EXPECT_EQ(there.to_vector<float>(), x.to_vector<float>());
+  EXPECT_EQ(there.narrow(2, 3).to_vector<float>(), x.narrow(2, 3).to_vector<float>());
+  Tensor here = Tensor::zeros({2, 3, 2, 2});
+  here.copy_from(there.narrow(3, 2));
+  EXPECT_EQ(here.to_vector<float>(), x.narrow(3, 2).to_vector<float>());
 }
 
 // ---- randn -----------------------------------------------------------------------------------------------------------------

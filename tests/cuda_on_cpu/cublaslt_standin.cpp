@@ -32,6 +32,7 @@ struct Desc {
 struct Layout {
   std::uint64_t rows, columns;
   std::int64_t ld;
+  bool bf16;  // otherwise f32
 };
 
 struct Preference {
@@ -43,7 +44,7 @@ struct Preference {
 /// What is computed: D = op(A) op(B), of M rows and N columns.
 struct Problem {
   std::int32_t M, N, K;
-  bool transa, transb, tf32, bias;
+  bool transa, transb, tf32, bias, bf16, bf16_result;
 
   bool operator==(const Problem&) const = default;
 };
@@ -53,7 +54,7 @@ struct Algo {
   std::uint64_t magic;
   Problem problem;
   std::uint32_t alignment[5];  // of A, B, C, D and the bias
-  std::uint32_t unused[5];
+  std::uint32_t unused[4];
 };
 static_assert(sizeof(Algo) == sizeof(cublasLtMatmulAlgo_t));
 
@@ -62,7 +63,8 @@ T& as(Opaque* pointer) {
   return *reinterpret_cast<T*>(pointer);
 }
 
-/// D = alpha op(A) op(B) + beta C + bias, everything f32 and column-major, C being D: a copy of all that the call was given.
+/// D = alpha op(A) op(B) + beta C + bias, everything column-major, C being D: a copy of all that the call was given. The bias is of
+/// D's type.
 struct Product {
   Problem problem;
   Layout A, B, D;
@@ -76,7 +78,26 @@ std::int64_t elements(const Layout& layout) {
   return static_cast<std::int64_t>(layout.columns - 1) * layout.ld + static_cast<std::int64_t>(layout.rows);
 }
 
-std::size_t bytes_of(const Layout& layout) { return static_cast<std::size_t>(elements(layout)) * sizeof(float); }
+std::size_t item_of(bool bf16) { return bf16 ? sizeof(std::uint16_t) : sizeof(float); }
+
+std::size_t bytes_of(const Layout& layout) { return static_cast<std::size_t>(elements(layout)) * item_of(layout.bf16); }
+
+float element(const void* memory, std::int64_t i, bool bf16) {
+  if (!bf16) return static_cast<const float*>(memory)[i];
+  return std::bit_cast<float>(std::uint32_t{static_cast<const std::uint16_t*>(memory)[i]} << 16);
+}
+
+/// bf16: to 7 bits of fraction, the nearest; of two, the even one.
+void store(double value, void* memory, std::int64_t i, bool bf16) {
+  const auto single = static_cast<float>(value);
+  if (!bf16) {
+    static_cast<float*>(memory)[i] = single;
+    return;
+  }
+  const auto bits = std::bit_cast<std::uint32_t>(single);
+  const std::uint32_t rounded = std::isnan(single) ? 0x7fc0 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+  static_cast<std::uint16_t*>(memory)[i] = static_cast<std::uint16_t>(rounded);
+}
 
 template <class T>
 T* on_host(T* device, std::size_t bytes) {
@@ -91,13 +112,13 @@ float to_tf32(float value) {
 }
 
 /// The matrix as rows of doubles: as it lies, if its columns are the rows, otherwise turned over.
-std::vector<double> rows_of(const float* matrix, std::int64_t ld, bool columns_are_rows, std::int64_t rows, std::int64_t columns,
-                            bool tf32) {
+std::vector<double> rows_of(const void* matrix, const Layout& layout, bool columns_are_rows, std::int64_t rows,
+                            std::int64_t columns, bool tf32) {
   std::vector<double> out(static_cast<std::size_t>(rows * columns));
   double* to = out.data();
   for (std::int64_t r = 0; r < rows; ++r) {
     for (std::int64_t c = 0; c < columns; ++c) {
-      const float value = columns_are_rows ? matrix[r * ld + c] : matrix[c * ld + r];
+      const float value = element(matrix, columns_are_rows ? r * layout.ld + c : c * layout.ld + r, layout.bf16);
       *to++ = static_cast<double>(tf32 ? to_tf32(value) : value);
     }
   }
@@ -108,13 +129,13 @@ void run(void* argument) {
   const Product& p = *static_cast<const Product*>(argument);
   const std::int64_t M = p.problem.M, N = p.problem.N, K = p.problem.K;
   std::memset(on_host(p.workspace, p.workspace_bytes), 0xa5, p.workspace_bytes);
-  const auto* a = static_cast<const float*>(on_host(p.a, bytes_of(p.A)));
-  const auto* b = static_cast<const float*>(on_host(p.b, bytes_of(p.B)));
-  auto* d = static_cast<float*>(on_host(p.d, bytes_of(p.D)));
-  const auto* bias = static_cast<const float*>(on_host(p.bias, static_cast<std::size_t>(M) * sizeof(float)));
+  const void* a = on_host(p.a, bytes_of(p.A));
+  const void* b = on_host(p.b, bytes_of(p.B));
+  void* d = on_host(p.d, bytes_of(p.D));
+  const void* bias = on_host(p.bias, static_cast<std::size_t>(M) * item_of(p.D.bf16));
 
-  const std::vector<double> a_columns = rows_of(a, p.A.ld, !p.problem.transa, K, M, p.problem.tf32);
-  const std::vector<double> b_columns = rows_of(b, p.B.ld, !p.problem.transb, N, K, p.problem.tf32);
+  const std::vector<double> a_columns = rows_of(a, p.A, !p.problem.transa, K, M, p.problem.tf32);
+  const std::vector<double> b_columns = rows_of(b, p.B, !p.problem.transb, N, K, p.problem.tf32);
   std::vector<double> sums(static_cast<std::size_t>(M * N));
   constexpr std::int64_t kStrip = 64;  // of K: what one strip of A needs stays in cache
   for (std::int64_t first = 0; first < K; first += kStrip) {
@@ -130,11 +151,11 @@ void run(void* argument) {
   }
   for (std::int64_t n = 0; n < N; ++n) {
     for (std::int64_t m = 0; m < M; ++m) {
-      float& element = d[n * p.D.ld + m];
+      const std::int64_t place = n * p.D.ld + m;
       double value = double{p.alpha} * sums[static_cast<std::size_t>(n * M + m)];
-      if (p.beta != 0) value += double{p.beta} * double{element};  // with beta 0, C is not read
-      if (bias) value += double{bias[m]};
-      element = static_cast<float>(value);
+      if (p.beta != 0) value += double{p.beta} * double{element(d, place, p.D.bf16)};  // with beta 0, C is not read
+      if (bias) value += double{element(bias, m, p.D.bf16)};
+      store(value, d, place, p.D.bf16);
     }
   }
 }
@@ -151,14 +172,18 @@ std::optional<Problem> problem(const Desc& desc, const Layout& A, const Layout& 
   const bool transa = desc.transa == CUBLAS_OP_T, transb = desc.transb == CUBLAS_OP_T;
   const std::uint64_t M = transa ? A.columns : A.rows, K = transa ? A.rows : A.columns, N = transb ? B.rows : B.columns;
   const bool fits = (transb ? B.columns : B.rows) == K && D.rows == M && D.columns == N && C.rows == M && C.columns == N;
-  if (!fits || C.ld != D.ld) return std::nullopt;
+  if (!fits || C.ld != D.ld || A.bf16 != B.bf16 || C.bf16 != D.bf16) return std::nullopt;
+  // f32 by the pedantic or the TF32 type only, with a result in f32; bf16 by the plain one.
+  if (A.bf16 ? desc.compute != CUBLAS_COMPUTE_32F : desc.compute == CUBLAS_COMPUTE_32F || D.bf16) return std::nullopt;
   return Problem{static_cast<std::int32_t>(M),
                  static_cast<std::int32_t>(N),
                  static_cast<std::int32_t>(K),
                  transa,
                  transb,
                  desc.compute == CUBLAS_COMPUTE_32F_FAST_TF32,
-                 desc.epilogue == CUBLASLT_EPILOGUE_BIAS};
+                 desc.epilogue == CUBLASLT_EPILOGUE_BIAS,
+                 A.bf16,
+                 D.bf16};
 }
 
 /// The largest power of 2, but at most 16, that divides the address.
@@ -210,7 +235,8 @@ const char* cublasLtGetStatusString(cublasStatus_t status) {
 }
 
 cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* desc, cublasComputeType_t compute, cudaDataType_t scale) {
-  const bool known = compute == CUBLAS_COMPUTE_32F_PEDANTIC || compute == CUBLAS_COMPUTE_32F_FAST_TF32;
+  const bool known =
+      compute == CUBLAS_COMPUTE_32F || compute == CUBLAS_COMPUTE_32F_PEDANTIC || compute == CUBLAS_COMPUTE_32F_FAST_TF32;
   if (!known || scale != CUDA_R_32F) return refuse(CUBLAS_STATUS_NOT_SUPPORTED, "compute type");
   *desc = reinterpret_cast<cublasLtMatmulDesc_t>(new Desc{compute});
   return CUBLAS_STATUS_SUCCESS;
@@ -240,12 +266,12 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t opaque, cubla
 
 cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, cudaDataType type, uint64_t rows, uint64_t cols,
                                           int64_t ld) {
-  if (type != CUDA_R_32F) return refuse(CUBLAS_STATUS_NOT_SUPPORTED, "type of a matrix");
+  if (type != CUDA_R_32F && type != CUDA_R_16BF) return refuse(CUBLAS_STATUS_NOT_SUPPORTED, "type of a matrix");
   constexpr std::uint64_t kMost = std::numeric_limits<std::int32_t>::max();
   if (!rows || !cols || rows > kMost || cols > kMost || ld < static_cast<std::int64_t>(rows)) {
     return refuse(CUBLAS_STATUS_INVALID_VALUE, "extents of a matrix");
   }
-  *layout = reinterpret_cast<cublasLtMatrixLayout_t>(new Layout{rows, cols, ld});
+  *layout = reinterpret_cast<cublasLtMatrixLayout_t>(new Layout{rows, cols, ld, type == CUDA_R_16BF});
   return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -294,7 +320,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
   if (preference.reductions & CUBLASLT_REDUCTION_SCHEME_INPLACE) {
     return refuse(CUBLAS_STATUS_NOT_SUPPORTED, "a reduction that may give other bits every time");
   }
-  if (p->tf32 && gpucnn_standin_capability() < 80) return CUBLAS_STATUS_NOT_SUPPORTED;
+  if ((p->tf32 || p->bf16) && gpucnn_standin_capability() < 80) return CUBLAS_STATUS_NOT_SUPPORTED;
   if (p->bias && !desc.bias) return refuse(CUBLAS_STATUS_NOT_SUPPORTED, "a bias without an address");
   if (preference.most_workspace < kWorkspace) return CUBLAS_STATUS_NOT_SUPPORTED;
   Algo algo{kMagic, *p};

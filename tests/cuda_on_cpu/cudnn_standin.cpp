@@ -51,12 +51,14 @@ std::int64_t workspace_bytes(Convolution::Pass pass) { return pass == Convolutio
 // ---- reading ---------------------------------------------------------------------------------------------------------
 
 /// The engines that the heuristics name for a graph.
-std::vector<std::size_t> engines() {
+std::vector<std::size_t> engines(const Convolution& convolution) {
   const char* wish = std::getenv("GPUCNN_STANDIN_CUDNN");
   std::vector<std::size_t> found;
+  const int capability = gpucnn_standin_capability();
   for (std::size_t i = 0; i < kEngines.size(); ++i) {
-    if (kEngines[i].capability <= gpucnn_standin_capability()) found.push_back(i);
+    if (kEngines[i].capability <= capability) found.push_back(i);
   }
+  if (convolution.bf16 && capability < 80) found.clear();
   if (wish && std::string_view(wish) == "none") found.clear();
   return found;
 }
@@ -84,7 +86,7 @@ std::int64_t get(const Node& node, Name name, cudnnBackendAttributeType_t type, 
   auto* descriptors = static_cast<cudnnBackendDescriptor_t*>(values);
   if (is(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR)) {
     const Node& graph = *node.node(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH);
-    const auto found = engines();
+    const auto found = engines(graph.convolution);
     const auto count = static_cast<std::int64_t>(found.size());
     for (std::int64_t i = 0; i < std::min(most, count); ++i) {
       fill(descriptors[i], CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, graph, found[static_cast<std::size_t>(i)]);
@@ -123,10 +125,10 @@ void run(void* argument) {
   const Convolution& c = job.convolution;
   if (job.workspace_bytes) std::memset(gpucnn_standin_address(job.workspace, job.workspace_bytes), 0xa5, job.workspace_bytes);
   const std::array<std::int64_t, 4> numels{c.x.numel(), c.weight.numel(), c.y.C, c.y.numel()};
-  std::array<float*, 4> on_host{};
+  std::array<void*, 4> on_host{};
   for (std::size_t i = 0; i < on_host.size(); ++i) {
-    const std::size_t bytes = static_cast<std::size_t>(numels[i]) * sizeof(float);
-    on_host[i] = static_cast<float*>(gpucnn_standin_address(job.pointers[i], bytes));
+    const std::size_t bytes = static_cast<std::size_t>(numels[i]) * (c.bf16 ? 2 : 4);
+    on_host[i] = gpucnn_standin_address(job.pointers[i], bytes);
   }
   compute(c, on_host[0], on_host[1], on_host[2], on_host[3]);
 }

@@ -16,11 +16,37 @@ double to_tf32(float value) {
   return std::bit_cast<float>((std::bit_cast<std::uint32_t>(value) + (kDropped + 1) / 2) & ~kDropped);
 }
 
-Doubles factors(const Convolution& c, const float* values, std::int64_t count) {
-  Doubles made(values, values + count);
-  if (c.rounds_to_tf32) {
-    for (std::int64_t i = 0; i < count; ++i) made[static_cast<std::size_t>(i)] = to_tf32(values[i]);
+/// To 7 bits of fraction, the nearest; of two, the even one.
+std::uint16_t to_bf16(double value) {
+  const auto narrow = static_cast<float>(value);
+  if (std::isnan(narrow)) return 0x7fc0;
+  const auto bits = std::bit_cast<std::uint32_t>(narrow);
+  return static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+/// A tensor's memory as numbers.
+class Numbers {
+ public:
+  Numbers(const Convolution& c, void* memory) : f32_(static_cast<float*>(memory)) {
+    if (c.bf16) bf16_ = static_cast<std::uint16_t*>(memory);
   }
+  float get(std::size_t i) const { return bf16_ ? std::bit_cast<float>(std::uint32_t{bf16_[i]} << 16) : f32_[i]; }
+  void set(std::size_t i, double value) const {
+    if (bf16_) {
+      bf16_[i] = to_bf16(value);
+    } else {
+      f32_[i] = static_cast<float>(value);
+    }
+  }
+
+ private:
+  float* f32_;
+  std::uint16_t* bf16_ = nullptr;
+};
+
+Doubles factors(const Convolution& c, Numbers numbers, std::int64_t count) {
+  Doubles made(static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < made.size(); ++i) made[i] = c.rounds_to_tf32 ? to_tf32(numbers.get(i)) : numbers.get(i);
   return made;
 }
 
@@ -45,14 +71,14 @@ void for_each_tap(const Convolution& c, Visit visit) {
   }
 }
 
-void store(const Convolution& c, const Doubles& sums, float* to) {
+void store(const Convolution& c, const Doubles& sums, Numbers to) {
   for (std::size_t i = 0; i < sums.size(); ++i) {
-    const double before = c.beta == 0 ? 0 : c.beta * static_cast<double>(to[i]);  // with beta 0 it is not read
-    to[i] = static_cast<float>(c.alpha * sums[i] + before);
+    const double before = c.beta == 0 ? 0 : c.beta * static_cast<double>(to.get(i));  // with beta 0 it is not read
+    to.set(i, c.alpha * sums[i] + before);
   }
 }
 
-void forward(const Convolution& c, const Doubles& x, const Doubles& weight, const float* bias, float* y) {
+void forward(const Convolution& c, const Doubles& x, const Doubles& weight, Numbers bias, Numbers y) {
   const std::int64_t K = c.y.C, taps = c.weight.H * c.weight.W, group_inputs = c.weight.C, groups = c.x.C / group_inputs;
   const std::int64_t group_outputs = K / groups;
   Doubles by_output(weight.size());  // [tap, c, K]: a row for each input of a product
@@ -73,8 +99,7 @@ void forward(const Convolution& c, const Doubles& x, const Doubles& weight, cons
   });
   if (!c.adds) return store(c, sums, y);
   for (std::size_t i = 0; i < sums.size(); ++i) {
-    const double sum = c.alpha * sums[i];
-    y[i] = static_cast<float>(c.alpha_sum * sum + c.alpha_bias * static_cast<double>(bias[i % static_cast<std::size_t>(K)]));
+    y.set(i, c.alpha_sum * c.alpha * sums[i] + c.alpha_bias * static_cast<double>(bias.get(i % static_cast<std::size_t>(K))));
   }
 }
 
@@ -90,7 +115,7 @@ void for_each_row(const Convolution& c, Visit visit) {
   });
 }
 
-void backward_data(const Convolution& c, const Doubles& weight, const Doubles& dy, float* dx) {
+void backward_data(const Convolution& c, const Doubles& weight, const Doubles& dy, Numbers dx) {
   Doubles sums(static_cast<std::size_t>(c.x.numel()));
   for_each_row(c, [&](std::int64_t y, std::int64_t x_row, std::int64_t weight_row) {
     const double factor = dy[static_cast<std::size_t>(y)];
@@ -101,7 +126,7 @@ void backward_data(const Convolution& c, const Doubles& weight, const Doubles& d
   store(c, sums, dx);
 }
 
-void backward_weights(const Convolution& c, const Doubles& x, const Doubles& dy, float* dweight) {
+void backward_weights(const Convolution& c, const Doubles& x, const Doubles& dy, Numbers dweight) {
   Doubles sums(static_cast<std::size_t>(c.weight.numel()));
   for_each_row(c, [&](std::int64_t y, std::int64_t x_row, std::int64_t weight_row) {
     const double factor = dy[static_cast<std::size_t>(y)];
@@ -114,14 +139,15 @@ void backward_weights(const Convolution& c, const Doubles& x, const Doubles& dy,
 
 }  // namespace
 
-void compute(const Convolution& c, float* x, float* weight, const float* bias, float* y) {
-  const auto xs = [&] { return factors(c, x, c.x.numel()); };
-  const auto weights = [&] { return factors(c, weight, c.weight.numel()); };
-  const auto ys = [&] { return factors(c, y, c.y.numel()); };
+void compute(const Convolution& c, void* x, void* weight, const void* bias, void* y) {
+  const Numbers xs(c, x), weights(c, weight), biases(c, const_cast<void*>(bias)), ys(c, y);
+  const auto x_factors = [&] { return factors(c, xs, c.x.numel()); };
+  const auto weight_factors = [&] { return factors(c, weights, c.weight.numel()); };
+  const auto y_factors = [&] { return factors(c, ys, c.y.numel()); };
   switch (c.pass) {
-    case Convolution::Pass::forward: return forward(c, xs(), weights(), bias, y);
-    case Convolution::Pass::backward_data: return backward_data(c, weights(), ys(), x);
-    case Convolution::Pass::backward_weights: return backward_weights(c, xs(), ys(), weight);
+    case Convolution::Pass::forward: return forward(c, x_factors(), weight_factors(), biases, ys);
+    case Convolution::Pass::backward_data: return backward_data(c, weight_factors(), y_factors(), xs);
+    case Convolution::Pass::backward_weights: return backward_weights(c, x_factors(), y_factors(), weights);
   }
 }
 

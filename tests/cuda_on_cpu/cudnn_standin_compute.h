@@ -23,9 +23,10 @@ struct Convolution {
   bool adds = false;
   double alpha_sum = 1, alpha_bias = 1;  // y = alpha_sum result + alpha_bias bias
   bool rounds_to_tf32 = false;           // the factors of every product
+  bool bf16 = false;                     // every tensor; otherwise f32
 };
 
 /// Writes y, x or weight as the pass says, from the other two; `bias` is read if `adds`. Sums are of double.
-void compute(const Convolution& c, float* x, float* weight, const float* bias, float* y);
+void compute(const Convolution& c, void* x, void* weight, const void* bias, void* y);
 
 }  // namespace gpucnn::cudnn_standin

@@ -9,6 +9,9 @@ namespace {
 bool is_virtual(const Node& tensor) { return tensor.one(CUDNN_ATTR_TENSOR_IS_VIRTUAL, false); }
 std::int64_t uid_of(const Node& tensor) { return tensor.one<std::int64_t>(CUDNN_ATTR_TENSOR_UNIQUE_ID); }
 
+cudnnDataType_t type_of(const Node& tensor) { return tensor.one<cudnnDataType_t>(CUDNN_ATTR_TENSOR_DATA_TYPE); }
+bool is_bf16(const Node& tensor) { return type_of(tensor) == CUDNN_DATA_BFLOAT16; }
+
 Extents extents_of(const Node& tensor) {
   const auto d = tensor.all<std::int64_t>(CUDNN_ATTR_TENSOR_DIMENSIONS);
   return {d[0], d[1], d[2], d[3]};
@@ -19,14 +22,15 @@ void require_f32(const Node& node, Name name) {
 }
 
 void check_tensor(const Node& tensor) {
-  require_f32(tensor, CUDNN_ATTR_TENSOR_DATA_TYPE);
+  require(is_bf16(tensor) || type_of(tensor) == CUDNN_DATA_FLOAT, "a type other than f32 and bf16",
+          CUDNN_STATUS_NOT_SUPPORTED_DATA_TYPE);
   const auto [N, C, H, W] = extents_of(tensor);
   require(std::min({N, C, H, W}) >= 1, "an extent below 1");
   const std::vector<std::int64_t> channels_last{H * W * C, 1, W * C, C};
   require(tensor.all<std::int64_t>(CUDNN_ATTR_TENSOR_STRIDES) == channels_last, "strides other than channels-last",
           CUDNN_STATUS_NOT_SUPPORTED_LAYOUT);
   const auto alignment = tensor.one<std::int64_t>(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT);
-  require(alignment >= 4 && (alignment & (alignment - 1)) == 0, "an alignment that is no power of two");
+  require(alignment >= 1 && (alignment & (alignment - 1)) == 0, "an alignment that is no power of two");
 }
 
 void check_convolution(const Node& convolution) {
@@ -98,6 +102,7 @@ void finish_graph(Node& graph) {
   const auto& operations = graph.nodes(CUDNN_ATTR_OPERATIONGRAPH_OPS);
   const auto use = [&](std::size_t place, const std::shared_ptr<const Node>& tensor) {
     require(!is_virtual(*tensor), "a virtual tensor that only one operation names", CUDNN_STATUS_NOT_SUPPORTED_GRAPH_PATTERN);
+    require(is_bf16(*tensor) == graph.convolution.bf16, "tensors of several types", CUDNN_STATUS_NOT_SUPPORTED_DATA_TYPE);
     graph.uids[place] = uid_of(*tensor);
     require(graph.uids[place] != 0 && graph.tensors.emplace(graph.uids[place], tensor).second, "two tensors of one uid",
             CUDNN_STATUS_BAD_PARAM_DUPLICATED_ENTRIES);
@@ -105,6 +110,7 @@ void finish_graph(Node& graph) {
   require(is_convolution(operations[0]->kind), "a graph that begins with no convolution", CUDNN_STATUS_NOT_SUPPORTED_GRAPH_PATTERN);
   const Operation convolution = read(*operations[0]);
   graph.convolution = convolution.convolution;
+  graph.convolution.bf16 = is_bf16(*convolution.tensors[0]);
   use(0, convolution.tensors[0]);
   use(1, convolution.tensors[1]);
   if (operations.size() == 1) return use(3, convolution.tensors[2]);
@@ -112,8 +118,8 @@ void finish_graph(Node& graph) {
   const bool adds = add.kind == CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR &&
                     operations[0]->kind == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR &&
                     add.node(CUDNN_ATTR_OPERATION_POINTWISE_XDESC) == convolution.tensors[2] && is_virtual(*convolution.tensors[2]);
-  require(adds && graph.convolution.beta == 0, "a second operation that adds no bias to the first one's result",
-          CUDNN_STATUS_NOT_SUPPORTED_GRAPH_PATTERN);
+  require(adds && graph.convolution.beta == 0 && !is_bf16(*convolution.tensors[2]),
+          "a second operation that adds no bias to the first one's result", CUDNN_STATUS_NOT_SUPPORTED_GRAPH_PATTERN);
   use(2, add.node(CUDNN_ATTR_OPERATION_POINTWISE_BDESC));
   use(3, add.node(CUDNN_ATTR_OPERATION_POINTWISE_YDESC));
   graph.convolution.adds = true;

@@ -1,4 +1,5 @@
 #include <cstdlib>
+#include <functional>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -20,7 +21,7 @@ void run(Kernel kernel, bool fault) {
 
 void sum_in_last_block(bool fault) {
   const DeviceMemory<float> y(1), partial(4);
-  const DeviceMemory<unsigned> finished({0});
+  const DeviceMemory<unsigned> finished(std::vector<unsigned>{0});
   planted::sum_in_last_block(Stream(Device::cuda()), y.data(), partial.data(), finished.data(), fault);
   EXPECT_THAT(y.values(), testing::ElementsAre(6));
 }

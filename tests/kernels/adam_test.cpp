@@ -9,6 +9,7 @@
 #include "everywhere.h"
 #include "misuse.h"
 #include "reference/adam.h"
+#include "unaligned.h"
 
 namespace gpucnn::kernels {
 namespace {
@@ -49,7 +50,7 @@ TEST_P(AdamTest, AgreesWithTheReferenceForEverySizeAndCoefficient) {
                             {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0, .step = 1000},
                             {.lr = 0.1, .beta1 = 0.3, .beta2 = 0.5, .eps = 1e-3, .weight_decay = 0.01, .step = 3},
                             {.lr = 0.1, .beta1 = 0, .beta2 = 0, .eps = 1, .weight_decay = 1, .step = 2}};
-  for (const std::int64_t size : {0, 1, 3, 31, 33, 257, 257 * 257}) {
+  for (const std::int64_t size : {0, 1, 3, 31, 33, 257, 367 * 367}) {
     for (const AdamStep& step : steps) {
       SCOPED_TRACE(testing::Message() << size << " elements, step " << step.step);
       const std::vector<float> dweight = random_floats(size, 1), weight = random_floats(size, 2), m = random_floats(size, 3);
@@ -65,6 +66,25 @@ TEST_P(AdamTest, AgreesWithTheReferenceForEverySizeAndCoefficient) {
         expect_close(square.to_vector<float>(), expected_v, kPointwise);
         return w.to_vector<float>();
       });
+    }
+  }
+}
+
+TEST_P(AdamTest, ViewsMayBeginAnywhere) {
+  for (const std::int64_t size : {1, 4, 6, 1027}) {
+    SCOPED_TRACE(size);
+    const Tensor dweight = tensor(random_floats(size, 1)), weight = tensor(random_floats(size, 2)),
+                 zeros = Tensor::zeros({size}, DType::f32, device());
+    Tensor w = weight.clone(), m = zeros.clone(), v = zeros.clone();
+    adam(dweight, kDefaults, w, m, v, stream());
+    for (int odd = 0; odd < 4; ++odd) {
+      SCOPED_TRACE(odd);
+      const auto copy = [&](const Tensor& t, int which) { return which == odd ? unaligned(t) : t.clone(); };
+      Tensor w2 = copy(weight, 0), m2 = copy(zeros, 1), v2 = copy(zeros, 2);
+      adam(copy(dweight, 3), kDefaults, w2, m2, v2, stream());
+      EXPECT_EQ(w2.to_vector<float>(), w.to_vector<float>());
+      EXPECT_EQ(m2.to_vector<float>(), m.to_vector<float>());
+      EXPECT_EQ(v2.to_vector<float>(), v.to_vector<float>());
     }
   }
 }

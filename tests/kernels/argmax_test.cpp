@@ -34,6 +34,13 @@ TEST_P(ArgmaxTest, IsTheFirstOfTheLargest) {
 
 TEST_P(ArgmaxTest, IsTheFirstNanIfThereIsOne) { EXPECT_EQ(argmax_of({kInfinity, kNan, kNan, kNan, 1, 2}, 2, 3), (Indices{1, 0})); }
 
+TEST_P(ArgmaxTest, IsTheFirstOfTheLargestInALongRowToo) {
+  std::vector<float> x(3 * 100, 1.0F);
+  for (const std::size_t c : {97, 65, 33}) x[c] = 2;
+  for (const std::size_t c : {164, 196, 170}) x[c] = kNan;
+  EXPECT_EQ(argmax_of(x, 3, 100), (Indices{33, 64, 0}));
+}
+
 TEST_P(ArgmaxTest, FindsTheLargestInEverySize) {
   for (const Shape& shape : {Shape{1, 1}, Shape{3, 10}, Shape{31, 33}, Shape{257, 257}, Shape{1, 70'000}, Shape{0, 3}}) {
     SCOPED_TRACE(shape.string());

@@ -10,6 +10,7 @@
 #include "everywhere.h"
 #include "misuse.h"
 #include "reference/dropout.h"
+#include "unaligned.h"
 
 namespace gpucnn::kernels {
 namespace {
@@ -35,8 +36,9 @@ TEST_P(DropoutTest, KeepsTheElementsWhoseNumberIsNotBelowP) {
 }
 
 TEST_P(DropoutTest, DrawsByLogicalIndexWhateverTheLayout) {
-  for (const Shape& shape : {Shape{3, 5, 7, 3}, Shape{2, 16, 8, 8}, Shape{1, 3, 33, 31}, Shape{70, 3, 16, 8}, Shape{3, 1, 5, 5},
-                             Shape{5, 7, 1, 1}, Shape{0, 3, 2, 2}, Shape{2, 0, 2, 2}}) {
+  for (const Shape& shape :
+       {Shape{3, 5, 7, 3}, Shape{2, 16, 8, 8}, Shape{1, 3, 33, 31}, Shape{3, 17, 64, 65}, Shape{70, 3, 16, 8}, Shape{3, 1, 5, 5},
+        Shape{5, 7, 1, 1}, Shape{2, 4, 1, 2}, Shape{3, 6, 3, 2}, Shape{0, 3, 2, 2}, Shape{2, 0, 2, 2}}) {
     SCOPED_TRACE(shape.string());
     const std::vector<float> x = random_floats(shape.numel(), 1);
     const std::vector<float> rows = drop(x, {shape.numel()}, 0.4);
@@ -73,6 +75,32 @@ TEST_P(DropoutTest, ADroppedNanOrInfinityIsNan) {
   const std::vector<float> y = drop({std::nanf(""), std::numeric_limits<float>::infinity(), 1}, {3}, 1);
   EXPECT_TRUE(std::isnan(y[0]) && std::isnan(y[1]));
   EXPECT_EQ(y[2], 0.0F);
+}
+
+TEST_P(DropoutTest, DropsWhatTheCpuDrops) {
+  Stream cpu;
+  for (const Shape& shape : {Shape{3, 5, 7, 3}, Shape{2, 16, 8, 8}, Shape{270'001}, Shape{66, 31}}) {
+    SCOPED_TRACE(shape.string());
+    const std::vector<float> x = random_floats(shape.numel(), 1);
+    Tensor y = Tensor::empty(shape);
+    dropout(Tensor::from(x, shape), 0.4, kRandom, y, cpu);
+    EXPECT_EQ(drop(x, shape, 0.4), y.to_vector<float>());
+  }
+}
+
+TEST_P(DropoutTest, ViewsMayBeginAnywhere) {
+  for (const Shape& shape : {Shape{2, 3, 5, 7}, Shape{2, 4, 4, 4}, Shape{1}, Shape{6}, Shape{4099}}) {
+    SCOPED_TRACE(shape.string());
+    const std::vector<float> x = random_floats(shape.numel(), 1), expected = drop(x, shape, 0.5);
+    for (const Tensor& from : {tensor(x, shape), unaligned(tensor(x, shape))}) {
+      Tensor y = unaligned(from);
+      dropout(from, 0.5, kRandom, y, stream());
+      EXPECT_EQ(y.to_vector<float>(), expected);
+    }
+    Tensor y = empty(shape);
+    dropout(unaligned(tensor(x, shape)), 0.5, kRandom, y, stream());
+    EXPECT_EQ(y.to_vector<float>(), expected);
+  }
 }
 
 TEST_P(DropoutTest, WorksInPlace) {

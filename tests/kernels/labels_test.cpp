@@ -33,6 +33,30 @@ TEST_P(LabelsTest, OutsideTheClassesAreRefusedWithTheirPlace) {
   EXPECT_THAT([&] { convert<std::int64_t>({std::int64_t{1} << 32}, 10); }, misuse("label 4294967296 at index 0"));
 }
 
+TEST_P(LabelsTest, OutsideTheClassesAreToldOnceByACallThatWaits) {
+  std::vector<std::int32_t> labels(5000, 9);
+  for (const std::size_t n : {4000, 3001 + 1024}) labels[n] = 11;
+  labels[3001] = 10;
+  const Tensor x = tensor(labels, Shape{labels.size()});
+  Tensor y = empty(x.shape(), DType::i32);
+  EXPECT_THAT(
+      [&] {
+        to_labels(x, 10, y, stream());
+        stream().synchronize();
+      },
+      misuse("to_labels: label 10 at index 3001 is outside [0, 10)"));
+  to_labels(x, 12, y, stream());
+  stream().synchronize();
+  EXPECT_EQ(y.to_vector<std::int32_t>(), labels);
+}
+
+TEST_P(LabelsTest, MayBeConvertedInPlaceAndInViews) {
+  Tensor all = tensor<std::int32_t>({7, 0, 2, 1, 7}, {5});
+  Tensor y = all.view(1, {3});
+  to_labels(y, 3, y, stream());
+  EXPECT_EQ(all.to_vector<std::int32_t>(), (std::vector<std::int32_t>{7, 0, 2, 1, 7}));
+}
+
 TEST_P(LabelsTest, RefuseOtherTypesAndShapes) {
   Tensor x = empty({4}, DType::i32), three = empty({3}, DType::i32), table = empty({2, 2}, DType::i32), f = empty({4}), none;
   EXPECT_THAT([&] { to_labels(f, 10, x, stream()); }, misuse("to_labels: labels must be u8, i32 or i64, got f32"));

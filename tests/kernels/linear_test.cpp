@@ -1,13 +1,19 @@
 #include <gpucnn/kernels/linear.h>
 
+#include <cmath>
+#include <limits>
 #include <string>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <gpucnn/core/threads.h>
+#include <gpucnn/core/bf16.h>
+#include <gpucnn/kernels/cast.h>
 
 #include "close.h"
+#include "device_test.h"
+#include "everywhere.h"
+#include "misuse.h"
 #include "reference/linear.h"
 
 namespace gpucnn::kernels {
@@ -15,35 +21,47 @@ namespace {
 
 using reference::random_floats;
 using reference::widen;
-using testing::HasSubstr;
-using testing::ThrowsMessage;
 
 struct Case {
   std::int64_t N, in, out;
   bool bias = true;
 };
 
-constexpr auto name_of = [](const auto& test) {
-  const Case& c = test.param;
-  return std::to_string(c.N) + "x" + std::to_string(c.in) + "to" + std::to_string(c.out) + (c.bias ? "" : "_without_bias");
-};
+constexpr Case kCases[] = {{1, 1, 1}, {4, 2048, 128}, {33, 31, 257}, {128, 128, 10}, {257, 3, 33}, {70, 257, 65, false}};
 
-/// The tensors of one product, filled from fixed seeds.
-struct Problem {
-  explicit Problem(const Case& c)
-      : x_values(random_floats(c.N * c.in, 1)),
-        weight_values(random_floats(c.in * c.out, 2)),
-        bias_values(random_floats(c.bias ? c.out : 0, 3)),
-        dy_values(random_floats(c.N * c.out, 4)),
-        x(Tensor::from(x_values, {c.N, c.in})),
-        weight(Tensor::from(weight_values, {c.out, c.in})),
-        bias(c.bias ? Tensor::from(bias_values, {c.out}) : Tensor{}),
-        plan(x.shape(), c.out, c.bias, Device::cpu()),
-        dy(Tensor::from(dy_values, plan.y_shape())),
-        y(Tensor::empty(plan.y_shape())),
-        dx(Tensor::empty(x.shape())),
-        dweight(Tensor::empty(weight.shape())),
-        dbias(c.bias ? Tensor::empty(bias.shape()) : Tensor{}) {}
+std::string text(const Case& c) {
+  return std::to_string(c.N) + "x" + std::to_string(c.in) + " to " + std::to_string(c.out) + (c.bias ? "" : " without bias");
+}
+
+/// Values that the precision's dtype holds exactly.
+std::vector<float> exact_values(std::int64_t count, unsigned seed, Precision precision) {
+  std::vector<float> values = random_floats(count, seed);
+  if (precision == Precision::bf16) {
+    for (float& value : values) value = to_float(to_bf16(value));
+  }
+  return values;
+}
+
+/// The tensors of one product, filled from fixed seeds, each of which begins at element `first` of its memory.
+class Problem {
+ public:
+  Problem(const Case& c, Device device, std::int64_t first = 0, Precision precision = Precision::fp32)
+      : x_values_(exact_values(c.N * c.in, 1, precision)),
+        weight_values_(exact_values(c.in * c.out, 2, precision)),
+        bias_values_(exact_values(c.bias ? c.out : 0, 3, precision)),
+        dy_values_(exact_values(c.N * c.out, 4, precision)),
+        first_(first),
+        dtype_(activation_dtype(precision)),
+        stream(device),
+        x(filled(x_values_, {c.N, c.in})),
+        weight(filled(weight_values_, {c.out, c.in})),
+        bias(c.bias ? filled(bias_values_, {c.out}) : Tensor{}),
+        plan(x.shape(), c.out, c.bias, device, precision),
+        dy(filled(dy_values_, plan.y_shape())),
+        y(empty(plan.y_shape(), dtype_)),
+        dx(empty(x.shape(), dtype_)),
+        dweight(empty(weight.shape(), DType::f32)),
+        dbias(c.bias ? empty(bias.shape(), DType::f32) : Tensor{}) {}
 
   void run() {
     plan.forward(x, weight, bias, false, y, stream);
@@ -51,95 +69,192 @@ struct Problem {
     plan.backward_weights(x, dy, {}, dweight, dbias, stream);
   }
 
-  std::vector<float> x_values, weight_values, bias_values, dy_values;
+  std::vector<float> values(const Tensor& tensor) {
+    if (tensor.dtype() == DType::f32) return tensor.to_vector<float>();
+    Tensor wide = Tensor::empty(tensor.shape(), DType::f32, stream.device());
+    cast(tensor, wide, stream);
+    return wide.to_vector<float>();
+  }
+
+  /// All results, one after the other.
+  std::vector<float> results() {
+    std::vector<float> all;
+    for (const Tensor& tensor : {y, dx, dweight, dbias}) {
+      if (!tensor.defined()) continue;
+      const std::vector<float> some = values(tensor);
+      all.insert(all.end(), some.begin(), some.end());
+    }
+    return all;
+  }
+
+  /// `activations`: of y and dx; `weights`: of dweight.
+  void expect_reference(const Case& c, Tolerance activations = kSum, Tolerance weights = kSum) {
+    const auto N = static_cast<std::size_t>(c.N), in = static_cast<std::size_t>(c.in), out = static_cast<std::size_t>(c.out);
+    const auto wide_x = widen(x_values_), wide_weight = widen(weight_values_);
+    expect_close(values(y), reference::linear(N, in, out, wide_x, wide_weight, widen(bias_values_)), activations);
+    const auto gradients = reference::linear_backward(N, in, out, wide_x, wide_weight, widen(dy_values_));
+    expect_close(values(dx), gradients.dx, activations);
+    expect_close(values(dweight), gradients.dweight, weights);
+    if (c.bias) expect_close(values(dbias), gradients.dbias, kSum);
+  }
+
+ private:
+  Tensor empty(const Shape& shape, DType dtype) const {
+    return Tensor::empty({shape.numel() + first_}, dtype, stream.device()).view(first_, shape);
+  }
+  Tensor filled(const std::vector<float>& given, const Shape& shape) {
+    Tensor tensor = empty(shape, dtype_);
+    const Tensor as_given = Tensor::from(given, shape, stream.device());
+    if (dtype_ == DType::f32) {
+      tensor.copy_from(as_given);
+    } else {
+      cast(as_given, tensor, stream);
+    }
+    return tensor;
+  }
+
+  std::vector<float> x_values_, weight_values_, bias_values_, dy_values_;
+  std::int64_t first_;  // element of its memory at which each tensor begins
+  DType dtype_;         // of what is not a gradient of a parameter
+
+ public:
   Stream stream;
   Tensor x, weight, bias;
   LinearPlan plan;
   Tensor dy, y, dx, dweight, dbias;
 };
 
-class LinearCase : public testing::TestWithParam<Case> {};
-
-TEST_P(LinearCase, EqualsTheReference) {
-  const auto [N, in, out, bias] = GetParam();
-  Problem problem(GetParam());
-  problem.run();
-  const auto n = static_cast<std::size_t>(N), i = static_cast<std::size_t>(in), o = static_cast<std::size_t>(out);
-  const auto x = widen(problem.x_values), weight = widen(problem.weight_values), dy = widen(problem.dy_values);
-  expect_close(problem.y.to_vector<float>(), reference::linear(n, i, o, x, weight, widen(problem.bias_values)), kSum);
-  const auto gradients = reference::linear_backward(n, i, o, x, weight, dy);
-  expect_close(problem.dx.to_vector<float>(), gradients.dx, kSum);
-  expect_close(problem.dweight.to_vector<float>(), gradients.dweight, kSum);
-  if (bias) expect_close(problem.dbias.to_vector<float>(), gradients.dbias, kSum);
-}
-
-TEST_P(LinearCase, AppliesReluInItsOwnPass) {
-  Problem problem(GetParam());
-  problem.run();
-  std::vector<float> expected = problem.y.to_vector<float>();
-  for (float& value : expected) value = std::max(value, 0.0F);
-  problem.plan.forward(problem.x, problem.weight, problem.bias, true, problem.y, problem.stream);
-  EXPECT_EQ(problem.y.to_vector<float>(), expected);
-}
-
-TEST_P(LinearCase, AddsToGradientsWhereAsked) {
-  Problem problem(GetParam());
-  problem.run();
-  std::vector<double> twice = widen(problem.dweight.to_vector<float>());
-  for (double& value : twice) value *= 2;
-  problem.plan.backward_weights(problem.x, problem.dy, {.dweight = true, .dbias = true}, problem.dweight, problem.dbias,
-                                problem.stream);
-  expect_close(problem.dweight.to_vector<float>(), twice, kSameValue);
-}
-
-TEST_P(LinearCase, GivesTheSameBitsOnAnyNumberOfThreads) {
-  const int before = num_threads();
-  std::vector<std::vector<float>> results;
-  for (int threads : {1, 2, 5}) {
-    set_num_threads(threads);
-    Problem problem(GetParam());
-    problem.run();
-    std::vector<float>& all = results.emplace_back(problem.y.to_vector<float>());
-    for (const Tensor& tensor : {problem.dx, problem.dweight}) {
-      const std::vector<float> values = tensor.to_vector<float>();
-      all.insert(all.end(), values.begin(), values.end());
+class LinearTest : public DeviceTest {
+ protected:
+  bool has(Precision precision) const {
+    try {
+      require_precision(precision, device());
+      return true;
+    } catch (const DeviceError&) {
+      return false;
     }
   }
-  set_num_threads(before);
-  EXPECT_EQ(results[0], results[1]);
-  EXPECT_EQ(results[0], results[2]);
+};
+INSTANTIATE_TEST_SUITE_P(Devices, LinearTest, devices(), device_name);
+
+TEST_P(LinearTest, EqualsTheReference) {
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(text(c));
+    Problem problem(c, device());
+    problem.run();
+    problem.expect_reference(c);
+  }
 }
 
-INSTANTIATE_TEST_SUITE_P(Sizes, LinearCase,
-                         testing::Values(Case{1, 1, 1}, Case{4, 2048, 128}, Case{33, 31, 257}, Case{128, 128, 10}, Case{257, 3, 33},
-                                         Case{70, 257, 65, false}),
-                         name_of);
+TEST_P(LinearTest, TakesViewsThatBeginAtAnyElement) {
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(text(c));
+    Problem problem(c, device(), 1);
+    problem.run();
+    problem.expect_reference(c);
+  }
+}
 
-TEST(Linear, GivesValuesWorkedByHand) {
-  LinearPlan plan({1, 3}, 2, true, Device::cpu());
-  Tensor y = Tensor::empty({1, 2});
-  Stream stream;
-  plan.forward(Tensor::from(std::vector<float>{1, 2, 3}, {1, 3}), Tensor::from(std::vector<float>{1, 0, -1, 2, 2, 2}, {2, 3}),
-               Tensor::from(std::vector<float>{0.5F, -0.5F}, {2}), false, y, stream);
+TEST_P(LinearTest, InTf32KeepsTenBitsOfEachFactor) {
+  if (!has(Precision::tf32)) GTEST_SKIP() << "the device has no tf32";
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(text(c));
+    Problem problem(c, device(), 0, Precision::tf32);
+    problem.run();
+    problem.expect_reference(c, kTf32, kTf32);
+  }
+}
+
+TEST_P(LinearTest, InBf16RoundsActivationsAndAddsInF32) {
+  if (!has(Precision::bf16)) GTEST_SKIP() << "the device has no bf16";
+  for (const std::int64_t first : {0, 1}) {
+    for (const Case& c : kCases) {
+      SCOPED_TRACE(text(c));
+      Problem problem(c, device(), first, Precision::bf16);
+      problem.run();
+      problem.expect_reference(c, kBf16, kTensorCore);
+    }
+  }
+}
+
+TEST_P(LinearTest, AppliesReluInItsOwnPass) {
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(text(c));
+    Problem problem(c, device());
+    problem.run();
+    std::vector<float> expected = problem.y.to_vector<float>();
+    for (float& value : expected) value = std::max(value, 0.0F);
+    problem.plan.forward(problem.x, problem.weight, problem.bias, true, problem.y, problem.stream);
+    EXPECT_EQ(problem.y.to_vector<float>(), expected);
+  }
+}
+
+TEST_P(LinearTest, AddsToGradientsWhereAsked) {
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(text(c));
+    Problem problem(c, device());
+    problem.run();
+    std::vector<double> dweight = widen(problem.dweight.to_vector<float>()), dbias;
+    if (c.bias) dbias = widen(problem.dbias.to_vector<float>());
+    problem.plan.backward_weights(problem.x, problem.dy, {.dweight = true}, problem.dweight, problem.dbias, problem.stream);
+    for (double& value : dweight) value *= 2;
+    expect_close(problem.dweight.to_vector<float>(), dweight, kPointwise);
+    if (!c.bias) continue;
+    expect_close(problem.dbias.to_vector<float>(), dbias, kPointwise);
+    problem.plan.backward_weights(problem.x, problem.dy, {.dbias = true}, problem.dweight, problem.dbias, problem.stream);
+    for (double& value : dweight) value /= 2;
+    for (double& value : dbias) value *= 2;
+    expect_close(problem.dweight.to_vector<float>(), dweight, kPointwise);
+    expect_close(problem.dbias.to_vector<float>(), dbias, kPointwise);
+  }
+}
+
+TEST_P(LinearTest, GivesTheSameBitsEveryTimeOnAnyNumberOfThreads) {
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(text(c));
+    std::vector<std::vector<float>> results;
+    for (const int threads : {1, 2, 5}) {
+      const ForcedThreads forced(threads);
+      Problem problem(c, device());
+      problem.run();
+      results.push_back(problem.results());
+    }
+    EXPECT_EQ(results[0], results[1]);
+    EXPECT_EQ(results[0], results[2]);
+  }
+}
+
+TEST_P(LinearTest, GivesValuesWorkedByHand) {
+  LinearPlan plan({1, 3}, 2, true, device());
+  Tensor y = empty({1, 2});
+  plan.forward(tensor<float>({1, 2, 3}, {1, 3}), tensor<float>({1, 0, -1, 2, 2, 2}, {2, 3}), tensor({0.5F, -0.5F}), false, y,
+               stream());
   EXPECT_THAT(y.to_vector<float>(), testing::ElementsAre(-1.5F, 11.5F));
 }
 
-TEST(Linear, OfNoImagesHasZeroGradients) {
-  LinearPlan plan({0, 3}, 2, true, Device::cpu());
-  Tensor dweight = Tensor::full({2, 3}, 7), dbias = Tensor::full({2}, 7);
-  Stream stream;
-  plan.backward_weights(Tensor::empty({0, 3}), Tensor::empty({0, 2}), {}, dweight, dbias, stream);
-  EXPECT_THAT(dweight.to_vector<float>(), testing::Each(0.0F));
+TEST_P(LinearTest, KeepsNanThroughRelu) {
+  LinearPlan plan({1, 1}, 2, false, device());
+  Tensor y = empty({1, 2});
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  plan.forward(tensor<float>({1}, {1, 1}), tensor<float>({nan, -1}, {2, 1}), {}, true, y, stream());
+  const std::vector<float> values = y.to_vector<float>();
+  EXPECT_TRUE(std::isnan(values[0]));
+  EXPECT_EQ(values[1], 0.0F);
+}
+
+TEST_P(LinearTest, OfNoImagesHasZeroGradients) {
+  LinearPlan plan({0, 3}, 2, true, device());
+  Tensor dweight = Tensor::full({2, 3}, 7, device()), dbias = Tensor::full({2}, 7, device());
+  plan.backward_weights(empty({0, 3}), empty({0, 2}), {.dweight = true}, dweight, dbias, stream());
+  EXPECT_THAT(dweight.to_vector<float>(), testing::Each(7.0F));
   EXPECT_THAT(dbias.to_vector<float>(), testing::Each(0.0F));
+  plan.backward_weights(empty({0, 3}), empty({0, 2}), {}, dweight, dbias, stream());
+  EXPECT_THAT(dweight.to_vector<float>(), testing::Each(0.0F));
 }
 
 TEST(LinearShape, NamesWhatDoesNotFit) {
-  EXPECT_THAT(
-      [] {
-        linear_shape({2, 1568}, 2048, 128);
-      },
-      ThrowsMessage<std::invalid_argument>(HasSubstr("expects 2048 input features, got 1568")));
-  EXPECT_THAT([] { linear_shape({2048}, 2048, 128); }, ThrowsMessage<std::invalid_argument>(HasSubstr("add a batch dimension")));
+  EXPECT_THAT(([] { linear_shape({2, 1568}, 2048, 128); }), misuse("expects 2048 input features, got 1568"));
+  EXPECT_THAT([] { linear_shape({2048}, 2048, 128); }, misuse("add a batch dimension"));
   EXPECT_THROW(linear_shape({2, 3, 2048}, 2048, 128), std::invalid_argument);
 }
 

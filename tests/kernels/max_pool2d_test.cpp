@@ -9,6 +9,7 @@
 #include "everywhere.h"
 #include "misuse.h"
 #include "reference/max_pool2d.h"
+#include "unaligned.h"
 
 namespace gpucnn::kernels {
 namespace {
@@ -106,19 +107,26 @@ struct Sizes {
 const Sizes kSizes[] = {
     {4, 16, 64, 64, kHalving},
     {4, 32, 33, 31, kHalving},
+    {9, 32, 64, 32, kHalving},
+    {3, 9, 63, 80, kHalving},
     {1, 33, 2, 3, kHalving},
     {3, 1, 31, 33, kHalving},
     {2, 3, 3, 2, kHalving},
+    {3, 4, 2, 5, kHalving},
+    {2, 6, 5, 4, kHalving},
     {1, 257, 4, 5, kHalving},
     {0, 16, 4, 4, kHalving},
     {2, 0, 4, 4, kHalving},
     {3, 17, 33, 31, {.kernel_size = 3, .stride = 2, .padding = 1}},
+    {2, 17, 63, 65, {.kernel_size = 3, .stride = 2, .padding = 1}},
     {2, 31, 9, 40, {.kernel_size = 3, .stride = 1, .padding = 1}},
     {2, 8, 7, 9, {.kernel_size = {2, 5}, .stride = {1, 3}, .padding = {1, 2}}},
     {2, 5, 11, 13, {.kernel_size = 2, .stride = {3, 4}}},
     {1, 3, 16, 16, {.kernel_size = 16, .stride = 1}},
     {1, 3, 20, 20, {.kernel_size = {16, 16}, .stride = 5, .padding = 8}},
     {2, 4, 5, 5, {.kernel_size = 1, .stride = 1}},
+    {2, 12, 7, 7, {.kernel_size = 2, .stride = 2, .padding = 1}},
+    {2, 20, 9, 8, {.kernel_size = 3, .stride = 1}},
     {1, 16, 257, 31, {.kernel_size = 2, .stride = 2, .padding = 1}},
     {0, 3, 5, 5, {.kernel_size = 3, .stride = 1}},
 };
@@ -148,6 +156,42 @@ TEST_P(MaxPool2dTest, AgreesWithTheReferenceForEverySize) {
       expect_close(dx.to_vector<float>(), expected_dx, kSum);
       return dx.to_vector<float>();
     });
+  }
+}
+
+TEST_P(MaxPool2dTest, ChoosesAndAddsAsTheCpuDoes) {
+  Stream cpu;
+  for (const Sizes& sizes : kSizes) {
+    const Shape shape{sizes.N, sizes.C, sizes.H, sizes.W}, out = max_pool2d_shape(shape, sizes.pool);
+    SCOPED_TRACE(shape.string());
+    const std::vector<float> x = values_with_ties(shape.numel()), dy = reference::random_floats(out.numel(), 4);
+    Tensor y = Tensor::empty(out), argmax = Tensor::empty(out, DType::u8), dx = Tensor::empty(shape), here = empty(shape);
+    max_pool2d(Tensor::from(x, shape), sizes.pool, y, argmax, cpu);
+    EXPECT_EQ(pool(x, shape, sizes.pool).argmax, argmax.to_vector<std::uint8_t>());
+    max_pool2d_backward(Tensor::from(dy, out), argmax, sizes.pool, dx, cpu);
+    max_pool2d_backward(tensor(dy, out), argmax.to(device()), sizes.pool, here, stream());
+    EXPECT_EQ(here.to_vector<float>(), dx.to_vector<float>());
+  }
+}
+
+TEST_P(MaxPool2dTest, ViewsMayBeginAnywhere) {
+  for (const Pool2d& window : {kHalving, Pool2d{.kernel_size = 3, .stride = 2, .padding = 1}}) {
+    const Shape shape{2, 8, 7, 6}, out = max_pool2d_shape(shape, window);
+    const Tensor x = tensor(reference::random_floats(shape.numel(), 1), shape);
+    const Tensor dy = tensor(reference::random_floats(out.numel(), 2), out);
+    Tensor y = empty(out), argmax = empty(out, DType::u8), dx = empty(shape);
+    max_pool2d(x, window, y, argmax, stream());
+    max_pool2d_backward(dy, argmax, window, dx, stream());
+    for (int odd = 0; odd < 3; ++odd) {
+      SCOPED_TRACE(odd);
+      Tensor values = odd == 0 ? unaligned(y) : empty(out), places = odd == 1 ? unaligned(argmax) : empty(out, DType::u8);
+      max_pool2d(odd == 2 ? unaligned(x) : x, window, values, places, stream());
+      EXPECT_EQ(values.to_vector<float>(), y.to_vector<float>());
+      EXPECT_EQ(places.to_vector<std::uint8_t>(), argmax.to_vector<std::uint8_t>());
+      Tensor gradient = odd == 0 ? unaligned(dx) : empty(shape);
+      max_pool2d_backward(odd == 2 ? unaligned(dy) : dy, places, window, gradient, stream());
+      EXPECT_EQ(gradient.to_vector<float>(), dx.to_vector<float>());
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 #include <gpucnn/kernels/relu.h>
 
 #include <limits>
+#include <tuple>
 
 #include <gtest/gtest.h>
 
@@ -9,6 +10,7 @@
 #include "everywhere.h"
 #include "misuse.h"
 #include "reference/relu.h"
+#include "unaligned.h"
 
 namespace gpucnn::kernels {
 namespace {
@@ -37,7 +39,7 @@ TEST_P(ReluTest, BackwardPassesWhereTheOutputIsPositiveOrNan) {
 }
 
 TEST_P(ReluTest, AgreesWithTheReferenceForEverySize) {
-  for (const std::int64_t size : {0, 1, 3, 31, 33, 257, 257 * 257}) {
+  for (const std::int64_t size : {0, 1, 3, 31, 33, 257, 257 * 257, 540'001}) {
     SCOPED_TRACE(size);
     const std::vector<float> x = random_floats(size, 1), dy = random_floats(size, 2);
     const reference::Values y = reference::relu(widen(x));
@@ -59,6 +61,27 @@ TEST_P(ReluTest, WorksInPlace) {
   expect_close(x.to_vector<float>(), reference::relu(widen(values)), kSameValue);
   relu_backward(x, dy, dy, stream());
   expect_close(dy.to_vector<float>(), reference::relu(widen(values)), kSameValue);
+}
+
+TEST_P(ReluTest, ViewsMayBeginAnywhere) {
+  for (const std::int64_t size : {0, 1, 2, 4, 5, 63, 4099}) {
+    SCOPED_TRACE(size);
+    const Tensor x = tensor(random_floats(size, 1)), dy = tensor(random_floats(size, 2));
+    Tensor y = empty({size}), dx = empty({size}), odd_y = unaligned(y), odd_dx = unaligned(dx);
+    relu(x, y, stream());
+    relu_backward(y, dy, dx, stream());
+    for (const Tensor& from : {x, unaligned(x)}) {
+      relu(from, odd_y, stream());
+      EXPECT_EQ(odd_y.to_vector<float>(), y.to_vector<float>());
+    }
+    relu(unaligned(x), y, stream());
+    EXPECT_EQ(odd_y.to_vector<float>(), y.to_vector<float>());
+    for (const auto& [out, from, to] : {std::tuple(y, dy, odd_dx), {y, unaligned(dy), unaligned(dx)}, {odd_y, dy, unaligned(dx)}}) {
+      Tensor written = to;
+      relu_backward(out, from, written, stream());
+      EXPECT_EQ(written.to_vector<float>(), dx.to_vector<float>());
+    }
+  }
 }
 
 TEST_P(ReluTest, RefusesOtherShapesDtypesAndUndefinedTensors) {

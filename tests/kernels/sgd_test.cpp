@@ -9,6 +9,7 @@
 #include "everywhere.h"
 #include "misuse.h"
 #include "reference/sgd.h"
+#include "unaligned.h"
 
 namespace gpucnn::kernels {
 namespace {
@@ -55,7 +56,7 @@ TEST_P(SgdTest, AgreesWithTheReferenceForEverySizeAndCoefficient) {
                            {.lr = 0.1, .momentum = 0.9, .dampening = 0.2, .weight_decay = 0.01, .nesterov = false, .first = true},
                            {.lr = 0.1, .momentum = 0.9, .dampening = 0.2, .weight_decay = 0.01, .nesterov = false, .first = false},
                            {.lr = 0.1, .momentum = 0.9, .dampening = 0, .weight_decay = 0.1, .nesterov = true, .first = false}};
-  for (const std::int64_t size : {0, 1, 3, 31, 33, 257, 257 * 257}) {
+  for (const std::int64_t size : {0, 1, 3, 31, 33, 257, 367 * 367}) {
     for (const SgdStep& step : steps) {
       SCOPED_TRACE(testing::Message() << size << " elements, momentum " << step.momentum << ", first " << step.first);
       const std::vector<float> dweight = random_floats(size, 1), weight = random_floats(size, 2), velocity = random_floats(size, 3);
@@ -68,6 +69,24 @@ TEST_P(SgdTest, AgreesWithTheReferenceForEverySizeAndCoefficient) {
         expect_close(u.to_vector<float>(), expected_velocity, kSum);
         return w.to_vector<float>();
       });
+    }
+  }
+}
+
+TEST_P(SgdTest, ViewsMayBeginAnywhere) {
+  for (const std::int64_t size : {1, 4, 6, 1027}) {
+    SCOPED_TRACE(size);
+    const Tensor dweight = tensor(random_floats(size, 1)), weight = tensor(random_floats(size, 2)),
+                 velocity = tensor(random_floats(size, 3));
+    Tensor w = weight.clone(), u = velocity.clone();
+    sgd(dweight, kMomentum, w, u, stream());
+    for (int odd = 0; odd < 3; ++odd) {
+      SCOPED_TRACE(odd);
+      const auto copy = [&](const Tensor& t, int which) { return which == odd ? unaligned(t) : t.clone(); };
+      Tensor w2 = copy(weight, 0), u2 = copy(velocity, 1);
+      sgd(copy(dweight, 2), kMomentum, w2, u2, stream());
+      EXPECT_EQ(w2.to_vector<float>(), w.to_vector<float>());
+      EXPECT_EQ(u2.to_vector<float>(), u.to_vector<float>());
     }
   }
 }

@@ -84,6 +84,16 @@ TEST_P(SoftmaxCrossEntropyTest, WorksInPlaceAndWithoutAGradient) {
   EXPECT_EQ(x.to_vector<float>(), std::vector<float>(expected.begin() + 1, expected.end()));
 }
 
+TEST_P(SoftmaxCrossEntropyTest, TakesViews) {
+  const std::vector<float> logits = reference::random_floats(7 * 9, 1);
+  const Labels labels{0, 8, 1, 7, 2, 6, 3};
+  Tensor memory = tensor(logits).view(1, {Shape{6, 9}}), loss = empty({}), gradient = empty({55}).view(1, {6, 9});
+  softmax_cross_entropy(memory, tensor(labels, {7}).narrow(1, 6), loss, gradient, stream());
+  const std::vector<float> expected = run({logits.begin() + 1, logits.begin() + 55}, 6, 9, {labels.begin() + 1, labels.end()});
+  EXPECT_EQ(loss.item(), expected[0]);
+  EXPECT_EQ(gradient.to_vector<float>(), std::vector<float>(expected.begin() + 1, expected.end()));
+}
+
 TEST_P(SoftmaxCrossEntropyTest, RefusesTensorsThatDoNotFitTogether) {
   Tensor x = empty({2, 3}), labels = empty({2}, DType::i32), loss = empty({}), wrong = empty({3, 2});
   const auto call = [&](const Tensor& logits, const Tensor& target, Tensor& out, Tensor& gradient) {
@@ -94,6 +104,19 @@ TEST_P(SoftmaxCrossEntropyTest, RefusesTensorsThatDoNotFitTogether) {
   EXPECT_THAT(call(x, loss, loss, x), misuse("softmax_cross_entropy: labels must be i32, got f32"));
   EXPECT_THAT(call(x, labels, x, x), misuse("softmax_cross_entropy: loss must be [], got [2, 3]"));
   EXPECT_THAT(call(x, labels, loss, wrong), misuse("softmax_cross_entropy: dlogits must be [2, 3], got [3, 2]"));
+}
+
+class SoftmaxCrossEntropyGpuTest : public SoftmaxCrossEntropyTest {};
+INSTANTIATE_TEST_SUITE_P(Devices, SoftmaxCrossEntropyGpuTest, testing::Values(Device::cuda()), device_name);
+
+TEST_P(SoftmaxCrossEntropyGpuTest, ALabelOutsideGivesNan) {
+  const double third = 1.0 / 3;
+  for (const std::int32_t outside : {3, -1, std::numeric_limits<std::int32_t>::max(), std::numeric_limits<std::int32_t>::min()}) {
+    expect_close(run(std::vector<float>(9, 1.0F), 3, 3, {0, outside, 1}),
+                 reference::Values{kNan, third * third - third, third * third, third * third, kNan, kNan, kNan, third * third,
+                                   third * third - third, third * third},
+                 kPointwise);
+  }
 }
 
 TEST(SoftmaxCrossEntropy, OnTheCpuRefusesALabelOutside) {

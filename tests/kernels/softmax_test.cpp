@@ -64,6 +64,13 @@ TEST_P(SoftmaxTest, WorksInPlace) {
   EXPECT_EQ(y.to_vector<float>(), softmax_of(x, {5, 11}));
 }
 
+TEST_P(SoftmaxTest, TakesViews) {
+  const std::vector<float> x = reference::random_floats(6 * 7 + 1, 1);
+  Tensor y = empty({6 * 7 + 3}).view(3, {6, 7});
+  softmax(tensor(x).view(1, {6, 7}), y, stream());
+  EXPECT_EQ(y.to_vector<float>(), softmax_of({x.begin() + 1, x.end()}, {6, 7}));
+}
+
 TEST_P(SoftmaxTest, RefusesOtherRanksShapesAndDtypes) {
   Tensor x = empty({2, 3}), flat = empty({6}), integers = empty({2, 3}, DType::i64);
   EXPECT_THAT([&] { softmax(flat, flat, stream()); }, misuse("softmax: x must have 2 dimensions, got [6]"));

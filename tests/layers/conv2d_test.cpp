@@ -23,43 +23,44 @@ struct Case {
   Conv2dOptions options;
 };
 
-constexpr auto name_of_case = [](const auto& info) { return std::string(info.param.name); };
-
 const Case kCases[] = {
     {"same_size", 3, 3, 16, 12, 12, {.kernel_size = 3, .padding = 1}},
     {"no_bias", 2, 4, 6, 9, 7, {.kernel_size = {3, 2}, .stride = 2, .bias = false}},
     {"dilated_groups", 9, 4, 6, 8, 8, {.kernel_size = 3, .padding = {2, 1}, .dilation = 2, .groups = 2}},
 };
 
-class Conv2dLayer : public testing::TestWithParam<Case> {};
-INSTANTIATE_TEST_SUITE_P(Sizes, Conv2dLayer, testing::ValuesIn(kCases), name_of_case);
+class Conv2dLayer : public LayerTest {};
+INSTANTIATE_TEST_SUITE_P(Devices, Conv2dLayer, devices(), device_name);
 
 TEST_P(Conv2dLayer, ComputesTheReferencesResultAndGradients) {
-  const auto& [name, N, in, out, H, W, options] = GetParam();
-  Conv2d conv(in, out, options);
-  const Shape shape{N, in, H, W};
-  const Tensor x = random_tensor(shape, 1);
-  const Tensor y = conv(x);
-  EXPECT_EQ(y.shape(), conv.output_shape(shape));
-  const reference::Conv2d sizes{.N = N,
-                                .C = in,
-                                .H = H,
-                                .W = W,
-                                .K = out,
-                                .kernel_size = options.kernel_size,
-                                .stride = options.stride,
-                                .padding = options.padding,
-                                .dilation = options.dilation,
-                                .groups = options.groups};
-  const reference::Values weight = widen(values(conv.weight().value()));
-  const reference::Values bias = options.bias ? widen(values(conv.bias().value())) : reference::Values{};
-  expect_close(values(y), reference::conv2d(sizes, widen(values(x)), weight, bias), kSum);
-  const Tensor dy = random_tensor(y.shape(), 2);
-  const Tensor dx = conv.backward(dy);
-  const auto expected = reference::conv2d_backward(sizes, widen(values(x)), weight, widen(values(dy)));
-  expect_close(values(dx), expected.dx, kSum);
-  expect_close(values(conv.weight().grad()), expected.dweight, kSum);
-  if (options.bias) expect_close(values(conv.bias().grad()), expected.dbias, kSum);
+  for (const auto& [name, N, in, out, H, W, options] : kCases) {
+    SCOPED_TRACE(name);
+    Conv2d conv(in, out, options);
+    conv.to(device());
+    const Shape shape{N, in, H, W};
+    const Tensor x = random_tensor(shape, 1);
+    const Tensor y = conv(x);
+    EXPECT_EQ(y.shape(), conv.output_shape(shape));
+    const reference::Conv2d sizes{.N = N,
+                                  .C = in,
+                                  .H = H,
+                                  .W = W,
+                                  .K = out,
+                                  .kernel_size = options.kernel_size,
+                                  .stride = options.stride,
+                                  .padding = options.padding,
+                                  .dilation = options.dilation,
+                                  .groups = options.groups};
+    const reference::Values weight = widen(values(conv.weight().value()));
+    const reference::Values bias = options.bias ? widen(values(conv.bias().value())) : reference::Values{};
+    expect_close(values(y), reference::conv2d(sizes, widen(values(x)), weight, bias), kSum);
+    const Tensor dy = random_tensor(y.shape(), 2);
+    const Tensor dx = conv.backward(dy);
+    const auto expected = reference::conv2d_backward(sizes, widen(values(x)), weight, widen(values(dy)));
+    expect_close(values(dx), expected.dx, kSum);
+    expect_close(values(conv.weight().grad()), expected.dweight, kSum);
+    if (options.bias) expect_close(values(conv.bias().grad()), expected.dbias, kSum);
+  }
 }
 
 TEST(Conv2d, DrawsWeightAndBiasWithinPyTorchsBounds) {
@@ -108,8 +109,9 @@ TEST(Conv2d, NamesItselfForAShapeThatDoesNotFit) {
   EXPECT_THAT([&] { conv(Tensor::zeros({2, 3, 8, 4})); }, misuse("Conv2d: a window of 5x5 does not fit [2, 3, 8, 4]"));
 }
 
-TEST(Conv2d, ServesManyInputShapesInAnyOrder) {
+TEST_P(Conv2dLayer, ServesManyInputShapesInAnyOrder) {
   Conv2d conv(2, 3, {.kernel_size = 3});
+  conv.to(device());
   std::vector<std::vector<float>> first;
   for (int round = 0; round < 2; ++round) {
     for (std::int64_t size = 3; size < 12; ++size) {  // more than there are plans kept

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -8,14 +9,23 @@
 #include <gpucnn/layers/linear.h>
 #include <gpucnn/layers/module.h>
 
+#include "device_test.h"
 #include "reference/values.h"
 
 namespace gpucnn {
 
 /// f32 values between -1 and 1 in this shape, the same for the same seed.
-inline Tensor random_tensor(const Shape& shape, unsigned seed) {
-  return Tensor::from(reference::random_floats(shape.numel(), seed), shape);
+inline Tensor random_tensor(const Shape& shape, unsigned seed, Device device = {}) {
+  return Tensor::from(reference::random_floats(shape.numel(), seed), shape, device);
 }
+
+/// A test of layers on the device that is its parameter; tensors made in it lie there.
+class LayerTest : public DeviceTest {
+ protected:
+  Tensor random_tensor(const Shape& shape, unsigned seed) const { return gpucnn::random_tensor(shape, seed, device()); }
+  Tensor zeros(const Shape& shape, DType dtype = DType::f32) const { return Tensor::zeros(shape, dtype, device()); }
+  Tensor full(const Shape& shape, float value) const { return Tensor::full(shape, value, device()); }
+};
 
 inline std::vector<float> values(const Tensor& tensor) { return tensor.to_vector<float>(); }
 
@@ -41,11 +51,18 @@ inline std::vector<float> all_grads(Module& module) {
   return all;
 }
 
-inline Tensor sum(const Tensor& a, const Tensor& b) {
+/// y[i] = function(a[i], b[i % the size of b]), computed on the CPU whatever the device.
+template <class Function>
+Tensor combine(const Tensor& a, const Tensor& b, const Function& function) {
+  const Tensor host_a = a.to(Device::cpu()), host_b = b.to(Device::cpu());
   Tensor y = Tensor::empty(a.shape());
-  for (std::int64_t i = 0; i < y.numel(); ++i) y.data<float>()[i] = a.data<float>()[i] + b.data<float>()[i];
-  return y;
+  for (std::int64_t i = 0; i < y.numel(); ++i) {
+    y.data<float>()[i] = function(host_a.data<float>()[i], host_b.data<float>()[i % b.numel()]);
+  }
+  return y.to(a.device());
 }
+
+inline Tensor sum(const Tensor& a, const Tensor& b) { return combine(a, b, std::plus<float>()); }
 
 /// A container with another data flow than one layer after the other: y = x + body(x).
 template <class Body>
@@ -73,19 +90,18 @@ class Scale : public Module {
     return x;
   }
   Tensor forward(const Tensor& x) override {
-    forwards.data<float>()[0] += 1;
+    forwards.copy_from(Tensor::full({1}, forwards.item() + 1));
     keep(x_, x);
-    return times(x, weight.value(), x);
+    return combine(x, weight.value(), std::multiplies<float>());
   }
   Tensor backward(const Tensor& dy) override {
     const Tensor x = consume(x_);
     check_gradient(dy, x.shape());
+    const Tensor products = combine(dy, x, std::multiplies<float>()).to(Device::cpu());
     Tensor dweight = Tensor::zeros({weight.numel()});
-    for (std::int64_t i = 0; i < x.numel(); ++i) {
-      dweight.data<float>()[i % weight.numel()] += dy.data<float>()[i] * x.data<float>()[i];
-    }
+    for (std::int64_t i = 0; i < x.numel(); ++i) dweight.data<float>()[i % weight.numel()] += products.data<float>()[i];
     weight.accumulate_grad(dweight);
-    return times(dy, weight.value(), x);
+    return combine(dy, weight.value(), std::multiplies<float>());
   }
   void members(Members& m) override {
     m("weight", weight);
@@ -96,11 +112,6 @@ class Scale : public Module {
   Tensor forwards;
 
  private:
-  static Tensor times(const Tensor& x, const Tensor& weight, const Tensor& like) {
-    Tensor y = Tensor::empty(like.shape());
-    for (std::int64_t i = 0; i < y.numel(); ++i) y.data<float>()[i] = x.data<float>()[i] * weight.data<float>()[i % weight.numel()];
-    return y;
-  }
   Tensor x_;  // kept for backward
 };
 

@@ -14,10 +14,14 @@ namespace {
 
 using reference::widen;
 
-TEST(Linear, ComputesTheReferencesResultAndGradients) {
+class LinearLayer : public LayerTest {};
+INSTANTIATE_TEST_SUITE_P(Devices, LinearLayer, devices(), device_name);
+
+TEST_P(LinearLayer, ComputesTheReferencesResultAndGradients) {
   for (const bool with_bias : {true, false}) {
     SCOPED_TRACE(with_bias);
     Linear linear(37, 12, {.bias = with_bias});
+    linear.to(device());
     const Tensor x = random_tensor({33, 37}, 1), dy = random_tensor({33, 12}, 2);
     const Tensor y = linear(x);
     EXPECT_EQ(y.shape(), (Shape{33, 12}));

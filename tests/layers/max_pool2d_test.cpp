@@ -14,10 +14,14 @@ struct Window {
   Size2 kernel_size, stride, padding;
 };
 
-TEST(MaxPool2d, ComputesTheReferencesResultAndGradient) {
+class MaxPool2dLayer : public LayerTest {};
+INSTANTIATE_TEST_SUITE_P(Devices, MaxPool2dLayer, devices(), device_name);
+
+TEST_P(MaxPool2dLayer, ComputesTheReferencesResultAndGradient) {
   for (const auto& [kernel, stride, padding] : {Window{2, 2, 0}, Window{3, 1, 1}, Window{{2, 3}, {3, 1}, {1, 0}}}) {
     SCOPED_TRACE(kernel.width);
     MaxPool2d pool(kernel, stride, padding);
+    pool.to(device());
     const Tensor x = random_tensor({2, 3, 9, 7}, 1);
     const reference::MaxPool2d sizes{6, 9, 7, kernel, stride, padding};
     const reference::MaxPooled expected = reference::max_pool2d(sizes, reference::widen(values(x)));

@@ -38,7 +38,10 @@ double loss_of(const Values& x, const std::vector<Values>& weights) {
   return reference::softmax_cross_entropy(2, 3, y, kLabels).loss;
 }
 
-TEST(NetworkGradient, IsTheNumericOne) {
+class NetworkGradient : public LayerTest {};
+INSTANTIATE_TEST_SUITE_P(Devices, NetworkGradient, devices(), device_name);
+
+TEST_P(NetworkGradient, IsTheNumericOne) {
   Sequential model{Conv2d(2, 3, {.kernel_size = 3, .padding = 1}),
                    ReLU(),
                    MaxPool2d(3, 2),
@@ -47,10 +50,10 @@ TEST(NetworkGradient, IsTheNumericOne) {
                    ReLU(),
                    Dropout(0.5),
                    Linear(8, 3, {.bias = false})};
-  model.init(1).set_input_grad(true);
+  model.init(1).to(device()).set_input_grad(true);
   const Tensor x = random_tensor({2, 2, 6, 6}, 1);
   CrossEntropyLoss criterion;
-  const Tensor loss = criterion(model(x), Tensor::from(kLabels, {2}));
+  const Tensor loss = criterion(model(x), tensor(kLabels, {2}));
   const Tensor dx = model.backward(criterion.backward());
 
   const std::vector<Parameter> parameters = model.parameters();

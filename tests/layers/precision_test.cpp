@@ -1,0 +1,171 @@
+// Networks in bf16 and tf32 against the same in fp32.
+#include <cmath>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <gpucnn/core/error.h>
+#include <gpucnn/core/precision.h>
+#include <gpucnn/data/tensor_dataset.h>
+#include <gpucnn/layers/conv2d.h>
+#include <gpucnn/layers/cross_entropy_loss.h>
+#include <gpucnn/layers/dropout.h>
+#include <gpucnn/layers/flatten.h>
+#include <gpucnn/layers/max_pool2d.h>
+#include <gpucnn/layers/relu.h>
+#include <gpucnn/layers/sequential.h>
+#include <gpucnn/optim/adam.h>
+#include <gpucnn/train/trainer.h>
+
+#include "device_test.h"
+#include "layers/layers.h"
+
+namespace gpucnn {
+namespace {
+
+/// Notes in which dtype it met its input and its gradient.
+class Probe : public Module {
+ public:
+  Shape output_shape(const Shape& x) const override { return x; }
+  Tensor forward(const Tensor& x) override {
+    forward_dtype = x.dtype();
+    return x;
+  }
+  Tensor backward(const Tensor& dy) override {
+    backward_dtype = dy.dtype();
+    return dy;
+  }
+  DType forward_dtype = DType::u8, backward_dtype = DType::u8;
+};
+
+Sequential network() {
+  return Sequential{Conv2d(3, 8, {.kernel_size = 3, .padding = 1}),
+                    ReLU(),
+                    MaxPool2d(2),
+                    Conv2d(8, 12, {.kernel_size = 3, .stride = 2}),
+                    ReLU(),
+                    Probe(),
+                    Flatten(),
+                    Linear(12 * 3 * 3, 24),
+                    ReLU(),
+                    Dropout(0.25),
+                    Linear(24, 5)};
+}
+
+/// What one pass gives.
+struct Pass {
+  std::vector<float> predicted, logits, grads, dx;
+  double loss = 0;
+};
+
+class PrecisionOfNetworks : public DeviceTest {
+ protected:
+  void SetUp() override {
+    DeviceTest::SetUp();
+    if (!IsSkipped() && device() == Device::cpu()) GTEST_SKIP() << "the CPU computes in fp32";
+  }
+
+  Pass pass(Precision precision) {
+    Sequential model = network();
+    model.init(2).to(device()).set_precision(precision).set_input_grad(true);
+    const Tensor x = random_tensor({6, 3, 14, 14}, 1).to(device());
+    Pass pass;
+    pass.predicted = values(model.predict(x));
+    CrossEntropyLoss criterion;
+    const Tensor logits = model(x);
+    pass.logits = values(logits);
+    pass.loss = static_cast<double>(criterion(logits, Tensor::from(std::vector{0, 1, 2, 3, 4, 0}, {6}, device())).item());
+    pass.dx = values(model.backward(criterion.backward()));
+    pass.grads = all_grads(model);
+    return pass;
+  }
+
+  /// |a - b| / |b|: single elements may differ by more, where a rounding lets another element win a maximum or pass a ReLU.
+  static double distance(const std::vector<float>& a, const std::vector<float>& b) {
+    double apart = 0, length = 0;
+    for (std::size_t i = 0; i < b.size(); ++i) {
+      apart += std::pow(static_cast<double>(a[i]) - static_cast<double>(b[i]), 2);
+      length += std::pow(static_cast<double>(b[i]), 2);
+    }
+    return std::sqrt(apart / length);
+  }
+
+  static void expect_near(const Pass& pass, const Pass& expected, double bound) {
+    EXPECT_LT(distance(pass.predicted, expected.predicted), bound);
+    EXPECT_LT(distance(pass.logits, expected.logits), bound);
+    EXPECT_LT(distance(pass.grads, expected.grads), bound);
+    EXPECT_LT(distance(pass.dx, expected.dx), bound);
+    EXPECT_NEAR(pass.loss, expected.loss, bound * expected.loss);
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Devices, PrecisionOfNetworks, devices(), device_name);
+
+TEST_P(PrecisionOfNetworks, Bf16IsNearFp32AndNotTheSame) {
+  const Pass exact = pass(Precision::fp32), rounded = pass(Precision::bf16);
+  expect_near(rounded, exact, 0.05);
+  EXPECT_NE(rounded.logits, exact.logits);
+  EXPECT_NE(rounded.grads, exact.grads);
+}
+
+TEST_P(PrecisionOfNetworks, Tf32IsNearFp32) { expect_near(pass(Precision::tf32), pass(Precision::fp32), 0.005); }
+
+TEST_P(PrecisionOfNetworks, Bf16IsInsideOnly) {
+  Sequential model = network();
+  model.to(device()).set_precision(Precision::bf16);
+  EXPECT_EQ(model.precision(), Precision::bf16);
+  const Tensor logits = model(random_tensor({2, 3, 14, 14}, 1).to(device()));
+  EXPECT_EQ(logits.dtype(), DType::f32);
+  model.backward(random_tensor({2, 5}, 2).to(device()));
+  EXPECT_EQ(model.at<Probe>("5").forward_dtype, DType::bf16);
+  EXPECT_EQ(model.at<Probe>("5").backward_dtype, DType::bf16);
+  for (const Parameter& parameter : model.parameters()) {
+    EXPECT_EQ(parameter.value().dtype(), DType::f32);
+    EXPECT_EQ(parameter.grad().dtype(), DType::f32);
+  }
+}
+
+TEST_P(PrecisionOfNetworks, Bf16SeesParametersThatWereWrittenTo) {
+  Sequential model = network();
+  model.to(device()).set_precision(Precision::bf16);
+  const Tensor x = random_tensor({2, 3, 14, 14}, 1).to(device());
+  const std::vector<float> before = values(model.predict(x));
+  for (Parameter& parameter : model.at<Linear>("10").parameters()) parameter.set_value(Tensor::full(parameter.shape(), 0.5F));
+  EXPECT_NE(values(model.predict(x)), before);
+  model.set_precision(Precision::fp32);
+  EXPECT_EQ(model.predict(x).dtype(), DType::f32);
+}
+
+TEST_P(PrecisionOfNetworks, Bf16LearnsWhatFp32Learns) {
+  const auto losses = [&](Precision precision) {
+    Sequential model = network();
+    model.init(2).to(device()).set_precision(precision);
+    Adam optimizer(model.parameters(), {.lr = 3e-3});
+    std::vector<std::int32_t> labels;
+    for (int i = 0; i < 30; ++i) labels.push_back(i % 5);
+    DataLoader loader(TensorDataset{random_tensor({30, 3, 14, 14}, 4), Tensor::from(labels, {30})}.to(device()),
+                      {.batch_size = 12, .shuffle = true});
+    Trainer trainer(model, optimizer, loader);
+    std::vector<double> all;
+    for (int epoch = 0; epoch < 12; ++epoch) {
+      trainer.start_epoch();
+      while (trainer.step()) {
+      }
+      all.push_back(trainer.finish().loss());
+    }
+    return all;
+  };
+  const std::vector<double> exact = losses(Precision::fp32), rounded = losses(Precision::bf16);
+  for (std::size_t i = 0; i < exact.size(); ++i) EXPECT_NEAR(rounded[i], exact[i], 0.1) << i;
+  EXPECT_LT(rounded.back(), 0.8 * rounded.front());
+}
+
+TEST(PrecisionOfNetworksOnTheCpu, IsFp32) {
+  Sequential model = network();
+  EXPECT_THROW(model.set_precision(Precision::bf16), DeviceError);
+  EXPECT_THROW(model.set_precision(Precision::tf32), DeviceError);
+  EXPECT_EQ(model.precision(), Precision::fp32);
+}
+
+}  // namespace
+}  // namespace gpucnn
