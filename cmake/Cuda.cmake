@@ -14,9 +14,14 @@ function(gpucnn_look_for_cuda missing)
     set(${missing} "no CUDA compiler (nvcc) was found" PARENT_SCOPE)
     return()
   endif()
-  # The Python package nvidia-cudnn has the headers too.
-  file(GLOB python_packages "/usr/lib/python3/dist-packages/nvidia/cudnn/include" "/usr/local/lib/python3*/*-packages/nvidia/cudnn/include"
-       "$ENV{VIRTUAL_ENV}/lib/python3*/site-packages/nvidia/cudnn/include" "$ENV{HOME}/.local/lib/python3*/site-packages/nvidia/cudnn/include")
+  # The Python package nvidia-cudnn has the headers too, where core/shared_library.cpp looks for its libraries.
+  find_program(python3 NAMES python3 NO_CACHE)
+  get_filename_component(prefix "${python3}" DIRECTORY)
+  set(patterns)
+  foreach(root IN ITEMS "$ENV{VIRTUAL_ENV}" "$ENV{CONDA_PREFIX}" "${prefix}/.." "$ENV{HOME}/.local" /usr /usr/local)
+    list(APPEND patterns "${root}/lib/python3*/*-packages/nvidia/cudnn/include")
+  endforeach()
+  file(GLOB python_packages ${patterns})
   get_filename_component(bin "${CMAKE_CUDA_COMPILER}" DIRECTORY)
   find_path(GPUCNN_CUDNN_INCLUDE_DIR cudnn_version.h HINTS "${bin}/../include" "$ENV{CUDNN_ROOT}/include" ${python_packages}
             DOC "Where cudnn_version.h and cudnn_backend.h are")
@@ -25,10 +30,10 @@ function(gpucnn_look_for_cuda missing)
     set(${missing} "cuDNN's headers were not found (CUDNN_ROOT or GPUCNN_CUDNN_INCLUDE_DIR can name their place)" PARENT_SCOPE)
     return()
   endif()
-  file(STRINGS "${GPUCNN_CUDNN_INCLUDE_DIR}/cudnn_version.h" lines REGEX "#define CUDNN_MAJOR +[0-9]+")
-  string(REGEX REPLACE ".*CUDNN_MAJOR +([0-9]+).*" "\\1" major "${lines}")
-  if(NOT major MATCHES "^[0-9]+$" OR major LESS 9)
-    set(${missing} "cuDNN 9 or later is needed, ${GPUCNN_CUDNN_INCLUDE_DIR} has version ${major}" PARENT_SCOPE)
+  file(STRINGS "${GPUCNN_CUDNN_INCLUDE_DIR}/cudnn_version.h" lines REGEX "#define CUDNN_(MAJOR|MINOR) +[0-9]+")
+  string(REGEX REPLACE ".*CUDNN_MAJOR +([0-9]+).*CUDNN_MINOR +([0-9]+).*" "\\1.\\2" version "${lines}")
+  if(version VERSION_LESS 9.8)  # the first that describes a GPU to its heuristics
+    set(${missing} "cuDNN 9.8 or later is needed, ${GPUCNN_CUDNN_INCLUDE_DIR} has version ${version}" PARENT_SCOPE)
   endif()
 endfunction()
 

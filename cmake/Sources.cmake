@@ -167,7 +167,11 @@ set(GPUCNN_HIGHWAY_SOURCES
     kernels/sgd_cpu.cpp
     kernels/softmax_cpu.cpp)
 
-# What a build with CUDA adds, or has in another's place.
+# What a build without CUDA has in the place of the sources that follow.
+set(GPUCNN_CPU_ONLY_SOURCES
+    core/backend_cpu.cpp)
+
+# What a build with CUDA adds.
 set(GPUCNN_CUDA_HEADERS
     core/add.h
     core/gpu.h
@@ -179,7 +183,6 @@ set(GPUCNN_CUDA_HEADERS
     kernels/argmax_warp.h
     kernels/bias_grad.h
     kernels/block_sum.h
-    kernels/channels.h
     kernels/conv2d_plain.h
     kernels/cublaslt.h
     kernels/cudnn.h
@@ -210,7 +213,6 @@ set(GPUCNN_CU_SOURCES
     kernels/argmax.cu
     kernels/bias_grad.cu
     kernels/cast.cu
-    kernels/channels.cu
     kernels/conv2d_plain.cu
     kernels/count_correct.cu
     kernels/dropout.cu
