@@ -6,7 +6,7 @@ set -u
 . "$(dirname "${BASH_SOURCE[0]}")/../scripts/expect.sh"
 train="$1/tests/cuda_on_cpu/cuda_on_cpu_train_cifar"
 libraries="$1/tests/cuda_on_cpu/lib"
-other="$1/tests/cuda_on_cpu/other_libraries"
+old="$1/tests/samples/old_cudnn"
 cd "$scratch" || exit 1
 
 # small [OPTION...]: a run of a moment.
@@ -49,7 +49,7 @@ libraries() {
   mkdir only_cudnn
   cp "$libraries"/libcudnn.so.* only_cudnn
   lacks "cuBLASLt was not found" "looked for libcublasLt.so" "$scratch/only_cudnn" -- GPUCNN_CUDA_LIBRARY_PATH="$scratch/only_cudnn"
-  lacks "cuDNN 9.1.0" "is older than the 9." -- GPUCNN_CUDA_LIBRARY_PATH="$other:$libraries"
+  lacks "cuDNN 9.1.0" "is older than the 9." -- GPUCNN_CUDA_LIBRARY_PATH="$old:$libraries"
   mkdir damaged
   printf 'no library' >damaged/libcudnn.so.9
   lacks "cuDNN was not found" "damaged" -- GPUCNN_CUDA_LIBRARY_PATH="$scratch/damaged"
@@ -63,6 +63,8 @@ precision() {
   expect "  says so" says "tf32 needs a GPU of compute capability 8.0 or later; cuda:0 has 7.5"
   run small --device cpu --precision tf32
   expect "tf32 on the CPU: 3" code_is 3
+  run small --device cuda --precision bf16
+  expect "bf16 trains" code_is 0
 }
 
 memory() {
