@@ -4,13 +4,17 @@
 #include <gpucnn/data/tensor_dataset.h>
 
 #include "data/allocation_count.h"
+#include "device_test.h"
 
 namespace gpucnn {
 namespace {
 
-TEST(DataLoaderMemory, AllocatesNothingAfterTheFirstEpoch) {
+class DataLoaderMemory : public DeviceTest {};
+INSTANTIATE_TEST_SUITE_P(Devices, DataLoaderMemory, devices(), device_name);
+
+TEST_P(DataLoaderMemory, AllocatesNothingAfterTheFirstEpoch) {
   DataLoader loader(
-      TensorDataset{Tensor::zeros({300, 3, 32, 32}, DType::u8), Tensor::zeros({300}, DType::u8)},
+      TensorDataset{Tensor::zeros({300, 3, 32, 32}, DType::u8, device()), Tensor::zeros({300}, DType::u8, device())},
       {.batch_size = 128, .shuffle = true, .normalize = Normalize{{0, 0, 0}, {1, 1, 1}}, .crop_padding = 4, .flip = true});
   const auto walk = [&] {
     std::int64_t examples = 0;
@@ -19,21 +23,25 @@ TEST(DataLoaderMemory, AllocatesNothingAfterTheFirstEpoch) {
   };
   ASSERT_EQ(walk(), 300);
   const std::int64_t news_before = allocation_count();
-  const std::uint64_t asked_before = allocator_stats(Device::cpu()).system_allocations;
+  const std::uint64_t asked_before = allocator_stats(device()).system_allocations;
   ASSERT_GT(news_before, 0);
   for (int epoch = 0; epoch < 3; ++epoch) walk();
-  EXPECT_EQ(allocation_count(), news_before);
-  EXPECT_EQ(allocator_stats(Device::cpu()).system_allocations, asked_before);
+  // Where a GPU is emulated, the emulator allocates for every call.
+  if (device() == Device::cpu()) {
+    EXPECT_EQ(allocation_count(), news_before);
+  }
+  EXPECT_EQ(allocator_stats(device()).system_allocations, asked_before);
 }
 
-TEST(DataLoaderMemory, AWalkHoldsOneBatchAtATime) {
-  DataLoader loader(TensorDataset{Tensor::zeros({1000, 3, 32, 32}, DType::u8), Tensor::zeros({1000}, DType::u8)},
-                    {.batch_size = 10});
-  empty_cache(Device::cpu());
-  const std::uint64_t before = allocator_stats(Device::cpu()).system_allocations;
+TEST_P(DataLoaderMemory, AWalkHoldsOneBatchAtATime) {
+  DataLoader loader(
+      TensorDataset{Tensor::zeros({1000, 3, 32, 32}, DType::u8, device()), Tensor::zeros({1000}, DType::u8, device())},
+      {.batch_size = 10});
+  empty_cache(device());
+  const std::uint64_t before = allocator_stats(device()).system_allocations;
   for (auto [inputs, labels] : loader) EXPECT_EQ(inputs.dim(0), 10);
   // Inputs, labels and the kernel's own rows.
-  EXPECT_LE(allocator_stats(Device::cpu()).system_allocations - before, 3U);
+  EXPECT_LE(allocator_stats(device()).system_allocations - before, 3U);
 }
 
 }  // namespace

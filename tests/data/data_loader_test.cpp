@@ -11,6 +11,8 @@
 #include <gpucnn/core/threads.h>
 #include <gpucnn/data/tensor_dataset.h>
 
+#include "device_test.h"
+
 namespace gpucnn {
 namespace {
 
@@ -25,12 +27,12 @@ static_assert(std::ranges::input_range<DataLoader>);
 using Labels = std::vector<std::int32_t>;
 
 /// Example i is a pixel of i with label i.
-TensorDataset counting(std::int64_t size) {
+TensorDataset counting(std::int64_t size, Device device = {}) {
   std::vector<float> pixels(static_cast<std::size_t>(size));
   std::iota(pixels.begin(), pixels.end(), 0.0F);
   Labels labels(static_cast<std::size_t>(size));
   std::iota(labels.begin(), labels.end(), 0);
-  return {Tensor::from(pixels, {size, 1, 1, 1}), Tensor::from(labels, {size})};
+  return {Tensor::from(pixels, {size, 1, 1, 1}, device), Tensor::from(labels, {size}, device)};
 }
 
 /// The labels of one epoch, batch by batch.
@@ -51,18 +53,26 @@ Labels order_of(DataLoader& loader) {
   return order;
 }
 
-TEST(DataLoader, DeliversOneByOneInOrderByDefault) {
+class DataLoaderTest : public DeviceTest {
+ protected:
+  TensorDataset counting(std::int64_t size) const { return gpucnn::counting(size, device()); }
+};
+INSTANTIATE_TEST_SUITE_P(Devices, DataLoaderTest, devices(), device_name);
+
+TEST_P(DataLoaderTest, DeliversOneByOneInOrderByDefault) {
   DataLoader loader(counting(3));
   EXPECT_EQ(loader.size(), 3);
   EXPECT_THAT(epoch_of(loader), ElementsAre(Labels{0}, Labels{1}, Labels{2}));
 }
 
-TEST(DataLoader, IsARangeEvenAsATemporary) {
-  const Tensor images = Tensor::full({10, 3, 2, 2}, 0.5F), labels = Tensor::zeros({10}, DType::u8);
+TEST_P(DataLoaderTest, IsARangeEvenAsATemporary) {
+  const Tensor images = Tensor::full({10, 3, 2, 2}, 0.5F, device()), labels = Tensor::zeros({10}, DType::u8, device());
   std::int64_t batches = 0, examples = 0;
   for (auto [x, y] : DataLoader(TensorDataset{images, labels}, {.batch_size = 4, .shuffle = true, .seed = 7})) {
     ++batches;
     examples += x.dim(0);
+    EXPECT_EQ(x.device(), device());
+    EXPECT_EQ(y.device(), device());
     EXPECT_EQ(y.dtype(), DType::i32);
     EXPECT_EQ(y.shape(), Shape{x.dim(0)});
   }
@@ -70,7 +80,7 @@ TEST(DataLoader, IsARangeEvenAsATemporary) {
   EXPECT_EQ(examples, 10);
 }
 
-TEST(DataLoader, DeliversTheSmallerLastBatchUnlessToldToDropIt) {
+TEST_P(DataLoaderTest, DeliversTheSmallerLastBatchUnlessToldToDropIt) {
   DataLoader all(counting(7), {.batch_size = 3});
   EXPECT_EQ(all.size(), 3);
   EXPECT_THAT(epoch_of(all), ElementsAre(SizeIs(3), SizeIs(3), Labels{6}));
@@ -82,7 +92,18 @@ TEST(DataLoader, DeliversTheSmallerLastBatchUnlessToldToDropIt) {
   EXPECT_THAT(epoch_of(even), ElementsAre(SizeIs(3), SizeIs(3)));
 }
 
-TEST(DataLoader, MayBeEmptyOrHaveOneBatchOfAll) {
+TEST_P(DataLoaderTest, DeliversWhereItIsTold) {
+  for (const Device from : {Device::cpu(), device()}) {
+    DataLoader loader(gpucnn::counting(5, from), {.batch_size = 3, .device = device()});
+    for (auto [inputs, labels] : loader) {
+      EXPECT_EQ(inputs.device(), device());
+      EXPECT_EQ(labels.device(), device());
+    }
+    EXPECT_THAT(epoch_of(loader), ElementsAre(Labels{0, 1, 2}, Labels{3, 4}));
+  }
+}
+
+TEST_P(DataLoaderTest, MayBeEmptyOrHaveOneBatchOfAll) {
   DataLoader none(counting(0), {.batch_size = 3, .shuffle = true});
   EXPECT_EQ(none.size(), 0);
   EXPECT_THAT(epoch_of(none), SizeIs(0));
@@ -90,7 +111,7 @@ TEST(DataLoader, MayBeEmptyOrHaveOneBatchOfAll) {
   EXPECT_THAT(epoch_of(one), ElementsAre(Labels{0, 1}));
 }
 
-TEST(DataLoader, ShufflesAsFisherAndYatesFromItsStream) {
+TEST_P(DataLoaderTest, ShufflesAsFisherAndYatesFromItsStream) {
   DataLoader loader(counting(100), {.batch_size = 16, .shuffle = true, .seed = 42});
   for (std::uint64_t epoch = 0; epoch < 5; ++epoch) {
     Labels expected(100);
@@ -101,7 +122,7 @@ TEST(DataLoader, ShufflesAsFisherAndYatesFromItsStream) {
   }
 }
 
-TEST(DataLoader, EveryEpochHasEachExampleOnceInAnOrderOfItsOwn) {
+TEST_P(DataLoaderTest, EveryEpochHasEachExampleOnceInAnOrderOfItsOwn) {
   DataLoader loader(counting(100), {.batch_size = 7, .shuffle = true, .seed = 1});
   const Labels all = counting(100).labels().to_vector<std::int32_t>();
   EXPECT_EQ(loader.epoch(), 0U);
@@ -114,7 +135,7 @@ TEST(DataLoader, EveryEpochHasEachExampleOnceInAnOrderOfItsOwn) {
   EXPECT_NE(first, second);
 }
 
-TEST(DataLoader, TheSeedAndTheEpochsNumberDecideTheOrder) {
+TEST_P(DataLoaderTest, TheSeedAndTheEpochsNumberDecideTheOrder) {
   DataLoader loader(counting(50), {.batch_size = 7, .shuffle = true, .seed = 1});
   const Labels first = order_of(loader), second = order_of(loader);
   DataLoader again(counting(50), {.batch_size = 16, .shuffle = true, .seed = 1});
@@ -126,7 +147,7 @@ TEST(DataLoader, TheSeedAndTheEpochsNumberDecideTheOrder) {
   EXPECT_NE(order_of(other), first);
 }
 
-TEST(DataLoader, BatchesThatAreKeptDoNotChange) {
+TEST_P(DataLoaderTest, BatchesThatAreKeptDoNotChange) {
   DataLoader loader(counting(6), {.batch_size = 2});
   std::vector<Batch> kept;
   for (const Batch& batch : loader) kept.push_back(batch);
@@ -134,8 +155,8 @@ TEST(DataLoader, BatchesThatAreKeptDoNotChange) {
   EXPECT_THAT(kept[2].labels.to_vector<std::int32_t>(), ElementsAre(4, 5));
 }
 
-TEST(DataLoader, AugmentsDifferentlyInEachEpochAndEquallyWhateverTheBatchSize) {
-  const TensorDataset dataset{Tensor::randn({30, 3, 8, 8}, 1), Tensor::zeros({30}, DType::u8)};
+TEST_P(DataLoaderTest, AugmentsDifferentlyInEachEpochAndEquallyWhateverTheBatchSize) {
+  const TensorDataset dataset{Tensor::randn({30, 3, 8, 8}, 1, device()), Tensor::zeros({30}, DType::u8, device())};
   const auto pixels = [&](std::int64_t batch_size, std::uint64_t epoch, int threads) {
     const int before = num_threads();
     set_num_threads(threads);
@@ -154,8 +175,8 @@ TEST(DataLoader, AugmentsDifferentlyInEachEpochAndEquallyWhateverTheBatchSize) {
   EXPECT_NE(pixels(30, 0, 1), dataset.images().to_vector<float>());
 }
 
-TEST(DataLoader, PadsWithZerosBeforeNormalising) {
-  const TensorDataset dataset{Tensor::full({64, 1, 1, 1}, 1), Tensor::zeros({64}, DType::u8)};
+TEST_P(DataLoaderTest, PadsWithZerosBeforeNormalising) {
+  const TensorDataset dataset{Tensor::full({64, 1, 1, 1}, 1, device()), Tensor::zeros({64}, DType::u8, device())};
   DataLoader loader(dataset, {.batch_size = 64, .normalize = Normalize{{0.5}, {0.25}}, .crop_padding = 1});
   const std::vector<float> values = (*loader.begin()).inputs.to_vector<float>();
   EXPECT_THAT(values, ::testing::Each(::testing::AnyOf((0 - 0.5F) / 0.25F, (1 - 0.5F) / 0.25F)));
@@ -163,7 +184,7 @@ TEST(DataLoader, PadsWithZerosBeforeNormalising) {
   EXPECT_THAT(values, ::testing::Contains(2.0F));
 }
 
-TEST(DataLoader, TakesASharedDataset) {
+TEST_P(DataLoaderTest, TakesASharedDataset) {
   const auto dataset = std::make_shared<TensorDataset>(counting(4));
   DataLoader loader(dataset, {.batch_size = 4});
   EXPECT_EQ(&loader.dataset(), dataset.get());
@@ -172,7 +193,7 @@ TEST(DataLoader, TakesASharedDataset) {
   EXPECT_THROW(DataLoader(std::shared_ptr<const Dataset>()), std::invalid_argument);
 }
 
-TEST(DataLoader, EndsAWalkWhenAnotherBegins) {
+TEST_P(DataLoaderTest, EndsAWalkWhenAnotherBegins) {
   DataLoader loader(counting(4), {.batch_size = 2});
   auto first = loader.begin();
   auto second = loader.begin();
@@ -180,7 +201,7 @@ TEST(DataLoader, EndsAWalkWhenAnotherBegins) {
   EXPECT_NO_THROW(++second);
 }
 
-TEST(DataLoader, MovesWithItsEpoch) {
+TEST_P(DataLoaderTest, MovesWithItsEpoch) {
   DataLoader loader(counting(5), {.batch_size = 2, .shuffle = true});
   loader.set_epoch(4);
   DataLoader moved = std::move(loader);

@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "device_test.h"
+
 namespace gpucnn {
 namespace {
 
@@ -12,26 +14,29 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 
-TEST(TensorDataset, HoldsHandlesOfItsImages) {
-  const Tensor images = Tensor::zeros({5, 3, 4, 6}, DType::u8);
-  const TensorDataset dataset{images, Tensor::zeros({5}, DType::i32)};
+class TensorDatasetTest : public DeviceTest {};
+INSTANTIATE_TEST_SUITE_P(Devices, TensorDatasetTest, devices(), device_name);
+
+TEST_P(TensorDatasetTest, HoldsHandlesOfItsImages) {
+  const Tensor images = Tensor::zeros({5, 3, 4, 6}, DType::u8, device());
+  const TensorDataset dataset{images, Tensor::zeros({5}, DType::i32, device())};
   EXPECT_EQ(dataset.size(), 5);
   EXPECT_EQ(dataset.image_shape(), (Shape{3, 4, 6}));
   EXPECT_EQ(dataset.images().bytes(), images.bytes());
-  EXPECT_EQ(dataset.device(), Device::cpu());
+  EXPECT_EQ(dataset.device(), device());
+  EXPECT_EQ(dataset.to(Device::cpu()).device(), Device::cpu());
 }
 
-TEST(TensorDataset, KeepsLabelsOfEveryTypeAsI32) {
-  const Tensor images = Tensor::zeros({3, 1, 1, 1});
+TEST_P(TensorDatasetTest, KeepsLabelsOfEveryTypeAsI32) {
+  const Tensor images = Tensor::zeros({3, 1, 1, 1}, DType::f32, device());
   const auto labels_of = [&](const Tensor& labels) { return TensorDataset(images, labels).labels().to_vector<std::int32_t>(); };
-  EXPECT_THAT(labels_of(Tensor::from(std::vector<std::uint8_t>{1, 255, 3}, {3})), ElementsAre(1, 255, 3));
-  EXPECT_THAT(labels_of(Tensor::from(std::vector<std::int32_t>{1, 2, 1000}, {3})), ElementsAre(1, 2, 1000));
-  EXPECT_THAT(labels_of(Tensor::from(std::vector<std::int64_t>{1, 2, 3}, {3})), ElementsAre(1, 2, 3));
+  EXPECT_THAT(labels_of(tensor<std::uint8_t>({1, 255, 3}, {3})), ElementsAre(1, 255, 3));
+  EXPECT_THAT(labels_of(tensor<std::int32_t>({1, 2, 1000}, {3})), ElementsAre(1, 2, 1000));
+  EXPECT_THAT(labels_of(tensor<std::int64_t>({1, 2, 3}, {3})), ElementsAre(1, 2, 3));
 }
 
-TEST(TensorDataset, GetGivesImagesFromZeroToOneAndLabels) {
-  const TensorDataset dataset{Tensor::from(std::vector<std::uint8_t>{0, 51, 255}, {3, 1, 1, 1}),
-                              Tensor::from(std::vector<std::uint8_t>{7, 8, 9}, {3})};
+TEST_P(TensorDatasetTest, GetGivesImagesFromZeroToOneAndLabels) {
+  const TensorDataset dataset{tensor<std::uint8_t>({0, 51, 255}, {3, 1, 1, 1}), tensor<std::uint8_t>({7, 8, 9}, {3})};
   const auto [inputs, labels] = dataset.get(std::vector<std::int64_t>{2, 1});
   EXPECT_EQ(inputs.shape(), (Shape{2, 1, 1, 1}));
   EXPECT_THAT(inputs.to_vector<float>(), ElementsAre(1.0F, 51.0F / 255.0F));
@@ -51,8 +56,26 @@ TEST(TensorDataset, RefusesTensorsThatDoNotFitTogether) {
   refuses(images, Tensor::zeros({5}, DType::u8), "4 images need labels [4], got [5]");
   refuses(images, Tensor::zeros({4, 1}, DType::u8), "got [4, 1]");
   refuses(images, Tensor::zeros({4}), "labels must be u8, i32 or i64, got f32");
-  refuses(images, Tensor::from(std::vector<std::int32_t>{0, 1, -1, 2}, {4}), "-1");
-  refuses(images, Tensor::from(std::vector<std::int64_t>{0, 1, 2, std::int64_t{1} << 32}, {4}), "4294967296");
+}
+
+TEST_P(TensorDatasetTest, RefusesLabelsThatCountNothing) {
+  const Tensor images = Tensor::zeros({4, 3, 2, 2}, DType::u8, device());
+  // A GPU sees them when it comes to them.
+  const auto refuses = [&](const Tensor& labels, const char* message) {
+    EXPECT_THAT([&] { TensorDataset(images, labels).labels().to_vector<std::int32_t>(); },
+                ThrowsMessage<std::invalid_argument>(HasSubstr(message)));
+  };
+  refuses(tensor<std::int32_t>({0, 1, -1, 2}, {4}), "-1");
+  refuses(tensor<std::int64_t>({0, 1, 2, std::int64_t{1} << 32}, {4}), "4294967296");
+}
+
+TEST_P(TensorDatasetTest, RefusesImagesAndLabelsOnTwoDevices) {
+  if (device().kind == Device::Kind::cpu) return;
+  EXPECT_THAT(
+      [&] {
+        TensorDataset(Tensor::zeros({4, 3, 2, 2}), Tensor::zeros({4}, DType::u8, device()));
+      },
+      ThrowsMessage<std::invalid_argument>(HasSubstr("images are on cpu, labels on cuda:0")));
 }
 
 }  // namespace

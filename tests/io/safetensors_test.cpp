@@ -6,7 +6,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <io/temporary_folder.h>
+#include "device_test.h"
+#include "io/temporary_folder.h"
 
 namespace gpucnn {
 namespace {
@@ -100,6 +101,26 @@ TEST(Safetensors, RoundTripKeepsEveryDType) {
   EXPECT_EQ(loaded.at("i64").to_vector<std::int64_t>(), state.at("i64").to_vector<std::int64_t>());
   ASSERT_EQ(loaded.at("bf16").shape(), halves.shape());
   for (std::uint16_t i = 0; i < 4; ++i) EXPECT_EQ(loaded.at("bf16").data<bf16>()[i].bits, 0x3F80 + i);
+}
+
+class SafetensorsTest : public DeviceTest {};
+INSTANTIATE_TEST_SUITE_P(Devices, SafetensorsTest, devices(), device_name);
+
+TEST_P(SafetensorsTest, CarriesTensorsFromAnyDevice) {
+  StateDict there, here;
+  for (const Shape& shape : {Shape{5, 3, 2, 7}, Shape{10, 4}, Shape{}, Shape{2, 0, 3, 4}, Shape{401, 3, 32, 32}}) {
+    const Tensor tensor = Tensor::randn(shape, 1);
+    here.add(shape.string(), tensor);
+    there.add(shape.string(), tensor.to(device()));
+  }
+  const TemporaryFolder folder;
+  save_safetensors(folder / "here", here);
+  save_safetensors(folder / "there", there);
+  EXPECT_TRUE(read_bytes(folder / "there") == read_bytes(folder / "here"));
+  for (const auto& [name, loaded] : load_safetensors(folder / "there").first) {
+    EXPECT_EQ(loaded.device(), Device::cpu());
+    EXPECT_TRUE(loaded.to(device()).to_vector<float>() == here.at(name).to_vector<float>()) << name;
+  }
 }
 
 // Readers that map the file take a tensor where it lies, so it must lie where its type may.

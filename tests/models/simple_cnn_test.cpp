@@ -15,6 +15,19 @@
 namespace gpucnn {
 namespace {
 
+class SimpleCNNTest : public LayerTest {
+ protected:
+  /// A training step on a batch of its own.
+  void step(SimpleCNN& model, Adam& optimizer) const {
+    CrossEntropyLoss criterion;
+    optimizer.zero_grad();
+    criterion(model(random_tensor({2, 3, 32, 32}, 1)), tensor<std::int32_t>({4, 7}, {2}));
+    model.backward(criterion.backward());
+    optimizer.step();
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Devices, SimpleCNNTest, devices(), device_name);
+
 TEST(SimpleCNN, HasPyTorchsNamesAndTheShapesOfItsTable) {
   SimpleCNN model;
   const std::vector<std::pair<std::string, Shape>> expected{{"features.0.weight", {16, 3, 3, 3}},  {"features.0.bias", {16}},
@@ -41,9 +54,9 @@ TEST(SimpleCNN, HasPyTorchsNamesAndTheShapesOfItsTable) {
             "Total parameters: 268,650\n");
 }
 
-TEST(SimpleCNN, GivesLogitsForAnyNumberOfClasses) {
+TEST_P(SimpleCNNTest, GivesLogitsForAnyNumberOfClasses) {
   SimpleCNN model(3);
-  EXPECT_EQ(model(Tensor::zeros({5, 3, 32, 32})).shape(), (Shape{5, 3}));
+  EXPECT_EQ(model.to(device())(zeros({5, 3, 32, 32})).shape(), (Shape{5, 3}));
   EXPECT_THAT([] { SimpleCNN none(0); }, misuse("Linear: in_features and out_features must be at least 1, got 128 and 0"));
 }
 
@@ -62,8 +75,9 @@ TEST(SimpleCNN, SaysWhereAnImageDoesNotFit) {
       misuse("features.0 Conv2d: expects [N, C, H, W], got [3, 32, 32]: add a batch dimension"));
 }
 
-TEST(SimpleCNN, PredictGivesWhatEvalGives) {
+TEST_P(SimpleCNNTest, PredictGivesWhatEvalGives) {
   SimpleCNN model;
+  model.to(device());
   const Tensor x = random_tensor({3, 3, 32, 32}, 1);
   const std::vector<float> predicted = values(model.predict(x));
   EXPECT_NE(values(model(x)), predicted);  // dropout
@@ -71,21 +85,14 @@ TEST(SimpleCNN, PredictGivesWhatEvalGives) {
   EXPECT_EQ(values(model(x)), predicted);
 }
 
-/// A training step on a batch of its own.
-void step(SimpleCNN& model, Adam& optimizer) {
-  CrossEntropyLoss criterion;
-  optimizer.zero_grad();
-  criterion(model(random_tensor({2, 3, 32, 32}, 1)), Tensor::from(std::vector<std::int32_t>{4, 7}, {2}));
-  model.backward(criterion.backward());
-  optimizer.step();
-}
-
-TEST(SimpleCNN, TrainsOnAfterAMove) {
+TEST_P(SimpleCNNTest, TrainsOnAfterAMove) {
   SimpleCNN reference;
+  reference.to(device());
   Adam reference_optimizer(reference.parameters());
   for (int i = 0; i < 3; ++i) step(reference, reference_optimizer);
 
   SimpleCNN model;
+  model.to(device());
   Adam optimizer(model.parameters());
   step(model, optimizer);
   SimpleCNN moved = std::move(model);
@@ -98,16 +105,29 @@ TEST(SimpleCNN, TrainsOnAfterAMove) {
   EXPECT_EQ(all_values(models[0]), all_values(reference));
 }
 
-TEST(SimpleCNN, TrainsOnWhenItsPartsMoveToAnotherModel) {
+TEST_P(SimpleCNNTest, TrainsOnWhenItMovesToADevice) {
+  SimpleCNN reference, model;
+  Adam reference_optimizer(reference.to(device()).parameters()), optimizer(model.parameters());
+  model.to(device());  // before the first step: from here on both compute the same
+  for (int i = 0; i < 3; ++i) {
+    step(reference, reference_optimizer);
+    step(model, optimizer);
+  }
+  EXPECT_EQ(all_values(model), all_values(reference));
+}
+
+TEST_P(SimpleCNNTest, TrainsOnWhenItsPartsMoveToAnotherModel) {
   SimpleCNN model;
+  model.to(device());
   Adam optimizer(model.parameters());
   Sequential features = std::move(model.at<Sequential>("features"));
   Sequential head = std::move(model.at<Sequential>("classifier"));
   Sequential other{{"body", std::move(features)}, {"head", std::move(head)}};
+  other.to(device());
   std::vector<std::vector<float>> before;
   for (const Parameter& parameter : other.parameters()) before.push_back(values(parameter.value()));
   CrossEntropyLoss criterion;
-  criterion(other(random_tensor({2, 3, 32, 32}, 1)), Tensor::from(std::vector<std::int32_t>{4, 7}, {2}));
+  criterion(other(random_tensor({2, 3, 32, 32}, 1)), tensor<std::int32_t>({4, 7}, {2}));
   other.backward(criterion.backward());
   optimizer.step();
   const std::vector<Parameter> parameters = other.parameters();

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "close.h"
+#include "device_test.h"
 #include "misuse.h"
 #include "optim/parameters.h"
 #include "reference/adam.h"
@@ -17,37 +18,36 @@ namespace {
 using reference::Values;
 using reference::widen;
 
-class AdamSteps : public testing::TestWithParam<AdamOptions> {};
+class AdamTest : public DeviceTest {};
+INSTANTIATE_TEST_SUITE_P(Devices, AdamTest, devices(), device_name);
 
-TEST_P(AdamSteps, FollowTheReference) {
-  const AdamOptions& options = GetParam();
-  std::vector<Parameter> parameters = packed({{7, 5}, {33}});
-  Adam optimizer(parameters, options);
-  std::vector<Values> weight, m, v;
-  for (const Parameter& parameter : parameters) {
-    weight.push_back(widen(values(parameter)));
-    m.emplace_back(weight.back().size());
-    v.emplace_back(weight.back().size());
-  }
-  for (unsigned step = 1; step <= 8; ++step) {
-    for (std::size_t i = 0; i < parameters.size(); ++i) {
-      set_grad(parameters[i], step);
-      const kernels::AdamStep at{.lr = options.lr,
-                                 .beta1 = options.betas.first,
-                                 .beta2 = options.betas.second,
-                                 .eps = options.eps,
-                                 .weight_decay = options.weight_decay,
-                                 .step = step};
-      reference::adam(widen(grads(parameters[i], step)), at, weight[i], m[i], v[i]);
+TEST_P(AdamTest, FollowsTheReference) {
+  const AdamOptions all[] = {{}, {.lr = 0.1, .betas = {0.5, 0.7}, .eps = 1e-3}, {.lr = 0.01, .weight_decay = 0.1}};
+  for (const AdamOptions& options : all) {
+    std::vector<Parameter> parameters = packed({{7, 5}, {33}}, device());
+    Adam optimizer(parameters, options);
+    std::vector<Values> weight, m, v;
+    for (const Parameter& parameter : parameters) {
+      weight.push_back(widen(values(parameter)));
+      m.emplace_back(weight.back().size());
+      v.emplace_back(weight.back().size());
     }
-    optimizer.step();
+    for (unsigned step = 1; step <= 8; ++step) {
+      for (std::size_t i = 0; i < parameters.size(); ++i) {
+        set_grad(parameters[i], step);
+        const kernels::AdamStep at{.lr = options.lr,
+                                   .beta1 = options.betas.first,
+                                   .beta2 = options.betas.second,
+                                   .eps = options.eps,
+                                   .weight_decay = options.weight_decay,
+                                   .step = step};
+        reference::adam(widen(grads(parameters[i], step)), at, weight[i], m[i], v[i]);
+      }
+      optimizer.step();
+    }
+    for (std::size_t i = 0; i < parameters.size(); ++i) expect_close(values(parameters[i]), weight[i], kSum);
   }
-  for (std::size_t i = 0; i < parameters.size(); ++i) expect_close(values(parameters[i]), weight[i], kSum);
 }
-
-INSTANTIATE_TEST_SUITE_P(Options, AdamSteps,
-                         testing::Values(AdamOptions{}, AdamOptions{.lr = 0.1, .betas = {0.5, 0.7}, .eps = 1e-3},
-                                         AdamOptions{.lr = 0.01, .weight_decay = 0.1}));
 
 TEST(Adam, HasPyTorchsDefaults) {
   const AdamOptions options;

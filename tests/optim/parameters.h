@@ -10,14 +10,14 @@
 namespace gpucnn {
 
 /// Parameters of these shapes in one arena, the same values each time.
-inline std::vector<Parameter> packed(const std::vector<Shape>& shapes) {
+inline std::vector<Parameter> packed(const std::vector<Shape>& shapes, Device device = {}) {
   std::vector<Parameter> parameters;
   std::vector<std::string> names;
   for (const Shape& shape : shapes) {
     names.push_back(std::to_string(parameters.size()));
     parameters.emplace_back(shape, Init::uniform(1));
   }
-  Arena::pack(parameters, names, /*seed=*/5, Device::cpu());
+  Arena::pack(parameters, names, /*seed=*/5, device);
   return parameters;
 }
 

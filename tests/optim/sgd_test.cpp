@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "close.h"
+#include "device_test.h"
 #include "misuse.h"
 #include "optim/parameters.h"
 #include "reference/sgd.h"
@@ -17,38 +18,39 @@ namespace {
 using reference::Values;
 using reference::widen;
 
-class SgdSteps : public testing::TestWithParam<SGDOptions> {};
+class SgdTest : public DeviceTest {};
+INSTANTIATE_TEST_SUITE_P(Devices, SgdTest, devices(), device_name);
 
-TEST_P(SgdSteps, FollowTheReference) {
-  const SGDOptions& options = GetParam();
-  std::vector<Parameter> parameters = packed({{7, 5}, {33}});
-  SGD optimizer(parameters, options);
-  std::vector<Values> weight, velocity;
-  for (const Parameter& parameter : parameters) {
-    weight.push_back(widen(values(parameter)));
-    velocity.emplace_back(weight.back().size());
-  }
-  for (unsigned step = 1; step <= 6; ++step) {
-    for (std::size_t i = 0; i < parameters.size(); ++i) {
-      set_grad(parameters[i], step);
-      const kernels::SgdStep at{.lr = options.lr,
-                                .momentum = options.momentum,
-                                .dampening = options.dampening,
-                                .weight_decay = options.weight_decay,
-                                .nesterov = options.nesterov,
-                                .first = step == 1};
-      reference::sgd(widen(grads(parameters[i], step)), at, weight[i], velocity[i]);
+TEST_P(SgdTest, FollowsTheReference) {
+  const SGDOptions all[] = {{},
+                            {.lr = 0.1, .weight_decay = 0.1},
+                            {.lr = 0.1, .momentum = 0.9},
+                            {.lr = 0.1, .momentum = 0.9, .dampening = 0.3, .weight_decay = 0.01},
+                            {.lr = 0.1, .momentum = 0.9, .weight_decay = 0.01, .nesterov = true}};
+  for (const SGDOptions& options : all) {
+    std::vector<Parameter> parameters = packed({{7, 5}, {33}}, device());
+    SGD optimizer(parameters, options);
+    std::vector<Values> weight, velocity;
+    for (const Parameter& parameter : parameters) {
+      weight.push_back(widen(values(parameter)));
+      velocity.emplace_back(weight.back().size());
     }
-    optimizer.step();
+    for (unsigned step = 1; step <= 6; ++step) {
+      for (std::size_t i = 0; i < parameters.size(); ++i) {
+        set_grad(parameters[i], step);
+        const kernels::SgdStep at{.lr = options.lr,
+                                  .momentum = options.momentum,
+                                  .dampening = options.dampening,
+                                  .weight_decay = options.weight_decay,
+                                  .nesterov = options.nesterov,
+                                  .first = step == 1};
+        reference::sgd(widen(grads(parameters[i], step)), at, weight[i], velocity[i]);
+      }
+      optimizer.step();
+    }
+    for (std::size_t i = 0; i < parameters.size(); ++i) expect_close(values(parameters[i]), weight[i], kSum);
   }
-  for (std::size_t i = 0; i < parameters.size(); ++i) expect_close(values(parameters[i]), weight[i], kSum);
 }
-
-INSTANTIATE_TEST_SUITE_P(Options, SgdSteps,
-                         testing::Values(SGDOptions{}, SGDOptions{.lr = 0.1, .weight_decay = 0.1},
-                                         SGDOptions{.lr = 0.1, .momentum = 0.9},
-                                         SGDOptions{.lr = 0.1, .momentum = 0.9, .dampening = 0.3, .weight_decay = 0.01},
-                                         SGDOptions{.lr = 0.1, .momentum = 0.9, .weight_decay = 0.01, .nesterov = true}));
 
 TEST(SGD, HasPyTorchsDefaults) {
   const SGDOptions options;
