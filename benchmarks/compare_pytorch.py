@@ -1,14 +1,22 @@
 #!/usr/bin/env python3
-"""Times SimpleCNN in libgpucnn, PyTorch and ONNX Runtime in turn on the CPU and prints a Markdown table.
+"""Times SimpleCNN in libgpucnn, PyTorch and, on the CPU, ONNX Runtime in turn and prints a Markdown table.
 
     python3 benchmarks/compare_pytorch.py --bench build/benchmarks/simple_cnn_bench
+    python3 benchmarks/compare_pytorch.py --device cuda --precision tf32 --batches 4 128 1024 4096
 
-Same network, batch, threads and precision (fp32). A training step is zero_grad, forward, loss, backward and Adam on fixed random
-inputs with dropout on; inference is a forward pass. PyTorch runs at its best: eager and compiled (frozen for inference), NCHW
-and channels-last, fused Adam, threads bound to cores, with the C library's allocator and, if it is installed, with jemalloc told to keep
-its pages. Every configuration has a process with an
-environment of its own, which waits while another one is measured; the rounds alternate, and what is printed are medians over
-rounds.
+Same network, batch, precision and, on the CPU, threads. A training step is zero_grad, forward, loss, backward and Adam on fixed
+random inputs with dropout on; inference is a forward pass. Every configuration has a process with an environment of its own, which
+waits while another one is measured; the rounds alternate, and what is printed are medians over rounds.
+
+On the CPU PyTorch runs at its best: eager and compiled (frozen for inference), NCHW and channels-last, fused Adam, threads bound to
+cores, with the C library's allocator and, if it is installed, with jemalloc told to keep its pages.
+
+On a GPU PyTorch runs channels-last with fused Adam and cuDNN's fastest algorithms: eager; compiled with mode "reduce-overhead",
+which captures forward and backward as CUDA graphs; and a whole step, eager or compiled, captured as one CUDA graph. libgpucnn's
+training step is its Trainer's, which also gathers and normalises a new batch of a shuffled set and counts what was right;
+PyTorch's inputs stay where they are. Both wait for the GPU once in --together steps. tf32 allows TF32 in PyTorch's products and
+convolutions, fp32 forbids it. bf16 is autocast in PyTorch: fp32 weights are rounded to bf16 in every step, and the loss and what
+else autocast lists runs in fp32.
 """
 
 import argparse
@@ -36,23 +44,31 @@ PYTORCH = [
     for layout in ("NCHW", "channels-last")
     for allocator in ([""] + [", jemalloc"] * bool(JEMALLOC))
 ]
+PYTORCH_CUDA = ["PyTorch eager", "PyTorch compiled", "PyTorch CUDA graph", "PyTorch CUDA graph, compiled"]
 ONNX = "ONNX Runtime"
 
 
 # ---- in the process of a rival -----------------------------------------------------------------------------------------------
 
 
-def measure(run, seconds):
-    """The times of `run` as simple_cnn_bench takes them: at least 5, for `seconds`, after a tenth of that as warm-up."""
+def measure(run, wait, together, seconds):
+    """The times of `run` as simple_cnn_bench takes them: each the mean of `together` runs from one wait for the device to the next;
+    at least 5 for `seconds`, after a tenth of that as warm-up."""
+
+    def once():
+        for _ in range(together):
+            run()
+        wait()
+
     start = time.perf_counter()
     while time.perf_counter() - start < seconds / 10:
-        run()
+        once()
     times = []
     start = time.perf_counter()
     while len(times) < 5 or time.perf_counter() - start < seconds:
         before = time.perf_counter()
-        run()
-        times.append((time.perf_counter() - before) * 1000)
+        once()
+        times.append((time.perf_counter() - before) * 1000 / together)
     times.sort()
     median, p10, p90 = (times[round(q * (len(times) - 1))] for q in (0.5, 0.1, 0.9))
     return {"median_ms": median, "p10_ms": p10, "p90_ms": p90}
@@ -98,6 +114,69 @@ def pytorch_run(name, what, batch, threads):
     return train
 
 
+def pytorch_cuda_run(name, what, batch, device, precision):
+    """The function to time for one of PYTORCH_CUDA."""
+    import torch
+
+    sys.path.insert(0, str(ROOT / "tests" / "golden"))
+    from simple_cnn import SimpleCNN
+
+    torch.manual_seed(0)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.benchmark = True
+    device = torch.device(device)
+    torch.cuda.set_device(device)
+    autocast = lambda: torch.autocast("cuda", torch.bfloat16, enabled=precision == "bf16")
+    graph = "CUDA graph" in name
+    model = SimpleCNN().to(device, memory_format=torch.channels_last)
+    x = torch.randn(batch, 3, 32, 32, device=device).contiguous(memory_format=torch.channels_last)
+    labels = torch.arange(batch, device=device) % 10
+    criterion = torch.nn.CrossEntropyLoss()
+
+    def forward(x):
+        with autocast():
+            return model(x)
+
+    def loss_of(x, labels):
+        with autocast():
+            return criterion(model(x), labels)
+
+    if "compiled" in name:
+        # Within a whole-step graph the compiler must not capture graphs of its own.
+        mode = "default" if graph else "reduce-overhead"
+        forward, loss_of = torch.compile(forward, mode=mode), torch.compile(loss_of, mode=mode)
+
+    if what == "infer":
+        model.eval()
+
+        def step():
+            with torch.no_grad():
+                forward(x)
+
+    else:
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True, capturable=graph)
+
+        def step():
+            # Without gradients a backward writes instead of adding, in every replay too.
+            optimizer.zero_grad(set_to_none=True)
+            loss_of(x, labels).backward()
+            optimizer.step()
+
+    if not graph:
+        return step
+
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(5):
+            step()
+    torch.cuda.current_stream().wait_stream(side)
+    captured = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(captured):
+        step()
+    return captured.replay
+
+
 def onnx_run(batch, threads):
     """The function to time for ONNX Runtime."""
     import numpy as np
@@ -133,12 +212,20 @@ def onnx_run(batch, threads):
 def work(task):
     """Prepares one configuration, then measures it once for every line on standard input."""
     name, what, batch, threads = task["name"], task["what"], task["batch"], task["threads"]
-    run = onnx_run(batch, threads) if name == ONNX else pytorch_run(name, what, batch, threads)
+    wait = lambda: None
+    if task["device"] != "cpu":
+        import torch
+
+        wait = torch.cuda.synchronize
+        run = pytorch_cuda_run(name, what, batch, task["device"], task["precision"])
+    else:
+        run = onnx_run(batch, threads) if name == ONNX else pytorch_run(name, what, batch, threads)
     for _ in range(3):  # the compiler's time is not the step's
         run()
+    wait()
     print("ready", flush=True)
     for _ in sys.stdin:
-        print(json.dumps(measure(run, task["seconds"])), flush=True)
+        print(json.dumps(measure(run, wait, task["together"], task["seconds"])), flush=True)
 
 
 # ---- in the process of the comparison ----------------------------------------------------------------------------------------
@@ -147,11 +234,14 @@ def work(task):
 def clean_environment():
     """What programs need, and nothing that tunes them."""
     kept = ("PATH", "HOME", "USER", "LANG", "TMPDIR", "VIRTUAL_ENV", "CC", "CXX")
+    kept += ("CUDA_HOME", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "GPUCNN_CUDA_LIBRARY_PATH")
     return {name: os.environ[name] for name in kept if name in os.environ}
 
 
-def rival_environment(name, threads):
+def rival_environment(name, threads, device):
     environment = clean_environment()
+    if device != "cpu":
+        return environment
     environment |= {"OMP_PROC_BIND": "true", "OMP_PLACES": "cores", "OMP_NUM_THREADS": str(threads)}
     if "jemalloc" in name:
         environment |= {"LD_PRELOAD": JEMALLOC, "MALLOC_CONF": JEMALLOC_OPTIONS}
@@ -163,7 +253,8 @@ class Ours:
 
     def __init__(self, bench, what, batch, options):
         self.command = [bench, "--what", what, "--batch", str(batch), "--threads", str(options.threads)]
-        self.command += ["--device", "cpu", "--seconds", str(options.seconds)]
+        self.command += ["--device", options.device, "--precision", options.precision]
+        self.command += ["--together", str(options.together), "--seconds", str(options.seconds)]
 
     def measure(self):
         done = subprocess.run(self.command, env=clean_environment(), capture_output=True, text=True, check=False)
@@ -176,20 +267,20 @@ class Ours:
 
 
 class Rival:
-    """A process of this program that waits between its rounds."""
+    """A process of this program that prepares itself and waits between its rounds."""
 
     def __init__(self, name, what, batch, options):
         task = {"name": name, "what": what, "batch": batch, "threads": options.threads, "seconds": options.seconds}
+        task |= {"device": options.device, "precision": options.precision, "together": options.together}
         self.errors = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
             [sys.executable, __file__, "--worker", json.dumps(task)],
-            env=rival_environment(name, options.threads),
+            env=rival_environment(name, options.threads, options.device),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
             text=True,
         )
-        self.answer()
 
     def answer(self):
         line = self.process.stdout.readline()
@@ -215,9 +306,11 @@ def last_line(text):
 def compare(what, batch, rivals, options):
     """All rounds of one line of the table: {name: [measurement of each round]}."""
     programs = {OURS: Ours(options.bench, what, batch, options)}
-    for name in rivals:
+    started = {name: Rival(name, what, batch, options) for name in rivals}
+    for name, rival in started.items():
         try:
-            programs[name] = Rival(name, what, batch, options)
+            rival.answer()
+            programs[name] = rival
         except RuntimeError as error:
             print(f"compare_pytorch.py: left out {name} ({what}, batch {batch}): {error}", file=sys.stderr)
     rounds = {name: [] for name in programs}
@@ -232,12 +325,12 @@ def compare(what, batch, rivals, options):
     return rounds
 
 
-def summarize(what, batch, rounds):
+def summarize(what, batch, rounds, options):
     """One result for each program: medians over rounds; the ratio is that of the same round."""
     ours = [measured["median_ms"] for measured in rounds[OURS]]
     results = []
     for name, measured in rounds.items():
-        result = {"what": what, "batch": batch, "program": name}
+        result = {"what": what, "batch": batch, "device": options.device, "precision": options.precision, "program": name}
         result |= {key: statistics.median(m[key] for m in measured) for key in ("median_ms", "p10_ms", "p90_ms")}
         result["images_per_second"] = batch / result["median_ms"] * 1000
         result["ratio"] = statistics.median(m["median_ms"] / o for m, o in zip(measured, ours))
@@ -264,18 +357,34 @@ def cpu_name():
         return platform.processor() or platform.machine()
 
 
+def gpu_name(device):
+    import torch
+
+    if not torch.cuda.is_available():
+        sys.exit(f"compare_pytorch.py: PyTorch {version('torch')} finds no GPU that it can use; --device cpu always can")
+    return torch.cuda.get_device_name(torch.device(device))
+
+
 def parse_options():
-    parser = argparse.ArgumentParser(description="Times SimpleCNN in libgpucnn, PyTorch and ONNX Runtime in turn, on the CPU.")
+    parser = argparse.ArgumentParser(description="Times SimpleCNN in libgpucnn, PyTorch and, on the CPU, ONNX Runtime in turn.")
     parser.add_argument("--bench", default=str(ROOT / "build/benchmarks/simple_cnn_bench"), help="simple_cnn_bench (%(default)s)")
     parser.add_argument("--what", choices=("train", "infer", "both"), default="both", help="what to time (%(default)s)")
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 4, 128, 1024], help="images a step (1 4 128 1024)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (%(default)s)")
+    parser.add_argument("--precision", choices=("fp32", "tf32", "bf16"), default="fp32", help="of products, on a GPU (%(default)s)")
+    parser.add_argument("--batches", type=int, nargs="+", help="images a step (1 4 128 1024; on a GPU 4 128 1024 4096)")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="CPU threads (%(default)s)")
+    parser.add_argument("--together", type=int, help="steps from one wait for the device to the next (1; on a GPU 20)")
     parser.add_argument("--seconds", type=float, default=3, help="of every measurement (%(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="measurements of every program (%(default)s)")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="also writes every measurement there")
     options = parser.parse_args()
-    if min([*options.batches, options.threads, options.rounds]) < 1 or not 0.01 <= options.seconds <= 3600:
-        parser.error("batches, threads and rounds must be at least 1, seconds from 0.01 to 3600")
+    gpu = options.device != "cpu"
+    if options.precision != "fp32" and not gpu:
+        parser.error("on the CPU the precision is fp32")
+    options.batches = options.batches or ([4, 128, 1024, 4096] if gpu else [1, 4, 128, 1024])
+    options.together = (20 if gpu else 1) if options.together is None else options.together
+    if min([*options.batches, options.threads, options.rounds, options.together]) < 1 or not 0.01 <= options.seconds <= 3600:
+        parser.error("batches, threads, rounds and together must be at least 1, seconds from 0.01 to 3600")
     return options
 
 
@@ -286,29 +395,32 @@ def main():
         sys.exit("compare_pytorch.py: PyTorch is missing: pip install torch")
     if not os.access(options.bench, os.X_OK):
         sys.exit(f"compare_pytorch.py: there is no program {options.bench}: build libgpucnn, or name it with --bench")
-    with_onnx = has("onnxruntime") and has("onnx")
-    if not with_onnx:
+    gpu = options.device != "cpu"
+    hardware = gpu_name(options.device) if gpu else f"{cpu_name()}, {options.threads} threads"
+    with_onnx = not gpu and has("onnxruntime") and has("onnx")
+    if not with_onnx and not gpu:
         print("compare_pytorch.py: ONNX Runtime is left out: pip install onnxruntime onnx", file=sys.stderr)
 
     if (load := os.getloadavg()[0]) > 0.5:
         print(f"compare_pytorch.py: other programs are at work (load {load:.1f}), which the times will show", file=sys.stderr)
 
     programs = [f"PyTorch {version('torch')}"] + ([f"ONNX Runtime {version('onnxruntime')}"] if with_onnx else [])
-    programs += [] if JEMALLOC else ["without jemalloc, which is not installed"]
+    programs += [] if JEMALLOC or gpu else ["without jemalloc, which is not installed"]
     rounds = f"{options.rounds} rounds of {options.seconds:g} s"
-    print(f"{cpu_name()}, {options.threads} threads, fp32, {rounds}; {', '.join(programs)}.")
+    rounds += f", a wait every {options.together} steps" if options.together > 1 else ""
+    print(f"{hardware}, {options.precision}, {rounds}; {', '.join(programs)}.")
     print("Ratio: the program's time / libgpucnn's in the same round; bold: libgpucnn's best rival.\n")
     print("| what | batch | program | median ms | p10 – p90 ms | images/s | ratio |")
     print("| --- | ---: | --- | ---: | ---: | ---: | ---: |", flush=True)
     results = []
     for what in ("train", "infer") if options.what == "both" else (options.what,):
         for batch in options.batches:
-            rivals = PYTORCH + ([ONNX] if what == "infer" and with_onnx else [])
-            cell = summarize(what, batch, compare(what, batch, rivals, options))
+            rivals = PYTORCH_CUDA if gpu else PYTORCH + ([ONNX] if what == "infer" and with_onnx else [])
+            cell = summarize(what, batch, compare(what, batch, rivals, options), options)
             print_results(cell)
             results += cell
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=1) + "\n")
+            if options.json:
+                options.json.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,4 @@
-#include <benchmark/benchmark.h>
-
-#include <gpucnn/gpucnn.h>
+#include "timing.h"
 
 // Times the convolutions and linear layers of SimpleCNN at a batch of 128. The rate is that of multiplications and additions,
 // counted as if nothing were zero.
@@ -9,11 +7,10 @@ namespace {
 
 constexpr std::int64_t kBatch = 128;
 
-/// Runs `call` until the benchmark has seen enough of it; it has `products` multiplications, each with an addition.
+/// Times `call`, which has `products` multiplications, each with an addition.
 template <class Call>
-void time(benchmark::State& state, std::int64_t products, const Call& call) {
-  call();
-  for (auto _ : state) call();
+void time(benchmark::State& state, Stream& stream, std::int64_t products, const Call& call) {
+  time_calls(state, stream, call);
   state.counters["FLOP/s"] = benchmark::Counter(2.0 * static_cast<double>(products), benchmark::Counter::kIsIterationInvariantRate,
                                                 benchmark::Counter::kIs1000);
 }
@@ -21,68 +18,68 @@ void time(benchmark::State& state, std::int64_t products, const Call& call) {
 /// A 3x3 convolution of [N, C, H, H] to [N, K, H, H].
 struct Convolution {
   explicit Convolution(const benchmark::State& state)
-      : C(state.range(0)), K(state.range(1)), H(state.range(2)), x(Tensor::randn({kBatch, C, H, H}, 1)) {}
+      : C(state.range(0)), K(state.range(1)), H(state.range(2)), x(random({kBatch, C, H, H}, 1)) {}
   std::int64_t products() const { return kBatch * H * H * C * K * 9; }
 
   std::int64_t C, K, H;
   Tensor x;
-  Tensor weight = Tensor::randn({K, C, 3, 3}, 2), bias = Tensor::randn({K}, 3), y = Tensor::randn({kBatch, K, H, H}, 4);
-  Tensor dx = Tensor::zeros(x.shape()), dweight = Tensor::zeros(weight.shape()), dbias = Tensor::zeros(bias.shape());
-  Conv2dPlan plan{x.shape(), K, {.kernel_size = 3, .padding = 1}, Device::cpu()};
-  Stream stream;
+  Tensor weight = random({K, C, 3, 3}, 2), bias = random({K}, 3), y = random({kBatch, K, H, H}, 4);
+  Tensor dx = zeros(x.shape()), dweight = zeros(weight.shape()), dbias = zeros(bias.shape());
+  Conv2dPlan plan{x.shape(), K, {.kernel_size = 3, .padding = 1}, bench.device};
+  Stream stream{bench.device};
 };
 
 void bm_conv2d(benchmark::State& state) {
   Convolution c(state);
-  time(state, c.products(), [&] { c.plan.forward(c.x, c.weight, c.bias, false, c.y, c.stream); });
+  time(state, c.stream, c.products(), [&] { c.plan.forward(c.x, c.weight, c.bias, false, c.y, c.stream); });
 }
 
 void bm_conv2d_backward_data(benchmark::State& state) {
   Convolution c(state);
-  time(state, c.products(), [&] { c.plan.backward_data(c.y, c.weight, c.dx, c.stream); });
+  time(state, c.stream, c.products(), [&] { c.plan.backward_data(c.y, c.weight, c.dx, c.stream); });
 }
 
 void bm_conv2d_backward_weights(benchmark::State& state) {
   Convolution c(state);
-  time(state, c.products(), [&] { c.plan.backward_weights(c.x, c.y, {}, c.dweight, c.dbias, c.stream); });
+  time(state, c.stream, c.products(), [&] { c.plan.backward_weights(c.x, c.y, {}, c.dweight, c.dbias, c.stream); });
 }
 
 /// A linear layer of [N, in] to [N, out].
 struct Product {
-  explicit Product(const benchmark::State& state) : in(state.range(0)), out(state.range(1)), x(Tensor::randn({kBatch, in}, 1)) {}
+  explicit Product(const benchmark::State& state) : in(state.range(0)), out(state.range(1)), x(random({kBatch, in}, 1)) {}
   std::int64_t products() const { return kBatch * in * out; }
 
   std::int64_t in, out;
   Tensor x;
-  Tensor weight = Tensor::randn({out, in}, 2), bias = Tensor::randn({out}, 3), y = Tensor::randn({kBatch, out}, 4);
-  Tensor dx = Tensor::zeros(x.shape()), dweight = Tensor::zeros(weight.shape()), dbias = Tensor::zeros(bias.shape());
-  LinearPlan plan{x.shape(), out, true, Device::cpu()};
-  Stream stream;
+  Tensor weight = random({out, in}, 2), bias = random({out}, 3), y = random({kBatch, out}, 4);
+  Tensor dx = zeros(x.shape()), dweight = zeros(weight.shape()), dbias = zeros(bias.shape());
+  LinearPlan plan{x.shape(), out, true, bench.device};
+  Stream stream{bench.device};
 };
 
 void bm_linear(benchmark::State& state) {
   Product p(state);
-  time(state, p.products(), [&] { p.plan.forward(p.x, p.weight, p.bias, false, p.y, p.stream); });
+  time(state, p.stream, p.products(), [&] { p.plan.forward(p.x, p.weight, p.bias, false, p.y, p.stream); });
 }
 
 void bm_linear_backward_data(benchmark::State& state) {
   Product p(state);
-  time(state, p.products(), [&] { p.plan.backward_data(p.y, p.weight, p.dx, p.stream); });
+  time(state, p.stream, p.products(), [&] { p.plan.backward_data(p.y, p.weight, p.dx, p.stream); });
 }
 
 void bm_linear_backward_weights(benchmark::State& state) {
   Product p(state);
-  time(state, p.products(), [&] { p.plan.backward_weights(p.x, p.y, {}, p.dweight, p.dbias, p.stream); });
+  time(state, p.stream, p.products(), [&] { p.plan.backward_weights(p.x, p.y, {}, p.dweight, p.dbias, p.stream); });
 }
 
 /// features.0 and features.3.
-void convolutions(benchmark::internal::Benchmark* bench) {
-  bench->ArgNames({"C", "K", "H"})->Args({3, 16, 32})->Args({16, 32, 16})->UseRealTime();
+void convolutions(benchmark::internal::Benchmark* sizes) {
+  sizes->ArgNames({"C", "K", "H"})->Args({3, 16, 32})->Args({16, 32, 16})->UseRealTime();
 }
 
 /// classifier.1 and classifier.4.
-void linears(benchmark::internal::Benchmark* bench) {
-  bench->ArgNames({"in", "out"})->Args({2048, 128})->Args({128, 10})->UseRealTime();
+void linears(benchmark::internal::Benchmark* sizes) {
+  sizes->ArgNames({"in", "out"})->Args({2048, 128})->Args({128, 10})->UseRealTime();
 }
 
 BENCHMARK(bm_conv2d)->Apply(convolutions);

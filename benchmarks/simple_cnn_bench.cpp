@@ -22,21 +22,29 @@ struct Options {
   int batch = 128;
   int threads = num_threads();
   std::string device = "cpu";
+  std::string precision = "fp32";
+  int together = 1;
   double seconds = 5;
 };
 
 double milliseconds(Clock::duration time) { return std::chrono::duration<double, std::milli>(time).count(); }
 
-/// The times of `run`, in ms: at least 5, for `seconds`, after a tenth of that as warm-up.
-std::vector<double> measure(const std::function<void()>& run, double seconds) {
+/// The times of `run`, in ms, each the mean of `together` runs between two waits for the device: at least 5 for `seconds`, after a
+/// tenth of that as warm-up.
+std::vector<double> measure(const std::function<void()>& run, Device device, const Options& options) {
+  Stream stream(device);
+  const auto once = [&] {
+    for (int i = 0; i < options.together; ++i) run();
+    stream.synchronize();
+  };
   const auto lasts = [start = Clock::now()](double limit) { return milliseconds(Clock::now() - start) < limit * 1000; };
-  do run();
-  while (lasts(seconds / 10));
+  do once();
+  while (lasts(options.seconds / 10));
   std::vector<double> times;
-  for (const auto start = Clock::now(); times.size() < 5 || milliseconds(Clock::now() - start) < seconds * 1000;) {
+  for (const auto start = Clock::now(); times.size() < 5 || milliseconds(Clock::now() - start) < options.seconds * 1000;) {
     const auto before = Clock::now();
-    run();
-    times.push_back(milliseconds(Clock::now() - before));
+    once();
+    times.push_back(milliseconds(Clock::now() - before) / options.together);
   }
   return times;
 }
@@ -45,16 +53,17 @@ double quantile(const std::vector<double>& sorted, double q) {
   return sorted[static_cast<std::size_t>(std::lround(q * static_cast<double>(sorted.size() - 1)))];
 }
 
-std::vector<double> measure(const Options& options) {
-  const Device device = Device::parse(options.device);
-  SimpleCNN model;
-  model.to(device);
-  const Tensor inputs = Tensor::randn({options.batch, 3, 32, 32}, 0, device);
-  if (options.what == "infer") return measure([&] { model.predict(inputs); }, options.seconds);
+/// Labels 0, 1, … 9, 0, … for `count` images.
+std::vector<std::int32_t> classes(std::int64_t count) {
+  std::vector<std::int32_t> labels(static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<std::int32_t>(i % 10);
+  return labels;
+}
 
-  std::vector<std::int32_t> classes(static_cast<std::size_t>(options.batch));
-  for (std::size_t i = 0; i < classes.size(); ++i) classes[i] = static_cast<std::int32_t>(i % 10);
-  const Tensor labels = Tensor::from(classes, {options.batch}, device);
+/// Steps one by one on a batch that stays, with dropout on.
+std::vector<double> measure_steps(SimpleCNN& model, Device device, const Options& options) {
+  const Tensor inputs = Tensor::randn({options.batch, 3, 32, 32}, 0, device);
+  const Tensor labels = Tensor::from(classes(options.batch), {options.batch}, device);
   CrossEntropyLoss criterion;
   Adam optimizer(model.parameters());
   return measure(
@@ -64,7 +73,42 @@ std::vector<double> measure(const Options& options) {
         model.backward(criterion.backward());
         optimizer.step();
       },
-      options.seconds);
+      device, options);
+}
+
+/// Steps as `fit` takes them on a GPU: captured, and each with its batch gathered from a shuffled set of CIFAR-10's size that lies
+/// there.
+std::vector<double> measure_trainer(SimpleCNN& model, Device device, const Options& options) {
+  const std::int64_t images = std::max<std::int64_t>(50'000 / options.batch, 1) * options.batch;
+  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(images) * 3 * 32 * 32);
+  for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<std::uint8_t>(i * 2654435761U >> 24);
+  const TensorDataset data(Tensor::from(pixels, {images, 3, 32, 32}, device), Tensor::from(classes(images), {images}, device));
+  DataLoader loader(data, {.batch_size = options.batch,
+                           .shuffle = true,
+                           .normalize = Normalize{{0.5, 0.5, 0.5}, {0.25, 0.25, 0.25}},
+                           .device = device});
+  Adam optimizer(model.parameters());
+  Trainer trainer(model, optimizer, loader);
+  trainer.start_epoch();
+  std::vector<double> times = measure(
+      [&] {
+        while (!trainer.step()) trainer.start_epoch();
+        trainer.take();
+      },
+      device, options);
+  trainer.finish();
+  return times;
+}
+
+std::vector<double> measure(const Options& options) {
+  const Device device = Device::parse(options.device);
+  SimpleCNN model;
+  model.to(device).set_precision(parse_precision(options.precision));
+  if (options.what == "infer") {
+    const Tensor inputs = Tensor::randn({options.batch, 3, 32, 32}, 0, device);
+    return measure([&] { model.predict(inputs); }, device, options);
+  }
+  return device.kind == Device::Kind::cuda ? measure_trainer(model, device, options) : measure_steps(model, device, options);
 }
 
 }  // namespace
@@ -76,6 +120,10 @@ int main(int argc, char** argv) {
   app.add_option("--batch", options.batch, "Images a step")->check(CLI::Range(1, 1 << 20))->capture_default_str();
   app.add_option("--threads", options.threads, "CPU threads")->check(CLI::Range(1, 1024))->capture_default_str();
   app.add_option("--device", options.device, "cpu, cuda or cuda:N")->capture_default_str();
+  app.add_option("--precision", options.precision, "fp32 or, on a GPU, tf32")->capture_default_str();
+  app.add_option("--together", options.together, "Runs from one wait for the device to the next; a time is their mean")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
   app.add_option("--seconds", options.seconds, "How long to measure")->check(CLI::Range(0.01, 3600.0))->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   try {
@@ -87,7 +135,7 @@ int main(int argc, char** argv) {
                                          {"batch", options.batch},
                                          {"threads", options.threads},
                                          {"device", options.device},
-                                         {"precision", "fp32"},
+                                         {"precision", options.precision},
                                          {"median_ms", median},
                                          {"p10_ms", quantile(times, 0.1)},
                                          {"p90_ms", quantile(times, 0.9)},

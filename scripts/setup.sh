@@ -126,10 +126,26 @@ install_everything() {
   [ -z "$by_hand" ] || say "If something is missing: $by_hand"
 }
 
+has_nvcc() { has nvcc || [ -x "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc" ]; }
+
+has_driver() { has nvidia-smi || [ -e /dev/nvidiactl ]; }
+
 mention_the_gpu() {
-  if { has nvidia-smi || [ -e /dev/nvidiactl ]; } && ! has nvcc && ! [ -x "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc" ]; then
-    say "Note: this machine has an NVIDIA driver but no CUDA toolkit (nvcc), so the build is for the CPU. libgpucnn's CUDA kernels are" \
-      "still to come; the next step towards them is to install CUDA 12 or newer with cuDNN 9: https://developer.nvidia.com/cuda-downloads"
+  if has_driver && ! has_nvcc; then
+    say "Note: this machine has an NVIDIA driver but no CUDA toolkit (nvcc), so the build is for the CPU. For the GPU, install CUDA 12 or" \
+      "newer with cuDNN 9 (https://developer.nvidia.com/cuda-downloads), remove build/ and run $program again"
+  fi
+}
+
+# Sets `architectures` to those of this machine's GPUs, so that the build makes no code for others; empty: all of a release.
+choose_architectures() {
+  architectures=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | sed -n 's/^\([0-9]*\)\.\([0-9]*\)$/\1\2/p' | sort -nu | tr "\n" ";")
+  architectures="${architectures%;}"
+  if [ -n "$architectures" ]; then
+    say "CUDA code is built for this machine's GPU only: GPUCNN_CUDA_ARCHITECTURES=$architectures"
+  elif ! has_driver; then
+    architectures=90
+    say "CUDA code is built for compute capability 9.0 only, as this machine has no GPU; GPUCNN_CUDA_ARCHITECTURES chooses others"
   fi
 }
 
@@ -153,6 +169,10 @@ configure() {
   if has ninja; then set -- "$@" -G Ninja; fi
   if has ccache; then set -- "$@" -DCMAKE_CXX_COMPILER_LAUNCHER=ccache; fi
   if [ -z "${CXX:-}" ] && [ "$(uname -s)" = Linux ]; then set -- "$@" -DCMAKE_CXX_COMPILER=g++; fi
+  if has_nvcc; then
+    choose_architectures
+    [ -z "$architectures" ] || set -- "$@" "-DGPUCNN_CUDA_ARCHITECTURES=$architectures"
+  fi
   say "Configuring build/"
   mkdir -p "$build"
   if ! cmake "$@" >"$build/configure.log" 2>&1; then

@@ -13,6 +13,13 @@
 namespace gpucnn::standin {
 namespace {
 
+/// Something that a stream does when it runs.
+class Operation {
+ public:
+  virtual ~Operation() = default;
+  virtual void run(int gpu) = 0;
+};
+
 using Operations = std::vector<std::shared_ptr<Operation>>;
 
 struct StandinStream {
@@ -106,8 +113,6 @@ class Set final : public Operation {
   std::size_t bytes_;
 };
 
-}  // namespace
-
 cudaError_t enqueue(cudaStream_t handle, std::shared_ptr<Operation> operation) {
   const std::scoped_lock lock(mutex());
   StandinStream& stream = stream_of(handle);
@@ -119,6 +124,8 @@ cudaError_t enqueue(cudaStream_t handle, std::shared_ptr<Operation> operation) {
   }
   return cudaSuccess;
 }
+
+}  // namespace
 
 cudaError_t enqueue_kernel(cudaStream_t handle, std::shared_ptr<emulator::Kernel> kernel) {
   const std::scoped_lock lock(mutex());

@@ -98,18 +98,18 @@ TEST(Emulator, SharedMemoryIsNanInEveryBlock) {
 }
 
 __global__ void large_kernel(float* y) {
-  GPUCNN_SHARED(float, values, 12 * 1024);
+  GPUCNN_SHARED(float, values, 12 * 1024 - 1);
   values[0] = dynamic_shared<float>()[0];
   y[0] = values[0];
 }
 
 TEST(EmulatorDeathTest, GivesABlockNoMoreThan48KiB) {
   const DeviceMemory<float> y(1);
-  launch(stream(), "large", {1, 1}, large_kernel, y.data());
+  launch(stream(), "large", {1, 1, 4}, large_kernel, y.data());
   EXPECT_EQ(y.values().size(), 1U);
   EXPECT_DEATH(
       {
-        launch(stream(), "large", {1, 1, 4}, large_kernel, y.data());
+        launch(stream(), "large", {1, 1, 8}, large_kernel, y.data());
         y.values();
       },
       "kernel large, block 0.*more than 48 KiB");

@@ -41,8 +41,8 @@ class Fiber {
   void* argument_ = nullptr;
   const void* stack_ = nullptr;  // the lowest address and the size, for AddressSanitizer
   std::size_t stack_bytes_ = 0;
-  void* fake_stack_ = nullptr;
-  void* tsan_fiber_ = nullptr;
+  [[maybe_unused]] void* fake_stack_ = nullptr;  // of AddressSanitizer
+  [[maybe_unused]] void* tsan_fiber_ = nullptr;
 };
 
 }  // namespace gpucnn::emulator

@@ -55,14 +55,7 @@ const void* kernel_pointer(const void* argument, const char* kernel, int number,
 
 // ---- streams ---------------------------------------------------------------------------------------------------------
 
-/// Something that a stream does when it runs.
-class Operation {
- public:
-  virtual ~Operation() = default;
-  virtual void run(int gpu) = 0;
-};
-
-cudaError_t enqueue(cudaStream_t stream, std::shared_ptr<Operation> operation);
+/// Queues a kernel, or captures it.
 cudaError_t enqueue_kernel(cudaStream_t stream, std::shared_ptr<emulator::Kernel> kernel);
 
 /// Runs all that the streams of a GPU have queued, the youngest stream first.

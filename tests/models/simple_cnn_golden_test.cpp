@@ -7,10 +7,12 @@
 
 #include <gtest/gtest.h>
 
+#include <gpucnn/data/tensor_dataset.h>
 #include <gpucnn/io/safetensors.h>
 #include <gpucnn/layers/cross_entropy_loss.h>
 #include <gpucnn/models/simple_cnn.h>
 #include <gpucnn/optim/adam.h>
+#include <gpucnn/train/trainer.h>
 
 #include "close.h"
 #include "device_test.h"
@@ -35,18 +37,25 @@ class Recording {
 
   const Tensor& at(const std::string& name) const { return tensors_.at(name); }
 
-  Tensor inputs(int step) const {
-    constexpr std::size_t kImage = 3 * 32 * 32;
-    const std::span<const std::uint8_t> pixels = std::span(pixels_).subspan(static_cast<std::size_t>(first(step)) * kImage);
-    std::vector<float> values(static_cast<std::size_t>(batch_) * kImage);
-    std::ranges::transform(pixels.first(values.size()), values.begin(),
-                           [](std::uint8_t pixel) { return (static_cast<float>(pixel) - 128.0F) / 32.0F; });
-    return Tensor::from(values, {batch_, 3, 32, 32}, device_);
+  Tensor inputs(int step) const { return images(first(step), batch_); }
+
+  /// All batches, in the order of the steps.
+  TensorDataset dataset() const {
+    const std::int64_t count = at("labels").numel();
+    return {images(0, count), at("labels").to(device_)};
   }
 
   Tensor labels(int step) const { return at("labels").narrow(first(step), batch_).to(device_); }
 
  private:
+  Tensor images(std::int64_t first, std::int64_t count) const {
+    constexpr std::size_t kImage = 3 * 32 * 32;
+    const std::span<const std::uint8_t> pixels = std::span(pixels_).subspan(static_cast<std::size_t>(first) * kImage);
+    std::vector<float> values(static_cast<std::size_t>(count) * kImage);
+    std::ranges::transform(pixels.first(values.size()), values.begin(),
+                           [](std::uint8_t pixel) { return (static_cast<float>(pixel) - 128.0F) / 32.0F; });
+    return Tensor::from(values, {count, 3, 32, 32}, device_);
+  }
   std::int64_t first(int step) const { return step * batch_ % at("labels").numel(); }
 
   StateDict tensors_;
@@ -72,6 +81,8 @@ class SimpleCNNGolden : public DeviceTest {
   }
 
   void expect_25_steps_of_adam(std::int64_t batch) const;
+  void expect_25_trainer_steps(std::int64_t batch) const;
+  static void expect_recorded(const Recording& recording, const std::vector<float>& losses, SimpleCNN& model);
 };
 INSTANTIATE_TEST_SUITE_P(Devices, SimpleCNNGolden, devices(), device_name);
 
@@ -108,7 +119,25 @@ void SimpleCNNGolden::expect_25_steps_of_adam(std::int64_t batch) const {
     optimizer.step();
     losses.push_back(loss.item());
   }
+  expect_recorded(recording, losses, model);
+}
 
+/// By a Trainer, which on a GPU captures the second step and replays the others.
+void SimpleCNNGolden::expect_25_trainer_steps(std::int64_t batch) const {
+  const Recording recording(batch, device());
+  SimpleCNN model = initial_model();
+  Adam optimizer(model.parameters());
+  DataLoader loader(recording.dataset(), {.batch_size = batch});
+  Trainer trainer(model, optimizer, loader);
+  std::vector<float> losses;
+  while (losses.size() < kSteps) {
+    trainer.start_epoch();
+    while (losses.size() < kSteps && trainer.step()) losses.push_back(static_cast<float>(trainer.finish().loss()));
+  }
+  expect_recorded(recording, losses, model);
+}
+
+void SimpleCNNGolden::expect_recorded(const Recording& recording, const std::vector<float>& losses, SimpleCNN& model) {
   expect_close(losses, as_doubles(recording.at("losses").to_vector<float>()), kGoldenLoss);
   const StateDict weights = model.state_dict();
   ASSERT_EQ(weights.size(), 8U);
@@ -121,6 +150,10 @@ void SimpleCNNGolden::expect_25_steps_of_adam(std::int64_t batch) const {
 TEST_P(SimpleCNNGolden, FollowsPyTorchThrough25StepsOfAdamAtBatch4) { expect_25_steps_of_adam(4); }
 
 TEST_P(SimpleCNNGolden, FollowsPyTorchThrough25StepsOfAdamAtBatch32) { expect_25_steps_of_adam(32); }
+
+TEST_P(SimpleCNNGolden, FollowsPyTorchThrough25TrainerStepsAtBatch4) { expect_25_trainer_steps(4); }
+
+TEST_P(SimpleCNNGolden, FollowsPyTorchThrough25TrainerStepsAtBatch32) { expect_25_trainer_steps(32); }
 
 }  // namespace
 }  // namespace gpucnn

@@ -22,7 +22,7 @@ new_machine() {
   mkdir -p "$bin" "$project"
   cp -R "$root/scripts" "$project/"
   : >"$calls"
-  for tool in bash sh env sed tr tail mkdir dirname cat grep awk uname chmod rm; do ln -s "$(command -v "$tool")" "$bin/$tool"; done
+  for tool in bash sh env sed tr tail sort mkdir dirname cat grep awk uname chmod rm; do ln -s "$(command -v "$tool")" "$bin/$tool"; done
   printf 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nVERSION_CODENAME=bookworm\n' >"$machine/os-release"
   printf 'MemAvailable:    8000000 kB\n' >"$machine/meminfo"
   sed -e "s|/etc/os-release|'$machine/os-release'|" -e "s|/dev/nvidiactl|'$machine/nvidiactl'|" -e 's|/usr/local/cuda|/none|' \
@@ -139,7 +139,27 @@ new_machine
 : >"$machine/nvidiactl"
 on_machine test
 expect "a GPU without a toolkit is mentioned" says "an NVIDIA driver but no CUDA toolkit"
+expect "with the way out" says "remove build/ and run scripts/test again"
 expect "and the CPU build goes on" code_is 0
+expect "without a toolkit no architecture is chosen" not_called GPUCNN_CUDA_ARCHITECTURES
+
+new_machine
+printf 'exit 0\n' | stand_in nvcc
+on_machine test
+expect "without a GPU, CUDA code is for one architecture" called "-DGPUCNN_CUDA_ARCHITECTURES=90$"
+expect "in so many words" says "for compute capability 9.0 only, as this machine has no GPU"
+
+new_machine
+printf 'exit 0\n' | stand_in nvcc
+printf 'printf "8.9\\n12.0\\n8.9\\n"\n' | stand_in nvidia-smi
+on_machine test
+expect "with GPUs, it is for theirs" called "-DGPUCNN_CUDA_ARCHITECTURES=89;120$"
+expect "in so many words" says "for this machine's GPU only: GPUCNN_CUDA_ARCHITECTURES=89;120"
+printf 'echo "NVIDIA-SMI has failed"\nexit 9\n' | stand_in nvidia-smi
+rm -r "$project/build"
+: >"$calls"
+on_machine test
+expect "with a driver that does not answer, it is for all" not_called GPUCNN_CUDA_ARCHITECTURES
 
 new_machine
 rm "$bin/apt-get"
