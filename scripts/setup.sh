@@ -167,7 +167,7 @@ configure() {
   set -- -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=Release -DGPUCNN_WERROR=OFF
   [ -z "$source" ] || set -- "$@" --fresh
   if has ninja; then set -- "$@" -G Ninja; fi
-  if has ccache; then set -- "$@" -DCMAKE_CXX_COMPILER_LAUNCHER=ccache; fi
+  if has ccache; then set -- "$@" -DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DCMAKE_CUDA_COMPILER_LAUNCHER=ccache; fi
   if [ -z "${CXX:-}" ] && [ "$(uname -s)" = Linux ]; then set -- "$@" -DCMAKE_CXX_COMPILER=g++; fi
   if has_nvcc; then
     choose_architectures

@@ -12,7 +12,8 @@ namespace gpucnn {
 namespace {
 
 TEST(Precision, ParsesWhatItPrints) {
-  for (const Precision precision : {Precision::fp32, Precision::tf32, Precision::bf16}) EXPECT_EQ(parse_precision(name_of(precision)), precision);
+  for (const Precision precision : {Precision::fp32, Precision::tf32, Precision::bf16})
+    EXPECT_EQ(parse_precision(name_of(precision)), precision);
   for (const char* text : {"", "FP32", "fp16", "double"}) {
     EXPECT_THAT([&] { parse_precision(text); }, misuse("precision '" + std::string(text) + "' is not"));
   }

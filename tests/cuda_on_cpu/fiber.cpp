@@ -153,8 +153,8 @@ void Fiber::switch_to(Fiber& next) {
 }
 
 #if defined(GPUCNN_FIBERS_TELL_TSAN)
-// Only kernels are watched. The rest is not compiled for ThreadSanitizer, and what it sees of that, calls of memcpy without the locks
-// around them, would be taken for races. No second of waiting for other threads at the end.
+// Only kernels are watched. The rest is not compiled for ThreadSanitizer, and what it sees of that, calls of memcpy without the
+// locks around them, would be taken for races. No second of waiting for other threads at the end.
 extern "C" __attribute__((visibility("default"))) const char* __tsan_default_options() {
   return "ignore_interceptors_accesses=1:atexit_sleep_ms=0";
 }
