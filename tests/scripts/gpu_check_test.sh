@@ -98,7 +98,7 @@ expect "it builds for this GPU" called "cmake -S $project -B $project/build-gpu 
 expect "with the packages of .deps/" called "-DCMAKE_PREFIX_PATH=$project/.deps/root/usr"
 expect "which it unpacks" test -e "$project/.deps/root/usr/include/fmt/format.h"
 expect "it runs the tests that need a GPU" called "ctest .*-L gpu"
-expect "memcheck sees two programs" test "$(grep -c 'compute-sanitizer --tool memcheck .*test_' "$calls")" = 2
+expect "memcheck sees three programs" test "$(grep -c 'compute-sanitizer --tool memcheck .*test_' "$calls")" = 3
 expect "racecheck sees the kernels of libgpucnn" called "compute-sanitizer --tool racecheck --kernel-name kns=gpucnn"
 expect "a precision that the GPU has not is no failure" says "not run, 0 s: simple_cnn_bench: bf16 needs a GPU of compute capability 8.0"
 expect "the tables name GPU, driver and versions" table "NVIDIA H100 80GB HBM3, driver 580.159.04, CUDA 13.0, cuDNN 9.19.1, PyTorch 2.11.0"
