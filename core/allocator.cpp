@@ -103,7 +103,7 @@ class Pool {
     device_.require();
     auto storage = std::make_unique<Storage>();
     storage->data = static_cast<std::byte*>(allocate(capacity));
-    if (!storage->data) {
+    if (!storage->data && !MemoryPlan::open_for(device_)) {  // freeing memory could break the capture of a step
       release_kept();
       storage->data = static_cast<std::byte*>(allocate(capacity));
     }

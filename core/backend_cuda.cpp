@@ -22,7 +22,7 @@ bool cuda_usable(int index, std::string* reason) { return gpu::probe(index, reas
 void* allocate(Device device, std::size_t bytes) noexcept {
   if (is_cpu(device)) return host_memory::allocate(bytes);
   void* memory = nullptr;
-  if (cudaSetDevice(device.index) != cudaSuccess || cudaMalloc(&memory, bytes) != cudaSuccess) {
+  if (gpu::make_current(device.index) != cudaSuccess || cudaMalloc(&memory, bytes) != cudaSuccess) {
     cudaGetLastError();  // the failure is told here, not in the next call
     return nullptr;
   }
@@ -32,13 +32,13 @@ void* allocate(Device device, std::size_t bytes) noexcept {
 void release(Device device, void* memory, std::size_t bytes) noexcept {
   if (is_cpu(device)) return host_memory::release(memory, bytes);
   // cudaFree waits for work that is queued. At the end of the process the driver may be gone already, and its memory with it.
-  if (cudaSetDevice(device.index) == cudaSuccess) cudaFree(memory);
+  if (gpu::make_current(device.index) == cudaSuccess) cudaFree(memory);
 }
 
 std::uint64_t free_memory(Device device) noexcept {
   if (is_cpu(device)) return host_memory::free_bytes();
   std::size_t free = 0, total = 0;
-  if (cudaSetDevice(device.index) != cudaSuccess || cudaMemGetInfo(&free, &total) != cudaSuccess) {
+  if (gpu::make_current(device.index) != cudaSuccess || cudaMemGetInfo(&free, &total) != cudaSuccess) {
     return std::numeric_limits<std::uint64_t>::max();
   }
   return free;
@@ -60,8 +60,8 @@ void copy(void* to, Device to_device, const void* from, Device from_device, std:
   gpu::Queue& queue = gpu::queue(to_device);
   if (is_cpu(from_device)) {
     queue.refuse_in_capture();
-    // From memory that is not pinned: CUDA has taken its own copy when the call returns.
     gpu::check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, queue.stream()), "cudaMemcpyAsync to the GPU");
+    queue.release_host_memory();  // most GPUs cannot read it themselves, and CUDA has taken a copy already
   } else if (from_device == to_device) {
     gpu::check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, queue.stream()), "cudaMemcpyAsync on the GPU");
   } else {

@@ -29,6 +29,13 @@ bool asks_for_waiting() {
 
 }  // namespace
 
+cudaError_t make_current(int index) noexcept {
+  if (current == index) return cudaSuccess;
+  const cudaError_t status = cudaSetDevice(index);
+  current = status == cudaSuccess ? index : -1;
+  return status;
+}
+
 void check(cudaError_t status, const char* call) {
   if (status == cudaSuccess) return;
   cudaGetLastError();
@@ -55,9 +62,11 @@ Queue& queue(Device device) {
 }
 
 Queue::Queue(int index) : index_(index), synchronous_(asks_for_waiting()) {
-  check(cudaSetDevice(index), "cudaSetDevice");
-  current = index;
+  check(make_current(index), "cudaSetDevice");
   check(cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount, index), "cudaDeviceGetAttribute");
+  int reads_host_memory = 0;
+  check(cudaDeviceGetAttribute(&reads_host_memory, cudaDevAttrPageableMemoryAccess, index), "cudaDeviceGetAttribute");
+  reads_host_memory_ = reads_host_memory != 0;
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
   void* host = nullptr;
   void* device = nullptr;
@@ -68,14 +77,11 @@ Queue::Queue(int index) : index_(index), synchronous_(asks_for_waiting()) {
 }
 
 cudaStream_t Queue::stream() const {
-  if (current != index_) {
-    check(cudaSetDevice(index_), "cudaSetDevice");
-    current = index_;
-  }
-  return capture && capture->device_.index == index_ ? capture->stream_ : stream_;
+  check(make_current(index_), "cudaSetDevice");
+  return capture && &capture->queue_ == this ? capture_stream_ : stream_;
 }
 
-const StepClock* Queue::clock() const noexcept { return capture && capture->device_.index == index_ ? capture->clock_ : nullptr; }
+const StepClock* Queue::clock() const noexcept { return capture && &capture->queue_ == this ? capture->clock_ : nullptr; }
 
 void Queue::synchronize() {
   refuse_in_capture();
@@ -88,8 +94,12 @@ void Queue::poll() {
   if (status != cudaErrorNotReady) check(status, "the GPU's work");
 }
 
+void Queue::release_host_memory() {
+  if (reads_host_memory_) check(cudaStreamSynchronize(stream_), "waiting for a copy to the GPU");
+}
+
 void Queue::refuse_in_capture() {
-  if (!capture || capture->device_.index != index_) return;
+  if (!capture || &capture->queue_ != this) return;
   capture->refused_ = true;
   throw std::logic_error("a step that is captured cannot exchange data with the host");
 }
@@ -108,15 +118,14 @@ void Queue::after_launch(const char* name) const {
 
 // ---- capture ---------------------------------------------------------------------------------------------------------
 
-Capture::Capture(Device device, const StepClock* clock) : device_(device), clock_(clock) {
+Capture::Capture(Device device, const StepClock* clock) : queue_(queue(device)), clock_(clock) {
   if (capture) throw std::logic_error("a step is being captured already");
-  queue(device).stream();  // makes the GPU current
-  check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
-  // Relaxed: a block of memory that is missing may still be asked for.
-  if (const cudaError_t status = cudaStreamBeginCapture(stream_, cudaStreamCaptureModeRelaxed); status != cudaSuccess) {
-    cudaStreamDestroy(stream_);
-    check(status, "cudaStreamBeginCapture");
+  check(make_current(queue_.index_), "cudaSetDevice");
+  if (!queue_.capture_stream_) {
+    check(cudaStreamCreateWithFlags(&queue_.capture_stream_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
   }
+  // Relaxed: a block of memory that is missing may still be asked for.
+  check(cudaStreamBeginCapture(queue_.capture_stream_, cudaStreamCaptureModeRelaxed), "cudaStreamBeginCapture");
   open_ = true;
   capture = this;
 }
@@ -124,18 +133,17 @@ Capture::Capture(Device device, const StepClock* clock) : device_(device), clock
 Capture::~Capture() {
   if (open_) {
     cudaGraph_t graph = nullptr;
-    cudaStreamEndCapture(stream_, &graph);
+    cudaStreamEndCapture(queue_.capture_stream_, &graph);
     if (graph) cudaGraphDestroy(graph);
     cudaGetLastError();
   }
   capture = nullptr;
-  cudaStreamDestroy(stream_);
 }
 
 cudaGraphExec_t Capture::finish() {
   cudaGraph_t graph = nullptr;
   open_ = false;
-  check(cudaStreamEndCapture(stream_, &graph), "cudaStreamEndCapture");
+  check(cudaStreamEndCapture(queue_.capture_stream_, &graph), "cudaStreamEndCapture");
   cudaGraphExec_t made = nullptr;
   const cudaError_t status = cudaGraphInstantiate(&made, graph, 0);
   cudaGraphDestroy(graph);

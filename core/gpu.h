@@ -15,6 +15,9 @@ inline constexpr std::int64_t kMostBlocks = 2'147'483'647;
 /// Throws `DeviceError` that names the call unless it succeeded.
 void check(cudaError_t status, const char* call);
 
+/// Makes this GPU the one that the calling thread's CUDA calls mean. All of the library goes through here.
+cudaError_t make_current(int index) noexcept;
+
 /// A misuse that a kernel found: it lies in host memory that the device can write, and is thrown by the next call that waits.
 struct Misuse {
   std::int64_t raised = 0;  ///< 1 once the rest is written; the first one stays
@@ -42,6 +45,8 @@ class Queue {
   void synchronize();
   /// Throws `DeviceError` if the work has failed; does not wait.
   void poll();
+  /// After a copy from pageable host memory: returns once that memory may be changed.
+  void release_host_memory();
   /// Throws `std::logic_error`, and marks the capture, if this thread captures a step: what cannot be recorded says so first.
   void refuse_in_capture();
   /// Throws `std::invalid_argument` if a kernel found a misuse; does not wait.
@@ -51,12 +56,15 @@ class Queue {
 
  private:
   friend Queue& queue(Device device);
+  friend class Capture;
   explicit Queue(int index);
 
   int index_;
   int multiprocessors_ = 0;
-  bool synchronous_;  // GPUCNN_CUDA_SYNC=1
+  bool synchronous_;                // GPUCNN_CUDA_SYNC=1
+  bool reads_host_memory_ = false;  // itself, pageable memory too: copies from there are not staged
   cudaStream_t stream_ = nullptr;
+  cudaStream_t capture_stream_ = nullptr;  // kept, since vendors' handles remember the last stream they were given
   Misuse* misuse_ = nullptr;
   Misuse* misuse_on_device_ = nullptr;
 };
@@ -82,9 +90,8 @@ class Capture {
 
  private:
   friend class Queue;
-  Device device_;
+  Queue& queue_;
   const StepClock* clock_;
-  cudaStream_t stream_ = nullptr;
   bool open_ = false, refused_ = false;
 };
 

@@ -9,6 +9,7 @@
 
 #include <gpucnn/core/config.h>
 #include <gpucnn/core/error.h>
+#include <gpucnn/core/gpu.h>
 #include <gpucnn/core/probe_kernel.h>
 #include <gpucnn/core/shared_library.h>
 
@@ -46,7 +47,7 @@ Finding look(int index) {
   cudaDeviceProp gpu{};
   cudaFuncAttributes code{};
   cudaError_t status = cudaGetDeviceProperties(&gpu, index);
-  if (status == cudaSuccess) status = cudaSetDevice(index);
+  if (status == cudaSuccess) status = make_current(index);
   if (status == cudaSuccess) status = cudaFuncGetAttributes(&code, probe_kernel_address());
   if (status == cudaErrorNoKernelImageForDevice || status == cudaErrorInvalidDeviceFunction ||
       status == cudaErrorUnsupportedPtxVersion) {

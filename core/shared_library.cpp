@@ -82,20 +82,25 @@ std::string version_text(std::size_t version) {
 
 }  // namespace
 
-SharedLibrary::SharedLibrary(std::string_view title, const std::string& file, const std::vector<std::string>& python_folders)
+SharedLibrary::SharedLibrary(std::string_view title, const std::string& file, const std::vector<std::string>& python_folders,
+                             const Accept& accept)
     : title_(title) {
-  std::vector<std::string> tried;
+  std::vector<std::string> tried, refused;
   for (const std::string& candidate : candidates(file, python_folders)) {
+    path_ = candidate;
     handle_ = dlopen(candidate.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (handle_) {
-      path_ = candidate;
-      return;
+      const std::string reason = accept ? accept(*this) : "";
+      if (reason.empty()) return;
+      refused.push_back(reason);
+      continue;
     }
     std::error_code ignored;
     const char* reason = dlerror();
     const bool damaged = candidate != file && fs::exists(candidate, ignored);
     tried.push_back(candidate == file ? "the system's libraries" : damaged && reason ? reason : candidate);
   }
+  if (!refused.empty()) throw DeviceError(fmt::format("{}", fmt::join(refused, "; ")));
   throw DeviceError(fmt::format("{} was not found (looked for {} in {})", title, file, fmt::join(tried, ", ")));
 }
 
@@ -106,16 +111,14 @@ void* SharedLibrary::symbol(const char* name) const {
 }
 
 const SharedLibrary& cudnn_library() {
-  static const SharedLibrary& library = *new SharedLibrary([] {
-    SharedLibrary opened("cuDNN", fmt::format("libcudnn.so.{}", CUDNN_MAJOR), {"cudnn"});
+  const auto accept = [](const SharedLibrary& found) -> std::string {
     std::size_t (*version)() = nullptr;
-    opened.load("cudnnGetVersion", version);
-    if (version() < CUDNN_VERSION) {
-      throw DeviceError(fmt::format("cuDNN {} ({}) is older than the {} that libgpucnn was built with", version_text(version()),
-                                    opened.path(), version_text(CUDNN_VERSION)));
-    }
-    return opened;
-  }());
+    found.load("cudnnGetVersion", version);
+    if (version() >= CUDNN_VERSION) return "";
+    return fmt::format("cuDNN {} ({}) is older than the {} that libgpucnn was built with", version_text(version()), found.path(),
+                       version_text(CUDNN_VERSION));
+  };
+  static const SharedLibrary& library = *new SharedLibrary("cuDNN", fmt::format("libcudnn.so.{}", CUDNN_MAJOR), {"cudnn"}, accept);
   return library;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,7 +14,10 @@ class SharedLibrary {
   /// the dynamic linker looks (the program's RUNPATH, LD_LIBRARY_PATH, the system), then in the CUDA toolkit ($CUDA_HOME,
   /// /usr/local/cuda), then in the Python packages `nvidia/<folder>/lib` for each of `python_folders`. Throws `DeviceError` that
   /// says where it looked.
-  SharedLibrary(std::string_view title, const std::string& file, const std::vector<std::string>& python_folders);
+  /// `accept` is asked of each library found; one of which it says what is wrong is passed over, and so is a damaged one.
+  using Accept = std::function<std::string(const SharedLibrary&)>;
+  SharedLibrary(std::string_view title, const std::string& file, const std::vector<std::string>& python_folders,
+                const Accept& accept = {});
 
   /// The address of a function. Throws `DeviceError` if the library has none of this name.
   void* symbol(const char* name) const;

@@ -94,7 +94,10 @@ std::int64_t Descriptor::get_raw(cudnnBackendAttributeName_t name, cudnnBackendA
   return most ? std::min(count, most) : count;
 }
 
-cudnnHandle_t handle(Device device) { return context(device).handle; }
+cudnnHandle_t handle(Device device) {
+  gpu::queue(device).stream();  // makes the GPU current, which plans are made for
+  return context(device).handle;
+}
 
 void execute(Device device, const Descriptor& plan, const Descriptor& variant_pack) {
   Context& used = context(device);

@@ -329,6 +329,12 @@ Module& Module::set_precision(Precision precision) {
 
 Precision Module::precision() const noexcept { return root_ ? root_->precision : Precision::fp32; }
 
+/// What a recorded step reads and writes besides its own memory: the parameters, and their copies for multiplication.
+std::array<Tensor, 2> Module::memory() {
+  prepare();
+  return {root_->values, root_->operands};
+}
+
 std::uint64_t& Module::training_forwards() {
   prepare();
   return root_->training_forwards;

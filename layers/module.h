@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -166,6 +167,7 @@ class GPUCNN_API Module {
   void cast_operands();
   Tensor as(DType dtype, const Tensor& x);
   std::uint64_t& training_forwards();
+  std::array<Tensor, 2> memory();
   void check_input(const Tensor& x) const;
   [[noreturn]] void fail_backward() const;
 

@@ -77,6 +77,10 @@ bool CapturedSteps::step() {
     std::this_thread::sleep_for(std::chrono::microseconds(20));
   }
   Step& step = step_of(images);
+  if (step.graph && !holds(step)) {
+    step.graph.reset();
+    step.warm = false;
+  }
   if (!step.graph && !(step.warm && capturable_)) {
     run(images, first);
     step.warm = true;
@@ -103,7 +107,7 @@ bool CapturedSteps::step() {
 
 CapturedSteps::Step& CapturedSteps::step_of(std::int64_t images) {
   const auto found = std::ranges::find(steps_, images, [](const auto& step) { return step->images; });
-  return found != steps_.end() ? **found : *steps_.emplace_back(std::make_unique<Step>(images, device_));
+  return found != steps_.end() ? **found : *steps_.emplace_back(std::make_unique<Step>(images));
 }
 
 // ---- what a step is --------------------------------------------------------------------------------------------------
@@ -151,35 +155,54 @@ bool CapturedSteps::capture(Step& step) {
   const std::int64_t updates = optimizer_.updates_;
   const std::uint64_t forwards = model_.training_forwards();
   gpu::Capture capture(device_, clock());
+  step.memory.emplace(device_);
   try {
-    const MemoryPlan::Open open(step.memory);
-    const Batch batch = gather(step.images, 0);
-    optimizer_.zero_grad();
-    const Tensor logits = model_(batch.inputs);
-    const auto [loss, dlogits] = lose(logits, batch.labels);
-    model_.backward(dlogits);
-    optimizer_.step();
-    gpu::tick(clock(), step.images, stream_);
-  } catch (...) {
+    record(step);
+    step.graph.reset(capture.finish());
+  } catch (const std::exception& error) {
+    // A layer read what it computed, a vendor's call cannot be recorded, or there is no room for memory of the step's own: what
+    // works call by call goes on so.
+    if (!capture.refused() && !dynamic_cast<const Error*>(&error)) throw;
+    capturable_ = false;
+    step.memory.reset();
     model_.training_forwards() = forwards;
-    if (!capture.refused()) throw;
-    capturable_ = false;  // a layer reads what it computed: its steps cannot be recorded
+    optimizer_.count_updates(updates - optimizer_.updates_);
     return false;
   }
-  step.graph.reset(capture.finish());
   step.updates = updates;
   step.counts_forward = model_.training_forwards() != forwards;
+  step.parameters = model_.memory();
+  step.precision = model_.precision();
+  step.learned.clear();
   for (const Optimizer::Item& item : optimizer_.items_) {
     if (item.parameter.has_grad()) step.learned.push_back(item.parameter);
   }
   return true;
 }
 
+void CapturedSteps::record(Step& step) {
+  const MemoryPlan::Open open(*step.memory);
+  const Batch batch = gather(step.images, 0);
+  optimizer_.zero_grad();
+  const std::uint64_t forwards = model_.training_forwards();
+  const Tensor logits = model_(batch.inputs);
+  const auto [loss, dlogits] = lose(logits, batch.labels);
+  model_.backward(dlogits);
+  optimizer_.step();
+  gpu::tick(clock(), step.images, model_.training_forwards() != forwards, stream_);
+}
+
+/// Whether the model computes as it did, with its parameters where the graph has them.
+bool CapturedSteps::holds(const Step& step) {
+  const auto same_place = [](const Tensor& a, const Tensor& b) { return a.bytes() == b.bytes(); };
+  return step.precision == model_.precision() && std::ranges::equal(step.parameters, model_.memory(), same_place);
+}
+
 void CapturedSteps::launch(const Step& step, const StepClock& now) {
   set_clock(now);
   gpu::check(cudaGraphLaunch(step.graph.get(), gpu::queue(device_).stream()), "cudaGraphLaunch");
   ++begun_;
-  ++on_device_.forwards;
+  if (step.counts_forward) ++on_device_.forwards;
   ++on_device_.updates;
   ++on_device_.steps;
   on_device_.first += step.images;

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <array>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <gpucnn/core/gpu.h>
@@ -39,10 +41,12 @@ class CapturedSteps final : public Trainer::Impl {
 
   /// A step for batches of one size.
   struct Step {
-    Step(std::int64_t size, Device device) : images(size), memory(device) {}
+    explicit Step(std::int64_t size) : images(size) {}
     std::int64_t images;
-    bool warm = false;  // whether it ran before
-    MemoryPlan memory;
+    bool warm = false;                 // whether it ran before
+    std::array<Tensor, 2> parameters;  // Module::memory, held, because the graph has its addresses
+    Precision precision = Precision::fp32;
+    std::optional<MemoryPlan> memory;
     std::unique_ptr<cudaGraphExec_t, DestroyGraph> graph;
     std::int64_t updates = 0;        // the optimizer's when it was captured
     bool counts_forward = false;     // whether the model counts its forwards
@@ -50,9 +54,11 @@ class CapturedSteps final : public Trainer::Impl {
   };
 
   Step& step_of(std::int64_t images);
+  bool holds(const Step& step);
   void run(std::int64_t images, std::int64_t first);
-  /// False if a layer waited for the GPU.
+  /// False if this step cannot be recorded.
   bool capture(Step& step);
+  void record(Step& step);
   void launch(const Step& step, const StepClock& now);
 
   Batch gather(std::int64_t images, std::int64_t first);

@@ -44,8 +44,8 @@ __global__ void report_kernel(const float* logits, const std::int32_t* labels, s
   *static_cast<volatile std::int64_t*>(&report->number) = number;
 }
 
-__global__ void tick_kernel(StepClock* clock, std::int64_t images) {
-  ++clock->forwards;
+__global__ void tick_kernel(StepClock* clock, std::int64_t images, bool counts_forward) {
+  if (counts_forward) ++clock->forwards;
   ++clock->updates;
   ++clock->steps;
   clock->first += images;
@@ -64,7 +64,9 @@ void report_step(const Tensor& logits, const Tensor& labels, const Tensor& loss,
          logits.dim(1), loss.data<float>(), clock, reports, slots);
 }
 
-void tick(StepClock* clock, std::int64_t images, Stream& stream) { launch(stream, "tick", {1, 1}, tick_kernel, clock, images); }
+void tick(StepClock* clock, std::int64_t images, bool counts_forward, Stream& stream) {
+  launch(stream, "tick", {1, 1}, tick_kernel, clock, images, counts_forward);
+}
 
 void set_clock(StepClock* clock, const StepClock& now, bool forget_failure, Stream& stream) {
   launch(stream, "set_clock", {1, 1}, set_clock_kernel, clock, now, forget_failure);

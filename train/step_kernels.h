@@ -23,8 +23,8 @@ struct StepReport {
 void report_step(const Tensor& logits, const Tensor& labels, const Tensor& loss, StepClock* clock, StepReport* reports,
                  std::int64_t slots, Stream& stream);
 
-/// Moves the clock on by a step of `images` images.
-void tick(StepClock* clock, std::int64_t images, Stream& stream);
+/// Moves the clock on by a step of `images` images, in which the model counted its forward or did not.
+void tick(StepClock* clock, std::int64_t images, bool counts_forward, Stream& stream);
 
 /// Sets the clock to `now`, and keeps `failed` unless it is to be forgotten.
 void set_clock(StepClock* clock, const StepClock& now, bool forget_failure, Stream& stream);

@@ -156,6 +156,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int gpu
   if (gpu < 0 || gpu >= settings().gpus) return result(cudaErrorInvalidDevice);
   switch (attribute) {
     case cudaDevAttrMultiProcessorCount: *value = kMultiprocessors; break;
+    case cudaDevAttrPageableMemoryAccess: *value = 0; break;
     case cudaDevAttrComputeCapabilityMajor: *value = settings().capability / 10; break;
     case cudaDevAttrComputeCapabilityMinor: *value = settings().capability % 10; break;
     default: stop("cudaDeviceGetAttribute: an attribute that it does not know");

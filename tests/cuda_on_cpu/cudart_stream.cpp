@@ -132,6 +132,7 @@ cudaError_t enqueue_kernel(cudaStream_t handle, std::shared_ptr<emulator::Kernel
   if (kernel->threads < 1 || kernel->threads > emulator::kMostThreads || kernel->shared_bytes > emulator::kMostShared) {
     return result(cudaErrorInvalidConfiguration);
   }
+  if (stream_of(handle).gpu != current_gpu()) return result(cudaErrorInvalidResourceHandle);
   kernel->translate(stream_of(handle).gpu);  // whoever gives a kernel a wrong pointer is told here, where he stands
   ++calls().launches;
   return enqueue(handle, std::make_shared<Launch>(std::move(kernel)));

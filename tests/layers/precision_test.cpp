@@ -169,6 +169,30 @@ TEST_P(PrecisionOfNetworks, Bf16LearnsWhatFp32Learns) {
   EXPECT_LT(rounded.back(), 0.8 * rounded.front());
 }
 
+TEST_P(PrecisionOfNetworks, MayChangeWhileATrainerRecordsSteps) {
+  const auto learn = [&](bool twice) {
+    Sequential model = network();
+    model.init(2).to(device()).set_precision(Precision::bf16);
+    Adam optimizer(model.parameters());
+    DataLoader loader(TensorDataset{random_tensor({16, 3, 14, 14}, 4), Tensor::zeros({16}, DType::i32)}.to(device()),
+                      {.batch_size = 4});
+    Trainer trainer(model, optimizer, loader);
+    std::vector<Tensor> held;
+    for (int epoch = 0; epoch < 3; ++epoch) {
+      trainer.start_epoch();
+      while (trainer.step()) {
+      }
+      trainer.finish();
+      if (twice) model.set_precision(Precision::fp32).set_precision(Precision::bf16);
+      // Whatever takes the memory that the model has let go must keep its values.
+      for (int i = 0; i < 4 && twice; ++i) held.push_back(Tensor::full({2000}, 3, device()));
+    }
+    for (const Tensor& tensor : held) EXPECT_THAT(tensor.to_vector<float>(), testing::Each(3.0F));
+    return all_values(model);
+  };
+  EXPECT_EQ(learn(true), learn(false));
+}
+
 TEST(PrecisionOfNetworksOnTheCpu, IsFp32) {
   Sequential model = network();
   EXPECT_THROW(model.set_precision(Precision::bf16), DeviceError);

@@ -1,0 +1,56 @@
+// What one process does on two GPUs in turn. Skipped where there are not two.
+#include <gtest/gtest.h>
+
+#include <gpucnn/core/backend.h>
+#include <gpucnn/core/error.h>
+#include <gpucnn/data/tensor_dataset.h>
+#include <gpucnn/layers/flatten.h>
+#include <gpucnn/layers/sequential.h>
+#include <gpucnn/optim/adam.h>
+#include <gpucnn/train/trainer.h>
+
+#include "layers/layers.h"
+
+namespace gpucnn {
+namespace {
+
+struct Training {
+  explicit Training(Device device)
+      : optimizer((model.init(1).to(device), model.parameters())),
+        loader(TensorDataset{random_tensor({20, 3, 2, 2}, 1), Tensor::zeros({20}, DType::i32)}.to(device), {.batch_size = 8}),
+        trainer(model, optimizer, loader) {}
+  Sequential model{Flatten(), Linear(12, 8), Linear(8, 3)};
+  Adam optimizer;
+  DataLoader loader;
+  Trainer trainer;
+};
+
+TEST(SeveralGpus, TrainInTurn) {
+  if (!backend::cuda_usable(1, nullptr)) GTEST_SKIP() << "there are not two GPUs";
+  Training first(Device::cuda(0)), second(Device::cuda(1));
+  for (int epoch = 0; epoch < 3; ++epoch) {
+    first.trainer.start_epoch();
+    second.trainer.start_epoch();
+    bool more = true;
+    while (more) {
+      const Tensor elsewhere = Tensor::full({100}, 1, Device::cuda(1));
+      more = first.trainer.step();
+      const Tensor here = Tensor::full({100}, 1, Device::cuda(0));
+      more = second.trainer.step() && more;
+    }
+    first.trainer.finish();
+    second.trainer.finish();
+  }
+  EXPECT_EQ(all_values(first.model), all_values(second.model));
+  second.model.to(Device::cuda(0));
+  EXPECT_EQ(all_values(first.model), all_values(second.model));
+}
+
+TEST(SeveralGpus, CopyBetweenThem) {
+  if (!backend::cuda_usable(1, nullptr)) GTEST_SKIP() << "there are not two GPUs";
+  const Tensor values = random_tensor({1000}, 1);
+  EXPECT_EQ(gpucnn::values(values.to(Device::cuda(0)).to(Device::cuda(1)).to(Device::cuda(0))), gpucnn::values(values));
+}
+
+}  // namespace
+}  // namespace gpucnn
