@@ -53,13 +53,12 @@ class Product {
         M_(a.transposed ? a.columns : a.rows),
         N_(b.transposed ? b.rows : b.columns),
         K_(a.transposed ? a.rows : a.columns),
-        desc_(cublaslt::matmul_desc(compute_type(precision), CUDA_R_32F)),
+        transa_(b.transposed ? CUBLAS_OP_T : CUBLAS_OP_N),
+        transb_(a.transposed ? CUBLAS_OP_T : CUBLAS_OP_N),
         first_(cublaslt::matrix_layout(type_of(dtype_), b.columns, b.rows)),
         second_(cublaslt::matrix_layout(type_of(dtype_), a.columns, a.rows)),
         result_(cublaslt::matrix_layout(type_of(result), N_, M_)) {
-    cublaslt::set(desc_, CUBLASLT_MATMUL_DESC_TRANSA, b.transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
-    cublaslt::set(desc_, CUBLASLT_MATMUL_DESC_TRANSB, a.transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
-    cublaslt::set(desc_, CUBLASLT_MATMUL_DESC_EPILOGUE, bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT);
+    describe(compute_type(precision));
   }
 
   /// c = a b + bias, or c += a b. `bias` is undefined without one.
@@ -87,18 +86,42 @@ class Product {
     std::size_t workspace;  // bytes
   };
 
+  void describe(cublasComputeType_t compute) {
+    compute_ = compute;
+    desc_ = cublaslt::matmul_desc(compute, CUDA_R_32F);
+    algorithms_ = {};
+    cublaslt::set(desc_, CUBLASLT_MATMUL_DESC_TRANSA, transa_);
+    cublaslt::set(desc_, CUBLASLT_MATMUL_DESC_TRANSB, transb_);
+    cublaslt::set(desc_, CUBLASLT_MATMUL_DESC_EPILOGUE, bias_ ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT);
+  }
+
   /// As wide as any access of a GPU. A view may begin at any element.
   static constexpr std::uint32_t kAlignment = 16;
   static bool aligned(const Tensor& tensor) { return reinterpret_cast<std::uintptr_t>(tensor.bytes()) % kAlignment == 0; }
 
   const Algorithm& choose(bool aligned) {
-    std::optional<Algorithm>& chosen = algorithms_[aligned ? 1 : 0];
-    if (!chosen) chosen = heuristic(aligned ? kAlignment : static_cast<std::uint32_t>(size_of(dtype_)));
-    return *chosen;
+    const std::size_t which = aligned ? 1 : 0;
+    if (!algorithms_[which]) {
+      const Algorithm found = heuristic(aligned ? kAlignment : static_cast<std::uint32_t>(size_of(dtype_)));
+      algorithms_[which] = found;
+    }
+    return *algorithms_[which];
+  }
+
+  Algorithm heuristic(std::uint32_t alignment) {
+    std::optional<Algorithm> found = first_algorithm(alignment);
+    if (!found && compute_ == CUBLAS_COMPUTE_32F_PEDANTIC) {
+      // The library need not have the pedantic type with a bias for every GPU. The default one has it, and uses TF32 for none.
+      describe(CUBLAS_COMPUTE_32F);
+      found = first_algorithm(alignment);
+    }
+    if (found) return *found;
+    throw DeviceError(fmt::format("cuBLASLt has no algorithm for the {} product of [{}, {}] and [{}, {}] on {}", name_of(dtype_),
+                                  M_, K_, K_, N_, device_.string()));
   }
 
   /// The library's first choice among those that give the same bits every time: no reduction through counters.
-  Algorithm heuristic(std::uint32_t alignment) const {
+  std::optional<Algorithm> first_algorithm(std::uint32_t alignment) const {
     const cublaslt::MatmulPreference preference = cublaslt::matmul_preference();
     cublaslt::set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kMostWorkspace);
     cublaslt::set(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
@@ -117,10 +140,9 @@ class Product {
     if (status != CUBLAS_STATUS_NOT_SUPPORTED) cublaslt::check(status, "cublasLtMatmulAlgoGetHeuristic");
     for (int i = 0; i < count && status == CUBLAS_STATUS_SUCCESS; ++i) {
       const cublasLtMatmulHeuristicResult_t& result = found[static_cast<std::size_t>(i)];
-      if (result.state == CUBLAS_STATUS_SUCCESS) return {result.algo, result.workspaceSize};
+      if (result.state == CUBLAS_STATUS_SUCCESS) return Algorithm{result.algo, result.workspaceSize};
     }
-    throw DeviceError(fmt::format("cuBLASLt has no algorithm for the {} product of [{}, {}] and [{}, {}] on {}", name_of(dtype_),
-                                  M_, K_, K_, N_, device_.string()));
+    return std::nullopt;
   }
 
   Device device_;
@@ -128,6 +150,8 @@ class Product {
   DType dtype_;
   bool bias_;
   std::int64_t M_, N_, K_;
+  cublasOperation_t transa_, transb_;
+  cublasComputeType_t compute_{};
   cublaslt::MatmulDesc desc_;
   cublaslt::MatrixLayout first_, second_, result_;
   std::array<std::optional<Algorithm>, 2> algorithms_;

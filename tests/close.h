@@ -24,7 +24,7 @@ inline constexpr Tolerance kPointwise{1e-6, 0};           // f32 against the flo
 inline constexpr Tolerance kSum{1e-6, 1e-6};              // the same where terms of either sign are added
 inline constexpr Tolerance kTf32{0, 2e-3};                // sums of products whose factors have 10 bits of mantissa
 inline constexpr Tolerance kBf16{4e-3, 1e-6};             // sums that are rounded to 7 bits of mantissa
-inline constexpr Tolerance kTensorCore{1e-5, 1e-5};       // f32 sums made by tensor cores
+inline constexpr Tolerance kVendorSum{1e-5, 1e-5};        // f32 sums of up to thousands of terms, one after the other
 inline constexpr Tolerance kNumericGradient{1e-7, 1e-7};  // a float64 gradient against central differences
 inline constexpr Tolerance kGoldenPass{0, 1e-5};          // the whole network's logits and gradients against PyTorch's
 inline constexpr Tolerance kGoldenLoss{1e-5, 0};          // its losses in training

@@ -14,6 +14,8 @@
 #include <gpucnn/core/stream.h>
 #include <gpucnn/core/tensor.h>
 
+#include "close.h"
+
 namespace gpucnn {
 
 /// A test whose parameter is the device it runs on:
@@ -47,6 +49,9 @@ class DeviceTest : public testing::TestWithParam<Device> {
  private:
   std::optional<Stream> stream_;
 };
+
+/// For convolutions and linear layers: on a GPU the vendor's libraries add in an order of their own.
+inline Tolerance products_on(Device device) { return device.kind == Device::Kind::cuda ? kVendorSum : kSum; }
 
 inline auto devices() { return testing::Values(Device::cpu(), Device::cuda()); }
 

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <iterator>
 #include <limits>
@@ -167,6 +168,12 @@ cublasStatus_t refuse(cublasStatus_t status, const char* why) {
   return status;
 }
 
+/// Whether it stands in for a library that has no pedantic algorithms: GPUCNN_STANDIN_CUBLASLT=no_pedantic.
+bool lacks_pedantic() {
+  const char* value = std::getenv("GPUCNN_STANDIN_CUBLASLT");
+  return value && std::strcmp(value, "no_pedantic") == 0;
+}
+
 /// What is to be computed, if the matrices fit together.
 std::optional<Problem> problem(const Desc& desc, const Layout& A, const Layout& B, const Layout& C, const Layout& D) {
   const bool transa = desc.transa == CUBLAS_OP_T, transb = desc.transb == CUBLAS_OP_T;
@@ -174,7 +181,8 @@ std::optional<Problem> problem(const Desc& desc, const Layout& A, const Layout& 
   const bool fits = (transb ? B.columns : B.rows) == K && D.rows == M && D.columns == N && C.rows == M && C.columns == N;
   if (!fits || C.ld != D.ld || A.bf16 != B.bf16 || C.bf16 != D.bf16) return std::nullopt;
   // f32 by the pedantic or the TF32 type only, with a result in f32; bf16 by the plain one.
-  if (A.bf16 ? desc.compute != CUBLAS_COMPUTE_32F : desc.compute == CUBLAS_COMPUTE_32F || D.bf16) return std::nullopt;
+  const bool plain = desc.compute == CUBLAS_COMPUTE_32F;
+  if (A.bf16 ? !plain : (plain && !lacks_pedantic()) || D.bf16) return std::nullopt;
   return Problem{static_cast<std::int32_t>(M),
                  static_cast<std::int32_t>(N),
                  static_cast<std::int32_t>(K),
@@ -321,6 +329,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
     return refuse(CUBLAS_STATUS_NOT_SUPPORTED, "a reduction that may give other bits every time");
   }
   if ((p->tf32 || p->bf16) && gpucnn_standin_capability() < 80) return CUBLAS_STATUS_NOT_SUPPORTED;
+  if (desc.compute == CUBLAS_COMPUTE_32F_PEDANTIC && lacks_pedantic()) return CUBLAS_STATUS_NOT_SUPPORTED;
   if (p->bias && !desc.bias) return refuse(CUBLAS_STATUS_NOT_SUPPORTED, "a bias without an address");
   if (preference.most_workspace < kWorkspace) return CUBLAS_STATUS_NOT_SUPPORTED;
   Algo algo{kMagic, *p};

@@ -53,13 +53,13 @@ TEST_P(Conv2dLayer, ComputesTheReferencesResultAndGradients) {
                                   .groups = options.groups};
     const reference::Values weight = widen(values(conv.weight().value()));
     const reference::Values bias = options.bias ? widen(values(conv.bias().value())) : reference::Values{};
-    expect_close(values(y), reference::conv2d(sizes, widen(values(x)), weight, bias), kSum);
+    expect_close(values(y), reference::conv2d(sizes, widen(values(x)), weight, bias), products_on(device()));
     const Tensor dy = random_tensor(y.shape(), 2);
     const Tensor dx = conv.backward(dy);
     const auto expected = reference::conv2d_backward(sizes, widen(values(x)), weight, widen(values(dy)));
-    expect_close(values(dx), expected.dx, kSum);
-    expect_close(values(conv.weight().grad()), expected.dweight, kSum);
-    if (options.bias) expect_close(values(conv.bias().grad()), expected.dbias, kSum);
+    expect_close(values(dx), expected.dx, products_on(device()));
+    expect_close(values(conv.weight().grad()), expected.dweight, products_on(device()));
+    if (options.bias) expect_close(values(conv.bias().grad()), expected.dbias, products_on(device()));
   }
 }
 
