@@ -28,15 +28,20 @@ struct Training {
 TEST(SeveralGpus, TrainInTurn) {
   if (!backend::cuda_usable(1, nullptr)) GTEST_SKIP() << "there are not two GPUs";
   Training first(Device::cuda(0)), second(Device::cuda(1));
+  std::vector<Tensor> elsewhere;
   for (int epoch = 0; epoch < 3; ++epoch) {
     first.trainer.start_epoch();
     second.trainer.start_epoch();
-    bool more = true;
-    while (more) {
-      const Tensor elsewhere = Tensor::full({100}, 1, Device::cuda(1));
-      more = first.trainer.step();
-      const Tensor here = Tensor::full({100}, 1, Device::cuda(0));
-      more = second.trainer.step() && more;
+    // New memory of the other GPU between two steps on one, which must not lead the second astray.
+    const auto step_twice = [&](Trainer& trainer, Device other) {
+      bool more = trainer.step();
+      elsewhere.push_back(Tensor::empty({1000 * (1 + static_cast<int>(elsewhere.size()))}, DType::f32, other));
+      more = trainer.step() && more;
+      return more;
+    };
+    while (step_twice(first.trainer, Device::cuda(1)) && step_twice(second.trainer, Device::cuda(0))) {
+    }
+    while (second.trainer.step()) {
     }
     first.trainer.finish();
     second.trainer.finish();
