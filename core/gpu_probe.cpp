@@ -1,11 +1,14 @@
 #include <gpucnn/core/gpu_probe.h>
 
 #include <cuda_runtime_api.h>
+#include <cudnn_graph.h>
 
 #include <map>
 #include <mutex>
 
 #include <fmt/format.h>
+
+#include <cublasLt.h>
 
 #include <gpucnn/core/config.h>
 #include <gpucnn/core/error.h>
@@ -20,6 +23,33 @@ std::string version_text(int version) { return fmt::format("{}.{}", version / 10
 
 std::string failure_text(cudaError_t status) {
   return fmt::format("{} ({})", cudaGetErrorString(status), cudaGetErrorName(status));
+}
+
+/// Throws `DeviceError` if the library cannot work on the current GPU: one that opens may still lack a part of itself.
+template <class Handle, class Status>
+void try_handle(const SharedLibrary& library, const char* title, Status (*create)(Handle*), Status (*destroy)(Handle)) {
+  Handle handle{};
+  const Status status = create(&handle);
+  if (static_cast<int>(status) != 0) {
+    throw DeviceError(fmt::format("{} ({}) does not start: status {}", title, library.path(), static_cast<int>(status)));
+  }
+  destroy(handle);
+}
+
+void start_cudnn(const SharedLibrary& library) {
+  decltype(&cudnnCreate) create = nullptr;
+  decltype(&cudnnDestroy) destroy = nullptr;
+  library.load("cudnnCreate", create);
+  library.load("cudnnDestroy", destroy);
+  try_handle(library, "cuDNN", create, destroy);
+}
+
+void start_cublaslt(const SharedLibrary& library) {
+  decltype(&cublasLtCreate) create = nullptr;
+  decltype(&cublasLtDestroy) destroy = nullptr;
+  library.load("cublasLtCreate", create);
+  library.load("cublasLtDestroy", destroy);
+  try_handle(library, "cuBLASLt", create, destroy);
 }
 
 struct Finding {
@@ -60,8 +90,8 @@ Finding look(int index) {
     return {false, fmt::format("GPU {} does not answer: {}", index, failure_text(status))};
   }
   try {
-    cudnn_library();
-    cublaslt_library();
+    start_cudnn(cudnn_library());
+    start_cublaslt(cublaslt_library());
   } catch (const DeviceError& error) {
     return {false, error.what()};
   }

@@ -3,6 +3,7 @@
 #include <cudnn_version.h>
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 
@@ -38,7 +39,8 @@ void add_python_packages(const fs::path& prefix, std::vector<fs::path>& found) {
   for (const auto& entry : fs::directory_iterator(prefix / "lib", ignored)) {
     if (!entry.path().filename().string().starts_with("python3")) continue;
     for (const char* folder : {"site-packages", "dist-packages"}) {
-      if (fs::is_directory(entry.path() / folder, ignored)) found.push_back(entry.path() / folder);
+      const fs::path packages = fs::weakly_canonical(entry.path() / folder, ignored);
+      if (fs::is_directory(packages, ignored) && std::ranges::find(found, packages) == found.end()) found.push_back(packages);
     }
   }
 }
@@ -64,11 +66,13 @@ std::vector<std::string> candidates(const std::string& file, const std::vector<s
   std::vector<std::string> all;
   if (const std::string only = variable("GPUCNN_CUDA_LIBRARY_PATH"); !only.empty()) {
     for (const std::string& folder : split(only)) all.push_back((fs::path(folder) / file).string());
+    if (all.empty()) throw DeviceError(fmt::format("GPUCNN_CUDA_LIBRARY_PATH is '{}', which names no folder", only));
     return all;
   }
   all.push_back(file);
   for (const std::string& toolkit : {variable("CUDA_HOME"), std::string("/usr/local/cuda")}) {
-    if (!toolkit.empty()) all.push_back((fs::path(toolkit) / "lib64" / file).string());
+    const std::string candidate = (fs::path(toolkit) / "lib64" / file).string();
+    if (!toolkit.empty() && std::ranges::find(all, candidate) == all.end()) all.push_back(candidate);
   }
   for (const fs::path& packages : python_packages()) {
     for (const std::string& folder : python_folders) all.push_back((packages / "nvidia" / folder / "lib" / file).string());

@@ -170,7 +170,7 @@ class Conv2dCudnn final : public Conv2dPlan::Impl {
 
   Conv2dPlan::Impl& plain() {
     if (!plain_) {
-      plain_ = conv2d_plain(convolution_.x, convolution_.y, convolution_.options, device_);
+      plain_ = conv2d_plain(convolution_.x, convolution_.y, convolution_.options);
       if (activation_dtype(precision_) != DType::f32) plain_ = std::make_unique<Widened>(std::move(plain_));
     }
     return *plain_;

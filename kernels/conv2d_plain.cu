@@ -181,7 +181,7 @@ class Conv2dPlain : public Conv2dPlan::Impl {
 
 }  // namespace
 
-std::unique_ptr<Conv2dPlan::Impl> conv2d_plain(const Shape& x, const Shape& y, const Conv2dOptions& options, Device) {
+std::unique_ptr<Conv2dPlan::Impl> conv2d_plain(const Shape& x, const Shape& y, const Conv2dOptions& options) {
   return std::make_unique<Conv2dPlain>(x, y, options);
 }
 

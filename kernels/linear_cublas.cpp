@@ -9,6 +9,7 @@
 #include <gpucnn/kernels/bias_grad.h>
 #include <gpucnn/kernels/cublaslt.h>
 #include <gpucnn/kernels/linear_impl.h>
+#include <gpucnn/kernels/relu.h>
 
 // Linear layers on a GPU by cuBLASLt.
 //
@@ -16,8 +17,6 @@
 // computes c^T = b^T a^T, on the same memory: b is its first matrix and a its second, each transposed where it is here, and a bias
 // for each column of c is one for each row of its result, just what its bias epilogue adds.
 namespace gpucnn::kernels::cuda {
-
-void relu(const Tensor& x, Tensor& y, Stream& stream);
 
 namespace {
 
@@ -166,7 +165,7 @@ class LinearCublas final : public LinearPlan::Impl {
     if (!forward_) forward_.emplace(Factor{N_, I_}, Factor{O_, I_, true}, bias_, y.dtype(), device_, precision_);
     forward_->run(x, weight, bias, false, y);
     // The library's own ReLU is documented as max(x, 0), which says nothing of NaN. Ours keeps it.
-    if (relu) cuda::relu(y, y, stream);
+    if (relu) kernels::relu(y, y, stream);
   }
 
   void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream&) override {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <exception>
 #include <stdexcept>
 #include <typeinfo>
 #include <utility>
@@ -39,7 +40,8 @@ class Module::Call {
   }
   ~Call() {
     root_.predicting = predicting_;
-    if (--root_.depth == 0 && root_.training) ++root_.training_forwards;
+    // A forward that failed draws again what it drew.
+    if (--root_.depth == 0 && root_.training && std::uncaught_exceptions() == exceptions_) ++root_.training_forwards;
   }
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
@@ -47,6 +49,7 @@ class Module::Call {
  private:
   Root& root_;
   bool predicting_;
+  int exceptions_ = std::uncaught_exceptions();
 };
 
 /// Visits a tree in order, a parent before its children.

@@ -69,7 +69,16 @@ void CapturedSteps::start_epoch() {
 
 bool CapturedSteps::step() {
   if (!order_.defined() || next_ >= loader_.size()) return false;
-  const std::int64_t first = next_++ * loader_.options().batch_size;
+  try {
+    take_step(next_++ * loader_.options().batch_size);
+  } catch (const OutOfMemory&) {
+    --next_;  // the batch was not learned from
+    throw;
+  }
+  return true;
+}
+
+void CapturedSteps::take_step(std::int64_t first) {
   const std::int64_t images = std::min(loader_.options().batch_size, loader_.dataset().size() - first);
   while (collect(), begun_ - arrived_ == kSlots) {
     // The GPU has work for long: this costs it nothing.
@@ -84,7 +93,7 @@ bool CapturedSteps::step() {
   if (!step.graph && !(step.warm && capturable_)) {
     run(images, first);
     step.warm = true;
-    return true;
+    return;
   }
   if (step.graph) {
     const StepClock now = clock_now(optimizer_.updates_ - step.updates, first);
@@ -93,8 +102,7 @@ bool CapturedSteps::step() {
     for (Parameter& parameter : step.learned) parameter.grad_target();
     optimizer_.count_updates(1);
     if (step.counts_forward) ++model_.training_forwards();
-    launch(step, now);
-    return true;
+    return launch(step, now);
   }
   const StepClock now = clock_now(0, first);
   if (capture(step)) {
@@ -102,7 +110,6 @@ bool CapturedSteps::step() {
   } else {
     run(images, first);
   }
-  return true;
 }
 
 CapturedSteps::Step& CapturedSteps::step_of(std::int64_t images) {
@@ -135,20 +142,27 @@ void CapturedSteps::check_labels(std::int64_t num_classes) {
 
 void CapturedSteps::run(std::int64_t images, std::int64_t first) {
   seen_ = finish();  // nothing must be built upon a step that failed
+  const std::uint64_t forwards = model_.training_forwards();
   set_clock(clock_now(0, first));
-  ++begun_;
-  const Batch batch = gather(images, first);
-  optimizer_.zero_grad();
-  const Tensor logits = model_(batch.inputs);
-  if (!std::exchange(labels_checked_, true)) check_labels(logits.dim(1));
-  const auto [loss, dlogits] = lose(logits, batch.labels);
-  stream_.synchronize();
-  ++arrived_;
-  const gpu::StepReport& report = reports_[static_cast<std::size_t>((begun_ - 1) % kSlots)];
-  if (report.failed) fail(report, 0);
+  gpu::StepReport& report = reports_[static_cast<std::size_t>(begun_ % kSlots)];
+  try {
+    const Batch batch = gather(images, first);
+    optimizer_.zero_grad();
+    const Tensor logits = model_(batch.inputs);
+    if (!std::exchange(labels_checked_, true)) check_labels(logits.dim(1));
+    const auto [loss, dlogits] = lose(logits, batch.labels);
+    stream_.synchronize();
+    if (report.failed) fail(report, 0);
+    model_.backward(dlogits);
+    optimizer_.step();
+  } catch (const OutOfMemory&) {
+    // As if it had not begun: another step will have this number, and must not be taken for it.
+    report.number = 0;
+    model_.training_forwards() = forwards;
+    throw;
+  }
   seen_ += metrics_of(report);
-  model_.backward(dlogits);
-  optimizer_.step();
+  arrived_ = ++begun_;
 }
 
 bool CapturedSteps::capture(Step& step) {

@@ -53,6 +53,7 @@ class CapturedSteps final : public Trainer::Impl {
     std::vector<Parameter> learned;  // those that get a gradient
   };
 
+  void take_step(std::int64_t first);
   Step& step_of(std::int64_t images);
   bool holds(const Step& step);
   void run(std::int64_t images, std::int64_t first);

@@ -72,7 +72,9 @@ FitResult fit(Module& model, Optimizer& optimizer, DataLoader& train, DataLoader
     trainer.start_epoch();
     while (trainer.step()) {
       tell(trainer.take());
-      if (stop()) return result;
+      if (!stop()) continue;
+      trainer.finish();  // what is queued may still fail
+      return result;
     }
     if (const Metrics late = trainer.finish(); late.images) tell(late);
     Metrics judged;

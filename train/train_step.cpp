@@ -28,14 +28,14 @@ NonFiniteLoss::NonFiniteLoss(double loss, std::int64_t step)
 NonFiniteLoss::~NonFiniteLoss() = default;
 
 Metrics TrainStep::operator()(const Batch& batch) {
-  ++steps_;
   optimizer_.zero_grad();
   const Tensor logits = model_(batch.inputs);
   const Tensor loss = criterion_(logits, batch.labels);
   const Metrics metrics = judge(logits, batch.labels, loss);
-  if (!std::isfinite(metrics.loss_sum)) throw NonFiniteLoss(static_cast<double>(loss.item()), steps_);
+  if (!std::isfinite(metrics.loss_sum)) throw NonFiniteLoss(static_cast<double>(loss.item()), ++steps_);
   model_.backward(criterion_.backward());
   optimizer_.step();
+  ++steps_;
   return metrics;
 }
 

@@ -19,7 +19,7 @@ ExitCode fail_as_caught() try { throw; } catch (const UsageError& error) {
   std::fputs("usage: train_cifar [OPTIONS]; train_cifar --help explains them\n", stderr);
   return ExitCode::usage;
 } catch (const DeviceError& error) {
-  return fail(ExitCode::device, std::string(error.what()) + "; --device cpu always can");
+  return fail(ExitCode::device, error.what());
 } catch (const DataError& error) {
   return fail(ExitCode::data, std::string(error.what()) + "; scripts/download_cifar10 DIR fetches a whole set");
 } catch (const CheckpointError& error) {

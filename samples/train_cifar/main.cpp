@@ -40,7 +40,11 @@ void open_standard_files() {
 Device choose_device(const std::string& text, std::string& why) {
   if (text == "auto") return Device::best(&why);
   const Device device = Device::parse(text);
-  device.require();
+  try {
+    device.require();
+  } catch (const DeviceError& error) {
+    throw DeviceError(fmt::format("{}; --device cpu always can", error.what()));
+  }
   why = fmt::format("using {}, as asked", device.string());
   return device;
 }
@@ -116,7 +120,11 @@ ExitCode run(const Options& options) {
   std::string why;
   const Device device = choose_device(options.device, why);
   const Precision precision = parse_precision(options.precision);
-  require_precision(precision, device);
+  try {
+    require_precision(precision, device);
+  } catch (const DeviceError& error) {
+    throw DeviceError(fmt::format("{} ({}); --precision fp32 always can", error.what(), why));
+  }
   const DatasetSplits data = load(options);
 
   SimpleCNN model(static_cast<int>(data.class_names.size()));

@@ -35,7 +35,7 @@ const Settings& settings() {
       .driver = static_cast<int>(number("GPUCNN_STANDIN_DRIVER", CUDART_VERSION)),
       .gpus = static_cast<int>(number("GPUCNN_STANDIN_GPUS", 1)),
       .capability = capability(),
-      .memory = static_cast<std::size_t>(number("GPUCNN_STANDIN_MEMORY", std::int64_t{8} << 30)),
+      .memory = static_cast<std::size_t>(number("GPUCNN_STANDIN_MEMORY", std::int64_t{1} << 30)),
   };
   return all;
 }

@@ -193,6 +193,10 @@ cudnnStatus_t cudnnCreate(cudnnHandle_t* handle) {
   return guarded([&] { *handle = new cudnnContext; });
 }
 
+cudnnStatus_t cudnnDestroy(cudnnHandle_t handle) {
+  return guarded([&] { delete handle; });
+}
+
 cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream) {
   return guarded([&] {
     require(handle, "the handle is null", CUDNN_STATUS_BAD_PARAM_NULL_POINTER);

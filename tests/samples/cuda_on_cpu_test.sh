@@ -49,7 +49,10 @@ libraries() {
   mkdir only_cudnn
   cp "$libraries"/libcudnn.so.* only_cudnn
   lacks "cuBLASLt was not found" "looked for libcublasLt.so" "$scratch/only_cudnn" -- GPUCNN_CUDA_LIBRARY_PATH="$scratch/only_cudnn"
-  lacks "cuDNN 9.1.0" "is older than the 9." -- GPUCNN_CUDA_LIBRARY_PATH="$old:$libraries"
+  lacks "cuDNN 9.1.0" "is older than the 9." -- GPUCNN_CUDA_LIBRARY_PATH="$old"
+  run env GPUCNN_CUDA_LIBRARY_PATH="$old:$libraries" "$train" --limit 64 --epochs 1 --out out --device cuda
+  expect "an old cuDNN does not hide a newer one" code_is 0
+  lacks "names no folder" -- GPUCNN_CUDA_LIBRARY_PATH=:
   mkdir damaged
   printf 'no library' >damaged/libcudnn.so.9
   lacks "cuDNN was not found" "damaged" -- GPUCNN_CUDA_LIBRARY_PATH="$scratch/damaged"
@@ -63,6 +66,10 @@ precision() {
   expect "  says so" says "tf32 needs a GPU of compute capability 8.0 or later; cuda:0 has 7.5"
   run small --device cpu --precision tf32
   expect "tf32 on the CPU: 3" code_is 3
+  expect "  says what can" says "(using cpu, as asked); --precision fp32 always can"
+  run env GPUCNN_STANDIN_DRIVER=0 "$train" --limit 64 --epochs 1 --out out --precision bf16
+  expect "bf16 without a GPU: 3" code_is 3
+  expect "  says why" says "bf16 needs a GPU of compute capability 8.0 or later; the CPU computes in fp32 (using the CPU: there is no NVIDIA driver)"
   run small --device cuda --precision bf16
   expect "bf16 trains" code_is 0
 }

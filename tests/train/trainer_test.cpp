@@ -8,6 +8,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <gpucnn/core/backend.h>
+#include <gpucnn/core/error.h>
 #include <gpucnn/data/tensor_dataset.h>
 #include <gpucnn/layers/dropout.h>
 #include <gpucnn/layers/flatten.h>
@@ -275,6 +277,71 @@ TEST_P(TrainerTest, HasNoStepBeforeAnEpochAndAfterIt) {
   EXPECT_TRUE(trainer.step());
   EXPECT_FALSE(trainer.step());
   EXPECT_EQ(trainer.finish().images, 35);
+}
+
+/// All memory that the device still gives, down to a hundred thousand bytes.
+std::vector<Tensor> fill(Device device) {
+  std::vector<Tensor> blocks;
+  for (auto bytes = static_cast<std::int64_t>(backend::free_memory(device)); bytes > 100'000;) {
+    try {
+      blocks.push_back(Tensor::empty({bytes}, DType::u8, device));
+    } catch (const OutOfMemory&) {
+      bytes = bytes / 4 * 3;
+    }
+  }
+  return blocks;
+}
+
+TEST_P(TrainerTest, OutOfMemoryLeavesEverythingAsItWas) {
+  if (device() == Device::cpu()) GTEST_SKIP() << "the memory of this machine is not for a test to fill";
+  const auto train = [&](bool in_need) {
+    Sequential model{Flatten(), Dropout(0.5), Linear(12, 2000), Linear(2000, 3)};
+    model.init(3).to(device());
+    Adam optimizer(model.parameters());
+    DataLoader loader(bytes(600, {0, 3, 2, 2}, device()), {.batch_size = 200, .shuffle = true});
+    Trainer trainer(model, optimizer, loader);
+    std::vector<Metrics> epochs;
+    for (int epoch = 0; epoch < 3; ++epoch) {
+      trainer.start_epoch();
+      Metrics seen;
+      if (in_need && epoch == 0) {
+        empty_cache(device());
+        const std::vector<float> before = all_values(model);
+        const std::vector<Tensor> blocks = fill(device());
+        EXPECT_THROW(trainer.step(), OutOfMemory);
+        EXPECT_THROW(trainer.step(), OutOfMemory);
+        EXPECT_EQ(trainer.steps(), 0);
+        EXPECT_EQ(all_values(model), before);
+      }
+      while (trainer.step()) seen += trainer.take();
+      epochs.push_back(seen += trainer.finish());
+      EXPECT_EQ(seen.images, 600);
+    }
+    EXPECT_EQ(trainer.steps(), 9);
+    return std::pair(all_values(model), epochs.back().loss_sum);
+  };
+  EXPECT_EQ(train(true), train(false));
+}
+
+TEST_P(TrainerTest, ASmallerBatchWorksWhereALargeOneHasNoRoom) {
+  if (device() == Device::cpu()) GTEST_SKIP() << "the memory of this machine is not for a test to fill";
+  Sequential model{Flatten(), Linear(12, 500), Linear(500, 3)};
+  model.init(3).to(device());
+  Adam optimizer(model.parameters());
+  const TensorDataset data = bytes(8000, {0, 3, 2, 2}, device());
+  DataLoader large(data, {.batch_size = 8000}), small(data, {.batch_size = 4});
+  empty_cache(device());
+  Tensor room = Tensor::empty({4'000'000}, DType::u8, device());
+  const std::vector<Tensor> blocks = fill(device());
+  room = {};
+  empty_cache(device());
+  Trainer too_much(model, optimizer, large);
+  too_much.start_epoch();
+  EXPECT_THROW(too_much.step(), OutOfMemory);
+  Trainer trainer(model, optimizer, small);
+  trainer.start_epoch();
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(trainer.step());
+  EXPECT_EQ(trainer.finish().images, 20);
 }
 
 TEST_P(TrainerTest, AsksForNoMemoryOnceItHasMetEachBatchSize) {
