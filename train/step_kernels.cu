@@ -1,6 +1,7 @@
 #include <limits>
 
 #include <gpucnn/core/launch.h>
+#include <gpucnn/kernels/block_sum.h>
 #include <gpucnn/train/step_kernels.h>
 
 namespace gpucnn::gpu {
@@ -19,24 +20,19 @@ __device__ bool is_correct(const float* row, std::int64_t C, std::int32_t label)
   return comparable && best == label;
 }
 
-// One block: a batch has few rows, and the report must be written once.
+// One block: a batch has few rows, and the report must be written once. A thread for each row, where count_correct has a warp: the
+// classes are few, and all rows are this block's.
 __global__ void report_kernel(const float* logits, const std::int32_t* labels, std::int64_t N, std::int64_t C, const float* loss,
                               StepClock* clock, StepReport* reports, std::int64_t slots) {
-  GPUCNN_SHARED(std::int32_t, counts, kThreads);
-  std::int32_t count = 0;
+  std::int64_t count = 0;
   for (std::int64_t n = threadIdx.x; n < N; n += kThreads) count += is_correct(logits + n * C, C, labels[n]);
-  counts[threadIdx.x] = count;
-  __syncthreads();
-  for (int half = kThreads / 2; half > 0; half /= 2) {
-    if (static_cast<int>(threadIdx.x) < half) counts[threadIdx.x] += counts[threadIdx.x + half];
-    __syncthreads();
-  }
+  count = kernels::cuda::block_sum<kThreads>(count);
   if (threadIdx.x != 0) return;
   const std::int64_t number = clock->steps + 1;
   const bool finite = fabsf(*loss) <= std::numeric_limits<float>::max();
   if (!finite && clock->failed == 0) clock->failed = number;
   StepReport* report = reports + clock->steps % slots;
-  report->correct = counts[0];
+  report->correct = count;
   report->images = N;
   report->failed = clock->failed;
   report->loss = static_cast<double>(*loss);

@@ -149,6 +149,23 @@ TEST_P(TrainerTest, ATensorHeldKeepsItsValuesWhileStepsAreReplayed) {
   for (std::size_t i = 0; i < held.size(); ++i) EXPECT_EQ(values(held[i]), before[i]) << i;
 }
 
+TEST_P(TrainerTest, CountsWhatIsRightInLargeBatches) {
+  Sequential model{Flatten(), Linear(12, 3)};
+  model.init(3).to(device());
+  SGD optimizer(model.parameters(), {.lr = 0});
+  const TensorDataset data = bytes(1300, {0, 3, 2, 2}, device());
+  DataLoader loader(data, {.batch_size = 1300}), all(data, {.batch_size = 1300});
+  Trainer trainer(model, optimizer, loader);
+  const Metrics expected = evaluate(model, *all.begin());
+  EXPECT_GT(expected.correct, 300);
+  for (int epoch = 0; epoch < 3; ++epoch) {
+    const Metrics seen = epoch_of(trainer);
+    EXPECT_EQ(seen.images, 1300);
+    EXPECT_EQ(seen.correct, expected.correct);
+    EXPECT_NEAR(seen.loss(), expected.loss(), 1e-6);
+  }
+}
+
 /// Images of f32 in which one is not a number.
 DataLoader broken(std::int64_t place, Device device) {
   std::vector<float> pixels = reference::random_floats(std::int64_t{40} * 12, 2);
