@@ -56,7 +56,7 @@ __global__ void dropout_planes_kernel(Mask captured, const StepClock* clock, con
   for (std::int64_t t = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; t < N * blocks * C; t += stride) {
     const std::int64_t c = t % C, n = t / C / blocks, first = (n * C + c) * pixels;  // logical index of the plane
     const std::int64_t block = first / 4 + t / C % blocks, pixel = 4 * block - first, place = (n * pixels + pixel) * C + c;
-    float values[4];
+    float values[4]{};
     for (int k = 0; k < 4; ++k) {
       if (pixel + k >= 0 && pixel + k < pixels) values[k] = widen(x[place + k * C]);
     }
