@@ -1,5 +1,7 @@
 #include <gpucnn/core/thread_team.h>
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <system_error>
@@ -27,11 +29,21 @@ void pause() noexcept {
 
 }  // namespace
 
-ThreadTeam::~ThreadTeam() {
+ThreadTeam::~ThreadTeam() { end_workers(); }
+
+void ThreadTeam::end_workers() {
   stopping_.store(true);
   state_.fetch_add(kNextJob);
   state_.notify_all();
   for (std::thread& worker : workers_) worker.join();
+  workers_.clear();
+  stopping_.store(false);
+}
+
+void ThreadTeam::shrink(int threads) {
+  if (in_task) return;
+  const std::scoped_lock call(calls_);
+  if (static_cast<int>(workers_.size()) >= threads && process_ == getpid()) end_workers();
 }
 
 void ThreadTeam::run(std::int64_t tasks, int threads, detail::TaskRef run) {
@@ -60,6 +72,7 @@ void ThreadTeam::run(std::int64_t tasks, int threads, detail::TaskRef run) {
 
 void ThreadTeam::grow(int workers) {
   try {
+    if (workers_.empty()) process_ = getpid();
     while (static_cast<int>(workers_.size()) < workers) {
       workers_.emplace_back([this, index = static_cast<int>(workers_.size())] { work(index); });
     }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <cstdint>
 #include <exception>
@@ -25,6 +27,10 @@ class ThreadTeam {
   /// exception, after which no further task is begun. While another thread's call is under way, the caller does its work alone.
   void run(std::int64_t tasks, int threads, detail::TaskRef run);
 
+  /// Ends the threads if there are more than `threads`, the caller's among them, and waits until they are gone; `run` makes new
+  /// ones. Not from inside a task.
+  void shrink(int threads);
+
  private:
   /// What the workers are called to.
   struct Job {
@@ -42,6 +48,7 @@ class ThreadTeam {
   static constexpr std::uint64_t kNextJob = std::uint64_t{1} << 32;
 
   void grow(int workers);
+  void end_workers();
   void work(int index);
   void take_tasks() noexcept;
   /// Joins the job of this state; false if it is closed, not for this worker, or the state has changed.
@@ -55,6 +62,7 @@ class ThreadTeam {
   std::atomic<int> wanted_{0};  // workers the job is for
   std::atomic<bool> stopping_{false};
   std::vector<std::thread> workers_;
+  pid_t process_ = 0;  // whose threads the workers are: a forked child has none
 };
 
 }  // namespace gpucnn

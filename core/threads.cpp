@@ -34,6 +34,12 @@ std::atomic<int>& count() {
   return threads;
 }
 
+ThreadTeam& team() {
+  // Never destroyed: tasks may come from the destructors of other statics, and a forked child has no workers to join.
+  static ThreadTeam& shared = *new ThreadTeam;
+  return shared;
+}
+
 }  // namespace
 
 int num_threads() { return count().load(std::memory_order_relaxed); }
@@ -43,12 +49,9 @@ void set_num_threads(int n) {
     throw std::invalid_argument(fmt::format("set_num_threads: expects 1 to {}, got {}", kMostThreads, n));
   }
   count().store(n, std::memory_order_relaxed);
+  team().shrink(n);
 }
 
-void detail::parallel_tasks(std::int64_t tasks, TaskRef run) {
-  // Never destroyed: tasks may come from the destructors of other statics, and a forked child has no workers to join.
-  static ThreadTeam& team = *new ThreadTeam;
-  team.run(tasks, num_threads(), run);
-}
+void detail::parallel_tasks(std::int64_t tasks, TaskRef run) { team().run(tasks, num_threads(), run); }
 
 }  // namespace gpucnn

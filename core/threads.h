@@ -8,7 +8,7 @@ namespace gpucnn {
 /// its container's quota, whichever is less. Results never depend on it.
 GPUCNN_API int num_threads();
 
-/// Sets it for the whole process. Throws `std::invalid_argument` unless 1 <= n <= 1024.
+/// Sets it for the whole process; threads beyond it end. Throws `std::invalid_argument` unless 1 <= n <= 1024.
 GPUCNN_API void set_num_threads(int n);
 
 }  // namespace gpucnn

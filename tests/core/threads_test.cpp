@@ -5,7 +5,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
+#include <filesystem>
+#include <iterator>
 #include <set>
 #include <stdexcept>
 #include <thread>
@@ -98,10 +101,37 @@ TEST(Threads, AForkedChildWorksWithoutTheThreadsOfItsParent) {
   };
   ASSERT_EQ(sum_below_100(), 4950);
   const pid_t child = fork();
-  if (child == 0) std::exit(sum_below_100() == 4950 ? 0 : 1);  // exit: statics are destroyed as in any program
+  if (child == 0) {
+    const bool right = sum_below_100() == 4950;
+    set_num_threads(1);
+    std::exit(right && sum_below_100() == 4950 ? 0 : 1);  // exit: statics are destroyed as in any program
+  }
   int status = -1;
   ASSERT_EQ(waitpid(child, &status, 0), child);
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+std::ptrdiff_t threads_of_this_process() {
+  return std::distance(std::filesystem::directory_iterator("/proc/self/task"), std::filesystem::directory_iterator());
+}
+
+TEST(Threads, ThoseBeyondTheNumberEnd) {
+  const int before = num_threads();
+  const std::ptrdiff_t others = threads_of_this_process();
+  set_num_threads(4);
+  std::atomic<std::int64_t> sum{0};
+  parallel_for(100, [&](std::int64_t task) { sum += task; });
+  EXPECT_GE(threads_of_this_process(), 4);
+  set_num_threads(1);
+  // The system may list a thread for a moment after it has been joined.
+  for (int wait = 0; wait < 1000 && threads_of_this_process() > others; ++wait) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  EXPECT_LE(threads_of_this_process(), others);
+  set_num_threads(4);
+  parallel_for(100, [&](std::int64_t task) { sum += task; });
+  EXPECT_EQ(sum.load(), 2 * 4950);
+  set_num_threads(before);
 }
 
 TEST(Threads, WorkAfterAFailureIsDoneAsBefore) {
