@@ -29,6 +29,7 @@
 #include <gpucnn/kernels/cast.h>
 #include <gpucnn/kernels/conv2d.h>
 #include <gpucnn/kernels/conv2d_options.h>
+#include <gpucnn/kernels/conv2d_relu_pool.h>
 #include <gpucnn/kernels/count_correct.h>
 #include <gpucnn/kernels/dropout.h>
 #include <gpucnn/kernels/flatten.h>

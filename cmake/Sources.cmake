@@ -29,6 +29,7 @@ set(GPUCNN_PUBLIC_HEADERS
     kernels/cast.h
     kernels/conv2d.h
     kernels/conv2d_options.h
+    kernels/conv2d_relu_pool.h
     kernels/count_correct.h
     kernels/dropout.h
     kernels/flatten.h
@@ -75,6 +76,7 @@ set(GPUCNN_PRIVATE_HEADERS
     io/safetensors_header.h
     kernels/check.h
     kernels/conv2d_impl.h
+    kernels/conv2d_relu_pool_cpu.h
     kernels/dispatch.h
     kernels/image_transform.h
     kernels/indices.h
@@ -84,6 +86,7 @@ set(GPUCNN_PRIVATE_HEADERS
     kernels/relu_block.h
     kernels/shards.h
     kernels/softmax_row.h
+    layers/stage.h
     train/trainer_impl.h)
 
 set(GPUCNN_SOURCES
@@ -118,6 +121,7 @@ set(GPUCNN_SOURCES
     kernels/cast_cpu.cpp
     kernels/conv2d.cpp
     kernels/conv2d_onednn.cpp
+    kernels/conv2d_relu_pool.cpp
     kernels/count_correct.cpp
     kernels/count_correct_cpu.cpp
     kernels/dropout.cpp
@@ -148,6 +152,7 @@ set(GPUCNN_SOURCES
     layers/module.cpp
     layers/relu.cpp
     layers/sequential.cpp
+    layers/stage.cpp
     models/simple_cnn.cpp
     optim/adam.cpp
     optim/optimizer.cpp
@@ -159,6 +164,8 @@ set(GPUCNN_SOURCES
 # Sources that Highway compiles once per instruction set.
 set(GPUCNN_HIGHWAY_SOURCES
     kernels/adam_cpu.cpp
+    kernels/conv2d_relu_pool_backward_cpu.cpp
+    kernels/conv2d_relu_pool_cpu.cpp
     kernels/dropout_cpu.cpp
     kernels/flatten_cpu.cpp
     kernels/image_batch_cpu.cpp

@@ -28,6 +28,7 @@ class GPUCNN_API Conv2d : public Module {
   bool set_relu_follows(bool on) override;
 
  private:
+  friend class Stage;
   kernels::Conv2dPlan& plan(const Shape& x);
 
   int in_channels_, out_channels_;

@@ -18,6 +18,7 @@ class GPUCNN_API MaxPool2d : public Module {
   Tensor backward(const Tensor& dy) override;
 
  private:
+  friend class Stage;
   kernels::Pool2d pool_;
   Shape x_shape_;
   Tensor argmax_;  // kept for backward

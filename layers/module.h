@@ -134,7 +134,6 @@ class GPUCNN_API Module {
   /// For a container that knows that a ReLU follows: asks this layer to apply it in its own pass from now on, or no longer. False
   /// from layers that cannot.
   virtual bool set_relu_follows(bool on);
-  static bool tell_relu_follows(Module& child, bool on) { return child.set_relu_follows(on); }
 
   /// Whether child number `i` must compute the gradient of its input. A container whose backward needs all of them says so, as
   /// here.
@@ -155,6 +154,7 @@ class GPUCNN_API Module {
 
  private:
   friend class CapturedSteps;
+  friend class Stage;
   struct Root;
   class Call;
   class Walk;

@@ -12,8 +12,8 @@ class GPUCNN_API ReLU : public Module {
   Tensor backward(const Tensor& dy) override;
 
  private:
-  friend class Sequential;  // which may have applied it already, in the pass of the layer before
-  Tensor y_;                // kept for backward
+  friend class Stage;
+  Tensor y_;  // kept for backward
 };
 
 }  // namespace gpucnn

@@ -1,26 +1,13 @@
 #include <gpucnn/layers/sequential.h>
 
 #include <algorithm>
-#include <typeinfo>
 #include <utility>
 
 #include <fmt/format.h>
 
-#include <gpucnn/kernels/relu.h>
-#include <gpucnn/layers/max_pool2d.h>
-#include <gpucnn/layers/relu.h>
+#include <gpucnn/layers/stage.h>
 
 namespace gpucnn {
-
-/// While it lives, a layer applies the ReLU beside it, if it can.
-struct Sequential::WithRelu {
-  Module& layer;
-  bool applied;
-  explicit WithRelu(Module& with) : layer(with), applied(tell_relu_follows(with, true)) {}
-  ~WithRelu() { tell_relu_follows(layer, false); }
-  WithRelu(const WithRelu&) = delete;
-  WithRelu& operator=(const WithRelu&) = delete;
-};
 
 Sequential::Sequential(std::initializer_list<Child> children) {
   set_input_grad(false);
@@ -35,25 +22,14 @@ Sequential::Sequential(std::initializer_list<Child> children) {
     if (!child.module_) throw std::invalid_argument("Sequential: a child was moved from");
     entries_.push_back({std::move(name), std::move(child.module_)});
   }
-  // Classes derived from these layers may compute something else, so only the classes themselves are joined.
-  const auto at = [this](std::size_t i, const std::type_info& type) -> Module* {
-    return i < entries_.size() && typeid(*entries_[i].module) == type ? entries_[i].module.get() : nullptr;
-  };
-  for (std::size_t i = 0; i < entries_.size(); ++i) {
-    Module* const layer = entries_[i].module.get();
-    Module* const pool = at(i + 1, typeid(MaxPool2d));
-    Module* const relu = at(i + 1, typeid(ReLU));
-    if (at(i, typeid(ReLU)) && pool && i > 0) {  // the first layer may have to stop its gradient, which the other needs
-      stages_.push_back({pool, static_cast<ReLU*>(layer)});
-      ++i;
-    } else if (relu && !at(i + 2, typeid(MaxPool2d)) && WithRelu(*layer).applied) {
-      stages_.push_back({layer, static_cast<ReLU*>(relu)});
-      ++i;
-    } else {
-      stages_.push_back({layer});
-    }
-  }
+  std::vector<Module*> layers;
+  for (const Entry& entry : entries_) layers.push_back(entry.module.get());
+  stages_ = Stage::of(layers);
 }
+
+Sequential::~Sequential() = default;
+Sequential::Sequential(Sequential&&) noexcept = default;
+Sequential& Sequential::operator=(Sequential&&) noexcept = default;
 
 Shape Sequential::output_shape(const Shape& x) const {
   Shape shape = x, shape_before;
@@ -75,25 +51,13 @@ Shape Sequential::output_shape(const Shape& x) const {
 
 Tensor Sequential::forward(const Tensor& x) {
   Tensor y = x;
-  for (const Stage& stage : stages_) y = run(stage, y);
-  return y;
-}
-
-Tensor Sequential::run(const Stage& stage, const Tensor& x) {
-  if (!stage.relu) return (*stage.layer)(x);
-  const WithRelu with(*stage.layer);
-  Tensor y = (*stage.layer)(x);
-  if (!with.applied) kernels::relu(y, y, stream());
-  keep(stage.relu->y_, y);
+  for (const auto& stage : stages_) y = stage->forward(y);
   return y;
 }
 
 Tensor Sequential::backward(const Tensor& dy) {
   Tensor gradient = dy;
-  for (auto stage = stages_.rbegin(); stage != stages_.rend(); ++stage) {
-    if (stage->relu) gradient = stage->relu->backward(gradient);
-    gradient = stage->layer->backward(gradient);
-  }
+  for (auto stage = stages_.rbegin(); stage != stages_.rend(); ++stage) gradient = (*stage)->backward(gradient);
   return input_grad() ? returned(gradient) : Tensor{};
 }
 

@@ -12,7 +12,7 @@
 
 namespace gpucnn {
 
-class ReLU;
+class Stage;
 
 /// Layers one after the other, as PyTorch's Sequential. Children are called "0", "1", … or by the names given:
 ///
@@ -23,7 +23,7 @@ class ReLU;
 /// another one gives it a name, because `Sequential{Sequential{…}}` is a move to some compilers. A network is a class derived from
 /// it that passes its list on.
 ///
-/// A ReLU may execute together with a layer beside it (Conv2d, Linear, MaxPool2d); names, shapes and results stay.
+/// Layers may execute together, as Conv2d, ReLU and MaxPool2d in one pass; names, shapes and results stay.
 class GPUCNN_API Sequential : public Module {
  public:
   /// One entry of the list: a module, moved in, with or without a name.
@@ -42,6 +42,9 @@ class GPUCNN_API Sequential : public Module {
 
   /// Throws `std::invalid_argument` for a name that is taken or has a dot in it.
   Sequential(std::initializer_list<Child> children);
+  ~Sequential() override;
+  Sequential(Sequential&&) noexcept;
+  Sequential& operator=(Sequential&&) noexcept;
 
   Shape output_shape(const Shape& x) const override;
   Tensor forward(const Tensor& x) override;
@@ -69,19 +72,8 @@ class GPUCNN_API Sequential : public Module {
     std::unique_ptr<Module> module;
   };
 
-  /// A layer that runs alone, or with the ReLU beside it: the layer applies one that follows in its own pass if it can; one before
-  /// a MaxPool2d is applied behind it, to fewer elements, which comes to the same.
-  struct Stage {
-    Module* layer;  // of an entry
-    ReLU* relu = nullptr;
-  };
-
-  struct WithRelu;
-
-  Tensor run(const Stage& stage, const Tensor& x);
-
   std::vector<Entry> entries_;
-  std::vector<Stage> stages_;
+  std::vector<std::unique_ptr<Stage>> stages_;
 };
 
 }  // namespace gpucnn

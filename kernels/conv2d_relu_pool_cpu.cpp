@@ -1,0 +1,214 @@
+#include <gpucnn/kernels/conv2d_relu_pool_cpu.h>
+
+#include <type_traits>
+
+#include <gpucnn/core/parallel.h>
+#include <gpucnn/kernels/shards.h>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "gpucnn/kernels/conv2d_relu_pool_cpu.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+// The forward pass, from registers: a tile of 2 rows of convolution outputs is summed up for a few channels, then goes through
+// bias, ReLU and pooling without touching memory. Vectors run over output channels, whose weights are packed so that they lie side
+// by side.
+#ifndef GPUCNN_KERNELS_CONV2D_RELU_POOL_CPU
+#define GPUCNN_KERNELS_CONV2D_RELU_POOL_CPU
+namespace gpucnn::kernels {
+
+/// A band of pooled rows on its way. Places are null where none are wanted.
+struct ForwardBand {
+  std::int64_t C, K, rows, columns;
+  const float* x;       // padded
+  const float* weight;  // [K in blocks of kVector][3 rows][3 C][kVector]
+  const float* bias;    // K, padded with zeros to a block
+  float* y;             // [rows][columns][K]
+  std::uint8_t* place;
+};
+
+}  // namespace gpucnn::kernels
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace gpucnn::kernels::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Floats = hn::CappedTag<float, cpu::kVector>;
+using Vector = hn::Vec<Floats>;
+constexpr int kLanes = hn::MaxLanes(Floats());
+
+// Registers decide: 24 sums of 32 vectors with AVX-512, 8 of 16 elsewhere.
+constexpr bool kWide = kLanes == cpu::kVector;
+constexpr int kPixelsOfOne = kWide ? 6 : 2;  // pooled pixels of a tile of one vector of channels
+constexpr int kPixelsOfTwo = kWide ? 3 : 1;
+
+/// The sums of a tile: two rows of 2 Q outputs for V vectors of channels.
+template <int V, int Q>
+using Sums = Vector[2][2 * Q][V];
+
+/// Adds what one row of x gives to both rows of outputs, or to one of them: its products with a row of weights each.
+template <int V, int Q, bool kTop, bool kBottom>
+HWY_INLINE void add_row(const float* HWY_RESTRICT x, const float* HWY_RESTRICT for_top, const float* HWY_RESTRICT for_bottom,
+                        std::int64_t C, Sums<V, Q>& sums) {
+  const Floats d;
+  for (std::int64_t t = 0; t < 3 * C; ++t) {
+    Vector top[V], bottom[V];
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) {
+      const std::int64_t channel = v * kLanes;
+      const std::int64_t at = channel / cpu::kVector * 9 * C * cpu::kVector + t * cpu::kVector + channel % cpu::kVector;
+      if (kTop) top[v] = hn::Load(d, for_top + at);
+      if (kBottom) bottom[v] = hn::Load(d, for_bottom + at);
+    }
+#pragma GCC unroll 12
+    for (int p = 0; p < 2 * Q; ++p) {
+      const Vector pixel = hn::Set(d, x[p * C + t]);
+#pragma GCC unroll 2
+      for (int v = 0; v < V; ++v) {
+        if (kTop) sums[0][p][v] = hn::MulAdd(pixel, top[v], sums[0][p][v]);
+        if (kBottom) sums[1][p][v] = hn::MulAdd(pixel, bottom[v], sums[1][p][v]);
+      }
+    }
+  }
+}
+
+/// Stores the first `count` lanes.
+HWY_INLINE void store(Vector y, hn::Vec<hn::Rebind<std::int32_t, Floats>> place, std::int64_t count, float* to,
+                      std::uint8_t* places) {
+  const Floats d;
+  const hn::Rebind<std::uint8_t, Floats> bytes;
+  if (count >= kLanes) {
+    hn::StoreU(y, d, to);
+    if (places) hn::StoreU(hn::DemoteTo(bytes, place), bytes, places);
+    return;
+  }
+  HWY_ALIGN float values[kLanes];
+  HWY_ALIGN std::uint8_t narrow[kLanes];
+  hn::Store(y, d, values);
+  hn::Store(hn::DemoteTo(bytes, place), bytes, narrow);
+  std::copy_n(values, count, to);
+  if (places) std::copy_n(narrow, count, places);
+}
+
+/// Q pooled pixels from (i, j) on, V vectors of channels from k on.
+template <int V, int Q>
+HWY_INLINE void tile(const ForwardBand& b, std::int64_t i, std::int64_t j, std::int64_t k) {
+  const Floats d;
+  const hn::Rebind<std::int32_t, Floats> integers;
+  const std::int64_t row = (2 * b.columns + 2) * b.C, step = 3 * b.C * cpu::kVector;
+  const float* x = b.x + 2 * i * row + 2 * j * b.C;
+  const float* weight = b.weight + k / cpu::kVector * 3 * step + k % cpu::kVector;
+  Sums<V, Q> sums;
+#pragma GCC unroll 2
+  for (int v = 0; v < V; ++v) {
+#pragma GCC unroll 12
+    for (int p = 0; p < 2 * Q; ++p) sums[0][p][v] = sums[1][p][v] = hn::Load(d, b.bias + k + v * kLanes);
+  }
+  add_row<V, Q, true, false>(x, weight, nullptr, b.C, sums);
+  add_row<V, Q, true, true>(x + row, weight + step, weight, b.C, sums);
+  add_row<V, Q, true, true>(x + 2 * row, weight + 2 * step, weight + step, b.C, sums);
+  add_row<V, Q, false, true>(x + 3 * row, nullptr, weight + 2 * step, b.C, sums);
+#pragma GCC unroll 6
+  for (int q = 0; q < Q; ++q) {
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) {
+      Vector best = sums[0][2 * q][v];
+      auto place = hn::Zero(integers);
+      const Vector others[3] = {sums[0][2 * q + 1][v], sums[1][2 * q][v], sums[1][2 * q + 1][v]};
+#pragma GCC unroll 3
+      for (int o = 0; o < 3; ++o) {
+        const auto wins = hn::Or(hn::Gt(others[o], best), hn::IsNaN(others[o]));
+        best = hn::IfThenElse(wins, others[o], best);
+        place = hn::IfThenElse(hn::RebindMask(integers, wins), hn::Set(integers, o + 1), place);
+      }
+      const auto stopped = hn::RebindMask(integers, hn::Le(best, hn::Zero(d)));
+      best = hn::IfThenZeroElse(hn::Lt(best, hn::Zero(d)), best);  // keeps NaN
+      const std::int64_t to = (i * b.columns + j + q) * b.K + k + v * kLanes;
+      const std::int64_t count = b.K - k - v * kLanes;
+      if (count > 0)
+        store(best, hn::IfThenElse(stopped, hn::Set(integers, 4), place), count, b.y + to, b.place ? b.place + to : nullptr);
+    }
+  }
+}
+
+/// All pixels of the band for V vectors of channels from k on.
+template <int V, int Q>
+HWY_INLINE void channels(const ForwardBand& b, std::int64_t k) {
+  for (std::int64_t i = 0; i < b.rows; ++i) {
+    std::int64_t j = 0;
+    for (; j + Q <= b.columns; j += Q) tile<V, Q>(b, i, j, k);
+    if constexpr (Q > 2) {
+      for (; j + 2 <= b.columns; j += 2) tile<V, 2>(b, i, j, k);
+    }
+    if constexpr (Q > 1) {
+      if (j < b.columns) tile<V, 1>(b, i, j, k);
+    }
+  }
+}
+
+void forward_band(const ForwardBand& b) {
+  std::int64_t k = 0;
+  for (; k + kLanes < b.K; k += 2 * kLanes) channels<2, kPixelsOfTwo>(b, k);
+  if (k < b.K) channels<1, kPixelsOfOne>(b, k);
+}
+
+}  // namespace gpucnn::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace gpucnn::kernels {
+
+HWY_EXPORT(forward_band);
+
+namespace cpu {
+namespace {
+
+/// weight: [K][3][3 C], to blocks of kVector output channels; channels beyond K are zero.
+void pack(const float* weight, std::int64_t K, std::int64_t taps, float* to) {
+  for (std::int64_t block = 0; block < K; block += kVector, to += taps * kVector) {
+    const std::int64_t count = std::min(kVector, K - block);
+    if (count < kVector) std::fill_n(to, taps * kVector, 0.0F);
+    for (std::int64_t k = 0; k < count; ++k) {
+      const float* from = weight + (block + k) * taps;
+      for (std::int64_t t = 0; t < taps; ++t) to[t * kVector + k] = from[t];
+    }
+  }
+}
+
+}  // namespace
+
+void conv2d_relu_pool(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y, Tensor& place) {
+  const PooledConv conv(x, y);
+  const std::int64_t taps = 9 * conv.C, padded_channels = round_up(conv.K, kVector);
+  // Few images are cut further, so that there is work for several threads.
+  constexpr std::int64_t kLeastTasks = 8;
+  const std::int64_t pieces = (kLeastTasks + conv.N - 1) / conv.N;
+  const std::int64_t band_rows = std::min(conv.band_rows(), (conv.rows + pieces - 1) / pieces);
+  const std::int64_t bands = (conv.rows + band_rows - 1) / band_rows, buffer = conv.padded_band(band_rows);
+  const Shards shards(conv.N * bands);
+  Tensor packed = Tensor::empty({padded_channels * (taps + 1)}), padded = Tensor::empty({shards.count(), buffer});
+  float* weights = packed.data<float>();
+  float* biases = weights + padded_channels * taps;
+  pack(weight.data<float>(), conv.K, taps, weights);
+  std::fill_n(biases, padded_channels, 0.0F);
+  if (bias.defined()) std::copy_n(bias.data<float>(), conv.K, biases);
+  const std::int64_t image = conv.H * conv.W * conv.C, line = conv.columns * conv.K;
+  parallel_for(shards.count(), [&](std::int64_t shard) {
+    ForwardBand band{conv.C, conv.K, 0, conv.columns, padded.data<float>() + shard * buffer, weights, biases, nullptr, nullptr};
+    for (std::int64_t unit = shards.first(shard); unit < shards.last(shard); ++unit) {
+      const std::int64_t n = unit / bands, first = unit % bands * band_rows, last = std::min(first + band_rows, conv.rows);
+      conv.pad(x.data<float>() + n * image, first, last, padded.data<float>() + shard * buffer);
+      const std::int64_t to = (n * conv.rows + first) * line;
+      band.rows = last - first;
+      band.y = y.data<float>() + to;
+      band.place = place.defined() ? place.data<std::uint8_t>() + to : nullptr;
+      HWY_DYNAMIC_DISPATCH(forward_band)(band);
+    }
+  });
+}
+
+}  // namespace cpu
+}  // namespace gpucnn::kernels
+#endif

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include <gpucnn/core/tensor.h>
+
+// What the forward and the backward of conv2d_relu_pool on the CPU have in common.
+namespace gpucnn::kernels::cpu {
+
+/// Floats in the largest vector: what is laid out for vectors is padded to this, whichever instruction set is chosen.
+inline constexpr std::int64_t kVector = 16;
+
+constexpr std::int64_t round_up(std::int64_t count, std::int64_t unit) { return (count + unit - 1) / unit * unit; }
+
+/// Extents of x: [N, C, H, W] and y: [N, K, rows, columns], and how an image is cut into bands of pooled rows, whose input lies in
+/// a buffer with a border of zeros: a band of R rows has 2 R + 2 padded rows of 2 columns + 2 pixels. The 3 pixels of a window's
+/// row lie side by side there: 3 C floats.
+struct PooledConv {
+  PooledConv(const Tensor& x, const Tensor& y)
+      : N(x.dim(0)), C(x.dim(1)), H(x.dim(2)), W(x.dim(3)), K(y.dim(1)), rows(y.dim(2)), columns(y.dim(3)) {}
+
+  std::int64_t padded_row() const { return (2 * columns + 2) * C; }
+  /// A buffer for a band of `count` rows, with room for a vector that begins at its last element.
+  std::int64_t padded_band(std::int64_t count) const { return round_up((2 * count + 2) * padded_row(), kVector) + kVector; }
+  /// Rows of a band whose buffer stays in the first-level cache, at least 1.
+  std::int64_t band_rows() const {
+    constexpr std::int64_t kFloats = 8 * 1024;
+    return std::clamp<std::int64_t>((kFloats / padded_row() - 2) / 2, 1, rows);
+  }
+
+  /// Copies what the band of rows [first, last) needs of an image.
+  void pad(const float* image, std::int64_t first, std::int64_t last, float* to) const {
+    const std::int64_t row = padded_row(), copied = std::min(W, 2 * columns + 1) * C;
+    for (std::int64_t h = 2 * first - 1; h <= 2 * last; ++h, to += row) {
+      if (h < 0 || h >= H) {
+        std::fill_n(to, row, 0.0F);
+        continue;
+      }
+      std::fill_n(to, C, 0.0F);
+      std::copy_n(image + h * W * C, copied, to + C);
+      std::fill_n(to + C + copied, row - C - copied, 0.0F);
+    }
+  }
+
+  std::int64_t N, C, H, W, K, rows, columns;
+};
+
+}  // namespace gpucnn::kernels::cpu

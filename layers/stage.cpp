@@ -1,0 +1,129 @@
+#include <gpucnn/layers/stage.h>
+
+#include <typeinfo>
+#include <utility>
+
+#include <gpucnn/kernels/conv2d_relu_pool.h>
+#include <gpucnn/kernels/relu.h>
+#include <gpucnn/layers/conv2d.h>
+#include <gpucnn/layers/max_pool2d.h>
+#include <gpucnn/layers/relu.h>
+
+namespace gpucnn {
+
+class Stage::Alone final : public Stage {
+ public:
+  explicit Alone(Module& layer) : layer_(layer) {}
+  Tensor forward(const Tensor& x) override { return layer_(x); }
+  Tensor backward(const Tensor& dy) override { return layer_.backward(dy); }
+
+ private:
+  Module& layer_;
+};
+
+/// A layer and the ReLU beside it: the layer applies one that follows in its own pass if it can; one before a MaxPool2d is applied
+/// behind it, to fewer elements, which comes to the same.
+class Stage::WithRelu final : public Stage {
+ public:
+  WithRelu(Module& layer, ReLU& relu) : layer_(layer), relu_(relu) {}
+
+  /// Whether a layer can apply a ReLU that follows it.
+  static bool applies(Module& layer) { return Told(layer).applied; }
+
+  Tensor forward(const Tensor& x) override {
+    const Told told(layer_);
+    Tensor y = layer_(x);
+    if (!told.applied) kernels::relu(y, y, relu_.stream());
+    relu_.keep(relu_.y_, y);
+    return y;
+  }
+
+  Tensor backward(const Tensor& dy) override { return layer_.backward(relu_.backward(dy)); }
+
+ private:
+  /// While it lives, the layer applies the ReLU, if it can.
+  struct Told {
+    Module& layer;
+    bool applied;
+    explicit Told(Module& with) : layer(with), applied(with.set_relu_follows(true)) {}
+    ~Told() { layer.set_relu_follows(false); }
+    Told(const Told&) = delete;
+    Told& operator=(const Told&) = delete;
+  };
+
+  Module& layer_;
+  ReLU& relu_;
+};
+
+/// One pass where a kernel has one, else the convolution, then the pooling and ReLU.
+class Stage::ConvReluPool final : public Stage {
+ public:
+  ConvReluPool(Conv2d& conv, ReLU& relu, MaxPool2d& pool) : conv_(conv), relu_(relu), pool_(pool), pool_and_relu_(pool, relu) {}
+
+  Tensor forward(const Tensor& x) override {
+    joined_ = kernels::conv2d_relu_pool_serves(conv_.options_, pool_.pool_, x.device());
+    if (!joined_) return pool_and_relu_.forward(conv_(x));
+    const Shape shape = pool_.output_shape(conv_.output_shape(x.shape()));
+    Tensor y = Tensor::empty(shape, DType::f32, x.device());
+    Tensor place = conv_.keeps() ? Tensor::empty(shape, DType::u8, x.device()) : Tensor{};
+    kernels::conv2d_relu_pool(x, conv_.weight_.value(), conv_.bias_.defined() ? conv_.bias_.value() : Tensor{}, y, place,
+                              conv_.stream());
+    conv_.keep(conv_.x_, x);
+    pool_.keep(pool_.argmax_, place);
+    relu_.keep(relu_.y_, y);
+    return y;
+  }
+
+  Tensor backward(const Tensor& given) override {
+    if (!joined_) return conv_.backward(pool_and_relu_.backward(given));
+    const Tensor dy = relu_.check_gradient(given, relu_.kept(relu_.y_).shape());
+    relu_.consume(relu_.y_);
+    const Tensor place = pool_.consume(pool_.argmax_), x = conv_.consume(conv_.x_);
+    auto [dweight, add_weight] = conv_.weight_.grad_target();
+    auto [dbias, add_bias] = conv_.bias_.defined() ? conv_.bias_.grad_target() : Parameter::GradTarget{};
+    Tensor dx = conv_.input_grad() ? Tensor::empty(x.shape(), DType::f32, x.device()) : Tensor{};
+    kernels::conv2d_relu_pool_backward(x, conv_.weight_.value(), dy, place, {add_weight, add_bias}, dweight, dbias, dx,
+                                       conv_.stream());
+    return dx;
+  }
+
+ private:
+  Conv2d& conv_;
+  ReLU& relu_;
+  MaxPool2d& pool_;
+  WithRelu pool_and_relu_;
+  bool joined_ = false;  // what the last forward did
+};
+
+std::vector<std::unique_ptr<Stage>> Stage::of(std::span<Module* const> layers) {
+  std::vector<std::unique_ptr<Stage>> stages;
+  // Classes derived from these layers may compute something else, so only the classes themselves are joined.
+  const auto at = [layers]<class Layer>(std::size_t i, std::type_identity<Layer>) -> Layer* {
+    return i < layers.size() && typeid(*layers[i]) == typeid(Layer) ? static_cast<Layer*>(layers[i]) : nullptr;
+  };
+  constexpr std::type_identity<Conv2d> kConv;
+  constexpr std::type_identity<ReLU> kRelu;
+  constexpr std::type_identity<MaxPool2d> kPool;
+  for (std::size_t i = 0; i < layers.size();) {
+    Module& layer = *layers[i];
+    Conv2d* const conv = at(i, kConv);
+    ReLU *const relu = at(i, kRelu), *const relu_next = at(i + 1, kRelu);
+    MaxPool2d *const pool_next = at(i + 1, kPool), *const pool_after = at(i + 2, kPool);
+    if (conv && relu_next && pool_after) {
+      stages.push_back(std::make_unique<ConvReluPool>(*conv, *relu_next, *pool_after));
+      i += 3;
+    } else if (relu && pool_next && i > 0) {  // the first layer may have to stop its gradient, which the other needs
+      stages.push_back(std::make_unique<WithRelu>(*pool_next, *relu));
+      i += 2;
+    } else if (relu_next && !pool_after && WithRelu::applies(layer)) {
+      stages.push_back(std::make_unique<WithRelu>(layer, *relu_next));
+      i += 2;
+    } else {
+      stages.push_back(std::make_unique<Alone>(layer));
+      i += 1;
+    }
+  }
+  return stages;
+}
+
+}  // namespace gpucnn

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include <gpucnn/layers/module.h>
+
+namespace gpucnn {
+
+/// Layers of a Sequential that run together: a layer alone, or several whose work fits in one pass. Results are those of the layers
+/// one after the other, within rounding. Refers to the layers; has the rights of a friend in those it knows.
+class Stage {
+ public:
+  virtual ~Stage() = default;
+  virtual Tensor forward(const Tensor& x) = 0;
+  virtual Tensor backward(const Tensor& dy) = 0;
+
+  /// The stages of these layers, in order.
+  static std::vector<std::unique_ptr<Stage>> of(std::span<Module* const> layers);
+
+ private:
+  class Alone;
+  class WithRelu;
+  class ConvReluPool;
+};
+
+}  // namespace gpucnn
