@@ -5,11 +5,14 @@
 #include <chrono>
 #include <cmath>
 #include <functional>
+#include <numeric>
 #include <string>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
+
+#include "instruction_set.h"
 
 // Times whole training steps or forward passes of SimpleCNN and prints one line of JSON.
 namespace {
@@ -23,6 +26,7 @@ struct Options {
   int threads = num_threads();
   std::string device = "cpu";
   std::string precision = "fp32";
+  std::string instruction_set;
   int together = 1;
   double seconds = 5;
 };
@@ -30,13 +34,18 @@ struct Options {
 double milliseconds(Clock::duration time) { return std::chrono::duration<double, std::milli>(time).count(); }
 
 /// The times of `run`, in ms, each the mean of `together` runs between two waits for the device: at least 5 for `seconds`, after a
-/// tenth of that as warm-up.
+/// tenth of that as warm-up. Of a start it is the first alone.
 std::vector<double> measure(const std::function<void()>& run, Device device, const Options& options) {
   Stream stream(device);
   const auto once = [&] {
     for (int i = 0; i < options.together; ++i) run();
     stream.synchronize();
   };
+  if (options.what == "start") {
+    const auto before = Clock::now();
+    once();
+    return {milliseconds(Clock::now() - before) / options.together};
+  }
   const auto lasts = [start = Clock::now()](double limit) { return milliseconds(Clock::now() - start) < limit * 1000; };
   do once();
   while (lasts(options.seconds / 10));
@@ -116,21 +125,27 @@ std::vector<double> measure(const Options& options) {
 int main(int argc, char** argv) {
   Options options;
   CLI::App app("Times SimpleCNN: a training step (zero_grad, forward, loss, backward, Adam) or a forward pass");
-  app.add_option("--what", options.what, "What to time")->check(CLI::IsMember({"train", "infer"}))->capture_default_str();
+  app.add_option("--what", options.what, "What to time; start is the first step alone")
+      ->check(CLI::IsMember({"train", "infer", "start"}))
+      ->capture_default_str();
   app.add_option("--batch", options.batch, "Images a step")->check(CLI::Range(1, 1 << 20))->capture_default_str();
   app.add_option("--threads", options.threads, "CPU threads")->check(CLI::Range(1, 1024))->capture_default_str();
   app.add_option("--device", options.device, "cpu, cuda or cuda:N")->capture_default_str();
   app.add_option("--precision", options.precision, "fp32 or, on a GPU, tf32 or bf16")->capture_default_str();
+  app.add_option("--instruction-set", options.instruction_set,
+                 "Highway's name of one, as AVX2, for the CPU's kernels; oneDNN's wants ONEDNN_MAX_CPU_ISA; default: the widest");
   app.add_option("--together", options.together, "Runs from one wait for the device to the next; a time is their mean")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
   app.add_option("--seconds", options.seconds, "How long to measure")->check(CLI::Range(0.01, 3600.0))->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   try {
+    if (!options.instruction_set.empty()) force_instruction_set(options.instruction_set);
     set_num_threads(options.threads);
     std::vector<double> times = measure(options);
     std::ranges::sort(times);
     const double median = quantile(times, 0.5);
+    const double mean = std::accumulate(times.begin(), times.end(), 0.0) / static_cast<double>(times.size());
     const nlohmann::ordered_json line = {{"what", options.what},
                                          {"batch", options.batch},
                                          {"threads", options.threads},
@@ -139,9 +154,11 @@ int main(int argc, char** argv) {
                                          {"median_ms", median},
                                          {"p10_ms", quantile(times, 0.1)},
                                          {"p90_ms", quantile(times, 0.9)},
+                                         {"mean_ms", mean},
                                          {"images_per_second", options.batch / median * 1000},
                                          {"version", kVersion}};
     std::printf("%s\n", line.dump().c_str());
+    std::fflush(stdout);  // who times a start waits for this line
   } catch (const std::exception& error) {
     std::fprintf(stderr, "simple_cnn_bench: %s\n", error.what());
     return 1;

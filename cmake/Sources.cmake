@@ -83,9 +83,11 @@ set(GPUCNN_PRIVATE_HEADERS
     kernels/lanes-inl.h
     kernels/linear_impl.h
     kernels/onednn.h
+    kernels/pool_outputs-inl.h
     kernels/relu_block.h
     kernels/shards.h
     kernels/softmax_row.h
+    kernels/winograd-inl.h
     layers/stage.h
     train/trainer_impl.h)
 
@@ -130,7 +132,6 @@ set(GPUCNN_SOURCES
     kernels/labels.cpp
     kernels/labels_cpu.cpp
     kernels/linear.cpp
-    kernels/linear_onednn.cpp
     kernels/max_pool2d.cpp
     kernels/onednn.cpp
     kernels/ordered_batch.cpp
@@ -169,6 +170,7 @@ set(GPUCNN_HIGHWAY_SOURCES
     kernels/dropout_cpu.cpp
     kernels/flatten_cpu.cpp
     kernels/image_batch_cpu.cpp
+    kernels/linear_cpu.cpp
     kernels/max_pool2d_cpu.cpp
     kernels/relu_cpu.cpp
     kernels/sgd_cpu.cpp

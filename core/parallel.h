@@ -4,6 +4,8 @@
 #include <type_traits>
 #include <utility>
 
+#include <gpucnn/core/threads.h>
+
 namespace gpucnn {
 
 /// Runs work on the CPU's threads. This is the only door to them: nothing else in the library starts a thread.
@@ -15,15 +17,21 @@ class TaskRef {
   template <class F>
   TaskRef(F& f)                                                    // NOLINT: implicit
       : object_(const_cast<void*>(static_cast<const void*>(&f))),  // given back as F, const if it was
-        call_([](void* object, std::int64_t task) { (*static_cast<F*>(object))(task); }) {}
-  void operator()(std::int64_t task) const { call_(object_, task); }
+        call_([](void* object, std::int64_t task, int thread) {
+          if constexpr (std::is_invocable_v<F&, std::int64_t, int>) {
+            (*static_cast<F*>(object))(task, thread);
+          } else {
+            (*static_cast<F*>(object))(task);
+          }
+        }) {}
+  void operator()(std::int64_t task, int thread) const { call_(object_, task, thread); }
 
  private:
   void* object_;
-  void (*call_)(void*, std::int64_t);
+  void (*call_)(void*, std::int64_t, int);
 };
 
-void parallel_tasks(std::int64_t tasks, TaskRef run);
+void parallel_tasks(std::int64_t tasks, int threads, TaskRef run);
 
 }  // namespace detail
 
@@ -33,7 +41,15 @@ void parallel_tasks(std::int64_t tasks, TaskRef run);
 template <class F>
 void parallel_for(std::int64_t tasks, F&& run) {
   std::remove_reference_t<F>& task = run;
-  detail::parallel_tasks(tasks, detail::TaskRef(task));
+  detail::parallel_tasks(tasks, num_threads(), detail::TaskRef(task));
+}
+
+/// The same on up to `threads` threads, for tasks that want scratch memory: `run(task, thread)` with a number of the thread, in
+/// [0, threads), that no other thread has at that time.
+template <class F>
+void parallel_for(std::int64_t tasks, int threads, F&& run) {
+  std::remove_reference_t<F>& task = run;
+  detail::parallel_tasks(tasks, threads, detail::TaskRef(task));
 }
 
 /// Splits [0, count) into tasks of `grain` elements (the last may be shorter) and calls `run(first, last)` for each. The split

@@ -50,7 +50,7 @@ void ThreadTeam::run(std::int64_t tasks, int threads, detail::TaskRef run) {
   const int workers = static_cast<int>(std::min<std::int64_t>(threads, tasks)) - 1;
   std::unique_lock<std::mutex> call(calls_, std::defer_lock);
   if (workers < 1 || in_task || !call.try_lock()) {
-    for (std::int64_t task = 0; task < tasks; ++task) run(task);
+    for (std::int64_t task = 0; task < tasks; ++task) run(task, 0);
     return;
   }
   grow(workers);
@@ -61,7 +61,7 @@ void ThreadTeam::run(std::int64_t tasks, int threads, detail::TaskRef run) {
   wanted_.store(workers, std::memory_order_relaxed);
   state_.store((state_.load(std::memory_order_relaxed) & ~(kNextJob - 1)) + kNextJob + kOpen, std::memory_order_release);
   state_.notify_all();
-  take_tasks();
+  take_tasks(0);
   std::uint64_t state = state_.fetch_and(~kOpen, std::memory_order_acq_rel) & ~kOpen;
   while (state & kJoined) {
     wait_while(state);
@@ -91,7 +91,7 @@ void ThreadTeam::work(int index) {
       continue;
     }
     last_job = job;
-    take_tasks();
+    take_tasks(index + 1);
     state = state_.fetch_sub(1, std::memory_order_acq_rel) - 1;
     if (!(state & (kOpen | kJoined))) state_.notify_all();  // the caller waits for the last
   }
@@ -102,12 +102,12 @@ bool ThreadTeam::join(std::uint64_t state, int index) {
          state_.compare_exchange_strong(state, state + 1, std::memory_order_acq_rel, std::memory_order_relaxed);
 }
 
-void ThreadTeam::take_tasks() noexcept {
+void ThreadTeam::take_tasks(int thread) noexcept {
   in_task = true;
   for (std::int64_t task; (task = job_.next.fetch_add(1, std::memory_order_relaxed)) < job_.tasks;) {
     if (job_.failed.load(std::memory_order_relaxed)) continue;
     try {
-      (*job_.run)(task);
+      (*job_.run)(task, thread);
     } catch (...) {
       if (!job_.failed.exchange(true)) job_.failure = std::current_exception();
     }

@@ -23,8 +23,9 @@ class ThreadTeam {
   ThreadTeam(const ThreadTeam&) = delete;
   ThreadTeam& operator=(const ThreadTeam&) = delete;
 
-  /// Calls `run(task)` for every task in [0, tasks) on up to `threads` threads, the caller among them. Rethrows the first
-  /// exception, after which no further task is begun. While another thread's call is under way, the caller does its work alone.
+  /// Calls `run(task, thread)` for every task in [0, tasks) on up to `threads` threads, the caller, number 0, among them. Rethrows
+  /// the first exception, after which no further task is begun. While another thread's call is under way, the caller does its work
+  /// alone.
   void run(std::int64_t tasks, int threads, detail::TaskRef run);
 
   /// Ends the threads if there are more than `threads`, the caller's among them, and waits until they are gone; `run` makes new
@@ -50,7 +51,7 @@ class ThreadTeam {
   void grow(int workers);
   void end_workers();
   void work(int index);
-  void take_tasks() noexcept;
+  void take_tasks(int thread) noexcept;
   /// Joins the job of this state; false if it is closed, not for this worker, or the state has changed.
   bool join(std::uint64_t state, int index);
   /// Waits until the state is no longer `seen`: spinning, then asleep.

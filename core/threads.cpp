@@ -52,6 +52,6 @@ void set_num_threads(int n) {
   team().shrink(n);
 }
 
-void detail::parallel_tasks(std::int64_t tasks, TaskRef run) { team().run(tasks, num_threads(), run); }
+void detail::parallel_tasks(std::int64_t tasks, int threads, TaskRef run) { team().run(tasks, threads, run); }
 
 }  // namespace gpucnn

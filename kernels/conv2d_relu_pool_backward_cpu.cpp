@@ -32,6 +32,7 @@ struct BackwardBand {
   float* dbias;               // [channels], added to
   const float* weight;        // as `pack_spans` gives it
   float* dx;                  // padded, added to
+  cpu::Prefetch next[3];      // x, dy and places of the image after this one
 };
 
 }  // namespace gpucnn::kernels
@@ -53,8 +54,8 @@ void find_gradients(const BackwardBand& b) {
   const hn::Rebind<std::uint8_t, Floats> bytes;
   const std::int64_t row = (2 * b.columns + 2) * b.C;
   const auto right = hn::Set(integers, static_cast<std::int32_t>(b.C)), down = hn::Set(integers, static_cast<std::int32_t>(row));
-  for (std::int64_t pixel = 0; pixel < b.rows * b.columns; ++pixel) {
-    const std::int64_t window = pixel / b.columns * 2 * row + pixel % b.columns * 2 * b.C;
+  std::int64_t window = 0;
+  for (std::int64_t pixel = 0, column = 0; pixel < b.rows * b.columns; ++pixel) {
     for (std::int64_t k = 0; k < b.K; k += kLanes) {
       const float* dy = b.dy + pixel * b.K + k;
       const std::uint8_t* places = b.place + pixel * b.K + k;
@@ -70,9 +71,14 @@ void find_gradients(const BackwardBand& b) {
       hn::Store(gradient, d, b.gradient + pixel * b.channels + k);
       hn::Store(hn::Add(gradient, hn::Load(d, b.dbias + k)), d, b.dbias + k);
       const auto first = hn::Set(integers, static_cast<std::int32_t>(window));
-      const auto column = hn::IfThenElseZero(hn::TestBit(place, hn::Set(integers, 1)), right);
-      const auto line = hn::IfThenElseZero(hn::TestBit(place, hn::Set(integers, 2)), down);
-      hn::Store(hn::Add(first, hn::Add(column, line)), integers, b.start + pixel * b.channels + k);
+      const auto to_right = hn::IfThenElseZero(hn::TestBit(place, hn::Set(integers, 1)), right);
+      const auto to_below = hn::IfThenElseZero(hn::TestBit(place, hn::Set(integers, 2)), down);
+      hn::Store(hn::Add(first, hn::Add(to_right, to_below)), integers, b.start + pixel * b.channels + k);
+    }
+    window += 2 * b.C;
+    if (++column == b.columns) {
+      column = 0;
+      window += 2 * row - 2 * b.columns * b.C;
     }
   }
 }
@@ -161,7 +167,12 @@ template <int V>
 HWY_INLINE void add_weight_gradients(const BackwardBand& b, std::int64_t s) {
   constexpr int kGroup = 4 / V;  // so that sums are enough to hide how long one takes, and stay in registers
   std::int64_t k = 0;
-  for (; k + kGroup <= b.K; k += kGroup) add_weight_gradients<V, kGroup>(b, k, s);
+  for (; k + kGroup <= b.K; k += kGroup) {
+    for (const cpu::Prefetch& next : b.next) {
+      if (s == 0) next.ask(k / kGroup, b.K / kGroup);
+    }
+    add_weight_gradients<V, kGroup>(b, k, s);
+  }
   for (; k < b.K; ++k) add_weight_gradients<V, 1>(b, k, s);
 }
 
@@ -286,20 +297,22 @@ void conv2d_relu_pool_backward(const Tensor& x, const Tensor& weight, const Tens
   const std::int64_t band_rows = conv.band_rows(), pixels = band_rows * conv.columns, buffer = conv.padded_band(band_rows);
   const std::int64_t sums = round_up(3 * conv.K * span + channels, kVector);
   const Shards shards(conv.N);
-  // One shard's memory: floats, then words of 8 bytes for the winners.
-  const std::int64_t floats = sums + buffer + pixels * channels * 2 + (dx.defined() ? buffer : 0);
+  const int threads = num_threads();
+  // A thread's memory: floats, then words of 8 bytes for the winners.
+  const std::int64_t floats = buffer + pixels * channels * 2 + (dx.defined() ? buffer : 0);
   const std::int64_t bytes = 4 * floats + round_up(dx.defined() ? pixels * 4 * words * 8 : 0, 64);
-  Tensor memory = Tensor::empty({shards.count(), bytes}, DType::u8);
+  Tensor shard_sums = Tensor::empty({shards.count(), sums}), memory = Tensor::empty({threads, bytes}, DType::u8);
   Tensor packed = dx.defined() ? Tensor::empty({3 * conv.K * span}) : Tensor{};
   if (dx.defined()) HWY_DYNAMIC_DISPATCH(pack_spans)(weight.data<float>(), conv.K, conv.C, span, packed.data<float>());
   const std::int64_t image = conv.H * conv.W * conv.C, line = conv.columns * conv.K;
-  parallel_for(shards.count(), [&](std::int64_t shard) {
-    float* const sum = reinterpret_cast<float*>(memory.bytes() + shard * bytes);
-    float* const padded = sum + sums;
+  parallel_for(shards.count(), threads, [&](std::int64_t shard, int thread) {
+    float* const sum = shard_sums.data<float>() + shard * sums;
+    float* const padded = reinterpret_cast<float*>(memory.bytes() + thread * bytes);
     float* const gradient = padded + buffer;
     float* const start = gradient + pixels * channels;
     float* const back = start + pixels * channels;
     std::fill_n(sum, sums, 0.0F);
+    std::fill_n(padded, buffer, 0.0F);
     BackwardBand band{};
     band.C = conv.C;
     band.K = conv.K;
@@ -323,6 +336,11 @@ void conv2d_relu_pool_backward(const Tensor& x, const Tensor& weight, const Tens
         band.rows = last - first;
         band.dy = dy.data<float>() + from;
         band.place = place.data<std::uint8_t>() + from;
+        if (last == conv.rows && n + 1 < conv.N) {
+          band.next[0] = Prefetch(x.data<float>() + (n + 1) * image, image);
+          band.next[1] = Prefetch(dy.data<float>() + (n + 1) * conv.rows * line, conv.rows * line);
+          band.next[2] = Prefetch(place.data<std::uint8_t>() + (n + 1) * conv.rows * line, conv.rows * line);
+        }
         conv.pad(x.data<float>() + n * image, first, last, padded);
         if (dx.defined()) std::fill_n(back + 2 * conv.padded_row(), 2 * band.rows * conv.padded_row(), 0.0F);
         HWY_DYNAMIC_DISPATCH(backward_band)(band);
@@ -331,8 +349,7 @@ void conv2d_relu_pool_backward(const Tensor& x, const Tensor& weight, const Tens
     }
   });
   float* const dbiases = dbias.defined() ? dbias.data<float>() : nullptr;
-  add_shards(reinterpret_cast<const float*>(memory.bytes()), shards.count(), bytes / 4, conv, span, accumulate,
-             dweight.data<float>(), dbiases);
+  add_shards(shard_sums.data<float>(), shards.count(), sums, conv, span, accumulate, dweight.data<float>(), dbiases);
 }
 
 }  // namespace cpu

@@ -8,36 +8,15 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "gpucnn/kernels/conv2d_relu_pool_cpu.cpp"
 #include <hwy/foreach_target.h>
-#include <hwy/highway.h>
+
+#include <gpucnn/kernels/pool_outputs-inl.h>
+#include <gpucnn/kernels/winograd-inl.h>
 
 // The forward pass, from registers: a tile of 2 rows of convolution outputs is summed up for a few channels, then goes through
 // bias, ReLU and pooling without touching memory. Vectors run over output channels, whose weights are packed so that they lie side
 // by side.
-#ifndef GPUCNN_KERNELS_CONV2D_RELU_POOL_CPU
-#define GPUCNN_KERNELS_CONV2D_RELU_POOL_CPU
-namespace gpucnn::kernels {
-
-/// A band of pooled rows on its way. Places are null where none are wanted.
-struct ForwardBand {
-  std::int64_t C, K, rows, columns;
-  const float* x;       // padded
-  const float* weight;  // [K in blocks of kVector][3 rows][3 C][kVector]
-  const float* bias;    // K, padded with zeros to a block
-  float* y;             // [rows][columns][K]
-  std::uint8_t* place;
-};
-
-}  // namespace gpucnn::kernels
-#endif
-
 HWY_BEFORE_NAMESPACE();
 namespace gpucnn::kernels::HWY_NAMESPACE {
-
-namespace hn = hwy::HWY_NAMESPACE;
-
-using Floats = hn::CappedTag<float, cpu::kVector>;
-using Vector = hn::Vec<Floats>;
-constexpr int kLanes = hn::MaxLanes(Floats());
 
 // Registers decide: 24 sums of 32 vectors with AVX-512, 8 of 16 elsewhere.
 constexpr bool kWide = kLanes == cpu::kVector;
@@ -74,29 +53,10 @@ HWY_INLINE void add_row(const float* HWY_RESTRICT x, const float* HWY_RESTRICT f
   }
 }
 
-/// Stores the first `count` lanes.
-HWY_INLINE void store(Vector y, hn::Vec<hn::Rebind<std::int32_t, Floats>> place, std::int64_t count, float* to,
-                      std::uint8_t* places) {
-  const Floats d;
-  const hn::Rebind<std::uint8_t, Floats> bytes;
-  if (count >= kLanes) {
-    hn::StoreU(y, d, to);
-    if (places) hn::StoreU(hn::DemoteTo(bytes, place), bytes, places);
-    return;
-  }
-  HWY_ALIGN float values[kLanes];
-  HWY_ALIGN std::uint8_t narrow[kLanes];
-  hn::Store(y, d, values);
-  hn::Store(hn::DemoteTo(bytes, place), bytes, narrow);
-  std::copy_n(values, count, to);
-  if (places) std::copy_n(narrow, count, places);
-}
-
 /// Q pooled pixels from (i, j) on, V vectors of channels from k on.
 template <int V, int Q>
 HWY_INLINE void tile(const ForwardBand& b, std::int64_t i, std::int64_t j, std::int64_t k) {
   const Floats d;
-  const hn::Rebind<std::int32_t, Floats> integers;
   const std::int64_t row = (2 * b.columns + 2) * b.C, step = 3 * b.C * cpu::kVector;
   const float* x = b.x + 2 * i * row + 2 * j * b.C;
   const float* weight = b.weight + k / cpu::kVector * 3 * step + k % cpu::kVector;
@@ -114,21 +74,11 @@ HWY_INLINE void tile(const ForwardBand& b, std::int64_t i, std::int64_t j, std::
   for (int q = 0; q < Q; ++q) {
 #pragma GCC unroll 2
     for (int v = 0; v < V; ++v) {
-      Vector best = sums[0][2 * q][v];
-      auto place = hn::Zero(integers);
-      const Vector others[3] = {sums[0][2 * q + 1][v], sums[1][2 * q][v], sums[1][2 * q + 1][v]};
-#pragma GCC unroll 3
-      for (int o = 0; o < 3; ++o) {
-        const auto wins = hn::Or(hn::Gt(others[o], best), hn::IsNaN(others[o]));
-        best = hn::IfThenElse(wins, others[o], best);
-        place = hn::IfThenElse(hn::RebindMask(integers, wins), hn::Set(integers, o + 1), place);
+      const std::int64_t to = (i * b.columns + j + q) * b.K + k + v * kLanes, count = b.K - k - v * kLanes;
+      if (count > 0) {
+        pool_outputs(sums[0][2 * q][v], sums[0][2 * q + 1][v], sums[1][2 * q][v], sums[1][2 * q + 1][v], count, b.y + to,
+                     b.place ? b.place + to : nullptr);
       }
-      const auto stopped = hn::RebindMask(integers, hn::Le(best, hn::Zero(d)));
-      best = hn::IfThenZeroElse(hn::Lt(best, hn::Zero(d)), best);  // keeps NaN
-      const std::int64_t to = (i * b.columns + j + q) * b.K + k + v * kLanes;
-      const std::int64_t count = b.K - k - v * kLanes;
-      if (count > 0)
-        store(best, hn::IfThenElse(stopped, hn::Set(integers, 4), place), count, b.y + to, b.place ? b.place + to : nullptr);
     }
   }
 }
@@ -137,6 +87,7 @@ HWY_INLINE void tile(const ForwardBand& b, std::int64_t i, std::int64_t j, std::
 template <int V, int Q>
 HWY_INLINE void channels(const ForwardBand& b, std::int64_t k) {
   for (std::int64_t i = 0; i < b.rows; ++i) {
+    if (k == 0) b.next.ask(i, b.rows);
     std::int64_t j = 0;
     for (; j + Q <= b.columns; j += Q) tile<V, Q>(b, i, j, k);
     if constexpr (Q > 2) {
@@ -148,7 +99,7 @@ HWY_INLINE void channels(const ForwardBand& b, std::int64_t k) {
   }
 }
 
-void forward_band(const ForwardBand& b) {
+void direct_band(const ForwardBand& b) {
   std::int64_t k = 0;
   for (; k + kLanes < b.K; k += 2 * kLanes) channels<2, kPixelsOfTwo>(b, k);
   if (k < b.K) channels<1, kPixelsOfOne>(b, k);
@@ -160,7 +111,9 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace gpucnn::kernels {
 
-HWY_EXPORT(forward_band);
+HWY_EXPORT(direct_band);
+HWY_EXPORT(winograd_band);
+HWY_EXPORT(transform_weights);
 
 namespace cpu {
 namespace {
@@ -181,30 +134,48 @@ void pack(const float* weight, std::int64_t K, std::int64_t taps, float* to) {
 
 void conv2d_relu_pool(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y, Tensor& place) {
   const PooledConv conv(x, y);
-  const std::int64_t taps = 9 * conv.C, padded_channels = round_up(conv.K, kVector);
+  const std::int64_t taps = 9 * conv.C, channels = round_up(conv.K, kVector);
   // Few images are cut further, so that there is work for several threads.
   constexpr std::int64_t kLeastTasks = 8;
   const std::int64_t pieces = (kLeastTasks + conv.N - 1) / conv.N;
   const std::int64_t band_rows = std::min(conv.band_rows(), (conv.rows + pieces - 1) / pieces);
   const std::int64_t bands = (conv.rows + band_rows - 1) / band_rows, buffer = conv.padded_band(band_rows);
   const Shards shards(conv.N * bands);
-  Tensor packed = Tensor::empty({padded_channels * (taps + 1)}), padded = Tensor::empty({shards.count(), buffer});
-  float* weights = packed.data<float>();
-  float* biases = weights + padded_channels * taps;
+  const int threads = num_threads();
+  // Transforms pay for themselves where they serve many channels.
+  const bool winograd = conv.C >= 8;
+  const std::int64_t transformed = winograd ? 16 * conv.C * channels : 0;
+  const std::int64_t scratch = buffer + (winograd ? kMostPatches * 16 * (round_up(conv.C, kVector) + 2 * kVector) : 0);
+  Tensor shared = Tensor::empty({channels * (taps + 1) + transformed}), memory = Tensor::empty({threads, scratch});
+  float* const weights = shared.data<float>();
+  float* const biases = weights + channels * taps;
+  float* const products = biases + channels;
   pack(weight.data<float>(), conv.K, taps, weights);
-  std::fill_n(biases, padded_channels, 0.0F);
+  std::fill_n(biases, channels, 0.0F);
   if (bias.defined()) std::copy_n(bias.data<float>(), conv.K, biases);
+  const bool finite = winograd && HWY_DYNAMIC_DISPATCH(transform_weights)(weights, conv.K, conv.C, products);
   const std::int64_t image = conv.H * conv.W * conv.C, line = conv.columns * conv.K;
-  parallel_for(shards.count(), [&](std::int64_t shard) {
-    ForwardBand band{conv.C, conv.K, 0, conv.columns, padded.data<float>() + shard * buffer, weights, biases, nullptr, nullptr};
+  parallel_for(shards.count(), threads, [&](std::int64_t shard, int thread) {
+    float* const padded = memory.data<float>() + thread * scratch;
+    std::fill_n(padded, buffer, 0.0F);
+    ForwardBand band{};
+    band.C = conv.C;
+    band.K = conv.K;
+    band.columns = conv.columns;
+    band.x = padded;
+    band.weight = weights;
+    band.transformed = products;
+    band.bias = biases;
+    band.memory = padded + buffer;
     for (std::int64_t unit = shards.first(shard); unit < shards.last(shard); ++unit) {
       const std::int64_t n = unit / bands, first = unit % bands * band_rows, last = std::min(first + band_rows, conv.rows);
-      conv.pad(x.data<float>() + n * image, first, last, padded.data<float>() + shard * buffer);
       const std::int64_t to = (n * conv.rows + first) * line;
+      conv.pad(x.data<float>() + n * image, first, last, padded);
       band.rows = last - first;
       band.y = y.data<float>() + to;
       band.place = place.defined() ? place.data<std::uint8_t>() + to : nullptr;
-      HWY_DYNAMIC_DISPATCH(forward_band)(band);
+      band.next = last == conv.rows && n + 1 < conv.N ? Prefetch(x.data<float>() + (n + 1) * image, image) : Prefetch();
+      if (!finite || !HWY_DYNAMIC_DISPATCH(winograd_band)(band)) HWY_DYNAMIC_DISPATCH(direct_band)(band);
     }
   });
 }

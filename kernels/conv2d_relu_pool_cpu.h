@@ -11,6 +11,9 @@ namespace gpucnn::kernels::cpu {
 /// Floats in the largest vector: what is laid out for vectors is padded to this, whichever instruction set is chosen.
 inline constexpr std::int64_t kVector = 16;
 
+/// Patches of 4x4 inputs that Winograd's products take at once, at most.
+inline constexpr std::int64_t kMostPatches = 12;
+
 constexpr std::int64_t round_up(std::int64_t count, std::int64_t unit) { return (count + unit - 1) / unit * unit; }
 
 /// Extents of x: [N, C, H, W] and y: [N, K, rows, columns], and how an image is cut into bands of pooled rows, whose input lies in
@@ -29,21 +32,57 @@ struct PooledConv {
     return std::clamp<std::int64_t>((kFloats / padded_row() - 2) / 2, 1, rows);
   }
 
-  /// Copies what the band of rows [first, last) needs of an image.
+  /// Copies what the band of rows [first, last) needs of an image. The buffer's border columns must be 0 already.
   void pad(const float* image, std::int64_t first, std::int64_t last, float* to) const {
     const std::int64_t row = padded_row(), copied = std::min(W, 2 * columns + 1) * C;
     for (std::int64_t h = 2 * first - 1; h <= 2 * last; ++h, to += row) {
-      if (h < 0 || h >= H) {
+      if (h >= 0 && h < H) {
+        std::copy_n(image + h * W * C, copied, to + C);
+      } else {
         std::fill_n(to, row, 0.0F);
-        continue;
       }
-      std::fill_n(to, C, 0.0F);
-      std::copy_n(image + h * W * C, copied, to + C);
-      std::fill_n(to + C + copied, row - C - copied, 0.0F);
     }
   }
 
   std::int64_t N, C, H, W, K, rows, columns;
 };
 
+/// What will be needed soon, asked for a part at a time while there is other work, since a cache takes in few lines at once.
+class Prefetch {
+ public:
+  Prefetch() = default;
+  template <class T>
+  Prefetch(const T* from, std::int64_t count)
+      : from_(reinterpret_cast<const char*>(from)), bytes_(count * static_cast<std::int64_t>(sizeof(T))) {}
+
+  /// Part `part` of `parts`.
+  void ask(std::int64_t part, std::int64_t parts) const {
+    constexpr std::int64_t kLine = 64;
+    const std::int64_t lines = (bytes_ + kLine - 1) / kLine;
+    for (std::int64_t line = part * lines / parts; line < (part + 1) * lines / parts; ++line)
+      __builtin_prefetch(from_ + line * kLine);
+  }
+
+ private:
+  const char* from_ = nullptr;
+  std::int64_t bytes_ = 0;
+};
+
 }  // namespace gpucnn::kernels::cpu
+
+namespace gpucnn::kernels {
+
+/// A band of pooled rows on its way. Places are null where none are wanted.
+struct ForwardBand {
+  std::int64_t C, K, rows, columns;
+  const float* x;       // padded
+  const float* weight;  // [K in blocks of kVector][3 rows][3 C][kVector]
+  const float* bias;    // K, padded with zeros to a block
+  float* y;             // [rows][columns][K]
+  std::uint8_t* place;
+  cpu::Prefetch next;        // the image after this one
+  const float* transformed;  // for Winograd's products: [16][C][K in blocks]
+  float* memory;             // for those: 16 kMostPatches (C in vectors + 2 kVector) floats
+};
+
+}  // namespace gpucnn::kernels

@@ -38,7 +38,7 @@ LinearPlan::LinearPlan(const Shape& x, std::int64_t out_features, bool bias, Dev
   const Stream stream(device);
   if (!x_.numel() || !y_.numel()) return;
   impl_ = dispatch(
-      stream, [&] { return cpu::linear_onednn(x_[0], x_[1], out_features, bias); },
+      stream, [&] { return cpu::linear(x_[0], x_[1], out_features); },
       [&] { return cuda::linear_cublas(x_[0], x_[1], out_features, bias, device, precision); });
 }
 

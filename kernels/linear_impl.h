@@ -15,7 +15,7 @@ class LinearPlan::Impl {
 };
 
 namespace cpu {
-std::unique_ptr<LinearPlan::Impl> linear_onednn(std::int64_t N, std::int64_t I, std::int64_t O, bool bias);
+std::unique_ptr<LinearPlan::Impl> linear(std::int64_t N, std::int64_t I, std::int64_t O);
 }  // namespace cpu
 
 namespace cuda {
