@@ -67,6 +67,7 @@ set(GPUCNN_PUBLIC_HEADERS
 
 set(GPUCNN_PRIVATE_HEADERS
     core/backend.h
+    core/flush_subnormals.h
     core/host_memory.h
     core/layout.h
     core/memory_plan.h

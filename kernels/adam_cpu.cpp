@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include <gpucnn/core/flush_subnormals.h>
 #include <gpucnn/core/parallel.h>
 #include <gpucnn/kernels/adam.h>
 
@@ -53,6 +54,7 @@ void adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m
   float* mean = m.data<float>();
   float* square = v.data<float>();
   parallel_ranges(weight.numel(), kGrain, [&](std::int64_t first, std::int64_t last) {
+    const FlushSubnormals flush;
     HWY_DYNAMIC_DISPATCH(adam_range)
     (step, gradient + first, value + first, mean + first, square + first, static_cast<std::size_t>(last - first));
   });

@@ -2,6 +2,7 @@
 
 #include <bit>
 
+#include <gpucnn/core/flush_subnormals.h>
 #include <gpucnn/core/parallel.h>
 #include <gpucnn/kernels/conv2d.h>
 #include <gpucnn/kernels/shards.h>
@@ -306,6 +307,7 @@ void conv2d_relu_pool_backward(const Tensor& x, const Tensor& weight, const Tens
   if (dx.defined()) HWY_DYNAMIC_DISPATCH(pack_spans)(weight.data<float>(), conv.K, conv.C, span, packed.data<float>());
   const std::int64_t image = conv.H * conv.W * conv.C, line = conv.columns * conv.K;
   parallel_for(shards.count(), threads, [&](std::int64_t shard, int thread) {
+    const FlushSubnormals flush;
     float* const sum = shard_sums.data<float>() + shard * sums;
     float* const padded = reinterpret_cast<float*>(memory.bytes() + thread * bytes);
     float* const gradient = padded + buffer;

@@ -2,6 +2,7 @@
 
 #include <type_traits>
 
+#include <gpucnn/core/flush_subnormals.h>
 #include <gpucnn/core/parallel.h>
 #include <gpucnn/kernels/shards.h>
 
@@ -156,6 +157,7 @@ void conv2d_relu_pool(const Tensor& x, const Tensor& weight, const Tensor& bias,
   const bool finite = winograd && HWY_DYNAMIC_DISPATCH(transform_weights)(weights, conv.K, conv.C, products);
   const std::int64_t image = conv.H * conv.W * conv.C, line = conv.columns * conv.K;
   parallel_for(shards.count(), threads, [&](std::int64_t shard, int thread) {
+    const FlushSubnormals flush;
     float* const padded = memory.data<float>() + thread * scratch;
     std::fill_n(padded, buffer, 0.0F);
     ForwardBand band{};

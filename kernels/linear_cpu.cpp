@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include <gpucnn/core/flush_subnormals.h>
 #include <gpucnn/core/parallel.h>
 #include <gpucnn/kernels/linear_impl.h>
 
@@ -217,6 +218,7 @@ class LinearCpu final : public LinearPlan::Impl {
     const Parts images(N_, 16, 64), outputs(O_, 6, std::max<std::int64_t>(1, kTasks / images.tasks()));
     const float* biases = bias.defined() ? bias.data<float>() : nullptr;
     parallel_for(images.tasks() * outputs.tasks(), [&](std::int64_t task) {
+      const FlushSubnormals flush;
       const std::int64_t image = task / outputs.tasks(), output = task % outputs.tasks();
       const std::int64_t n = images.first(image), o = outputs.first(output);
       HWY_DYNAMIC_DISPATCH(dot_products)
@@ -228,6 +230,7 @@ class LinearCpu final : public LinearPlan::Impl {
   void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream&) override {
     Strips strips(I_, O_);
     parallel_for(strips.count(), strips.threads(), [&](std::int64_t strip, int thread) {
+      const FlushSubnormals flush;
       const auto [i, width] = strips.range(strip);
       const float* weights = strips.pack(strip, weight.data<float>(), O_, N_, thread);
       HWY_DYNAMIC_DISPATCH(row_sums)
@@ -241,6 +244,7 @@ class LinearCpu final : public LinearPlan::Impl {
     constexpr std::int64_t kImages = 128;
     Strips strips(I_, std::min(N_, kImages));
     parallel_for(strips.count() + 1, strips.threads(), [&](std::int64_t task, int thread) {
+      const FlushSubnormals flush;
       if (task == strips.count()) return add_bias_gradients(dy.data<float>(), accumulate.dbias, dbias);
       const auto [i, width] = strips.range(task);
       for (std::int64_t n = 0; n < N_; n += kImages) {
