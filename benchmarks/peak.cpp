@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <cstdio>
 #include <functional>
+#include <new>
 #include <numeric>
-#include <span>
 #include <string>
 #include <thread>
 #include <utility>

@@ -14,6 +14,7 @@ namespace detail {
 /// A callable by reference: no copy, no allocation.
 class TaskRef {
  public:
+  TaskRef() = default;
   template <class F>
   TaskRef(F& f)                                                    // NOLINT: implicit
       : object_(const_cast<void*>(static_cast<const void*>(&f))),  // given back as F, const if it was
@@ -27,8 +28,8 @@ class TaskRef {
   void operator()(std::int64_t task, int thread) const { call_(object_, task, thread); }
 
  private:
-  void* object_;
-  void (*call_)(void*, std::int64_t, int);
+  void* object_ = nullptr;
+  void (*call_)(void*, std::int64_t, int) = nullptr;
 };
 
 void parallel_tasks(std::int64_t tasks, int threads, TaskRef run);

@@ -31,99 +31,110 @@ void pause() noexcept {
 
 ThreadTeam::~ThreadTeam() { end_workers(); }
 
-void ThreadTeam::end_workers() {
-  stopping_.store(true);
-  state_.fetch_add(kNextJob);
-  state_.notify_all();
-  for (std::thread& worker : workers_) worker.join();
-  workers_.clear();
-  stopping_.store(false);
+void ThreadTeam::run(std::int64_t tasks, int threads, detail::TaskRef run) {
+  threads = static_cast<int>(std::min<std::int64_t>(threads, tasks));
+  std::unique_lock<std::mutex> call(calls_, std::defer_lock);
+  if (threads < 2 || in_task || !call.try_lock()) {
+    for (std::int64_t task = 0; task < tasks; ++task) run(task, 0);
+    return;
+  }
+  grow(threads);
+  for (int thread = threads; thread-- > 0;) {
+    Slot& slot = *slots_[static_cast<std::size_t>(thread)];
+    slot.threads = threads;
+    slot.next.store(tasks * thread / threads, std::memory_order_relaxed);
+    slot.last = tasks * (thread + 1) / threads;
+    slot.run = run;
+  }
+  for (int thread = 1; thread < threads; ++thread) {
+    Slot& slot = *slots_[static_cast<std::size_t>(thread)];
+    slot.phase.store(kOffered, std::memory_order_release);
+    slot.phase.notify_one();
+  }
+  take_tasks(0, threads);
+  for (int thread = 1; thread < threads; ++thread) {
+    Slot& slot = *slots_[static_cast<std::size_t>(thread)];
+    std::uint32_t phase = kOffered;
+    if (slot.phase.compare_exchange_strong(phase, kIdle, std::memory_order_acq_rel)) continue;  // it never began
+    while (phase == kBegun) phase = wait_while(slot, kBegun);
+  }
+  if (failed_.load(std::memory_order_relaxed)) {
+    failed_.store(false, std::memory_order_relaxed);
+    std::rethrow_exception(std::exchange(failure_, nullptr));
+  }
 }
 
 void ThreadTeam::shrink(int threads) {
   if (in_task) return;
   const std::scoped_lock call(calls_);
-  if (static_cast<int>(workers_.size()) >= threads && process_ == getpid()) end_workers();
+  if (static_cast<int>(slots_.size()) > threads && process_ == getpid()) end_workers();
 }
 
-void ThreadTeam::run(std::int64_t tasks, int threads, detail::TaskRef run) {
-  const int workers = static_cast<int>(std::min<std::int64_t>(threads, tasks)) - 1;
-  std::unique_lock<std::mutex> call(calls_, std::defer_lock);
-  if (workers < 1 || in_task || !call.try_lock()) {
-    for (std::int64_t task = 0; task < tasks; ++task) run(task, 0);
-    return;
+void ThreadTeam::end_workers() {
+  for (const auto& slot : slots_) {
+    slot->phase.store(kStop, std::memory_order_release);
+    slot->phase.notify_one();
   }
-  grow(workers);
-  job_.run = &run;
-  job_.tasks = tasks;
-  job_.next.store(0, std::memory_order_relaxed);
-  job_.failed.store(false, std::memory_order_relaxed);
-  wanted_.store(workers, std::memory_order_relaxed);
-  state_.store((state_.load(std::memory_order_relaxed) & ~(kNextJob - 1)) + kNextJob + kOpen, std::memory_order_release);
-  state_.notify_all();
-  take_tasks(0);
-  std::uint64_t state = state_.fetch_and(~kOpen, std::memory_order_acq_rel) & ~kOpen;
-  while (state & kJoined) {
-    wait_while(state);
-    state = state_.load(std::memory_order_acquire);
+  for (const auto& slot : slots_) {
+    if (slot->worker.joinable()) slot->worker.join();
   }
-  if (job_.failed.load(std::memory_order_relaxed)) std::rethrow_exception(std::exchange(job_.failure, nullptr));
+  slots_.clear();
 }
 
-void ThreadTeam::grow(int workers) {
-  try {
-    if (workers_.empty()) process_ = getpid();
-    while (static_cast<int>(workers_.size()) < workers) {
-      workers_.emplace_back([this, index = static_cast<int>(workers_.size())] { work(index); });
-    }
-  } catch (const std::system_error&) {
-    // The system gives no more threads: those that are there, and the caller, do all the work.
-  }
-}
-
-void ThreadTeam::work(int index) {
-  std::uint64_t last_job = 0;
-  while (!stopping_.load(std::memory_order_relaxed)) {
-    std::uint64_t state = state_.load(std::memory_order_acquire);
-    const std::uint64_t job = state / kNextJob;
-    if (job == last_job || !join(state, index)) {
-      wait_while(state);
-      continue;
-    }
-    last_job = job;
-    take_tasks(index + 1);
-    state = state_.fetch_sub(1, std::memory_order_acq_rel) - 1;
-    if (!(state & (kOpen | kJoined))) state_.notify_all();  // the caller waits for the last
-  }
-}
-
-bool ThreadTeam::join(std::uint64_t state, int index) {
-  return (state & kOpen) && index < wanted_.load(std::memory_order_relaxed) &&
-         state_.compare_exchange_strong(state, state + 1, std::memory_order_acq_rel, std::memory_order_relaxed);
-}
-
-void ThreadTeam::take_tasks(int thread) noexcept {
-  in_task = true;
-  for (std::int64_t task; (task = job_.next.fetch_add(1, std::memory_order_relaxed)) < job_.tasks;) {
-    if (job_.failed.load(std::memory_order_relaxed)) continue;
+void ThreadTeam::grow(int threads) {
+  if (slots_.empty()) process_ = getpid();
+  while (static_cast<int>(slots_.size()) < threads) {
+    const int thread = static_cast<int>(slots_.size());
+    Slot& slot = *slots_.emplace_back(std::make_unique<Slot>());
     try {
-      (*job_.run)(task, thread);
-    } catch (...) {
-      if (!job_.failed.exchange(true)) job_.failure = std::current_exception();
+      if (thread > 0) slot.worker = std::thread([this, &slot, thread] { work(slot, thread); });
+    } catch (const std::system_error&) {
+      // The system gives no more threads: those that are there, and the caller, do all the work.
+    }
+  }
+}
+
+void ThreadTeam::work(Slot& slot, int thread) {
+  for (;;) {
+    std::uint32_t phase = slot.phase.load(std::memory_order_acquire);
+    if (phase == kStop) return;
+    if (phase != kOffered) {
+      wait_while(slot, phase);
+    } else if (slot.phase.compare_exchange_strong(phase, kBegun, std::memory_order_acq_rel)) {
+      take_tasks(thread, slot.threads);
+      slot.phase.store(kDone, std::memory_order_release);
+      slot.phase.notify_one();  // the caller may be asleep
+    }
+  }
+}
+
+void ThreadTeam::take_tasks(int thread, int threads) noexcept {
+  in_task = true;
+  for (int helped = 0; helped < threads; ++helped) {
+    Slot& slot = *slots_[static_cast<std::size_t>((thread + helped) % threads)];
+    for (std::int64_t task; (task = slot.next.fetch_add(1, std::memory_order_relaxed)) < slot.last;) {
+      if (failed_.load(std::memory_order_relaxed)) continue;
+      try {
+        slot.run(task, thread);
+      } catch (...) {
+        if (!failed_.exchange(true)) failure_ = std::current_exception();
+      }
     }
   }
   in_task = false;
 }
 
-void ThreadTeam::wait_while(std::uint64_t seen) {
+std::uint32_t ThreadTeam::wait_while(const Slot& slot, std::uint32_t seen) {
   const auto give_up = Clock::now() + kSpin;
   do {
     for (int i = 0; i < 64; ++i) {
-      if (state_.load(std::memory_order_acquire) != seen || stopping_.load(std::memory_order_relaxed)) return;
+      const std::uint32_t phase = slot.phase.load(std::memory_order_acquire);
+      if (phase != seen) return phase;
       pause();
     }
   } while (Clock::now() < give_up);
-  state_.wait(seen, std::memory_order_acquire);
+  slot.phase.wait(seen, std::memory_order_acquire);
+  return slot.phase.load(std::memory_order_acquire);
 }
 
 }  // namespace gpucnn

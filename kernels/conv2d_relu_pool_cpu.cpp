@@ -137,7 +137,7 @@ void conv2d_relu_pool(const Tensor& x, const Tensor& weight, const Tensor& bias,
   const PooledConv conv(x, y);
   const std::int64_t taps = 9 * conv.C, channels = round_up(conv.K, kVector);
   // Few images are cut further, so that there is work for several threads.
-  constexpr std::int64_t kLeastTasks = 8;
+  constexpr std::int64_t kLeastTasks = 4;
   const std::int64_t pieces = (kLeastTasks + conv.N - 1) / conv.N;
   const std::int64_t band_rows = std::min(conv.band_rows(), (conv.rows + pieces - 1) / pieces);
   const std::int64_t bands = (conv.rows + band_rows - 1) / band_rows, buffer = conv.padded_band(band_rows);

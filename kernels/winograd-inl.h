@@ -85,19 +85,18 @@ HWY_INLINE void transform_patch(const float* x, std::int64_t C, std::int64_t row
   }
 }
 
-/// Products of the group's patches with V vectors of channels, for one of the 16 elements of a patch.
-template <int V>
+/// Products of P patches of the group with V vectors of channels, for one of the 16 elements of a patch.
+template <int P, int V>
 HWY_INLINE void multiply(const float* HWY_RESTRICT patches, const float* HWY_RESTRICT weight, std::int64_t C, std::int64_t padded,
                          float* HWY_RESTRICT to) {
   const Floats d;
-  constexpr int P = kPatches;
   Vector sums[P][V];
 #pragma GCC unroll 12
   for (int p = 0; p < P; ++p) {
 #pragma GCC unroll 2
     for (int v = 0; v < V; ++v) sums[p][v] = hn::Zero(d);
   }
-  for (std::int64_t block = 0; block < C; block += cpu::kVector, patches += P * cpu::kVector) {
+  for (std::int64_t block = 0; block < C; block += cpu::kVector, patches += kPatches * cpu::kVector) {
     const std::int64_t count = std::min(cpu::kVector, C - block);
     for (std::int64_t c = 0; c < count; ++c, weight += padded) {
       Vector w[V];
@@ -159,9 +158,18 @@ bool winograd_band(const ForwardBand& b) {
     }
     const auto channels_from = [&](auto vectors, std::int64_t k) HWY_ATTR {
       constexpr int kV = decltype(vectors)::value;
-      for (std::int64_t e = 0; e < 16; ++e) {
-        multiply<kV>(patches + e * kPatches * channels, b.transformed + e * b.C * padded + k, b.C, padded,
-                     products + e * kPatches * 2 * kLanes);
+      const auto multiply_all = [&](auto some) HWY_ATTR {
+        for (std::int64_t e = 0; e < 16; ++e) {
+          multiply<decltype(some)::value, kV>(patches + e * kPatches * channels, b.transformed + e * b.C * padded + k, b.C, padded,
+                                              products + e * kPatches * 2 * kLanes);
+        }
+      };
+      if (count > kPatches * 2 / 3) {
+        multiply_all(std::integral_constant<int, kPatches>());
+      } else if (count > kPatches / 3) {
+        multiply_all(std::integral_constant<int, kPatches * 2 / 3>());
+      } else {
+        multiply_all(std::integral_constant<int, kPatches / 3>());
       }
       for (std::int64_t p = 0; p < count; ++p) {
         finish_window<kV>(b, products + p * 2 * kLanes, kPatches * 2 * kLanes, k, first + p);

@@ -28,6 +28,8 @@ using reference::widen;
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr std::uint8_t kNobody = 4;
+// Sums over many channels may be computed in another way.
+constexpr std::int64_t kFewAndManyChannels[] = {1, 9, 17};
 
 // ---- which layers --------------------------------------------------------------------------------------------------------------
 
@@ -234,6 +236,8 @@ TEST(Conv2dReluPool, EqualsTheReference) {
   for (const Sizes& sizes : kSizes) {
     const Data data = random_data(sizes);
     const Forward expected = reference_forward(data);
+    std::vector<std::uint8_t> place = expected.place;
+    reference::Conv2dGradients gradients = reference_backward(data, place);
     for (const int at : {0, 1}) {
       SCOPED_TRACE(sizes.string() + ", from element " + std::to_string(at));
       everywhere(Device::cpu(), [&] {
@@ -241,7 +245,8 @@ TEST(Conv2dReluPool, EqualsTheReference) {
         expect_close(actual.y, expected.y, kSum);
         // Where two are as large up to rounding, either may win.
         expect_close(at_places(sizes, expected.activations, actual.place), expected.y, kSum);
-        expect_gradients(actual, reference_backward(data, actual.place), kSum);
+        if (actual.place != place) gradients = reference_backward(data, place = actual.place);
+        expect_gradients(actual, gradients, kSum);
         return actual.all();
       });
     }
@@ -270,8 +275,10 @@ TEST(Conv2dReluPool, OfEqualsChoosesWhatTheReferenceDoes) {
 TEST(Conv2dReluPool, ServesEveryWidthAndHeight) {
   for (std::int64_t size = 2; size < 30; ++size) {
     for (const std::int64_t K : {3, 24}) {
-      expect_exactly(whole_numbers({2, 2, 3, size, K}));
-      expect_exactly(whole_numbers({2, 2, size, 3, K}));
+      for (const std::int64_t C : {2, 9}) {
+        expect_exactly(whole_numbers({2, C, 3, size, K}));
+        expect_exactly(whole_numbers({2, C, size, 3, K}));
+      }
     }
   }
 }
@@ -301,27 +308,29 @@ TEST(Conv2dReluPool, GivesTheSameYWithoutPlaces) {
 }
 
 TEST(Conv2dReluPool, TakesPartOfABatch) {
-  const Sizes sizes{7, 3, 7, 5, 5}, middle{3, 3, 7, 5, 5};
-  Problem whole(random_data(sizes)), part(random_data(middle));
-  whole.forward();
-  whole.backward();
-  part.x.tensor = whole.x.tensor.narrow(2, 3);
-  part.dy.tensor = whole.dy.tensor.narrow(2, 3);
-  part.weight.tensor = whole.weight.tensor;
-  part.bias.tensor = whole.bias.tensor;
-  Tensor y = whole.y.tensor.clone(), place = whole.place.tensor.clone(), dx = whole.dx.tensor.clone();
-  for (Tensor* tensor : {&y, &place, &dx}) std::memset(tensor->bytes(), 0xFF, tensor->nbytes());
-  Tensor some_y = y.narrow(2, 3), some_place = place.narrow(2, 3), some_dx = dx.narrow(2, 3), none;
-  conv2d_relu_pool(part.x.tensor, part.weight.tensor, part.bias.tensor, some_y, some_place, part.stream);
-  conv2d_relu_pool_backward(part.x.tensor, part.weight.tensor, part.dy.tensor, some_place, {}, part.dweight.tensor, none, some_dx,
-                            part.stream);
-  EXPECT_EQ(some_y.to_vector<float>(), whole.y.tensor.narrow(2, 3).to_vector<float>());
-  EXPECT_EQ(some_place.to_vector<std::uint8_t>(), whole.place.tensor.narrow(2, 3).to_vector<std::uint8_t>());
-  EXPECT_EQ(some_dx.to_vector<float>(), whole.dx.tensor.narrow(2, 3).to_vector<float>());
-  for (const std::int64_t other : {0, 1, 5, 6}) {
-    EXPECT_THAT(y.narrow(other, 1).to_vector<float>(), testing::Each(testing::IsNan()));
-    EXPECT_THAT(dx.narrow(other, 1).to_vector<float>(), testing::Each(testing::IsNan()));
-    EXPECT_THAT(place.narrow(other, 1).to_vector<std::uint8_t>(), testing::Each(0xFF));
+  for (const std::int64_t C : kFewAndManyChannels) {
+    const Sizes sizes{7, C, 7, 5, 5}, middle{3, C, 7, 5, 5};
+    SCOPED_TRACE(sizes.string());
+    Problem whole(random_data(sizes)), part(random_data(middle));
+    whole.forward();
+    whole.backward();
+    part.x.tensor = whole.x.tensor.narrow(2, 3);
+    part.dy.tensor = whole.dy.tensor.narrow(2, 3);
+    Tensor y = whole.y.tensor.clone(), place = whole.place.tensor.clone(), dx = whole.dx.tensor.clone();
+    for (Tensor* tensor : {&y, &place, &dx}) std::memset(tensor->bytes(), 0xFF, tensor->nbytes());
+    part.y.tensor = y.narrow(2, 3);
+    part.place.tensor = place.narrow(2, 3);
+    part.dx.tensor = dx.narrow(2, 3);
+    part.forward();
+    part.backward();
+    EXPECT_EQ(part.y.tensor.to_vector<float>(), whole.y.tensor.narrow(2, 3).to_vector<float>());
+    EXPECT_EQ(part.place.tensor.to_vector<std::uint8_t>(), whole.place.tensor.narrow(2, 3).to_vector<std::uint8_t>());
+    EXPECT_EQ(part.dx.tensor.to_vector<float>(), whole.dx.tensor.narrow(2, 3).to_vector<float>());
+    for (const std::int64_t other : {0, 1, 5, 6}) {
+      EXPECT_THAT(y.narrow(other, 1).to_vector<float>(), testing::Each(testing::IsNan()));
+      EXPECT_THAT(dx.narrow(other, 1).to_vector<float>(), testing::Each(testing::IsNan()));
+      EXPECT_THAT(place.narrow(other, 1).to_vector<std::uint8_t>(), testing::Each(0xFF));
+    }
   }
 }
 
@@ -342,9 +351,33 @@ TEST(Conv2dReluPool, GivesValuesWorkedByHand) {
   });
 }
 
-/// One channel, whose convolution is x itself.
-Data identity(const std::vector<float>& x, std::int64_t H, std::int64_t W, const std::vector<float>& dy) {
-  return {{1, 1, H, W, 1, false}, x, {0, 0, 0, 0, 1, 0, 0, 0, 0}, {}, dy};
+/// An image whose convolution is its last channel, x. The others have numbers, of which nothing is taken.
+Data identity(std::int64_t C, const std::vector<float>& x, std::int64_t H, std::int64_t W, const std::vector<float>& dy) {
+  Data data = whole_numbers({1, C, H, W, 1, false});
+  std::ranges::copy(x, data.x.end() - H * W);
+  std::ranges::fill(data.weight, 0.0F);
+  *(data.weight.end() - 5) = 1;
+  data.dy = dy;
+  return data;
+}
+
+std::vector<float> last(std::size_t count, const std::vector<float>& values) {
+  return {values.end() - static_cast<std::ptrdiff_t>(count), values.end()};
+}
+
+/// Calls `check` with the results of every instruction set, for few and many channels; they are the last channel's.
+template <class Check>
+void for_identities(const std::vector<float>& x, std::int64_t H, std::int64_t W, const std::vector<float>& dy, const Check& check) {
+  for (const std::int64_t C : kFewAndManyChannels) {
+    SCOPED_TRACE(C);
+    everywhere(Device::cpu(), [&] {
+      const Results all = compute(identity(C, x, H, W, dy));
+      for (std::size_t i = 0; i + x.size() < all.dx.size(); ++i) EXPECT_EQ(all.dx[i], 0) << "of another channel";
+      for (std::size_t i = 0; i + 9 < all.dweight.size(); ++i) EXPECT_TRUE(std::isfinite(all.dweight[i])) << "of another channel";
+      check(Results{.y = all.y, .dweight = last(9, all.dweight), .dx = last(x.size(), all.dx), .place = all.place});
+      return all.all();
+    });
+  }
 }
 
 TEST(Conv2dReluPool, TheFirstOfEqualsWinsIfItIsPositive) {
@@ -353,15 +386,13 @@ TEST(Conv2dReluPool, TheFirstOfEqualsWinsIfItIsPositive) {
                              -1, 0, 3, 5, 0,  -1, -0.0F, -1, 6,  5,  //
                              0,  0, 5, 4, 9,  9,  -1,    -1, 6,  6};
   const std::vector<float> dy{1, 2, 4, 8, 16, 32, 64, 128, 256, 512};
-  everywhere(Device::cpu(), [&] {
-    const Results actual = compute(identity(x, 4, 10, dy));
+  for_identities(x, 4, 10, dy, [](const Results& actual) {
     EXPECT_THAT(actual.y, testing::ElementsAre(7, 1, 0, 0, 2, 0, 5, 9, 0, 6));
     EXPECT_THAT(actual.place, testing::ElementsAre(0, 1, 4, 4, 1, 4, 1, 2, 4, 0));
     EXPECT_THAT(actual.dx, testing::ElementsAre(1, 0, 0, 2, 0, 0, 0, 0, 0, 16,    //
                                                 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,     //
                                                 0, 0, 0, 64, 0, 0, 0, 0, 512, 0,  //
                                                 0, 0, 0, 0, 128, 0, 0, 0, 0, 0));
-    return actual.all();
   });
 }
 
@@ -382,9 +413,8 @@ TEST(Conv2dReluPool, AWindowOfWhichNothingIsPositiveTakesNoGradient) {
 
 TEST(Conv2dReluPool, TheLastNanWinsAndItsGradientPasses) {
   // The NaN makes the 9 outputs around it NaN: all of the first window, two of each of the next, one of the last.
-  const Data data = identity({1, 2, 3, 4, 5, kNan, 6, 7, 8, 9, 1, 2, 3, 4, 5, 6}, 4, 4, {1, 2, 4, 8});
-  everywhere(Device::cpu(), [&] {
-    const Results actual = compute(data);
+  const std::vector<float> x{1, 2, 3, 4, 5, kNan, 6, 7, 8, 9, 1, 2, 3, 4, 5, 6};
+  for_identities(x, 4, 4, {1, 2, 4, 8}, [](const Results& actual) {
     EXPECT_THAT(actual.y, testing::Each(testing::IsNan()));
     EXPECT_THAT(actual.place, testing::ElementsAre(3, 2, 1, 0));
     EXPECT_THAT(actual.dx, testing::ElementsAre(0, 0, 0, 0, 0, 1, 2, 0, 0, 4, 8, 0, 0, 0, 0, 0));
@@ -396,36 +426,62 @@ TEST(Conv2dReluPool, TheLastNanWinsAndItsGradientPasses) {
     EXPECT_EQ(dweight[6], 1 * 8 + 2 * 9 + 4 * 3 + 8 * 4);
     EXPECT_EQ(dweight[7], 1 * 9 + 2 * 1 + 4 * 4 + 8 * 5);
     EXPECT_EQ(dweight[8], 1 * 1 + 2 * 2 + 4 * 5 + 8 * 6);
-    return actual.all();
   });
 }
 
 TEST(Conv2dReluPool, ABiasMayBeInfiniteOrNan) {
-  Data data = random_data({1, 3, 5, 4, 3});
-  data.bias = {kInfinity, -kInfinity, kNan};
-  everywhere(Device::cpu(), [&] {
-    const Results actual = compute(data);
-    EXPECT_THAT(std::vector<float>(actual.y.begin(), actual.y.begin() + 4), testing::Each(kInfinity));
-    EXPECT_THAT(std::vector<float>(actual.y.begin() + 4, actual.y.begin() + 8), testing::Each(0.0F));
-    EXPECT_THAT(std::vector<float>(actual.y.begin() + 8, actual.y.end()), testing::Each(testing::IsNan()));
-    EXPECT_THAT(actual.place, testing::ElementsAre(0, 0, 0, 0, 4, 4, 4, 4, 3, 3, 3, 3));
-    expect_gradients(actual, reference_backward(data, actual.place), kSum);
-    return actual.all();
-  });
+  for (const std::int64_t C : kFewAndManyChannels) {
+    SCOPED_TRACE(C);
+    Data data = random_data({1, C, 5, 4, 3});
+    data.bias = {kInfinity, -kInfinity, kNan};
+    everywhere(Device::cpu(), [&] {
+      const Results actual = compute(data);
+      EXPECT_THAT(std::vector<float>(actual.y.begin(), actual.y.begin() + 4), testing::Each(kInfinity));
+      EXPECT_THAT(std::vector<float>(actual.y.begin() + 4, actual.y.begin() + 8), testing::Each(0.0F));
+      EXPECT_THAT(std::vector<float>(actual.y.begin() + 8, actual.y.end()), testing::Each(testing::IsNan()));
+      EXPECT_THAT(actual.place, testing::ElementsAre(0, 0, 0, 0, 4, 4, 4, 4, 3, 3, 3, 3));
+      expect_gradients(actual, reference_backward(data, actual.place), kSum);
+      return actual.all();
+    });
+  }
 }
 
 // ---- what infinities and NaN reach ---------------------------------------------------------------------------------------------
 
+TEST(Conv2dReluPool, InfinitiesGoNoFurtherThanTheConvolutionTakesThem) {
+  for (const std::int64_t C : kFewAndManyChannels) {
+    const Data numbers = random_data({3, C, 6, 9, 5});
+    Data pixels = numbers, weight = numbers;
+    pixels.x[static_cast<std::size_t>(54 * C - 41)] = kInfinity;  // in the first image
+    pixels.x[static_cast<std::size_t>(54 * C + 31)] = -kInfinity;
+    weight.weight[static_cast<std::size_t>(9 * C + 4)] = -kInfinity;  // amid a window, so that it meets no padding
+    for (const Data& data : {pixels, weight}) {
+      SCOPED_TRACE(C);
+      const Forward expected = reference_forward(data);
+      everywhere(Device::cpu(), [&] {
+        const Results actual = compute(data);
+        expect_close(actual.y, expected.y, kSum);
+        expect_close(at_places(data.sizes, expected.activations, actual.place), expected.y, kSum);
+        return actual.y;
+      });
+    }
+  }
+}
+
 TEST(Conv2dReluPool, AnInfinityInAWindowWithoutAWinnerIsLeftOut) {
-  // All four outputs are -infinity.
-  const Data data{{1, 1, 2, 2, 1}, {kInfinity, 1, 1, 1}, std::vector<float>(9, -1), {0}, {1}};
-  everywhere(Device::cpu(), [&] {
-    const Results actual = compute(data);
-    EXPECT_THAT(actual.y, testing::ElementsAre(0));
-    EXPECT_THAT(actual.place, testing::ElementsAre(kNobody));
-    for (const auto& gradient : {actual.dweight, actual.dbias, actual.dx}) EXPECT_THAT(gradient, testing::Each(0.0F));
-    return actual.all();
-  });
+  for (const std::int64_t C : kFewAndManyChannels) {
+    SCOPED_TRACE(C);
+    Data data{{1, C, 2, 2, 1}, std::vector<float>(static_cast<std::size_t>(4 * C), 1), {}, {0}, {1}};
+    data.x[0] = kInfinity;
+    data.weight.assign(static_cast<std::size_t>(9 * C), -1);  // so that all four outputs are -infinity
+    everywhere(Device::cpu(), [&] {
+      const Results actual = compute(data);
+      EXPECT_THAT(actual.y, testing::ElementsAre(0));
+      EXPECT_THAT(actual.place, testing::ElementsAre(kNobody));
+      for (const auto& gradient : {actual.dweight, actual.dbias, actual.dx}) EXPECT_THAT(gradient, testing::Each(0.0F));
+      return actual.all();
+    });
+  }
 }
 
 /// The part of a batch's values that is one image's.

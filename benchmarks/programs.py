@@ -1,0 +1,178 @@
+"""Runs libgpucnn's benchmark programs and its rivals in turn, each in an environment that tunes nothing but what is said here."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+from ctypes.util import find_library
+
+from rivals import ONNX
+
+OURS = "libgpucnn"
+JEMALLOC = find_library("jemalloc")
+# By itself it gives pages back and takes them anew in every step, which made PyTorch slower than the C library's allocator.
+JEMALLOC_OPTIONS = "thp:always,dirty_decay_ms:-1,muzzy_decay_ms:-1"
+PYTORCH = [
+    f"PyTorch {mode}, {layout}{allocator}"
+    for mode in ("eager", "compiled")
+    for layout in ("NCHW", "channels-last")
+    for allocator in ([""] + [", jemalloc"] * bool(JEMALLOC))
+]
+PYTORCH_CUDA = ["PyTorch eager", "PyTorch compiled", "PyTorch CUDA graph", "PyTorch CUDA graph, compiled"]
+# What holds oneDNN, PyTorch's own kernels and its compiler, and MKL to an instruction set.
+HELD_TO = {
+    "": {},
+    "AVX2": {
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "DNNL_MAX_CPU_ISA": "AVX2",
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+    },
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """What is compared: a part of the tables."""
+
+    what: str  # train or infer
+    batch: int
+    instruction_set: str = ""  # a key of HELD_TO; empty: the processor's widest
+
+    @property
+    def label(self):
+        return f"{self.what}, {self.instruction_set}" if self.instruction_set else self.what
+
+
+def last_line(text):
+    return (text.strip().splitlines() or ["it said nothing"])[-1]
+
+
+def clean_environment():
+    """What programs need, and nothing that tunes them."""
+    kept = ("PATH", "HOME", "USER", "LANG", "TMPDIR", "VIRTUAL_ENV", "CC", "CXX")
+    kept += ("CUDA_HOME", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "GPUCNN_CUDA_LIBRARY_PATH")
+    return {name: os.environ[name] for name in kept if name in os.environ}
+
+
+def rival_environment(name, instruction_set, options):
+    environment = clean_environment()
+    if options.device != "cpu":
+        return environment
+    environment |= {"OMP_PROC_BIND": "true", "OMP_PLACES": "cores", "OMP_NUM_THREADS": str(options.threads)}
+    environment |= HELD_TO[instruction_set]
+    if "jemalloc" in name:
+        environment |= {"LD_PRELOAD": JEMALLOC, "MALLOC_CONF": JEMALLOC_OPTIONS}
+    return environment
+
+
+def rivals_of(what, options):
+    if options.device != "cpu":
+        return PYTORCH_CUDA
+    return PYTORCH + ([ONNX] if what == "infer" and options.with_onnx else [])
+
+
+def run_json(command, environment=None):
+    """Runs one of our programs to its end and gives what its line of JSON says."""
+    environment = clean_environment() if environment is None else environment
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{command[0]} failed: {last_line(done.stderr)}")
+    return json.loads(done.stdout)
+
+
+def bench_command(what, batch, options):
+    command = [options.bench, "--what", what, "--batch", str(batch), "--threads", str(options.threads)]
+    command += ["--device", options.device, "--precision", options.precision]
+    return command + ["--together", str(options.together), "--seconds", str(options.seconds)]
+
+
+class Ours:
+    """libgpucnn as its users run it: no environment of any kind, unless it is held to an instruction set."""
+
+    def __init__(self, cell, options):
+        self.command = bench_command(cell.what, cell.batch, options)
+        if cell.instruction_set:
+            self.command += ["--instruction-set", cell.instruction_set]
+        self.environment = clean_environment() | HELD_TO[cell.instruction_set]
+
+    def measure(self):
+        return run_json(self.command, self.environment)
+
+    def close(self):
+        pass
+
+
+class Rival:
+    """A process of rivals.py that prepares itself and waits between its rounds."""
+
+    def __init__(self, name, cell, options):
+        task = {"name": name, "what": cell.what, "batch": cell.batch, "threads": options.threads, "seconds": options.seconds}
+        task |= {"device": options.device, "precision": options.precision, "together": options.together}
+        self.name = name
+        self.errors = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(
+            [sys.executable, pathlib.Path(__file__).with_name("rivals.py"), json.dumps(task)],
+            env=rival_environment(name, cell.instruction_set, options),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+        )
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        if not line:
+            self.process.wait()
+            self.errors.seek(0)
+            raise RuntimeError(f"{self.name} ended: {last_line(self.errors.read())}")
+        return line
+
+    def measure(self):
+        print(file=self.process.stdin, flush=True)
+        return json.loads(self.answer())
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def compare(cell, peak, options):
+    """All rounds of one cell, {name: [measurement of each round]}, and what `peak()` gave beside libgpucnn in each."""
+    programs = {OURS: Ours(cell, options)}
+    started = {name: Rival(name, cell, options) for name in rivals_of(cell.what, options)}
+    for name, rival in started.items():
+        try:
+            rival.answer()
+            programs[name] = rival
+        except RuntimeError as error:
+            print(f"compare_pytorch.py: left out ({cell.label}, batch {cell.batch}): {error}", file=sys.stderr)
+    rounds = {name: [] for name in programs}
+    peaks = []
+    for _ in range(options.rounds):
+        for name, program in programs.items():
+            rounds[name].append(program.measure())
+            if name == OURS and peak:
+                peaks.append(peak())
+    for program in programs.values():
+        program.close()
+    return rounds, peaks
+
+
+def summarize(cell, rounds, options):
+    """One result for each program: medians over rounds; the ratio is that of the same round."""
+    ours = [measured["median_ms"] for measured in rounds[OURS]]
+    results = []
+    for name, measured in rounds.items():
+        result = {"what": cell.label, "batch": cell.batch, "device": options.device, "precision": options.precision}
+        result["program"] = name
+        result |= {key: statistics.median(m[key] for m in measured) for key in ("median_ms", "p10_ms", "p90_ms")}
+        result["images_per_second"] = cell.batch / result["median_ms"] * 1000
+        result["ratio"] = statistics.median(m["median_ms"] / o for m, o in zip(measured, ours))
+        result["rounds"] = measured
+        results.append(result)
+    return results
