@@ -19,7 +19,8 @@ void adam_range(const AdamStep& s, const float* dweight, float* weight, float* m
   const auto beta1 = static_cast<float>(s.beta1), rest1 = static_cast<float>(1 - s.beta1);
   const auto beta2 = static_cast<float>(s.beta2), rest2 = static_cast<float>(1 - s.beta2);
   const auto rate = static_cast<float>(s.lr / (1 - std::pow(s.beta1, step)));
-  const auto correction = static_cast<float>(std::sqrt(1 - std::pow(s.beta2, step)));
+  // To multiply with, since the divider is what an update waits for.
+  const auto correction = static_cast<float>(1 / std::sqrt(1 - std::pow(s.beta2, step)));
   const auto eps = static_cast<float>(s.eps);
   for_lanes(count, [=](auto d, std::size_t i) HWY_ATTR {
     const auto w = hn::LoadU(d, weight + i), m0 = hn::LoadU(d, m + i), v0 = hn::LoadU(d, v + i);
@@ -28,7 +29,7 @@ void adam_range(const AdamStep& s, const float* dweight, float* weight, float* m
     const auto change = hn::Sub(g, m0);
     const auto m1 = rest1 < 0.5F ? hn::MulAdd(hn::Set(d, rest1), change, m0) : hn::NegMulAdd(hn::Set(d, beta1), change, g);
     const auto v1 = hn::MulAdd(hn::Mul(hn::Set(d, rest2), g), g, hn::Mul(hn::Set(d, beta2), v0));
-    const auto root = hn::Add(hn::Div(hn::Sqrt(v1), hn::Set(d, correction)), hn::Set(d, eps));
+    const auto root = hn::MulAdd(hn::Sqrt(v1), hn::Set(d, correction), hn::Set(d, eps));
     hn::StoreU(m1, d, m + i);
     hn::StoreU(v1, d, v + i);
     hn::StoreU(hn::Sub(w, hn::Div(hn::Mul(hn::Set(d, rate), m1), root)), d, weight + i);

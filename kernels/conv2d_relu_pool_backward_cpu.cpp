@@ -60,9 +60,11 @@ void find_gradients(const BackwardBand& b) {
     for (std::int64_t k = 0; k < b.K; k += kLanes) {
       const float* dy = b.dy + pixel * b.K + k;
       const std::uint8_t* places = b.place + pixel * b.K + k;
-      HWY_ALIGN float some_dy[kLanes] = {};
-      HWY_ALIGN std::uint8_t some_places[kLanes] = {};
+      HWY_ALIGN float some_dy[kLanes];
+      HWY_ALIGN std::uint8_t some_places[kLanes];
       if (b.K - k < kLanes) {
+        std::fill_n(some_dy, kLanes, 0.0F);
+        std::fill_n(some_places, kLanes, std::uint8_t{0});
         dy = std::copy_n(dy, b.K - k, some_dy) - (b.K - k);
         places = std::copy_n(places, b.K - k, some_places) - (b.K - k);
       }

@@ -136,9 +136,10 @@ void pack(const float* weight, std::int64_t K, std::int64_t taps, float* to) {
 void conv2d_relu_pool(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y, Tensor& place) {
   const PooledConv conv(x, y);
   const std::int64_t taps = 9 * conv.C, channels = round_up(conv.K, kVector);
-  // Few images are cut further, so that there is work for several threads.
-  constexpr std::int64_t kLeastTasks = 4;
-  const std::int64_t pieces = (kLeastTasks + conv.N - 1) / conv.N;
+  // Few images are cut further, so that there is work for several threads, but not into less than pays for telling one of it.
+  constexpr std::int64_t kLeastTasks = 8, kLeastProducts = 1 << 20;
+  const std::int64_t products = 4 * taps * conv.K * conv.rows * conv.columns;
+  const std::int64_t pieces = std::clamp<std::int64_t>(products / kLeastProducts, 1, (kLeastTasks + conv.N - 1) / conv.N);
   const std::int64_t band_rows = std::min(conv.band_rows(), (conv.rows + pieces - 1) / pieces);
   const std::int64_t bands = (conv.rows + band_rows - 1) / band_rows, buffer = conv.padded_band(band_rows);
   const Shards shards(conv.N * bands);
@@ -150,11 +151,11 @@ void conv2d_relu_pool(const Tensor& x, const Tensor& weight, const Tensor& bias,
   Tensor shared = Tensor::empty({channels * (taps + 1) + transformed}), memory = Tensor::empty({threads, scratch});
   float* const weights = shared.data<float>();
   float* const biases = weights + channels * taps;
-  float* const products = biases + channels;
+  float* const transforms = biases + channels;
   pack(weight.data<float>(), conv.K, taps, weights);
   std::fill_n(biases, channels, 0.0F);
   if (bias.defined()) std::copy_n(bias.data<float>(), conv.K, biases);
-  const bool finite = winograd && HWY_DYNAMIC_DISPATCH(transform_weights)(weights, conv.K, conv.C, products);
+  const bool finite = winograd && HWY_DYNAMIC_DISPATCH(transform_weights)(weights, conv.K, conv.C, transforms);
   const std::int64_t image = conv.H * conv.W * conv.C, line = conv.columns * conv.K;
   parallel_for(shards.count(), threads, [&](std::int64_t shard, int thread) {
     const FlushSubnormals flush;
@@ -166,7 +167,7 @@ void conv2d_relu_pool(const Tensor& x, const Tensor& weight, const Tensor& bias,
     band.columns = conv.columns;
     band.x = padded;
     band.weight = weights;
-    band.transformed = products;
+    band.transformed = transforms;
     band.bias = biases;
     band.memory = padded + buffer;
     for (std::int64_t unit = shards.first(shard); unit < shards.last(shard); ++unit) {

@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
+#include <utility>
 
 #include <gpucnn/core/flush_subnormals.h>
 #include <gpucnn/core/parallel.h>
@@ -33,6 +35,17 @@ struct RowSums {
   std::int64_t b_row;
   float* c;
   std::int64_t c_row;
+  bool more;
+};
+
+/// c[i] = the sum over k of values[k] b[rows[k]][i], for i in [0, I); added to c if `more`.
+struct SomeRowSums {
+  std::int64_t count, I;
+  const float* values;
+  const std::int32_t* rows;
+  const float* b;
+  std::int64_t b_row;
+  float* c;
   bool more;
 };
 
@@ -153,6 +166,39 @@ void row_sums(const RowSums& p) {
   for (; i < p.I; ++i) sum_columns<1>(hn::CappedTag<float, 1>(), p, i);
 }
 
+template <int V, class D>
+HWY_INLINE void sum_some(D d, const SomeRowSums& p, std::int64_t i) {
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  hn::Vec<D> even[V], odd[V];  // two sums, so that one need not wait for the other
+#pragma GCC unroll 4
+  for (int v = 0; v < V; ++v) even[v] = odd[v] = hn::Zero(d);
+  const auto add = [&](std::int64_t k, hn::Vec<D>(&sums)[V]) HWY_ATTR {
+    const auto factor = hn::Set(d, p.values[k]);
+    const float* b = p.b + p.rows[k] * p.b_row + i;
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) sums[v] = hn::MulAdd(factor, hn::LoadU(d, b + v * lanes), sums[v]);
+  };
+  std::int64_t k = 0;
+  for (; k + 2 <= p.count; k += 2) {
+    add(k, even);
+    add(k + 1, odd);
+  }
+  if (k < p.count) add(k, even);
+#pragma GCC unroll 4
+  for (int v = 0; v < V; ++v) {
+    float* c = p.c + i + v * lanes;
+    const auto sum = hn::Add(even[v], odd[v]);
+    hn::StoreU(p.more ? hn::Add(hn::LoadU(d, c), sum) : sum, d, c);
+  }
+}
+
+void some_row_sums(const SomeRowSums& p) {
+  std::int64_t i = 0;
+  for (; i + 4 * kLanes <= p.I; i += 4 * kLanes) sum_some<4>(Floats(), p, i);
+  for (; i + kLanes <= p.I; i += kLanes) sum_some<1>(Floats(), p, i);
+  for (; i < p.I; ++i) sum_some<1>(hn::CappedTag<float, 1>(), p, i);
+}
+
 }  // namespace gpucnn::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -161,6 +207,7 @@ namespace gpucnn::kernels {
 
 HWY_EXPORT(dot_products);
 HWY_EXPORT(row_sums);
+HWY_EXPORT(some_row_sums);
 
 namespace cpu {
 namespace {
@@ -209,6 +256,53 @@ class Strips {
   Tensor packed_;
 };
 
+/// The elements of each row of a matrix that are not 0, if they are few: behind ReLU and dropout three of four gradients are.
+class Nonzeros {
+ public:
+  /// `row` and `column`: the distances of elements. With few columns there is nothing to gain.
+  Nonzeros(const float* matrix, std::int64_t rows, std::int64_t columns, std::int64_t row, std::int64_t column)
+      : columns_(columns) {
+    constexpr std::int64_t kFewColumns = 16;
+    if (columns < kFewColumns) return;
+    values_ = Tensor::empty({rows, columns + 1});
+    places_ = Tensor::empty({rows, columns + 2}, DType::i32);
+    std::atomic<std::int64_t> found{0};
+    parallel_ranges(rows, 16, [&](std::int64_t first, std::int64_t last) {
+      std::int64_t here = 0;
+      for (std::int64_t r = first; r < last; ++r) here += list(matrix + r * row, r, column);
+      found += here;
+    });
+    few_ = 2 * found < rows * columns;
+  }
+
+  bool few() const { return few_; }
+  std::int64_t count(std::int64_t row) const { return *places(row); }
+  const std::int32_t* columns(std::int64_t row) const { return places(row) + 1; }
+  const float* values(std::int64_t row) const { return values_.data<float>() + row * (columns_ + 1); }
+
+ private:
+  const std::int32_t* places(std::int64_t row) const { return places_.data<std::int32_t>() + row * (columns_ + 2); }
+
+  std::int64_t list(const float* from, std::int64_t row, std::int64_t column) {
+    float* const values = values_.data<float>() + row * (columns_ + 1);
+    std::int32_t* const places = places_.data<std::int32_t>() + row * (columns_ + 2);
+    std::int32_t count = 0;
+    for (std::int64_t c = 0; c < columns_; ++c) {  // without a branch, which nobody could predict
+      const float value = from[c * column];
+      values[count] = value;
+      places[1 + count] = static_cast<std::int32_t>(c);
+      count += value != 0.0F ? 1 : 0;
+    }
+    places[0] = count;
+    return count;
+  }
+
+  std::int64_t columns_;
+  bool few_ = false;
+  Tensor values_;  // each row with room for one more
+  Tensor places_;  // each row's count, then columns
+};
+
 class LinearCpu final : public LinearPlan::Impl {
  public:
   LinearCpu(std::int64_t N, std::int64_t I, std::int64_t O) : N_(N), I_(I), O_(O) {}
@@ -228,39 +322,49 @@ class LinearCpu final : public LinearPlan::Impl {
   }
 
   void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream&) override {
+    const Nonzeros some(dy.data<float>(), N_, O_, O_, 1);
     Strips strips(I_, O_);
     parallel_for(strips.count(), strips.threads(), [&](std::int64_t strip, int thread) {
       const FlushSubnormals flush;
       const auto [i, width] = strips.range(strip);
       const float* weights = strips.pack(strip, weight.data<float>(), O_, N_, thread);
-      HWY_DYNAMIC_DISPATCH(row_sums)
-      ({N_, O_, width, dy.data<float>(), O_, 1, weights, strips.row(N_), dx.data<float>() + i, I_, false});
+      sum_rows({N_, O_, width, dy.data<float>(), O_, 1, weights, strips.row(N_), dx.data<float>() + i, I_, false}, some);
     });
   }
 
   void backward_weights(const Tensor& x, const Tensor& dy, LinearPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias,
                         Stream&) override {
+    if (dbias.defined()) add_bias_gradients(dy.data<float>(), accumulate.dbias, dbias);
     // In parts, so that x stays in cache and long sums are exact enough.
     constexpr std::int64_t kImages = 128;
-    Strips strips(I_, std::min(N_, kImages));
-    parallel_for(strips.count() + 1, strips.threads(), [&](std::int64_t task, int thread) {
-      const FlushSubnormals flush;
-      if (task == strips.count()) return add_bias_gradients(dy.data<float>(), accumulate.dbias, dbias);
-      const auto [i, width] = strips.range(task);
-      for (std::int64_t n = 0; n < N_; n += kImages) {
-        const std::int64_t count = std::min(kImages, N_ - n);
-        const float* xs = strips.pack(task, x.data<float>() + n * I_, count, O_, thread);
-        HWY_DYNAMIC_DISPATCH(row_sums)
-        ({O_, count, width, dy.data<float>() + n * O_, 1, O_, xs, strips.row(O_), dweight.data<float>() + i, I_,
-          accumulate.dweight || n > 0});
-      }
-    });
+    for (std::int64_t n = 0; n < N_; n += kImages) {
+      const std::int64_t count = std::min(kImages, N_ - n);
+      const float* const gradients = dy.data<float>() + n * O_;
+      const Nonzeros some(gradients, O_, count, 1, O_);
+      Strips strips(I_, count);
+      parallel_for(strips.count(), strips.threads(), [&](std::int64_t strip, int thread) {
+        const FlushSubnormals flush;
+        const auto [i, width] = strips.range(strip);
+        const float* xs = strips.pack(strip, x.data<float>() + n * I_, count, O_, thread);
+        sum_rows(
+            {O_, count, width, gradients, 1, O_, xs, strips.row(O_), dweight.data<float>() + i, I_, accumulate.dweight || n > 0},
+            some);
+      });
+    }
   }
 
  private:
+  /// Terms whose gradient, an element of a, is 0 are left out where there are many.
+  static void sum_rows(const RowSums& p, const Nonzeros& some) {
+    if (!some.few()) return HWY_DYNAMIC_DISPATCH(row_sums)(p);
+    for (std::int64_t m = 0; m < p.M; ++m) {
+      HWY_DYNAMIC_DISPATCH(some_row_sums)
+      ({some.count(m), p.I, some.values(m), some.columns(m), p.b, p.b_row, p.c + m * p.c_row, p.more});
+    }
+  }
+
   /// In double: the sums are as long as the batch.
   void add_bias_gradients(const float* dy, bool more, Tensor& dbias) const {
-    if (!dbias.defined()) return;
     constexpr std::int64_t kColumns = 64;
     for (std::int64_t first = 0; first < O_; first += kColumns) {
       const std::int64_t count = std::min(kColumns, O_ - first);
