@@ -33,7 +33,7 @@ struct BackwardBand {
   float* dbias;               // [channels], added to
   const float* weight;        // as `pack_spans` gives it
   float* dx;                  // padded, added to
-  cpu::Prefetch next[3];      // x, dy and places of the image after this one
+  cpu::Prefetch next[4];      // x, dy and places of the image after this one; dx of this one
 };
 
 }  // namespace gpucnn::kernels
@@ -345,6 +345,7 @@ void conv2d_relu_pool_backward(const Tensor& x, const Tensor& weight, const Tens
           band.next[1] = Prefetch(dy.data<float>() + (n + 1) * conv.rows * line, conv.rows * line);
           band.next[2] = Prefetch(place.data<std::uint8_t>() + (n + 1) * conv.rows * line, conv.rows * line);
         }
+        if (dx.defined()) band.next[3] = Prefetch(dx.data<float>() + n * image, image);
         conv.pad(x.data<float>() + n * image, first, last, padded);
         if (dx.defined()) std::fill_n(back + 2 * conv.padded_row(), 2 * band.rows * conv.padded_row(), 0.0F);
         HWY_DYNAMIC_DISPATCH(backward_band)(band);

@@ -122,7 +122,7 @@ HWY_EXPORT(dropout_image);
 namespace cpu {
 namespace {
 
-constexpr std::int64_t kGrain = 16 * 1024;  // elements a task, a multiple of 4
+constexpr std::int64_t kGrain = 4 * 1024;  // elements a task, a multiple of 4
 
 Mask mask_of(double p, const RandomStream& random) {
   // uniform(e) is the upper 24 bits of a word times 2^-24, so that it is below p exactly where those bits are below this.

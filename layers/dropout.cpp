@@ -14,10 +14,15 @@ Dropout::Dropout(double p) : p_(p) {
 
 Shape Dropout::output_shape(const Shape& x) const { return x; }
 
-Tensor Dropout::forward(const Tensor& x) {
+std::optional<RandomStream> Dropout::keep_mask(const Shape& x) {
   const bool drops = training() && p_ > 0.0;
   const std::optional<RandomStream> mask = drops ? std::optional(random(Purpose::dropout)) : std::nullopt;
-  if (keeps()) kept_ = Kept{x.shape(), mask};
+  if (keeps()) kept_ = Kept{x, mask};
+  return mask;
+}
+
+Tensor Dropout::forward(const Tensor& x) {
+  const std::optional<RandomStream> mask = keep_mask(x.shape());
   if (!mask) return x;
   Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
   kernels::dropout(x, p_, *mask, y, stream());

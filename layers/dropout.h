@@ -22,11 +22,16 @@ class GPUCNN_API Dropout : public Module {
   double p() const noexcept { return p_; }
 
  private:
+  friend class Stage;
+
   /// What a forward did, for its backward.
   struct Kept {
     Shape shape;
     std::optional<RandomStream> mask;  // none: nothing was dropped
   };
+
+  /// The mask of the forward under way, kept for its backward; none where nothing is dropped.
+  std::optional<RandomStream> keep_mask(const Shape& x);
 
   double p_;
   std::optional<Kept> kept_;

@@ -1,11 +1,15 @@
 #include <gpucnn/layers/stage.h>
 
+#include <optional>
+#include <type_traits>
 #include <typeinfo>
-#include <utility>
 
 #include <gpucnn/kernels/conv2d_relu_pool.h>
+#include <gpucnn/kernels/dropout.h>
 #include <gpucnn/kernels/relu.h>
 #include <gpucnn/layers/conv2d.h>
+#include <gpucnn/layers/dropout.h>
+#include <gpucnn/layers/linear.h>
 #include <gpucnn/layers/max_pool2d.h>
 #include <gpucnn/layers/relu.h>
 
@@ -95,6 +99,37 @@ class Stage::ConvReluPool final : public Stage {
   bool joined_ = false;  // what the last forward did
 };
 
+/// Dropout is applied where the ReLU's result lies, whose zeros then stand for what was dropped too.
+class Stage::LinearReluDropout final : public Stage {
+ public:
+  LinearReluDropout(Linear& linear, ReLU& relu, Dropout& dropout)
+      : linear_(linear), relu_(relu), dropout_(dropout), linear_and_relu_(linear, relu) {}
+
+  Tensor forward(const Tensor& x) override {
+    Tensor y = linear_and_relu_.forward(x);
+    const std::optional<RandomStream> mask = dropout_.keep_mask(y.shape());
+    if (mask) kernels::dropout(y, dropout_.p(), *mask, y, dropout_.stream());
+    return y;
+  }
+
+  Tensor backward(const Tensor& given) override {
+    const Tensor dy = dropout_.check_gradient(given, dropout_.kept(dropout_.kept_).shape);
+    const std::optional<RandomStream> mask = dropout_.consume(dropout_.kept_).mask;
+    if (!mask) return linear_.backward(relu_.backward(dy));
+    const Tensor y = relu_.consume(relu_.y_);
+    Tensor gradient = Tensor::empty(y.shape(), y.dtype(), y.device());
+    kernels::dropout(dy, dropout_.p(), *mask, gradient, dropout_.stream());
+    kernels::relu_backward(y, gradient, gradient, relu_.stream());
+    return linear_.backward(gradient);
+  }
+
+ private:
+  Linear& linear_;
+  ReLU& relu_;
+  Dropout& dropout_;
+  WithRelu linear_and_relu_;
+};
+
 std::vector<std::unique_ptr<Stage>> Stage::of(std::span<Module* const> layers) {
   std::vector<std::unique_ptr<Stage>> stages;
   // Classes derived from these layers may compute something else, so only the classes themselves are joined.
@@ -104,13 +139,20 @@ std::vector<std::unique_ptr<Stage>> Stage::of(std::span<Module* const> layers) {
   constexpr std::type_identity<Conv2d> kConv;
   constexpr std::type_identity<ReLU> kRelu;
   constexpr std::type_identity<MaxPool2d> kPool;
+  constexpr std::type_identity<Linear> kLinear;
+  constexpr std::type_identity<Dropout> kDropout;
   for (std::size_t i = 0; i < layers.size();) {
     Module& layer = *layers[i];
     Conv2d* const conv = at(i, kConv);
+    Linear* const linear = at(i, kLinear);
+    Dropout* const dropout_after = at(i + 2, kDropout);
     ReLU *const relu = at(i, kRelu), *const relu_next = at(i + 1, kRelu);
     MaxPool2d *const pool_next = at(i + 1, kPool), *const pool_after = at(i + 2, kPool);
     if (conv && relu_next && pool_after) {
       stages.push_back(std::make_unique<ConvReluPool>(*conv, *relu_next, *pool_after));
+      i += 3;
+    } else if (linear && relu_next && dropout_after) {
+      stages.push_back(std::make_unique<LinearReluDropout>(*linear, *relu_next, *dropout_after));
       i += 3;
     } else if (relu && pool_next && i > 0) {  // the first layer may have to stop its gradient, which the other needs
       stages.push_back(std::make_unique<WithRelu>(*pool_next, *relu));

@@ -23,6 +23,7 @@ class Stage {
   class Alone;
   class WithRelu;
   class ConvReluPool;
+  class LinearReluDropout;
 };
 
 }  // namespace gpucnn
