@@ -21,9 +21,9 @@ GPUCNN_API void conv2d_relu_pool(const Tensor& x, const Tensor& weight, const Te
                                  Stream& stream);
 
 /// The gradients, from dy and the `place` that the forward gave, both in y's shape. Only winners have a gradient, so that only
-/// their quarter of the convolution's backward is computed: what is multiplied by an exact zero is left out, an infinity or NaN
-/// too. dweight, dbias: added to what is there where `accumulate` says so; dbias is undefined without a bias. dx: x's shape;
-/// undefined: not wanted. Sums over images do not depend on the number of threads.
+/// their quarter of the convolution's backward is computed: the three zeros beside each winner are left out, with any infinity or
+/// NaN that they would be multiplied with. dweight, dbias: added to what is there where `accumulate` says so; dbias is undefined
+/// without a bias. dx: x's shape; undefined: not wanted. Sums over images do not depend on the number of threads.
 GPUCNN_API void conv2d_relu_pool_backward(const Tensor& x, const Tensor& weight, const Tensor& dy, const Tensor& place,
                                           Conv2dPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias, Tensor& dx,
                                           Stream& stream);

@@ -179,13 +179,12 @@ HWY_INLINE void add_weight_gradients(const BackwardBand& b, std::int64_t s) {
   for (; k < b.K; ++k) add_weight_gradients<V, 1>(b, k, s);
 }
 
-/// What the band's gradients give to V vectors of the spans of dx from s on. The last `3 C - s` lanes that are not in the span stay
-/// as they are.
+/// What the band's gradients give to V vectors of the spans of dx from s on. What lies behind 3 C stays as it is.
 template <int V>
 HWY_INLINE void add_data_gradients(const BackwardBand& b, std::int64_t s) {
   const Floats d;
   const std::int64_t row = (2 * b.columns + 2) * b.C, words = (b.K + 63) / 64;
-  const auto in_span = hn::FirstN(d, static_cast<std::size_t>(std::min<std::int64_t>(3 * b.C - s - (V - 1) * kLanes, kLanes)));
+  const std::int64_t in_span = 3 * b.C - s;
   const float* weight = b.weight + 3 * s * b.K;
   for (std::int64_t pixel = 0; pixel < b.rows * b.columns; ++pixel) {
     float* window = b.dx + pixel / b.columns * 2 * row + pixel % b.columns * 2 * b.C + s;
@@ -213,9 +212,12 @@ HWY_INLINE void add_data_gradients(const BackwardBand& b, std::int64_t s) {
       float* to = window + place / 2 * row + place % 2 * b.C;
 #pragma GCC unroll 3
       for (int r = 0; r < 3; ++r) {
-        sums[r][V - 1] = hn::IfThenElseZero(in_span, sums[r][V - 1]);
 #pragma GCC unroll 3
         for (int v = 0; v < V; ++v) {
+          if (in_span < (v + 1) * kLanes) {
+            const auto count = static_cast<std::size_t>(std::max<std::int64_t>(0, in_span - v * kLanes));
+            sums[r][v] = hn::IfThenElseZero(hn::FirstN(d, count), sums[r][v]);
+          }
           float* at = to + r * row + v * kLanes;
           hn::StoreU(hn::Add(hn::LoadU(d, at), sums[r][v]), d, at);
         }

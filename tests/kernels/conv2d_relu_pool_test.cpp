@@ -468,17 +468,19 @@ TEST(Conv2dReluPool, InfinitiesGoNoFurtherThanTheConvolutionTakesThem) {
   }
 }
 
-TEST(Conv2dReluPool, AnInfinityInAWindowWithoutAWinnerIsLeftOut) {
+TEST(Conv2dReluPool, AnInfinityThatOnlyALoserMeetsIsLeftOut) {
   for (const std::int64_t C : kFewAndManyChannels) {
     SCOPED_TRACE(C);
-    Data data{{1, C, 2, 2, 1}, std::vector<float>(static_cast<std::size_t>(4 * C), 1), {}, {0}, {1}};
-    data.x[0] = kInfinity;
-    data.weight.assign(static_cast<std::size_t>(9 * C), -1);  // so that all four outputs are -infinity
+    Data data{{1, C, 3, 3, 1}, std::vector<float>(static_cast<std::size_t>(9 * C), 1), {}, {1000}, {1}};
+    data.x[8] = kInfinity;  // the last pixel, which the last of the window's outputs alone has within reach
+    data.weight.assign(static_cast<std::size_t>(9 * C), -1);
     everywhere(Device::cpu(), [&] {
       const Results actual = compute(data);
-      EXPECT_THAT(actual.y, testing::ElementsAre(0));
-      EXPECT_THAT(actual.place, testing::ElementsAre(kNobody));
-      for (const auto& gradient : {actual.dweight, actual.dbias, actual.dx}) EXPECT_THAT(gradient, testing::Each(0.0F));
+      EXPECT_THAT(actual.y, testing::ElementsAre(1000 - 4 * static_cast<float>(C)));
+      EXPECT_THAT(actual.place, testing::ElementsAre(0));
+      for (const auto& gradient : {actual.dweight, actual.dbias, actual.dx}) {
+        EXPECT_THAT(gradient, testing::Each(testing::AnyOf(-1.0F, 0.0F, 1.0F)));
+      }
       return actual.all();
     });
   }
@@ -685,6 +687,7 @@ TEST(Conv2dReluPool, NamesWhatDoesNotFit) {
   EXPECT_THAT(with(&Problem::dx, zeros({2, 3, 4, 5}), backward),
               misuse("conv2d_relu_pool_backward: dx must be [2, 3, 4, 4], got [2, 3, 4, 5]"));
   EXPECT_THAT(with(&Problem::x, zeros({2, 3, 1, 4}), forward), misuse("at least 2 high and wide, got [2, 3, 1, 4]"));
+  EXPECT_THAT(with(&Problem::x, zeros({2, 0, 4, 4}), forward), misuse("must have a channel and be at least 2 high and wide"));
   EXPECT_THAT(with(&Problem::x, zeros({2, 3, 4, 1}), backward), misuse("at least 2 high and wide, got [2, 3, 4, 1]"));
   EXPECT_THAT(with(&Problem::y, problem.x.tensor.view(0, {2, 4, 2, 2}), forward), misuse("conv2d_relu_pool: y and x share memory"));
   EXPECT_THAT(with(&Problem::dx, problem.x.tensor, backward), misuse("conv2d_relu_pool_backward: dx and x share memory"));
