@@ -1,6 +1,7 @@
 """Runs libgpucnn's benchmark programs and its rivals in turn, each in an environment that tunes nothing but what is said here."""
 
 import dataclasses
+import contextlib
 import json
 import os
 import pathlib
@@ -133,16 +134,21 @@ class Rival:
         return line
 
     def measure(self):
-        print(file=self.process.stdin, flush=True)
+        with contextlib.suppress(BrokenPipeError):  # of one that has ended, which says why below
+            print(file=self.process.stdin, flush=True)
         return json.loads(self.answer())
 
     def close(self):
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.wait()
 
 
 def compare(cell, peak, options):
     """All rounds of one cell, {name: [measurement of each round]}, and what `peak()` gave beside libgpucnn in each."""
+    def leave_out(error):
+        print(f"compare_pytorch.py: left out ({cell.label}, batch {cell.batch}): {error}", file=sys.stderr)
+
     programs = {OURS: Ours(cell, options)}
     started = {name: Rival(name, cell, options) for name in rivals_of(cell.what, options)}
     for name, rival in started.items():
@@ -150,12 +156,18 @@ def compare(cell, peak, options):
             rival.answer()
             programs[name] = rival
         except RuntimeError as error:
-            print(f"compare_pytorch.py: left out ({cell.label}, batch {cell.batch}): {error}", file=sys.stderr)
+            leave_out(error)
     rounds = {name: [] for name in programs}
     peaks = []
     for _ in range(options.rounds):
-        for name, program in programs.items():
-            rounds[name].append(program.measure())
+        for name in list(rounds):
+            try:
+                rounds[name].append(programs[name].measure())
+            except RuntimeError as error:
+                if name == OURS:
+                    raise
+                leave_out(error)
+                del rounds[name]
             if name == OURS and peak:
                 peaks.append(peak())
     for program in programs.values():

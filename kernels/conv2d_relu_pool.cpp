@@ -21,13 +21,13 @@ Shape check_operands(std::string_view op, const Tensor& x, const Tensor& weight,
   }
   check_tensor(op, "x", x, DType::f32, stream);
   check_rank(op, "x", x, 4);
-  check_tensor(op, "weight", weight, DType::f32, stream);
-  check_rank(op, "weight", weight, 4);
-  check_tensor(op, "weight", weight, {weight.dim(0), x.dim(1), 3, 3}, DType::f32, stream);
   if (x.dim(1) < 1 || x.dim(2) < 2 || x.dim(3) < 2) {
     throw std::invalid_argument(
         fmt::format("{}: x must have a channel and be at least 2 high and wide, got {}", op, x.shape().string()));
   }
+  check_tensor(op, "weight", weight, DType::f32, stream);
+  check_rank(op, "weight", weight, 4);
+  check_tensor(op, "weight", weight, {weight.dim(0), x.dim(1), 3, 3}, DType::f32, stream);
   return {x.dim(0), weight.dim(0), x.dim(2) / 2, x.dim(3) / 2};
 }
 
