@@ -55,34 +55,33 @@ void find_gradients(const BackwardBand& b) {
   const hn::Rebind<std::uint8_t, Floats> bytes;
   const std::int64_t row = (2 * b.columns + 2) * b.C;
   const auto right = hn::Set(integers, static_cast<std::int32_t>(b.C)), down = hn::Set(integers, static_cast<std::int32_t>(row));
-  std::int64_t window = 0;
-  for (std::int64_t pixel = 0, column = 0; pixel < b.rows * b.columns; ++pixel) {
-    for (std::int64_t k = 0; k < b.K; k += kLanes) {
-      const float* dy = b.dy + pixel * b.K + k;
-      const std::uint8_t* places = b.place + pixel * b.K + k;
-      HWY_ALIGN float some_dy[kLanes];
-      HWY_ALIGN std::uint8_t some_places[kLanes];
-      if (b.K - k < kLanes) {
-        std::fill_n(some_dy, kLanes, 0.0F);
-        std::fill_n(some_places, kLanes, std::uint8_t{0});
-        dy = std::copy_n(dy, b.K - k, some_dy) - (b.K - k);
-        places = std::copy_n(places, b.K - k, some_places) - (b.K - k);
+  for (std::int64_t k = 0; k < b.K; k += kLanes) {
+    const std::int64_t count = std::min<std::int64_t>(kLanes, b.K - k);
+    Vector sum = hn::Zero(d);
+    for (std::int64_t i = 0, pixel = 0; i < b.rows; ++i) {
+      for (std::int64_t j = 0; j < b.columns; ++j, ++pixel) {
+        const float* dy = b.dy + pixel * b.K + k;
+        const std::uint8_t* places = b.place + pixel * b.K + k;
+        HWY_ALIGN float some_dy[kLanes];
+        HWY_ALIGN std::uint8_t some_places[kLanes];
+        if (count < kLanes) {
+          std::fill_n(std::copy_n(dy, count, some_dy), kLanes - count, 0.0F);
+          std::fill_n(std::copy_n(places, count, some_places), kLanes - count, std::uint8_t{0});
+          dy = some_dy;
+          places = some_places;
+        }
+        const auto place = hn::PromoteTo(integers, hn::LoadU(bytes, places));
+        const auto ends = hn::RebindMask(d, hn::Eq(place, hn::Set(integers, 4)));
+        const Vector gradient = hn::IfThenZeroElse(ends, hn::LoadU(d, dy));
+        sum = hn::Add(sum, gradient);
+        hn::Store(gradient, d, b.gradient + pixel * b.channels + k);
+        const auto window = hn::Set(integers, static_cast<std::int32_t>(2 * i * row + 2 * j * b.C));
+        const auto to_right = hn::IfThenElseZero(hn::TestBit(place, hn::Set(integers, 1)), right);
+        const auto to_below = hn::IfThenElseZero(hn::TestBit(place, hn::Set(integers, 2)), down);
+        hn::Store(hn::Add(window, hn::Add(to_right, to_below)), integers, b.start + pixel * b.channels + k);
       }
-      const auto place = hn::PromoteTo(integers, hn::LoadU(bytes, places));
-      const auto ends = hn::RebindMask(d, hn::Eq(place, hn::Set(integers, 4)));
-      const Vector gradient = hn::IfThenZeroElse(ends, hn::LoadU(d, dy));
-      hn::Store(gradient, d, b.gradient + pixel * b.channels + k);
-      hn::Store(hn::Add(gradient, hn::Load(d, b.dbias + k)), d, b.dbias + k);
-      const auto first = hn::Set(integers, static_cast<std::int32_t>(window));
-      const auto to_right = hn::IfThenElseZero(hn::TestBit(place, hn::Set(integers, 1)), right);
-      const auto to_below = hn::IfThenElseZero(hn::TestBit(place, hn::Set(integers, 2)), down);
-      hn::Store(hn::Add(first, hn::Add(to_right, to_below)), integers, b.start + pixel * b.channels + k);
     }
-    window += 2 * b.C;
-    if (++column == b.columns) {
-      column = 0;
-      window += 2 * row - 2 * b.columns * b.C;
-    }
+    hn::Store(hn::Add(hn::Load(d, b.dbias + k), sum), d, b.dbias + k);
   }
 }
 

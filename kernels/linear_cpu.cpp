@@ -322,19 +322,21 @@ class LinearCpu final : public LinearPlan::Impl {
   }
 
   void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream&) override {
+    if (N_ < kManyImages) return add_output_parts(dy.data<float>(), weight.data<float>(), dx.data<float>());
     const Nonzeros some(dy.data<float>(), N_, O_, O_, 1);
     Strips strips(I_, O_);
     parallel_for(strips.count(), strips.threads(), [&](std::int64_t strip, int thread) {
       const FlushSubnormals flush;
       const auto [i, width] = strips.range(strip);
       const float* weights = strips.pack(strip, weight.data<float>(), O_, N_, thread);
-      sum_rows({N_, O_, width, dy.data<float>(), O_, 1, weights, strips.row(N_), dx.data<float>() + i, I_, false}, some);
+      sum_rows({N_, O_, width, dy.data<float>(), O_, 1, weights, strips.row(N_), dx.data<float>() + i, I_, false}, some, 0);
     });
   }
 
   void backward_weights(const Tensor& x, const Tensor& dy, LinearPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias,
                         Stream&) override {
     if (dbias.defined()) add_bias_gradients(dy.data<float>(), accumulate.dbias, dbias);
+    const Parts outputs = output_parts(N_ < kManyImages ? 8 : 2);
     // In parts, so that x stays in cache and long sums are exact enough.
     constexpr std::int64_t kImages = 128;
     for (std::int64_t n = 0; n < N_; n += kImages) {
@@ -342,24 +344,50 @@ class LinearCpu final : public LinearPlan::Impl {
       const float* const gradients = dy.data<float>() + n * O_;
       const Nonzeros some(gradients, O_, count, 1, O_);
       Strips strips(I_, count);
-      parallel_for(strips.count(), strips.threads(), [&](std::int64_t strip, int thread) {
+      parallel_for(outputs.tasks() * strips.count(), strips.threads(), [&](std::int64_t task, int thread) {
         const FlushSubnormals flush;
+        const std::int64_t part = task / strips.count(), strip = task % strips.count(), o = outputs.first(part);
         const auto [i, width] = strips.range(strip);
         const float* xs = strips.pack(strip, x.data<float>() + n * I_, count, O_, thread);
-        sum_rows(
-            {O_, count, width, gradients, 1, O_, xs, strips.row(O_), dweight.data<float>() + i, I_, accumulate.dweight || n > 0},
-            some);
+        sum_rows({outputs.length(part), count, width, gradients + o, 1, O_, xs, strips.row(O_), dweight.data<float>() + o * I_ + i,
+                  I_, accumulate.dweight || n > 0},
+                 some, o);
       });
     }
   }
 
  private:
-  /// Terms whose gradient, an element of a, is 0 are left out where there are many.
-  static void sum_rows(const RowSums& p, const Nonzeros& some) {
+  static constexpr std::int64_t kManyImages = 16;
+
+  /// Rows of the weights and their gradients go to the same threads in forward, backward and the optimizer's update, so that each
+  /// finds them in its own cache.
+  Parts output_parts(std::int64_t most) const { return {O_, 6, most}; }
+
+  /// dx for few images, each part of the outputs by a task, the parts added in order.
+  void add_output_parts(const float* dy, const float* weight, float* dx) const {
+    const Parts outputs = output_parts(4);
+    const std::int64_t size = N_ * I_;
+    Tensor parts = Tensor::empty({outputs.tasks() - 1, size});  // the first goes to dx
+    const auto place = [&](std::int64_t part) { return part == 0 ? dx : parts.data<float>() + (part - 1) * size; };
+    parallel_for(outputs.tasks(), [&](std::int64_t part) {
+      const FlushSubnormals flush;
+      const std::int64_t o = outputs.first(part);
+      HWY_DYNAMIC_DISPATCH(row_sums)({N_, outputs.length(part), I_, dy + o, O_, 1, weight + o * I_, I_, place(part), I_, false});
+    });
+    parallel_ranges(size, 4096, [&](std::int64_t first, std::int64_t last) {
+      for (std::int64_t part = 1; part < outputs.tasks(); ++part) {
+        const float* more = place(part);
+        for (std::int64_t e = first; e < last; ++e) dx[e] += more[e];
+      }
+    });
+  }
+
+  /// Terms whose gradient, an element of a, is 0 are left out where there are many. `first`: the row of `some` that is a's first.
+  static void sum_rows(const RowSums& p, const Nonzeros& some, std::int64_t first) {
     if (!some.few()) return HWY_DYNAMIC_DISPATCH(row_sums)(p);
     for (std::int64_t m = 0; m < p.M; ++m) {
       HWY_DYNAMIC_DISPATCH(some_row_sums)
-      ({some.count(m), p.I, some.values(m), some.columns(m), p.b, p.b_row, p.c + m * p.c_row, p.more});
+      ({some.count(first + m), p.I, some.values(first + m), some.columns(first + m), p.b, p.b_row, p.c + m * p.c_row, p.more});
     }
   }
 

@@ -120,11 +120,6 @@ dnnl::convolution_backward_weights::primitive_desc convolution_backward_weights(
           attributes()};
 }
 
-dnnl::matmul::primitive_desc matmul(const memory::desc& a, const memory::desc& b, const memory::desc& bias, const memory::desc& c,
-                                    const Engine& engine) {
-  return {engine.engine, a, b, bias, c, attributes()};
-}
-
 #else
 
 dnnl::convolution_forward::primitive_desc convolution_forward(const Convolution& c, const Engine& engine) {
@@ -146,15 +141,6 @@ dnnl::convolution_backward_weights::primitive_desc convolution_backward_weights(
           attributes(), engine.engine, convolution_forward(c, engine)};
 }
 
-dnnl::matmul::primitive_desc matmul(const memory::desc& a, const memory::desc& b, const memory::desc& bias, const memory::desc& c,
-                                    const Engine& engine) {
-  return {bias.get_size() ? dnnl::matmul::desc(a, b, bias, c) : dnnl::matmul::desc(a, b, c), attributes(), engine.engine};
-}
-
 #endif
-
-memory::desc matrix(std::int64_t rows, std::int64_t columns, std::int64_t row_stride, std::int64_t column_stride) {
-  return {{rows, columns}, kF32, Dims{row_stride, column_stride}};
-}
 
 }  // namespace gpucnn::kernels::onednn

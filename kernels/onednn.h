@@ -99,10 +99,4 @@ dnnl::convolution_forward::primitive_desc convolution_forward(const Convolution&
 dnnl::convolution_backward_data::primitive_desc convolution_backward_data(const Convolution& c, const Engine& engine);
 dnnl::convolution_backward_weights::primitive_desc convolution_backward_weights(const Convolution& c, const Engine& engine);
 
-/// c [M, N] = a [M, K] b [K, N] + bias [1, N]; an empty bias desc means none.
-dnnl::matmul::primitive_desc matmul(const dnnl::memory::desc& a, const dnnl::memory::desc& b, const dnnl::memory::desc& bias,
-                                    const dnnl::memory::desc& c, const Engine& engine);
-/// A matrix of rows x columns f32 with the given distances between rows and between columns.
-dnnl::memory::desc matrix(std::int64_t rows, std::int64_t columns, std::int64_t row_stride, std::int64_t column_stride);
-
 }  // namespace gpucnn::kernels::onednn

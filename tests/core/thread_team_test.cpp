@@ -39,6 +39,29 @@ TEST(ThreadTeam, ServesSeveralCallersAtOnce) {
   EXPECT_EQ(wrong, 0);
 }
 
+TEST(ThreadTeam, NumbersItsThreadsSoThatNoTwoHaveANumberAtOnce) {
+  ThreadTeam team;
+  for (const int threads : {1, 2, 5}) {
+    std::vector<std::atomic<bool>> busy(static_cast<std::size_t>(threads));
+    std::atomic<int> wrong{0};
+    const auto task = [&](std::int64_t, int thread) {
+      if (thread < 0 || thread >= threads || busy[static_cast<std::size_t>(thread)].exchange(true)) ++wrong;
+      std::this_thread::yield();
+      busy[static_cast<std::size_t>(thread)] = false;
+    };
+    for (int round = 0; round < 200; ++round) team.run(40, threads, detail::TaskRef(task));
+    EXPECT_EQ(wrong, 0) << threads;
+  }
+}
+
+TEST(ThreadTeam, EndsItsThreadsAndGoesOnWithNewOnes) {
+  ThreadTeam team;
+  for (int round = 0; round < 20; ++round) {
+    ASSERT_EQ(sum_below(team, 100, 4), 4950);
+    team.shrink(1 + round % 4);
+  }
+}
+
 TEST(ThreadTeam, BeginsNoFurtherTaskOnItsThreadAfterAnException) {
   ThreadTeam team;
   for (int round = 0; round < 100; ++round) {

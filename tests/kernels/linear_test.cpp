@@ -25,12 +25,33 @@ using reference::widen;
 struct Case {
   std::int64_t N, in, out;
   bool bias = true;
+  std::size_t nonzero = 1;  // every nonzero-th gradient of y is not 0
 };
 
-constexpr Case kCases[] = {{1, 1, 1}, {4, 2048, 128}, {33, 31, 257}, {128, 128, 10}, {257, 3, 33}, {70, 257, 65, false}};
+constexpr Case kCases[] = {{1, 1, 1},
+                           {4, 2048, 128},
+                           {15, 65, 70},
+                           {33, 31, 257},
+                           {128, 128, 10},
+                           {257, 3, 33},
+                           {70, 257, 65, false},
+                           {3, 40, 33, true, 4},
+                           {16, 70, 18, true, 3},
+                           {131, 257, 65, false, 5},
+                           {300, 33, 20, true, 4},
+                           {33, 100, 40, true, 10'000}};
 
 std::string text(const Case& c) {
-  return std::to_string(c.N) + "x" + std::to_string(c.in) + " to " + std::to_string(c.out) + (c.bias ? "" : " without bias");
+  return std::to_string(c.N) + "x" + std::to_string(c.in) + " to " + std::to_string(c.out) + (c.bias ? "" : " without bias") +
+         (c.nonzero > 1 ? ", one gradient of " + std::to_string(c.nonzero) : "");
+}
+
+/// All but every n-th set to 0.
+std::vector<float> every_nth(std::size_t n, std::vector<float> values) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (i % n != n - 1) values[i] = 0;
+  }
+  return values;
 }
 
 /// Values that the precision's dtype holds exactly.
@@ -49,7 +70,7 @@ class Problem {
       : x_values_(exact_values(c.N * c.in, 1, precision)),
         weight_values_(exact_values(c.in * c.out, 2, precision)),
         bias_values_(exact_values(c.bias ? c.out : 0, 3, precision)),
-        dy_values_(exact_values(c.N * c.out, 4, precision)),
+        dy_values_(every_nth(c.nonzero, exact_values(c.N * c.out, 4, precision))),
         first_(first),
         dtype_(activation_dtype(precision)),
         stream(device),
