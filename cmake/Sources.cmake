@@ -83,11 +83,16 @@ set(GPUCNN_PRIVATE_HEADERS
     kernels/indices.h
     kernels/lanes-inl.h
     kernels/linear_impl.h
+    kernels/nonzeros.h
     kernels/onednn.h
     kernels/pool_outputs-inl.h
+    kernels/products-inl.h
+    kernels/products.h
     kernels/relu_block.h
     kernels/shards.h
     kernels/softmax_row.h
+    kernels/strips.h
+    kernels/winner_gradients-inl.h
     kernels/winograd-inl.h
     layers/stage.h
     train/trainer_impl.h)

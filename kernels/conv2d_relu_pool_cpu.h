@@ -85,4 +85,22 @@ struct ForwardBand {
   float* memory;             // for those: 16 kMostPatches (C in vectors + 2 kVector) floats
 };
 
+/// A band of pooled rows on its way back. `pixels` counts its pooled pixels.
+struct BackwardBand {
+  std::int64_t C, K, rows, columns;
+  std::int64_t span;          // 3 C, padded to vectors
+  std::int64_t channels;      // K, padded to vectors
+  const float* dy;            // [pixels][K]
+  const std::uint8_t* place;  // [pixels][K]
+  float* gradient;            // [pixels][channels]: dy, 0 where it ends
+  std::int32_t* start;        // [pixels][channels]: where in the band the winner's input pixels begin
+  std::uint64_t* winners;     // [pixels][4][K in words]: which channels won with each place; null: dx is not wanted
+  const float* x;             // padded
+  float* dweight;             // [K][3][span], added to
+  float* dbias;               // [channels], added to
+  const float* weight;        // as `pack_spans` gives it
+  float* dx;                  // padded, added to
+  cpu::Prefetch next[4];      // x, dy and places of the image after this one; dx of this one
+};
+
 }  // namespace gpucnn::kernels

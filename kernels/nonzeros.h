@@ -1,0 +1,58 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include <gpucnn/core/parallel.h>
+#include <gpucnn/core/tensor.h>
+
+namespace gpucnn::kernels::cpu {
+
+/// The elements of each row of a matrix that are not 0, if they are few: behind ReLU and dropout three of four gradients are.
+class Nonzeros {
+ public:
+  /// `row` and `column`: the distances of elements. With few columns there is nothing to gain.
+  Nonzeros(const float* matrix, std::int64_t rows, std::int64_t columns, std::int64_t row, std::int64_t column)
+      : columns_(columns) {
+    constexpr std::int64_t kFewColumns = 16;
+    if (columns < kFewColumns) return;
+    values_ = Tensor::empty({rows, columns + 1});
+    places_ = Tensor::empty({rows, columns + 2}, DType::i32);
+    std::atomic<std::int64_t> found{0};
+    parallel_ranges(rows, 16, [&](std::int64_t first, std::int64_t last) {
+      std::int64_t here = 0;
+      for (std::int64_t r = first; r < last; ++r) here += list(matrix + r * row, r, column);
+      found += here;
+    });
+    few_ = 2 * found < rows * columns;
+  }
+
+  bool few() const { return few_; }
+  std::int64_t count(std::int64_t row) const { return *places(row); }
+  const std::int32_t* columns(std::int64_t row) const { return places(row) + 1; }
+  const float* values(std::int64_t row) const { return values_.data<float>() + row * (columns_ + 1); }
+
+ private:
+  const std::int32_t* places(std::int64_t row) const { return places_.data<std::int32_t>() + row * (columns_ + 2); }
+
+  std::int64_t list(const float* from, std::int64_t row, std::int64_t column) {
+    float* const values = values_.data<float>() + row * (columns_ + 1);
+    std::int32_t* const places = places_.data<std::int32_t>() + row * (columns_ + 2);
+    std::int32_t count = 0;
+    for (std::int64_t c = 0; c < columns_; ++c) {  // without a branch, which nobody could predict
+      const float value = from[c * column];
+      values[count] = value;
+      places[1 + count] = static_cast<std::int32_t>(c);
+      count += value != 0.0F ? 1 : 0;
+    }
+    places[0] = count;
+    return count;
+  }
+
+  std::int64_t columns_;
+  bool few_ = false;
+  Tensor values_;  // each row with room for one more
+  Tensor places_;  // each row's count, then columns
+};
+
+}  // namespace gpucnn::kernels::cpu

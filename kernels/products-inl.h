@@ -1,0 +1,166 @@
+// Included once for each instruction set, as Highway's own -inl.h files are.
+#if defined(GPUCNN_KERNELS_PRODUCTS_INL_H) == defined(HWY_TARGET_TOGGLE)
+#ifdef GPUCNN_KERNELS_PRODUCTS_INL_H
+#undef GPUCNN_KERNELS_PRODUCTS_INL_H
+#else
+#define GPUCNN_KERNELS_PRODUCTS_INL_H
+#endif
+
+#include <cstdint>
+
+#include <hwy/highway.h>
+
+#include <gpucnn/kernels/products.h>
+
+// Products of matrices from registers. Each sum has one order of its terms, whatever the extents of the call it is part of.
+HWY_BEFORE_NAMESPACE();
+namespace gpucnn::kernels::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Floats = hn::CappedTag<float, 16>;
+using Vector = hn::Vec<Floats>;
+constexpr int kLanes = hn::MaxLanes(Floats());
+
+// Registers decide: 24 sums of 32 vectors with AVX-512, 12 of 16 elsewhere.
+constexpr bool kWide = kLanes == 16;
+constexpr int kImages = kWide ? 4 : 2;
+constexpr int kOutputs = 6;
+constexpr int kRows = 6;
+constexpr int kVectors = kWide ? 4 : 2;
+
+/// The dot products of A images with B outputs, from (n, o) on.
+template <int A, int B>
+HWY_INLINE void dot_tile(const DotProducts& p, std::int64_t n, std::int64_t o) {
+  const Floats d;
+  const float* x = p.x + n * p.I;
+  const float* weight = p.weight + o * p.I;
+  Vector sums[A][B];
+#pragma GCC unroll 4
+  for (int a = 0; a < A; ++a) {
+#pragma GCC unroll 6
+    for (int b = 0; b < B; ++b) sums[a][b] = hn::Zero(d);
+  }
+  std::int64_t i = 0;
+  for (; i + kLanes <= p.I; i += kLanes) {
+    Vector xs[A];
+#pragma GCC unroll 4
+    for (int a = 0; a < A; ++a) xs[a] = hn::LoadU(d, x + a * p.I + i);
+#pragma GCC unroll 6
+    for (int b = 0; b < B; ++b) {
+      const Vector w = hn::LoadU(d, weight + b * p.I + i);
+#pragma GCC unroll 4
+      for (int a = 0; a < A; ++a) sums[a][b] = hn::MulAdd(xs[a], w, sums[a][b]);
+    }
+  }
+#pragma GCC unroll 4
+  for (int a = 0; a < A; ++a) {
+#pragma GCC unroll 6
+    for (int b = 0; b < B; ++b) {
+      float sum = hn::GetLane(hn::SumOfLanes(d, sums[a][b]));
+      for (std::int64_t rest = i; rest < p.I; ++rest) sum += x[a * p.I + rest] * weight[b * p.I + rest];
+      if (p.bias) sum += p.bias[o + b];
+      p.y[(n + a) * p.y_stride + o + b] = p.relu && sum < 0.0F ? 0.0F : sum;  // keeps NaN
+    }
+  }
+}
+
+template <int A>
+HWY_INLINE void dot_rows(const DotProducts& p, std::int64_t n) {
+  std::int64_t o = 0;
+  for (; o + kOutputs <= p.O; o += kOutputs) dot_tile<A, kOutputs>(p, n, o);
+  for (; o + 2 <= p.O; o += 2) dot_tile<A, 2>(p, n, o);
+  if (o < p.O) dot_tile<A, 1>(p, n, o);
+}
+
+void dot_products(const DotProducts& p) {
+  std::int64_t n = 0;
+  for (; n + kImages <= p.N; n += kImages) dot_rows<kImages>(p, n);
+  for (; n < p.N; ++n) dot_rows<1>(p, n);
+}
+
+/// M rows from m on, V vectors from i on.
+template <int M, int V, class D>
+HWY_INLINE void sum_tile(D d, const RowSums& p, std::int64_t m, std::int64_t i) {
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  hn::Vec<D> sums[M][V];
+#pragma GCC unroll 6
+  for (int r = 0; r < M; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) sums[r][v] = hn::Zero(d);
+  }
+  const float* a = p.a + m * p.a_row;
+  const float* b = p.b + i;
+  for (std::int64_t t = 0; t < p.T; ++t, a += p.a_column, b += p.b_row) {
+    hn::Vec<D> bs[V];
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) bs[v] = hn::LoadU(d, b + v * lanes);
+#pragma GCC unroll 6
+    for (int r = 0; r < M; ++r) {
+      const auto factor = hn::Set(d, a[r * p.a_row]);
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) sums[r][v] = hn::MulAdd(factor, bs[v], sums[r][v]);
+    }
+  }
+#pragma GCC unroll 6
+  for (int r = 0; r < M; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      float* c = p.c + (m + r) * p.c_row + i + v * lanes;
+      hn::StoreU(p.more ? hn::Add(hn::LoadU(d, c), sums[r][v]) : sums[r][v], d, c);
+    }
+  }
+}
+
+template <int V, class D>
+HWY_INLINE void sum_columns(D d, const RowSums& p, std::int64_t i) {
+  std::int64_t m = 0;
+  for (; m + kRows <= p.M; m += kRows) sum_tile<kRows, V>(d, p, m, i);
+  for (; m + 2 <= p.M; m += 2) sum_tile<2, V>(d, p, m, i);
+  if (m < p.M) sum_tile<1, V>(d, p, m, i);
+}
+
+void row_sums(const RowSums& p) {
+  std::int64_t i = 0;
+  for (; i + kVectors * kLanes <= p.I; i += kVectors * kLanes) sum_columns<kVectors>(Floats(), p, i);
+  for (; i + kLanes <= p.I; i += kLanes) sum_columns<1>(Floats(), p, i);
+  for (; i < p.I; ++i) sum_columns<1>(hn::CappedTag<float, 1>(), p, i);
+}
+
+template <int V, class D>
+HWY_INLINE void sum_some(D d, const SomeRowSums& p, std::int64_t i) {
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  hn::Vec<D> even[V], odd[V];  // two sums, so that one need not wait for the other
+#pragma GCC unroll 4
+  for (int v = 0; v < V; ++v) even[v] = odd[v] = hn::Zero(d);
+  const auto add = [&](std::int64_t k, hn::Vec<D>(&sums)[V]) HWY_ATTR {
+    const auto factor = hn::Set(d, p.values[k]);
+    const float* b = p.b + p.rows[k] * p.b_row + i;
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) sums[v] = hn::MulAdd(factor, hn::LoadU(d, b + v * lanes), sums[v]);
+  };
+  std::int64_t k = 0;
+  for (; k + 2 <= p.count; k += 2) {
+    add(k, even);
+    add(k + 1, odd);
+  }
+  if (k < p.count) add(k, even);
+#pragma GCC unroll 4
+  for (int v = 0; v < V; ++v) {
+    float* c = p.c + i + v * lanes;
+    const auto sum = hn::Add(even[v], odd[v]);
+    hn::StoreU(p.more ? hn::Add(hn::LoadU(d, c), sum) : sum, d, c);
+  }
+}
+
+void some_row_sums(const SomeRowSums& p) {
+  std::int64_t i = 0;
+  for (; i + 4 * kLanes <= p.I; i += 4 * kLanes) sum_some<4>(Floats(), p, i);
+  for (; i + kLanes <= p.I; i += kLanes) sum_some<1>(Floats(), p, i);
+  for (; i < p.I; ++i) sum_some<1>(hn::CappedTag<float, 1>(), p, i);
+}
+
+}  // namespace gpucnn::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif

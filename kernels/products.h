@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+
+// What the products of products-inl.h are asked for.
+namespace gpucnn::kernels {
+
+/// y[n][o] = the dot product of rows x[n] and weight[o], of I floats each, + bias[o], for blocks of both rows.
+struct DotProducts {
+  std::int64_t N, O, I;
+  const float *x, *weight, *bias;  // bias: null without one
+  float* y;
+  std::int64_t y_stride;
+  bool relu;
+};
+
+/// c[m][i] = the sum over t of a[m][t] b[t][i]; added to c if `more`.
+struct RowSums {
+  std::int64_t M, T, I;
+  const float* a;
+  std::int64_t a_row, a_column;  // distances of a's elements in m and t
+  const float* b;
+  std::int64_t b_row;
+  float* c;
+  std::int64_t c_row;
+  bool more;
+};
+
+/// c[i] = the sum over k of values[k] b[rows[k]][i], for i in [0, I); added to c if `more`.
+struct SomeRowSums {
+  std::int64_t count, I;
+  const float* values;
+  const std::int32_t* rows;
+  const float* b;
+  std::int64_t b_row;
+  float* c;
+  bool more;
+};
+
+}  // namespace gpucnn::kernels
