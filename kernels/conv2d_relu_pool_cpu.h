@@ -59,8 +59,10 @@ class Prefetch {
   void ask(std::int64_t part, std::int64_t parts) const {
     constexpr std::int64_t kLine = 64;
     const std::int64_t lines = (bytes_ + kLine - 1) / kLine;
-    for (std::int64_t line = part * lines / parts; line < (part + 1) * lines / parts; ++line)
-      __builtin_prefetch(from_ + line * kLine);
+    constexpr int kSecondLevel = 2;  // of caches: the first is full of what is at work
+    for (std::int64_t line = part * lines / parts; line < (part + 1) * lines / parts; ++line) {
+      __builtin_prefetch(from_ + line * kLine, 0, kSecondLevel);
+    }
   }
 
  private:

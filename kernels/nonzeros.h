@@ -18,6 +18,8 @@ class Nonzeros {
     if (columns < kFewColumns) return;
     values_ = Tensor::empty({rows, columns + 1});
     places_ = Tensor::empty({rows, columns + 2}, DType::i32);
+    value_ = values_.data<float>();
+    place_ = places_.data<std::int32_t>();
     std::atomic<std::int64_t> found{0};
     parallel_ranges(rows, 16, [&](std::int64_t first, std::int64_t last) {
       std::int64_t here = 0;
@@ -30,22 +32,21 @@ class Nonzeros {
   bool few() const { return few_; }
   std::int64_t count(std::int64_t row) const { return *places(row); }
   const std::int32_t* columns(std::int64_t row) const { return places(row) + 1; }
-  const float* values(std::int64_t row) const { return values_.data<float>() + row * (columns_ + 1); }
+  const float* values(std::int64_t row) const { return value_ + row * (columns_ + 1); }
 
  private:
-  const std::int32_t* places(std::int64_t row) const { return places_.data<std::int32_t>() + row * (columns_ + 2); }
+  std::int32_t* places(std::int64_t row) const { return place_ + row * (columns_ + 2); }
 
   std::int64_t list(const float* from, std::int64_t row, std::int64_t column) {
-    float* const values = values_.data<float>() + row * (columns_ + 1);
-    std::int32_t* const places = places_.data<std::int32_t>() + row * (columns_ + 2);
+    float* const value = value_ + row * (columns_ + 1);
+    std::int32_t* const place = places(row);
     std::int32_t count = 0;
     for (std::int64_t c = 0; c < columns_; ++c) {  // without a branch, which nobody could predict
-      const float value = from[c * column];
-      values[count] = value;
-      places[1 + count] = static_cast<std::int32_t>(c);
-      count += value != 0.0F ? 1 : 0;
+      value[count] = from[c * column];
+      place[1 + count] = static_cast<std::int32_t>(c);
+      count += value[count] != 0.0F ? 1 : 0;
     }
-    places[0] = count;
+    place[0] = count;
     return count;
   }
 
@@ -53,6 +54,8 @@ class Nonzeros {
   bool few_ = false;
   Tensor values_;  // each row with room for one more
   Tensor places_;  // each row's count, then columns
+  float* value_ = nullptr;
+  std::int32_t* place_ = nullptr;
 };
 
 }  // namespace gpucnn::kernels::cpu

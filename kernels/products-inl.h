@@ -6,6 +6,7 @@
 #define GPUCNN_KERNELS_PRODUCTS_INL_H
 #endif
 
+#include <algorithm>
 #include <cstdint>
 
 #include <hwy/highway.h>
@@ -29,9 +30,9 @@ constexpr int kOutputs = 6;
 constexpr int kRows = 6;
 constexpr int kVectors = kWide ? 4 : 2;
 
-/// The dot products of A images with B outputs, from (n, o) on.
+/// Terms [first, last) of the dot products of A images with B outputs, from (n, o) on.
 template <int A, int B>
-HWY_INLINE void dot_tile(const DotProducts& p, std::int64_t n, std::int64_t o) {
+HWY_INLINE void dot_tile(const DotProducts& p, std::int64_t n, std::int64_t o, std::int64_t first, std::int64_t last) {
   const Floats d;
   const float* x = p.x + n * p.I;
   const float* weight = p.weight + o * p.I;
@@ -41,8 +42,8 @@ HWY_INLINE void dot_tile(const DotProducts& p, std::int64_t n, std::int64_t o) {
 #pragma GCC unroll 6
     for (int b = 0; b < B; ++b) sums[a][b] = hn::Zero(d);
   }
-  std::int64_t i = 0;
-  for (; i + kLanes <= p.I; i += kLanes) {
+  std::int64_t i = first;
+  for (; i + kLanes <= last; i += kLanes) {
     Vector xs[A];
 #pragma GCC unroll 4
     for (int a = 0; a < A; ++a) xs[a] = hn::LoadU(d, x + a * p.I + i);
@@ -58,25 +59,36 @@ HWY_INLINE void dot_tile(const DotProducts& p, std::int64_t n, std::int64_t o) {
 #pragma GCC unroll 6
     for (int b = 0; b < B; ++b) {
       float sum = hn::GetLane(hn::SumOfLanes(d, sums[a][b]));
-      for (std::int64_t rest = i; rest < p.I; ++rest) sum += x[a * p.I + rest] * weight[b * p.I + rest];
-      if (p.bias) sum += p.bias[o + b];
-      p.y[(n + a) * p.y_stride + o + b] = p.relu && sum < 0.0F ? 0.0F : sum;  // keeps NaN
+      for (std::int64_t rest = i; rest < last; ++rest) sum += x[a * p.I + rest] * weight[b * p.I + rest];
+      float& y = p.y[(n + a) * p.y_stride + o + b];
+      sum += first > 0 ? y : p.bias ? p.bias[o + b] : 0.0F;
+      y = last == p.I && p.relu && sum < 0.0F ? 0.0F : sum;  // keeps NaN
     }
   }
 }
 
-template <int A>
-HWY_INLINE void dot_rows(const DotProducts& p, std::int64_t n) {
-  std::int64_t o = 0;
-  for (; o + kOutputs <= p.O; o += kOutputs) dot_tile<A, kOutputs>(p, n, o);
-  for (; o + 2 <= p.O; o += 2) dot_tile<A, 2>(p, n, o);
-  if (o < p.O) dot_tile<A, 1>(p, n, o);
+/// `images` images from n on with B outputs from o on.
+template <int B>
+HWY_INLINE void dot_columns(const DotProducts& p, std::int64_t n, std::int64_t images, std::int64_t o, std::int64_t first,
+                            std::int64_t last) {
+  const std::int64_t end = n + images;
+  for (; n + kImages <= end; n += kImages) dot_tile<kImages, B>(p, n, o, first, last);
+  for (; n < end; ++n) dot_tile<1, B>(p, n, o, first, last);
 }
 
 void dot_products(const DotProducts& p) {
-  std::int64_t n = 0;
-  for (; n + kImages <= p.N; n += kImages) dot_rows<kImages>(p, n);
-  for (; n < p.N; ++n) dot_rows<1>(p, n);
+  // So many terms of so many images, and of the outputs they meet, as the first-level cache holds.
+  constexpr std::int64_t kTerms = 1024, kGroup = 8;
+  for (std::int64_t n = 0; n < p.N; n += kGroup) {
+    const std::int64_t images = std::min(kGroup, p.N - n);
+    for (std::int64_t first = 0; first < p.I; first += kTerms) {
+      const std::int64_t last = std::min(first + kTerms, p.I);
+      std::int64_t o = 0;
+      for (; o + kOutputs <= p.O; o += kOutputs) dot_columns<kOutputs>(p, n, images, o, first, last);
+      for (; o + 2 <= p.O; o += 2) dot_columns<2>(p, n, images, o, first, last);
+      if (o < p.O) dot_columns<1>(p, n, images, o, first, last);
+    }
+  }
 }
 
 /// M rows from m on, V vectors from i on.

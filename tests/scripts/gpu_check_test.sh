@@ -45,7 +45,7 @@ new_machine() {
   printf 'exit 0\n' | stand_in ninja
   printf 'exit 0\n' | stand_in compute-sanitizer
   printf 'echo "100%% tests passed, 0 tests failed out of 300"\n' | stand_in ctest
-  # It finds no PyTorch unless the machine has some; what it compares is written as compare_pytorch.py would.
+  # It finds no PyTorch unless the machine has some, nor packages of the real machine (-S); what it compares is written as compare_pytorch.py would.
   cat <<END | stand_in python3
 case "\$*" in
   "-c import torch") [ -e "$machine/torch" ] || { echo "No module named 'torch'" >&2; exit 1; } ;;
@@ -53,7 +53,7 @@ case "\$*" in
   *compare_pytorch.py*) echo '[{"what": "train", "batch": 128, "program": "libgpucnn", "median_ms": 0.1, "p10_ms": 0.1, "p90_ms": 0.1,
     "images_per_second": 1280000, "ratio": 1}, {"what": "train", "batch": 128, "program": "PyTorch CUDA graph", "median_ms": 0.15,
     "p10_ms": 0.1, "p90_ms": 0.2, "images_per_second": 853333, "ratio": 1.5}]' >"\$(echo "\$*" | sed 's/.*--json //; s/ --.*//')" ;;
-  *) PYTHONPATH="$machine/python" exec $(python3 -c 'import sys; print(sys.executable)') "\$@" ;;
+  *) PYTHONPATH="$machine/python" exec $(python3 -c 'import sys; print(sys.executable)') -S "\$@" ;;
 esac
 END
   touch "$machine/torch"
