@@ -36,6 +36,8 @@ void parallel_tasks(std::int64_t tasks, int threads, TaskRef run);
 
 }  // namespace detail
 
+/// Work whose captures are values and not references is begun sooner: another core fetches each place that they lie in.
+///
 /// Calls `run(task)` once for every task in [0, tasks), on up to `num_threads()` threads, and returns when all are done. Which
 /// thread runs which task is unspecified: results must not depend on it. The first exception is rethrown here after the rest has
 /// stopped. Inside a task, or with one task, everything runs on the calling thread.
@@ -57,7 +59,7 @@ void parallel_for(std::int64_t tasks, int threads, F&& run) {
 /// depends on `count` and `grain` only, never on the number of threads.
 template <class F>
 void parallel_ranges(std::int64_t count, std::int64_t grain, F&& run) {
-  parallel_for((count + grain - 1) / grain, [&](std::int64_t task) {
+  parallel_for((count + grain - 1) / grain, [count, grain, &run](std::int64_t task) {
     const std::int64_t first = task * grain;
     run(first, first + grain < count ? first + grain : count);
   });

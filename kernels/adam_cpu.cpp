@@ -54,7 +54,7 @@ void adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m
   float* value = weight.data<float>();
   float* mean = m.data<float>();
   float* square = v.data<float>();
-  parallel_ranges(weight.numel(), kGrain, [&](std::int64_t first, std::int64_t last) {
+  parallel_ranges(weight.numel(), kGrain, [=](std::int64_t first, std::int64_t last) {
     const FlushSubnormals flush;
     HWY_DYNAMIC_DISPATCH(adam_range)
     (step, gradient + first, value + first, mean + first, square + first, static_cast<std::size_t>(last - first));

@@ -7,7 +7,8 @@
 namespace gpucnn::kernels {
 
 namespace cpu {
-void conv2d_relu_pool(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y, Tensor& place);
+void conv2d_relu_pool(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y, Tensor& place,
+                      Conv2dReluPoolWeights& kept);
 void conv2d_relu_pool_backward(const Tensor& x, const Tensor& weight, const Tensor& dy, const Tensor& place,
                                Conv2dPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias, Tensor& dx);
 }  // namespace cpu
@@ -38,14 +39,15 @@ bool conv2d_relu_pool_serves(const Conv2dOptions& conv, const Pool2d& pool, Devi
          conv.groups == 1 && pool.kernel_size == 2 && pool.stride == 2 && pool.padding == 0;
 }
 
-void conv2d_relu_pool(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y, Tensor& place, Stream& stream) {
+void conv2d_relu_pool(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y, Tensor& place,
+                      Conv2dReluPoolWeights& kept, Stream& stream) {
   constexpr std::string_view kOp = "conv2d_relu_pool";
   const Shape shape = check_operands(kOp, x, weight, stream);
   if (bias.defined()) check_tensor(kOp, "bias", bias, Shape{weight.dim(0)}, DType::f32, stream);
   check_tensor(kOp, "y", y, shape, DType::f32, stream);
   check_apart(kOp, "y", y, "x", x);
   if (place.defined()) check_tensor(kOp, "place", place, shape, DType::u8, stream);
-  if (y.numel()) cpu::conv2d_relu_pool(x, weight, bias, y, place);
+  if (y.numel()) cpu::conv2d_relu_pool(x, weight, bias, y, place, kept);
 }
 
 void conv2d_relu_pool_backward(const Tensor& x, const Tensor& weight, const Tensor& dy, const Tensor& place,

@@ -13,12 +13,25 @@ namespace gpucnn::kernels {
 /// stride 2 and no padding, for any channels and sizes.
 GPUCNN_API bool conv2d_relu_pool_serves(const Conv2dOptions& conv, const Pool2d& pool, Device device);
 
+/// Weights and bias as the forward multiplies them, kept from call to call: as long as they do not change, as in inference, nobody
+/// lays them out anew, and each core finds them in its cache. For one convolution; one thread at a time.
+class GPUCNN_API Conv2dReluPoolWeights {
+ public:
+  struct Impl;
+
+ private:
+  friend struct Impl;
+  Tensor weight_, bias_;  // those that the rest was made of
+  Tensor packed_;
+  bool finite_ = false;
+};
+
 /// y = max_pool2d(relu(conv2d(x, weight) + bias)), with their rules for ties and NaN. x: [N, C, H, W], H and W at least 2; weight:
 /// [K, C, 3, 3]; bias: [K], undefined: none; y: [N, K, H / 2, W / 2]; all f32.
 /// `place`, u8 in y's shape: the winner's place in its window as `max_pool2d` gives it, or 4 where ReLU lets no gradient through.
-/// Pass an undefined tensor where no backward will follow.
+/// Pass an undefined tensor where no backward will follow. `kept`: for the next call with the same weights.
 GPUCNN_API void conv2d_relu_pool(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y, Tensor& place,
-                                 Stream& stream);
+                                 Conv2dReluPoolWeights& kept, Stream& stream);
 
 /// The gradients, from dy and the `place` that the forward gave, both in y's shape. Only winners have a gradient, so that only
 /// their quarter of the convolution's backward is computed: the three zeros beside each winner are left out, with any infinity or

@@ -81,70 +81,118 @@ void add_shards(const float* sums, std::int64_t shards, std::int64_t stride, con
   if (dbias) sum(sums + 3 * conv.K * span, conv.K, accumulate.dbias, dbias);
 }
 
-}  // namespace
+/// What the tasks of a backward pass share, in one piece: another core fetches it line by line.
+struct BackwardPass {
+  PooledConv conv;
+  Shards shards;  // of images
+  std::int64_t span, channels, band_rows, buffer, sums, scratch;
+  const float *x, *dy;
+  const std::uint8_t* place;
+  float* shard_sums;    // [shards][sums]
+  std::byte* memory;    // [threads][scratch]
+  const float* weight;  // as BackwardBand's
+  float* dx;            // null: not wanted
 
-void conv2d_relu_pool_backward(const Tensor& x, const Tensor& weight, const Tensor& dy, const Tensor& place,
-                               Conv2dPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias, Tensor& dx) {
-  const PooledConv conv(x, dy);
-  const std::int64_t span = round_up(3 * conv.C, kVector), channels = round_up(conv.K, kVector), words = (conv.K + 63) / 64;
-  const std::int64_t band_rows = conv.band_rows(), pixels = band_rows * conv.columns, buffer = conv.padded_band(band_rows);
-  const std::int64_t sums = round_up(3 * conv.K * span + channels, kVector);
-  const Shards shards(conv.N);
-  const int threads = num_threads();
-  // A thread's memory: floats, then words of 8 bytes for the winners.
-  const std::int64_t floats = buffer + pixels * channels * 2 + (dx.defined() ? buffer : 0);
-  const std::int64_t bytes = 4 * floats + round_up(dx.defined() ? pixels * 4 * words * 8 : 0, 64);
-  Tensor shard_sums = Tensor::empty({shards.count(), sums}), memory = Tensor::empty({threads, bytes}, DType::u8);
-  Tensor packed = dx.defined() ? Tensor::empty({3 * conv.K * span}) : Tensor{};
-  if (dx.defined()) HWY_DYNAMIC_DISPATCH(pack_spans)(weight.data<float>(), conv.K, conv.C, span, packed.data<float>());
-  const std::int64_t image = conv.H * conv.W * conv.C, line = conv.columns * conv.K;
-  parallel_for(shards.count(), threads, [&](std::int64_t shard, int thread) {
+  /// Bytes of a thread's memory: floats, then the words of the winners.
+  std::int64_t needed() const {
+    const std::int64_t pixels = band_rows * conv.columns;
+    const std::int64_t floats = buffer + 2 * pixels * channels + (dx ? buffer : 0);
+    return 4 * floats + round_up(dx ? pixels * 4 * words() * 8 : 0, 64);
+  }
+
+  void operator()(std::int64_t shard, int thread) const {
     const FlushSubnormals flush;
-    float* const sum = shard_sums.data<float>() + shard * sums;
-    float* const padded = reinterpret_cast<float*>(memory.bytes() + thread * bytes);
+    const std::int64_t pixels = band_rows * conv.columns;
+    float* const sum = shard_sums + shard * sums;
+    float* const padded = reinterpret_cast<float*>(memory + thread * scratch);
     float* const gradient = padded + buffer;
     float* const start = gradient + pixels * channels;
     float* const back = start + pixels * channels;
     std::fill_n(sum, sums, 0.0F);
     std::fill_n(padded, buffer, 0.0F);
-    BackwardBand band{};
-    band.C = conv.C;
-    band.K = conv.K;
-    band.columns = conv.columns;
-    band.span = span;
-    band.channels = channels;
-    band.gradient = gradient;
-    band.start = reinterpret_cast<std::int32_t*>(start);
-    band.x = padded;
-    band.dweight = sum;
-    band.dbias = sum + 3 * conv.K * span;
-    if (dx.defined()) {
-      band.weight = packed.data<float>();
-      band.dx = back;
-      band.winners = reinterpret_cast<std::uint64_t*>(back + buffer);
-    }
-    for (std::int64_t n = shards.first(shard); n < shards.last(shard); ++n) {
-      std::fill_n(back, dx.defined() ? 2 * conv.padded_row() : 0, 0.0F);
-      for (std::int64_t first = 0; first < conv.rows; first += band_rows) {
-        const std::int64_t last = std::min(first + band_rows, conv.rows), from = (n * conv.rows + first) * line;
-        band.rows = last - first;
-        band.dy = dy.data<float>() + from;
-        band.place = place.data<std::uint8_t>() + from;
-        if (last == conv.rows && n + 1 < conv.N) {
-          band.next[0] = Prefetch(x.data<float>() + (n + 1) * image, image);
-          band.next[1] = Prefetch(dy.data<float>() + (n + 1) * conv.rows * line, conv.rows * line);
-          band.next[2] = Prefetch(place.data<std::uint8_t>() + (n + 1) * conv.rows * line, conv.rows * line);
-        }
-        if (dx.defined()) band.next[3] = Prefetch(dx.data<float>() + n * image, image);
-        conv.pad(x.data<float>() + n * image, first, last, padded);
-        if (dx.defined()) std::fill_n(back + 2 * conv.padded_row(), 2 * band.rows * conv.padded_row(), 0.0F);
-        HWY_DYNAMIC_DISPATCH(backward_band)(band);
-        if (dx.defined()) take_rows(conv, back, band.rows, 2 * first - 1, last == conv.rows, dx.data<float>() + n * image);
+    BackwardBand band{.C = conv.C,
+                      .K = conv.K,
+                      .rows = 0,
+                      .columns = conv.columns,
+                      .span = span,
+                      .channels = channels,
+                      .dy = nullptr,
+                      .place = nullptr,
+                      .gradient = gradient,
+                      .start = reinterpret_cast<std::int32_t*>(start),
+                      .winners = dx ? reinterpret_cast<std::uint64_t*>(back + buffer) : nullptr,
+                      .x = padded,
+                      .dweight = sum,
+                      .dbias = sum + 3 * conv.K * span,
+                      .weight = weight,
+                      .dx = back,
+                      .next = {}};
+    for (std::int64_t n = shards.first(shard); n < shards.last(shard); ++n) image(n, band, padded, back);
+  }
+
+ private:
+  std::int64_t words() const { return (conv.K + 63) / 64; }
+
+  /// Image n; its padded input and gradient of the input go through `padded` and `back`, band by band.
+  void image(std::int64_t n, BackwardBand& band, float* padded, float* back) const {
+    const std::int64_t size = conv.H * conv.W * conv.C, line = conv.columns * conv.K, row = conv.padded_row();
+    if (dx) std::fill_n(back, 2 * row, 0.0F);
+    for (std::int64_t first = 0; first < conv.rows; first += band_rows) {
+      const std::int64_t last = std::min(first + band_rows, conv.rows), from = (n * conv.rows + first) * line;
+      const bool at_end = last == conv.rows;
+      band.rows = last - first;
+      band.dy = dy + from;
+      band.place = place + from;
+      if (at_end && n + 1 < conv.N) {
+        const std::int64_t next = (n + 1) * conv.rows * line, count = conv.rows * line;
+        band.next[0] = Prefetch(x + (n + 1) * size, size);
+        band.next[1] = Prefetch(dy + next, count);
+        band.next[2] = Prefetch(place + next, count);
       }
+      if (dx) band.next[3] = Prefetch(dx + n * size, size);
+      conv.pad(x + n * size, first, last, padded);
+      if (dx) std::fill_n(back + 2 * row, 2 * band.rows * row, 0.0F);
+      HWY_DYNAMIC_DISPATCH(backward_band)(band);
+      if (dx) take_rows(conv, back, band.rows, 2 * first - 1, at_end, dx + n * size);
     }
-  });
+  }
+};
+
+}  // namespace
+
+void conv2d_relu_pool_backward(const Tensor& x, const Tensor& weight, const Tensor& dy, const Tensor& place,
+                               Conv2dPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias, Tensor& dx) {
+  const PooledConv conv(x, dy);
+  const std::int64_t span = round_up(3 * conv.C, kVector), channels = round_up(conv.K, kVector);
+  const int threads = num_threads();
+  BackwardPass pass{.conv = conv,
+                    .shards = Shards(conv.N),
+                    .span = span,
+                    .channels = channels,
+                    .band_rows = conv.band_rows(),
+                    .buffer = conv.padded_band(conv.band_rows()),
+                    .sums = 3 * conv.K * span + channels,
+                    .scratch = 0,
+                    .x = x.data<float>(),
+                    .dy = dy.data<float>(),
+                    .place = place.data<std::uint8_t>(),
+                    .shard_sums = nullptr,
+                    .memory = nullptr,
+                    .weight = nullptr,
+                    .dx = dx.defined() ? dx.data<float>() : nullptr};
+  pass.scratch = pass.needed();
+  Tensor shard_sums = Tensor::empty({pass.shards.count(), pass.sums});
+  Tensor memory = Tensor::empty({threads, pass.scratch}, DType::u8);
+  Tensor packed = dx.defined() ? Tensor::empty({3 * conv.K * span}) : Tensor{};
+  pass.shard_sums = shard_sums.data<float>();
+  pass.memory = memory.bytes();
+  if (dx.defined()) {
+    HWY_DYNAMIC_DISPATCH(pack_spans)(weight.data<float>(), conv.K, conv.C, span, packed.data<float>());
+    pass.weight = packed.data<float>();
+  }
+  parallel_for(pass.shards.count(), threads, pass);
   float* const dbiases = dbias.defined() ? dbias.data<float>() : nullptr;
-  add_shards(shard_sums.data<float>(), shards.count(), sums, conv, span, accumulate, dweight.data<float>(), dbiases);
+  add_shards(pass.shard_sums, pass.shards.count(), pass.sums, conv, span, accumulate, dweight.data<float>(), dbiases);
 }
 
 }  // namespace cpu

@@ -1,9 +1,11 @@
 #include <gpucnn/kernels/conv2d_relu_pool_cpu.h>
 
+#include <cstring>
 #include <type_traits>
 
 #include <gpucnn/core/flush_subnormals.h>
 #include <gpucnn/core/parallel.h>
+#include <gpucnn/kernels/conv2d_relu_pool.h>
 #include <gpucnn/kernels/shards.h>
 
 #undef HWY_TARGET_INCLUDE
@@ -131,56 +133,117 @@ void pack(const float* weight, std::int64_t K, std::int64_t taps, float* to) {
   }
 }
 
-}  // namespace
+/// What the tasks of a forward pass share, in one piece: another core fetches it line by line. A unit is a band of an image.
+struct ForwardPass {
+  PooledConv conv;
+  Shards shards;  // of units
+  std::int64_t band_rows, bands, buffer, scratch;
+  const float* x;
+  float* y;
+  std::uint8_t* place;   // null: not wanted
+  float* memory;         // [threads][scratch]: a padded band, then what Winograd's products need
+  const float* weights;  // as ForwardBand's
+  const float* biases;
+  const float* transforms;
+  bool winograd;
 
-void conv2d_relu_pool(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y, Tensor& place) {
+  void operator()(std::int64_t shard, int thread) const {
+    const FlushSubnormals flush;
+    float* const padded = memory + thread * scratch;
+    std::fill_n(padded, buffer, 0.0F);
+    ForwardBand band{.C = conv.C,
+                     .K = conv.K,
+                     .rows = 0,
+                     .columns = conv.columns,
+                     .x = padded,
+                     .weight = weights,
+                     .bias = biases,
+                     .y = nullptr,
+                     .place = nullptr,
+                     .next = {},
+                     .transformed = transforms,
+                     .memory = padded + buffer};
+    const std::int64_t image = conv.H * conv.W * conv.C;
+    for (std::int64_t unit = shards.first(shard); unit < shards.last(shard); ++unit) {
+      const std::int64_t n = unit / bands, first = unit % bands * band_rows, last = std::min(first + band_rows, conv.rows);
+      const std::int64_t to = (n * conv.rows + first) * conv.columns * conv.K;
+      conv.pad(x + n * image, first, last, padded);
+      band.rows = last - first;
+      band.y = y + to;
+      band.place = place ? place + to : nullptr;
+      band.next = last == conv.rows && n + 1 < conv.N ? Prefetch(x + (n + 1) * image, image) : Prefetch();
+      if (!winograd || !HWY_DYNAMIC_DISPATCH(winograd_band)(band)) HWY_DYNAMIC_DISPATCH(direct_band)(band);
+    }
+  }
+};
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  if (!a.defined() || !b.defined()) return a.defined() == b.defined();
+  return a.shape() == b.shape() && std::memcmp(a.bytes(), b.bytes(), a.nbytes()) == 0;
+}
+
+Tensor copy_of(const Tensor& tensor) { return tensor.defined() ? tensor.clone() : Tensor{}; }
+
+}  // namespace
+}  // namespace cpu
+
+/// The parts of `packed_`, made of weight and bias unless they are there already.
+struct Conv2dReluPoolWeights::Impl {
+  const float *weights, *biases, *transforms;  // as ForwardBand's
+  bool finite;                                 // whether there are transforms, all of them finite
+
+  Impl(Conv2dReluPoolWeights& kept, const Tensor& weight, const Tensor& bias) {
+    const std::int64_t K = weight.dim(0), C = weight.dim(1), taps = 9 * C, channels = cpu::round_up(K, cpu::kVector);
+    const bool winograd = C >= 8;  // its transforms pay for themselves where they serve many channels
+    const bool there = kept.packed_.defined() && cpu::same_bits(kept.weight_, weight) && cpu::same_bits(kept.bias_, bias);
+    if (!there) {
+      kept.packed_ = Tensor::empty({channels * (taps + 1) + (winograd ? 16 * C * channels : 0)});
+      float* const packed = kept.packed_.data<float>();
+      float* const last = packed + channels * taps;
+      cpu::pack(weight.data<float>(), K, taps, packed);
+      std::fill_n(last, channels, 0.0F);
+      if (bias.defined()) std::copy_n(bias.data<float>(), K, last);
+      kept.finite_ = winograd && HWY_DYNAMIC_DISPATCH(transform_weights)(packed, K, C, last + channels);
+      kept.weight_ = cpu::copy_of(weight);
+      kept.bias_ = cpu::copy_of(bias);
+    }
+    weights = kept.packed_.data<float>();
+    biases = weights + channels * taps;
+    transforms = biases + channels;
+    finite = kept.finite_;
+  }
+};
+
+namespace cpu {
+
+void conv2d_relu_pool(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y, Tensor& place,
+                      Conv2dReluPoolWeights& kept) {
   const PooledConv conv(x, y);
-  const std::int64_t taps = 9 * conv.C, channels = round_up(conv.K, kVector);
+  const Conv2dReluPoolWeights::Impl weights(kept, weight, bias);
   // Few images are cut further, so that there is work for several threads, but not into less than pays for telling one of it.
-  constexpr std::int64_t kLeastTasks = 8, kLeastProducts = 1 << 20;
-  const std::int64_t products = 4 * taps * conv.K * conv.rows * conv.columns;
+  constexpr std::int64_t kLeastTasks = 8, kLeastProducts = 1 << 19;
+  const std::int64_t products = 4 * weight.numel() * conv.rows * conv.columns;
   const std::int64_t pieces = std::clamp<std::int64_t>(products / kLeastProducts, 1, (kLeastTasks + conv.N - 1) / conv.N);
   const std::int64_t band_rows = std::min(conv.band_rows(), (conv.rows + pieces - 1) / pieces);
   const std::int64_t bands = (conv.rows + band_rows - 1) / band_rows, buffer = conv.padded_band(band_rows);
-  const Shards shards(conv.N * bands);
+  const std::int64_t scratch = buffer + (weights.finite ? kMostPatches * 16 * (round_up(conv.C, kVector) + 2 * kVector) : 0);
   const int threads = num_threads();
-  // Transforms pay for themselves where they serve many channels.
-  const bool winograd = conv.C >= 8;
-  const std::int64_t transformed = winograd ? 16 * conv.C * channels : 0;
-  const std::int64_t scratch = buffer + (winograd ? kMostPatches * 16 * (round_up(conv.C, kVector) + 2 * kVector) : 0);
-  Tensor shared = Tensor::empty({channels * (taps + 1) + transformed}), memory = Tensor::empty({threads, scratch});
-  float* const weights = shared.data<float>();
-  float* const biases = weights + channels * taps;
-  float* const transforms = biases + channels;
-  pack(weight.data<float>(), conv.K, taps, weights);
-  std::fill_n(biases, channels, 0.0F);
-  if (bias.defined()) std::copy_n(bias.data<float>(), conv.K, biases);
-  const bool finite = winograd && HWY_DYNAMIC_DISPATCH(transform_weights)(weights, conv.K, conv.C, transforms);
-  const std::int64_t image = conv.H * conv.W * conv.C, line = conv.columns * conv.K;
-  parallel_for(shards.count(), threads, [&](std::int64_t shard, int thread) {
-    const FlushSubnormals flush;
-    float* const padded = memory.data<float>() + thread * scratch;
-    std::fill_n(padded, buffer, 0.0F);
-    ForwardBand band{};
-    band.C = conv.C;
-    band.K = conv.K;
-    band.columns = conv.columns;
-    band.x = padded;
-    band.weight = weights;
-    band.transformed = transforms;
-    band.bias = biases;
-    band.memory = padded + buffer;
-    for (std::int64_t unit = shards.first(shard); unit < shards.last(shard); ++unit) {
-      const std::int64_t n = unit / bands, first = unit % bands * band_rows, last = std::min(first + band_rows, conv.rows);
-      const std::int64_t to = (n * conv.rows + first) * line;
-      conv.pad(x.data<float>() + n * image, first, last, padded);
-      band.rows = last - first;
-      band.y = y.data<float>() + to;
-      band.place = place.defined() ? place.data<std::uint8_t>() + to : nullptr;
-      band.next = last == conv.rows && n + 1 < conv.N ? Prefetch(x.data<float>() + (n + 1) * image, image) : Prefetch();
-      if (!finite || !HWY_DYNAMIC_DISPATCH(winograd_band)(band)) HWY_DYNAMIC_DISPATCH(direct_band)(band);
-    }
-  });
+  Tensor memory = Tensor::empty({threads, scratch});
+  const ForwardPass pass{.conv = conv,
+                         .shards = Shards(conv.N * bands),
+                         .band_rows = band_rows,
+                         .bands = bands,
+                         .buffer = buffer,
+                         .scratch = scratch,
+                         .x = x.data<float>(),
+                         .y = y.data<float>(),
+                         .place = place.defined() ? place.data<std::uint8_t>() : nullptr,
+                         .memory = memory.data<float>(),
+                         .weights = weights.weights,
+                         .biases = weights.biases,
+                         .transforms = weights.transforms,
+                         .winograd = weights.finite};
+  parallel_for(pass.shards.count(), threads, pass);
 }
 
 }  // namespace cpu

@@ -136,12 +136,12 @@ void dropout(const Tensor& x, double p, const RandomStream& random, Tensor& y) {
   const float* from = x.data<float>();
   float* to = y.data<float>();
   if (layout::is_same(x.shape())) {
-    parallel_ranges(x.numel(), kGrain, [&](std::int64_t first, std::int64_t last) {
+    parallel_ranges(x.numel(), kGrain, [=](std::int64_t first, std::int64_t last) {
       HWY_DYNAMIC_DISPATCH(dropout_range)(mask, from, to, first, last);
     });
   } else {
     const std::int64_t C = x.dim(1), pixels = x.dim(2) * x.dim(3), image = C * pixels;
-    parallel_ranges(x.dim(0), std::max<std::int64_t>(1, kGrain / image), [&](std::int64_t first, std::int64_t last) {
+    parallel_ranges(x.dim(0), std::max<std::int64_t>(1, kGrain / image), [=](std::int64_t first, std::int64_t last) {
       for (std::int64_t n = first; n < last; ++n) {
         HWY_DYNAMIC_DISPATCH(dropout_image)(mask, from + n * image, to + n * image, n * image, C, pixels);
       }

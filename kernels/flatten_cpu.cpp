@@ -72,7 +72,7 @@ void transpose_all(const float* x, float* y, std::int64_t count, std::int64_t ro
   const std::int64_t matrix = rows * columns;
   if (count * matrix == 0) return;
   constexpr std::int64_t kGrain = 32 * 1024;  // elements a task
-  parallel_ranges(count, std::max<std::int64_t>(1, kGrain / matrix), [&](std::int64_t first, std::int64_t last) {
+  parallel_ranges(count, std::max<std::int64_t>(1, kGrain / matrix), [=](std::int64_t first, std::int64_t last) {
     for (std::int64_t i = first; i < last; ++i) HWY_DYNAMIC_DISPATCH(transpose)(x + i * matrix, y + i * matrix, rows, columns);
   });
 }

@@ -41,14 +41,17 @@ class LinearCpu final : public LinearPlan::Impl {
   void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream&) override {
     constexpr std::int64_t kTasks = 16;  // at least, where there is work for so many
     const Parts images(N_, 16, 64), outputs(O_, 6, std::max<std::int64_t>(1, kTasks / images.tasks()));
-    const float* biases = bias.defined() ? bias.data<float>() : nullptr;
-    parallel_for(images.tasks() * outputs.tasks(), [&](std::int64_t task) {
+    const float *const from = x.data<float>(), *const weights = weight.data<float>();
+    const float* const biases = bias.defined() ? bias.data<float>() : nullptr;
+    float* const to = y.data<float>();
+    const std::int64_t I = I_, O = O_;
+    parallel_for(images.tasks() * outputs.tasks(), [=](std::int64_t task) {
       const FlushSubnormals flush;
       const std::int64_t image = task / outputs.tasks(), output = task % outputs.tasks();
       const std::int64_t n = images.first(image), o = outputs.first(output);
       HWY_DYNAMIC_DISPATCH(dot_products)
-      ({images.length(image), outputs.length(output), I_, x.data<float>() + n * I_, weight.data<float>() + o * I_,
-        biases ? biases + o : nullptr, y.data<float>() + n * O_ + o, O_, relu});
+      ({images.length(image), outputs.length(output), I, from + n * I, weights + o * I, biases ? biases + o : nullptr,
+        to + n * O + o, O, relu});
     });
   }
 
@@ -99,13 +102,15 @@ class LinearCpu final : public LinearPlan::Impl {
     const Parts outputs = output_parts(4);
     const std::int64_t size = N_ * I_;
     Tensor parts = Tensor::empty({outputs.tasks() - 1, size});  // the first goes to dx
-    const auto place = [&](std::int64_t part) { return part == 0 ? dx : parts.data<float>() + (part - 1) * size; };
-    parallel_for(outputs.tasks(), [&](std::int64_t part) {
+    const std::int64_t N = N_, I = I_, O = O_;
+    float* const others = parts.data<float>();
+    const auto place = [=](std::int64_t part) { return part == 0 ? dx : others + (part - 1) * size; };
+    parallel_for(outputs.tasks(), [=](std::int64_t part) {
       const FlushSubnormals flush;
       const std::int64_t o = outputs.first(part);
-      HWY_DYNAMIC_DISPATCH(row_sums)({N_, outputs.length(part), I_, dy + o, O_, 1, weight + o * I_, I_, place(part), I_, false});
+      HWY_DYNAMIC_DISPATCH(row_sums)({N, outputs.length(part), I, dy + o, O, 1, weight + o * I, I, place(part), I, false});
     });
-    parallel_ranges(size, 4096, [&](std::int64_t first, std::int64_t last) {
+    parallel_ranges(size, 4096, [=](std::int64_t first, std::int64_t last) {
       for (std::int64_t part = 1; part < outputs.tasks(); ++part) {
         const float* more = place(part);
         for (std::int64_t e = first; e < last; ++e) dx[e] += more[e];

@@ -43,7 +43,7 @@ constexpr std::int64_t kGrain = 32 * 1024;  // elements a task
 void relu(const Tensor& x, Tensor& y) {
   const float* from = x.data<float>();
   float* to = y.data<float>();
-  parallel_ranges(x.numel(), kGrain, [&](std::int64_t first, std::int64_t last) {
+  parallel_ranges(x.numel(), kGrain, [=](std::int64_t first, std::int64_t last) {
     HWY_DYNAMIC_DISPATCH(relu_range)(from + first, to + first, static_cast<std::size_t>(last - first));
   });
 }
@@ -54,7 +54,7 @@ void relu_backward(const Tensor& y, const Tensor& dy, Tensor& dx) {
   const float* out = y.data<float>();
   const float* from = dy.data<float>();
   float* to = dx.data<float>();
-  parallel_ranges(y.numel(), kGrain, [&](std::int64_t first, std::int64_t last) {
+  parallel_ranges(y.numel(), kGrain, [=](std::int64_t first, std::int64_t last) {
     HWY_DYNAMIC_DISPATCH(relu_backward_range)(out + first, from + first, to + first, static_cast<std::size_t>(last - first));
   });
 }

@@ -45,7 +45,7 @@ void sgd(const Tensor& dweight, const SgdStep& step, Tensor& weight, Tensor& vel
   const float* gradient = dweight.data<float>();
   float* value = weight.data<float>();
   float* speed = step.momentum != 0 ? velocity.data<float>() : nullptr;
-  parallel_ranges(weight.numel(), kGrain, [&](std::int64_t first, std::int64_t last) {
+  parallel_ranges(weight.numel(), kGrain, [=](std::int64_t first, std::int64_t last) {
     const FlushSubnormals flush;
     HWY_DYNAMIC_DISPATCH(sgd_range)
     (step, gradient + first, value + first, speed ? speed + first : nullptr, static_cast<std::size_t>(last - first));

@@ -70,7 +70,7 @@ class Stage::ConvReluPool final : public Stage {
     const Shape shape = pool_.output_shape(conv_.output_shape(x.shape()));
     Tensor y = Tensor::empty(shape, DType::f32, x.device());
     Tensor place = conv_.keeps() ? Tensor::empty(shape, DType::u8, x.device()) : Tensor{};
-    kernels::conv2d_relu_pool(x, conv_.weight_.value(), conv_.bias_.defined() ? conv_.bias_.value() : Tensor{}, y, place,
+    kernels::conv2d_relu_pool(x, conv_.weight_.value(), conv_.bias_.defined() ? conv_.bias_.value() : Tensor{}, y, place, weights_,
                               conv_.stream());
     conv_.keep(conv_.x_, x);
     pool_.keep(pool_.argmax_, place);
@@ -96,6 +96,7 @@ class Stage::ConvReluPool final : public Stage {
   ReLU& relu_;
   MaxPool2d& pool_;
   WithRelu pool_and_relu_;
+  kernels::Conv2dReluPoolWeights weights_;
   bool joined_ = false;  // what the last forward did
 };
 

@@ -148,7 +148,7 @@ struct Problem {
         dx(sizes.x(), at),
         place(sizes.y(), at, DType::u8) {}
 
-  void forward() { conv2d_relu_pool(x.tensor, weight.tensor, bias.tensor, y.tensor, place.tensor, stream); }
+  void forward() { conv2d_relu_pool(x.tensor, weight.tensor, bias.tensor, y.tensor, place.tensor, kept, stream); }
   void backward(Conv2dPlan::Accumulate accumulate = {}) {
     conv2d_relu_pool_backward(x.tensor, weight.tensor, dy.tensor, place.tensor, accumulate, dweight.tensor, dbias.tensor, dx.tensor,
                               stream);
@@ -163,6 +163,7 @@ struct Problem {
 
   Sizes sizes;
   Stream stream;
+  Conv2dReluPoolWeights kept;
   Fenced x, weight, bias, dy, y, dweight, dbias, dx, place;
 };
 
@@ -605,6 +606,44 @@ TEST(Conv2dReluPool, GivesTheSameGradientsWhereOthersAreNotWanted) {
       }
       return all.all();
     });
+  }
+}
+
+TEST(Conv2dReluPool, SeesWeightsAndBiasesThatHaveChanged) {
+  for (const std::int64_t C : kFewAndManyChannels) {
+    SCOPED_TRACE(C);
+    const Sizes sizes{2, C, 6, 8, 5};
+    Data data = random_data(sizes);
+    Problem problem(data);
+    const auto expect_fresh = [&] {
+      problem.forward();
+      EXPECT_EQ(problem.y.tensor.to_vector<float>(), compute(data).y);
+    };
+    expect_fresh();
+    expect_fresh();  // nothing has changed
+    data.weight.back() += 0.5F;
+    problem.weight.tensor.copy_from(Tensor::from(data.weight, sizes.weight()));
+    expect_fresh();
+    data.bias.front() += 0.5F;
+    problem.bias.tensor.copy_from(Tensor::from(data.bias, {sizes.K}));
+    expect_fresh();
+    problem.bias.tensor = Tensor();
+    problem.forward();
+    data.bias.assign(data.bias.size(), 0);
+    EXPECT_EQ(problem.y.tensor.to_vector<float>(), compute(data).y);
+  }
+}
+
+TEST(Conv2dReluPool, KeptForOneConvolutionServesAnother) {
+  Conv2dReluPoolWeights kept;
+  Stream stream;
+  for (const Sizes& sizes : {Sizes{1, 3, 6, 8, 5}, Sizes{2, 20, 5, 4, 33}, Sizes{1, 3, 6, 8, 6}}) {
+    SCOPED_TRACE(sizes.string());
+    const Data data = random_data(sizes);
+    Problem problem(data);
+    conv2d_relu_pool(problem.x.tensor, problem.weight.tensor, problem.bias.tensor, problem.y.tensor, problem.place.tensor, kept,
+                     stream);
+    EXPECT_EQ(problem.y.tensor.to_vector<float>(), compute(data).y);
   }
 }
 
