@@ -36,11 +36,10 @@ void parallel_tasks(std::int64_t tasks, int threads, TaskRef run);
 
 }  // namespace detail
 
-/// Work whose captures are values and not references is begun sooner: another core fetches each place that they lie in.
-///
 /// Calls `run(task)` once for every task in [0, tasks), on up to `num_threads()` threads, and returns when all are done. Which
 /// thread runs which task is unspecified: results must not depend on it. The first exception is rethrown here after the rest has
-/// stopped. Inside a task, or with one task, everything runs on the calling thread.
+/// stopped. Inside a task, or with one task, everything runs on the calling thread. Work that captures values, not references,
+/// begins sooner: another core fetches each place that they lie in.
 template <class F>
 void parallel_for(std::int64_t tasks, F&& run) {
   std::remove_reference_t<F>& task = run;

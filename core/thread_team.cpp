@@ -65,9 +65,10 @@ void ThreadTeam::run(std::int64_t tasks, int threads, detail::TaskRef run) {
 }
 
 void ThreadTeam::shrink(int threads) {
-  if (in_task) return;
+  // A forked child has no threads to end, and may have inherited a lock that nobody will open.
+  if (in_task || process_.load(std::memory_order_relaxed) != getpid()) return;
   const std::scoped_lock call(calls_);
-  if (static_cast<int>(slots_.size()) > threads && process_ == getpid()) end_workers();
+  if (static_cast<int>(slots_.size()) > threads) end_workers();
 }
 
 void ThreadTeam::end_workers() {
@@ -82,7 +83,7 @@ void ThreadTeam::end_workers() {
 }
 
 void ThreadTeam::grow(int threads) {
-  if (slots_.empty()) process_ = getpid();
+  if (slots_.empty()) process_.store(getpid(), std::memory_order_relaxed);
   while (static_cast<int>(slots_.size()) < threads) {
     const int thread = static_cast<int>(slots_.size());
     Slot& slot = *slots_.emplace_back(std::make_unique<Slot>());

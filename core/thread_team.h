@@ -57,7 +57,7 @@ class ThreadTeam {
 
   std::mutex calls_;
   std::vector<std::unique_ptr<Slot>> slots_;
-  pid_t process_ = 0;  // whose threads the workers are: a forked child has none
+  std::atomic<pid_t> process_{0};  // whose threads the workers are: a forked child has none
   std::atomic<bool> failed_{false};
   std::exception_ptr failure_;
 };

@@ -1,5 +1,7 @@
 #include <gpucnn/kernels/conv2d_relu_pool_cpu.h>
 
+#include <iterator>
+
 #include <gpucnn/core/flush_subnormals.h>
 #include <gpucnn/core/parallel.h>
 #include <gpucnn/kernels/conv2d.h>
@@ -17,7 +19,7 @@ namespace gpucnn::kernels::HWY_NAMESPACE {
 /// weight: [K][3][3 C], to the parts of spans: [parts][K][3][floats of the part], zeros behind 3 C.
 void pack_spans(const float* weight, std::int64_t K, std::int64_t C, std::int64_t span, float* to) {
   for_parts(span, [&](auto vectors, std::int64_t s) {
-    const std::int64_t width = vectors * kLanes, count = std::min(width, 3 * C - s);
+    const std::int64_t width = vectors * kLanes, count = std::clamp<std::int64_t>(3 * C - s, 0, width);
     for (std::int64_t line = 0; line < 3 * K; ++line, to += width) {
       std::copy_n(weight + line * 3 * C + s, count, to);
       std::fill_n(to + count, width - count, 0.0F);
@@ -140,6 +142,7 @@ struct BackwardPass {
     for (std::int64_t first = 0; first < conv.rows; first += band_rows) {
       const std::int64_t last = std::min(first + band_rows, conv.rows), from = (n * conv.rows + first) * line;
       const bool at_end = last == conv.rows;
+      std::fill(std::begin(band.next), std::end(band.next), Prefetch());
       band.rows = last - first;
       band.dy = dy + from;
       band.place = place + from;
@@ -149,7 +152,7 @@ struct BackwardPass {
         band.next[1] = Prefetch(dy + next, count);
         band.next[2] = Prefetch(place + next, count);
       }
-      if (dx) band.next[3] = Prefetch(dx + n * size, size);
+      if (dx && first == 0) band.next[3] = Prefetch(dx + n * size, size);
       conv.pad(x + n * size, first, last, padded);
       if (dx) std::fill_n(back + 2 * row, 2 * band.rows * row, 0.0F);
       HWY_DYNAMIC_DISPATCH(backward_band)(band);

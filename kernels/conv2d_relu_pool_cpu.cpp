@@ -188,24 +188,26 @@ Tensor copy_of(const Tensor& tensor) { return tensor.defined() ? tensor.clone() 
 }  // namespace cpu
 
 /// The parts of `packed_`, made of weight and bias unless they are there already.
-struct Conv2dReluPoolWeights::Impl {
+struct Conv2dReluPoolWeights::Parts {
   const float *weights, *biases, *transforms;  // as ForwardBand's
   bool finite;                                 // whether there are transforms, all of them finite
 
-  Impl(Conv2dReluPoolWeights& kept, const Tensor& weight, const Tensor& bias) {
+  Parts(Conv2dReluPoolWeights& kept, const Tensor& weight, const Tensor& bias) {
     const std::int64_t K = weight.dim(0), C = weight.dim(1), taps = 9 * C, channels = cpu::round_up(K, cpu::kVector);
     const bool winograd = C >= 8;  // its transforms pay for themselves where they serve many channels
     const bool there = kept.packed_.defined() && cpu::same_bits(kept.weight_, weight) && cpu::same_bits(kept.bias_, bias);
     if (!there) {
-      kept.packed_ = Tensor::empty({channels * (taps + 1) + (winograd ? 16 * C * channels : 0)});
-      float* const packed = kept.packed_.data<float>();
-      float* const last = packed + channels * taps;
-      cpu::pack(weight.data<float>(), K, taps, packed);
+      kept.packed_ = Tensor();  // until all is made
+      Tensor packed = Tensor::empty({channels * (taps + 1) + (winograd ? 16 * C * channels : 0)});
+      float* const first = packed.data<float>();
+      float* const last = first + channels * taps;
+      cpu::pack(weight.data<float>(), K, taps, first);
       std::fill_n(last, channels, 0.0F);
       if (bias.defined()) std::copy_n(bias.data<float>(), K, last);
-      kept.finite_ = winograd && HWY_DYNAMIC_DISPATCH(transform_weights)(packed, K, C, last + channels);
+      kept.finite_ = winograd && HWY_DYNAMIC_DISPATCH(transform_weights)(first, K, C, last + channels);
       kept.weight_ = cpu::copy_of(weight);
       kept.bias_ = cpu::copy_of(bias);
+      kept.packed_ = packed;
     }
     weights = kept.packed_.data<float>();
     biases = weights + channels * taps;
@@ -219,7 +221,7 @@ namespace cpu {
 void conv2d_relu_pool(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y, Tensor& place,
                       Conv2dReluPoolWeights& kept) {
   const PooledConv conv(x, y);
-  const Conv2dReluPoolWeights::Impl weights(kept, weight, bias);
+  const Conv2dReluPoolWeights::Parts weights(kept, weight, bias);
   // Few images are cut further, so that there is work for several threads, but not into less than pays for telling one of it.
   constexpr std::int64_t kLeastTasks = 8, kLeastProducts = 1 << 19;
   const std::int64_t products = 4 * weight.numel() * conv.rows * conv.columns;

@@ -33,7 +33,8 @@ class GPUCNN_API LinearPlan {
   /// y = x weight^T + bias, then `relu(y)` if asked for.
   void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream& stream);
 
-  /// dx = dy weight.
+  /// dx = dy weight. On the CPU terms in which dy is exactly 0 may be left out, here and in dweight, an infinity or NaN in the
+  /// other factor with them.
   void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream);
 
   /// dweight = dy^T x and dbias = the sum of dy over the batch, added to what is there where `accumulate` says so. dbias is

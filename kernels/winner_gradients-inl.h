@@ -10,6 +10,7 @@
 #include <bit>
 #include <cstdint>
 #include <type_traits>
+#include <utility>
 
 #include <hwy/highway.h>
 
@@ -26,6 +27,9 @@ using Floats = hn::CappedTag<float, cpu::kVector>;
 using Vector = hn::Vec<Floats>;
 constexpr int kLanes = hn::MaxLanes(Floats());
 
+/// Terms added up before their sum is added to others, so that long sums stay exact.
+constexpr std::int64_t kTerms = 1024;
+
 /// Fills `gradient` and `start`, adds to dbias. Lanes behind channel K are 0.
 void find_gradients(const BackwardBand& b) {
   const Floats d;
@@ -35,7 +39,7 @@ void find_gradients(const BackwardBand& b) {
   const auto right = hn::Set(integers, static_cast<std::int32_t>(b.C)), down = hn::Set(integers, static_cast<std::int32_t>(row));
   for (std::int64_t k = 0; k < b.K; k += kLanes) {
     const std::int64_t count = std::min<std::int64_t>(kLanes, b.K - k);
-    Vector sum = hn::Zero(d);
+    Vector total = hn::Load(d, b.dbias + k), sum = hn::Zero(d);
     for (std::int64_t i = 0, pixel = 0; i < b.rows; ++i) {
       for (std::int64_t j = 0; j < b.columns; ++j, ++pixel) {
         const float* dy = b.dy + pixel * b.K + k;
@@ -52,6 +56,7 @@ void find_gradients(const BackwardBand& b) {
         const auto ends = hn::RebindMask(d, hn::Eq(place, hn::Set(integers, 4)));
         const Vector gradient = hn::IfThenZeroElse(ends, hn::LoadU(d, dy));
         sum = hn::Add(sum, gradient);
+        if (pixel % kTerms == kTerms - 1) total = hn::Add(total, std::exchange(sum, hn::Zero(d)));
         hn::Store(gradient, d, b.gradient + pixel * b.channels + k);
         const auto window = hn::Set(integers, static_cast<std::int32_t>(2 * i * row + 2 * j * b.C));
         const auto to_right = hn::IfThenElseZero(hn::TestBit(place, hn::Set(integers, 1)), right);
@@ -59,7 +64,7 @@ void find_gradients(const BackwardBand& b) {
         hn::Store(hn::Add(window, hn::Add(to_right, to_below)), integers, b.start + pixel * b.channels + k);
       }
     }
-    hn::Store(hn::Add(hn::Load(d, b.dbias + k), sum), d, b.dbias + k);
+    hn::Store(hn::Add(total, sum), d, b.dbias + k);
   }
 }
 
@@ -102,9 +107,9 @@ HWY_INLINE void for_parts(std::int64_t span, const Run& run) {
   for (; s < span; s += kLanes) run(std::integral_constant<int, 1>(), s);
 }
 
-/// The sums of G channels' weights from k on, for V vectors of their spans from s on.
+/// The sums over pixels [first, last) of G channels' weights from k on, for V vectors of their spans from s on.
 template <int V, int G>
-HWY_INLINE void add_weight_gradients(const BackwardBand& b, std::int64_t k, std::int64_t s) {
+HWY_INLINE void add_weight_gradients(const BackwardBand& b, std::int64_t k, std::int64_t s, std::int64_t first, std::int64_t last) {
   const Floats d;
   const std::int64_t row = (2 * b.columns + 2) * b.C;
   Vector sums[G][3][V];
@@ -116,9 +121,9 @@ HWY_INLINE void add_weight_gradients(const BackwardBand& b, std::int64_t k, std:
       for (int v = 0; v < V; ++v) sums[g][r][v] = hn::Zero(d);
     }
   }
-  const float* gradient = b.gradient + k;
-  const std::int32_t* start = b.start + k;
-  for (std::int64_t pixel = 0; pixel < b.rows * b.columns; ++pixel, gradient += b.channels, start += b.channels) {
+  const float* gradient = b.gradient + first * b.channels + k;
+  const std::int32_t* start = b.start + first * b.channels + k;
+  for (std::int64_t pixel = first; pixel < last; ++pixel, gradient += b.channels, start += b.channels) {
 #pragma GCC unroll 4
     for (int g = 0; g < G; ++g) {
       const float* x = b.x + s + start[g];
@@ -146,14 +151,21 @@ HWY_INLINE void add_weight_gradients(const BackwardBand& b, std::int64_t k, std:
 template <int V>
 HWY_INLINE void add_weight_gradients(const BackwardBand& b, std::int64_t s) {
   constexpr int kGroup = 4 / V;  // so that sums are enough to hide how long one takes, and stay in registers
+  const std::int64_t pixels = b.rows * b.columns;
   std::int64_t k = 0;
   for (; k + kGroup <= b.K; k += kGroup) {
     for (const cpu::Prefetch& next : b.next) {
       if (s == 0) next.ask(k / kGroup, b.K / kGroup);
     }
-    add_weight_gradients<V, kGroup>(b, k, s);
+    for (std::int64_t first = 0; first < pixels; first += kTerms) {
+      add_weight_gradients<V, kGroup>(b, k, s, first, std::min(first + kTerms, pixels));
+    }
   }
-  for (; k < b.K; ++k) add_weight_gradients<V, 1>(b, k, s);
+  for (; k < b.K; ++k) {
+    for (std::int64_t first = 0; first < pixels; first += kTerms) {
+      add_weight_gradients<V, 1>(b, k, s, first, std::min(first + kTerms, pixels));
+    }
+  }
 }
 
 /// What the band's gradients give to V vectors of the spans of dx from s on. What lies behind 3 C stays as it is.

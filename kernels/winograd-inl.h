@@ -9,8 +9,8 @@
 #include <gpucnn/kernels/pool_outputs-inl.h>
 
 // Winograd's F(2x2, 3x3): a window of 2x2 outputs, which pooling makes one, from 16 products a channel instead of 36.
-// Lavin and Gray, "Fast algorithms for convolutional neural networks" (2015). Sums are shorter, and no less exact, than direct
-// ones.
+// Lavin and Gray, "Fast algorithms for convolutional neural networks" (2015). Errors are relative
+// to the largest product in a patch: with numbers of one size no more than those of the longer direct sums.
 HWY_BEFORE_NAMESPACE();
 namespace gpucnn::kernels::HWY_NAMESPACE {
 
@@ -117,10 +117,11 @@ HWY_INLINE void multiply(const float* HWY_RESTRICT patches, const float* HWY_RES
   }
 }
 
-/// A^T m A for V vectors of channels from k on of a pooled pixel, then bias, ReLU and pooling.
+/// A^T m A for V vectors of channels from k on of a pooled pixel, then bias, ReLU and pooling. `zeros` becomes NaN if an output is
+/// not finite.
 template <int V>
-HWY_INLINE void finish_window(const ForwardBand& b, const float* products, std::int64_t stride, std::int64_t k,
-                              std::int64_t pixel) {
+HWY_INLINE void finish_window(const ForwardBand& b, const float* products, std::int64_t stride, std::int64_t k, std::int64_t pixel,
+                              Vector& zeros) {
   const Floats d;
 #pragma GCC unroll 2
   for (int v = 0; v < V; ++v) {
@@ -135,13 +136,18 @@ HWY_INLINE void finish_window(const ForwardBand& b, const float* products, std::
     const Vector bias = hn::Load(d, b.bias + k + v * kLanes);
     const auto left = [&](int r) HWY_ATTR { return hn::Add(hn::Add(rows[r][0], bias), hn::Add(rows[r][1], rows[r][2])); };
     const auto right = [&](int r) HWY_ATTR { return hn::Sub(hn::Sub(hn::Add(rows[r][1], bias), rows[r][2]), rows[r][3]); };
+    const Vector outputs[4] = {left(0), right(0), left(1), right(1)};
+#pragma GCC unroll 4
+    for (int o = 0; o < 4; ++o) zeros = hn::MulAdd(outputs[o], hn::Zero(d), zeros);
     const std::int64_t count = b.K - k - v * kLanes, to = pixel * b.K + k + v * kLanes;
-    if (count > 0) pool_outputs(left(0), right(0), left(1), right(1), count, b.y + to, b.place ? b.place + to : nullptr);
+    if (count > 0) {
+      pool_outputs(outputs[0], outputs[1], outputs[2], outputs[3], count, b.y + to, b.place ? b.place + to : nullptr);
+    }
   }
 }
 
-/// The band by Winograd's products. False, and nothing that is of use, if the input is not finite: infinities would meet where the
-/// convolution keeps them apart.
+/// The band by Winograd's products. False, and nothing that is of use, if an input or output is not finite: infinities, and
+/// numbers near the largest, would meet where the convolution keeps them apart.
 bool winograd_band(const ForwardBand& b) {
   const Floats d;
   const std::int64_t row = (2 * b.columns + 2) * b.C, channels = cpu::round_up(b.C, cpu::kVector);
@@ -172,7 +178,7 @@ bool winograd_band(const ForwardBand& b) {
         multiply_all(std::integral_constant<int, kPatches / 3>());
       }
       for (std::int64_t p = 0; p < count; ++p) {
-        finish_window<kV>(b, products + p * 2 * kLanes, kPatches * 2 * kLanes, k, first + p);
+        finish_window<kV>(b, products + p * 2 * kLanes, kPatches * 2 * kLanes, k, first + p, zeros);
       }
     };
     std::int64_t k = 0;

@@ -122,10 +122,15 @@ Tensor Module::operator()(const Tensor& x) {
   if (root_->depth == 0) check_input(x);
   shape_of(*this, x.shape());
   const Call call(*this, false);
+  note_use();
+  return run(x);
+}
+
+/// In every forward; throws in the second of one call whose backward would need both.
+void Module::note_use() {
   if (keeps() && std::exchange(last_call_, root_->calls) == root_->calls) {
     throw std::logic_error(fmt::format("{}: used twice in one forward; a backward needs an instance for each use", label()));
   }
-  return run(x);
 }
 
 Tensor Module::predict(const Tensor& x) {

@@ -160,6 +160,7 @@ class GPUCNN_API Module {
   class Walk;
   void make_root(std::uint64_t seed, Device device);
   void prepare();
+  void note_use();
   template <class OnModule, class OnParameter>
   void for_tree(const OnModule& on_module, const OnParameter& on_parameter);
   void spread_input_grad();

@@ -1,5 +1,6 @@
 #include <gpucnn/layers/stage.h>
 
+#include <initializer_list>
 #include <optional>
 #include <type_traits>
 #include <typeinfo>
@@ -35,6 +36,7 @@ class Stage::WithRelu final : public Stage {
   static bool applies(Module& layer) { return Told(layer).applied; }
 
   Tensor forward(const Tensor& x) override {
+    relu_.note_use();
     const Told told(layer_);
     Tensor y = layer_(x);
     if (!told.applied) kernels::relu(y, y, relu_.stream());
@@ -67,13 +69,15 @@ class Stage::ConvReluPool final : public Stage {
   Tensor forward(const Tensor& x) override {
     joined_ = kernels::conv2d_relu_pool_serves(conv_.options_, pool_.pool_, x.device());
     if (!joined_) return pool_and_relu_.forward(conv_(x));
-    const Shape shape = pool_.output_shape(conv_.output_shape(x.shape()));
+    for (Module* layer : std::initializer_list<Module*>{&conv_, &relu_, &pool_}) layer->note_use();
+    const Shape convolved = conv_.output_shape(x.shape()), shape = pool_.output_shape(convolved);
     Tensor y = Tensor::empty(shape, DType::f32, x.device());
     Tensor place = conv_.keeps() ? Tensor::empty(shape, DType::u8, x.device()) : Tensor{};
     kernels::conv2d_relu_pool(x, conv_.weight_.value(), conv_.bias_.defined() ? conv_.bias_.value() : Tensor{}, y, place, weights_,
                               conv_.stream());
     conv_.keep(conv_.x_, x);
     pool_.keep(pool_.argmax_, place);
+    if (pool_.keeps()) pool_.x_shape_ = convolved;
     relu_.keep(relu_.y_, y);
     return y;
   }
@@ -108,6 +112,7 @@ class Stage::LinearReluDropout final : public Stage {
 
   Tensor forward(const Tensor& x) override {
     Tensor y = linear_and_relu_.forward(x);
+    dropout_.note_use();
     const std::optional<RandomStream> mask = dropout_.keep_mask(y.shape());
     if (mask) kernels::dropout(y, dropout_.p(), *mask, y, dropout_.stream());
     return y;

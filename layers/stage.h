@@ -9,7 +9,8 @@
 namespace gpucnn {
 
 /// Layers of a Sequential that run together: a layer alone, or several whose work fits in one pass. Results are those of the layers
-/// one after the other, within rounding. Refers to the layers; has the rights of a friend in those it knows.
+/// one after the other, within rounding; a gradient that is not finite ends where the layers would multiply it by 0. Refers to the
+/// layers; has the rights of a friend in those it knows.
 class Stage {
  public:
   virtual ~Stage() = default;

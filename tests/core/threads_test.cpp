@@ -134,6 +134,29 @@ TEST(Threads, ThoseBeyondTheNumberEnd) {
   set_num_threads(before);
 }
 
+TEST(Threads, AChildForkedWhileOthersWorkMaySetTheNumberOfThreads) {
+  const int before = num_threads();
+  set_num_threads(2);
+  std::atomic<bool> stop{false};
+  std::thread other([&] {
+    while (!stop) parallel_for(64, [](std::int64_t) {});
+  });
+  for (int i = 0; i < 20; ++i) {
+    const pid_t child = fork();
+    if (child == 0) {
+      alarm(20);
+      set_num_threads(1);
+      _exit(0);
+    }
+    int status = -1;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  }
+  stop = true;
+  other.join();
+  set_num_threads(before);
+}
+
 TEST(Threads, WorkAfterAFailureIsDoneAsBefore) {
   EXPECT_THROW(parallel_for(100,
                             [](std::int64_t task) {

@@ -647,6 +647,24 @@ TEST(Conv2dReluPool, KeptForOneConvolutionServesAnother) {
   }
 }
 
+TEST(Conv2dReluPool, AnEnormousNumberOutOfReachChangesNothing) {
+  for (const std::int64_t C : kFewAndManyChannels) {
+    SCOPED_TRACE(C);
+    // Each output is four times the pixel above and to the left of it: the last pixel is nobody's.
+    Data data{{1, C, 4, 4, 1}, std::vector<float>(static_cast<std::size_t>(16 * C), 1), {}, {0}, {1, 1, 1, 1}};
+    data.weight.assign(static_cast<std::size_t>(9 * C), 0);
+    for (std::size_t c = 0; c < static_cast<std::size_t>(C); ++c) data.weight[9 * c] = 4;
+    for (const float enormous : {1e38F, std::numeric_limits<float>::max()}) {
+      for (std::size_t c = 0; c < static_cast<std::size_t>(C); ++c) data.x[16 * c + 15] = enormous;
+      everywhere(Device::cpu(), [&] {
+        const Results actual = compute(data);
+        EXPECT_THAT(actual.y, testing::Each(4 * static_cast<float>(C)));
+        return actual.all();
+      });
+    }
+  }
+}
+
 TEST(Conv2dReluPool, OfNoImagesHasZeroGradients) {
   for (const std::int64_t K : {1, 17}) {
     const Data data = random_data({0, 3, 7, 5, K});

@@ -442,6 +442,54 @@ TEST_P(JoinedLayers, AClassDerivedFromALayerIsNotJoined) {
   EXPECT_EQ(values(model.to(device())(tensor<float>({-2, 3}, {2, 1}))), (std::vector<float>{2, 0}));
 }
 
+TEST_P(JoinedLayers, DropWhatTheLayersDropOneByOne) {
+  for (const double p : {0.3, 0.5, 1.0}) {
+    SCOPED_TRACE(p);
+    const auto make = [p] { return Sequential{Linear(6, 8), ReLU(), Dropout(p), Linear(8, 3)}; };
+    Sequential joined{{"layers", make()}};  // so that Dropout has the same place in both trees, from which it draws
+    OneByOne plain(make());
+    joined.set_input_grad(true);
+    joined.init(3).to(device());
+    plain.init(3).to(device());
+    for (unsigned forward = 0; forward < 3; ++forward) {
+      const Tensor x = random_tensor({33, 6}, 10 + forward);
+      joined.zero_grad();
+      plain.zero_grad();
+      const Result actual = run(joined, x, 5), expected = run(plain, x, 5);
+      EXPECT_EQ(actual.y, expected.y);
+      EXPECT_EQ(actual.dx, expected.dx);
+      EXPECT_EQ(actual.grads, expected.grads);
+      EXPECT_EQ(values(joined.predict(x)), values(plain.predict(x)));
+    }
+  }
+}
+
+/// Runs a layer of a Sequential by itself besides the whole.
+struct Besides : Module {
+  Sequential all;
+  std::string alone;
+  Besides(Sequential list, std::string name) : all(std::move(list)), alone(std::move(name)) {}
+  Shape output_shape(const Shape& x) const override { return shape_of(all, x); }
+  Tensor forward(const Tensor& x) override {
+    const Tensor y = all(x);
+    all.at(alone)(alone == "0" ? x : Tensor::zeros({x.dim(0), 4, x.dim(2), x.dim(3)}, DType::f32, x.device()));
+    return y;
+  }
+  Tensor backward(const Tensor& dy) override { return all.backward(dy); }
+  void members(Members& m) override { m("all", all); }
+};
+
+TEST_P(JoinedLayers, AreEachUsedOnceInAForward) {
+  for (const char* name : {"0", "1", "2"}) {
+    SCOPED_TRACE(name);
+    Besides model(Sequential{Conv2d(3, 4, {.kernel_size = 3, .padding = 1}), ReLU(), MaxPool2d(2)}, name);
+    model.to(device());
+    const Tensor x = zeros({2, 3, 6, 6});
+    EXPECT_THAT([&] { model(x); }, ThrowsMessage<std::logic_error>(testing::HasSubstr("used twice in one forward")));
+    EXPECT_NO_THROW(model.predict(x));
+  }
+}
+
 TEST_P(JoinedLayers, ALayerTakenOutWorksAlone) {
   Sequential model{Linear(1, 1, {.bias = false}), ReLU()};
   model.at<Linear>("0").weight().set_value(Tensor::full({1, 1}, 1));
