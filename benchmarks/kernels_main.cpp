@@ -49,6 +49,7 @@ int run(int argc, char** argv) {
     benchmark::AddCustomContext("copy_bytes_per_second", std::to_string(bench.copy_rate));
     register_large();
   }
+  if (bench.device.kind == Device::Kind::cpu) register_joined();
   benchmark::RunSpecifiedBenchmarks();
   return 0;
 }

@@ -44,6 +44,28 @@ void bm_conv2d_backward_weights(benchmark::State& state) {
   time(state, c.stream, c.products(), [&] { c.plan.backward_weights(c.x, c.y, {}, c.dweight, c.dbias, c.stream); });
 }
 
+/// The same with bias, ReLU and pooling, in one pass.
+struct Pooled : Convolution {
+  using Convolution::Convolution;
+  void forward() { conv2d_relu_pool(x, weight, bias, pooled, place, kept, stream); }
+
+  Tensor pooled = zeros({kBatch, K, H / 2, H / 2}), place = zeros(pooled.shape(), DType::u8);
+  Conv2dReluPoolWeights kept;
+};
+
+void bm_conv2d_relu_pool(benchmark::State& state) {
+  Pooled c(state);
+  time(state, c.stream, c.products(), [&] { c.forward(); });
+}
+
+/// All three gradients.
+void bm_conv2d_relu_pool_backward(benchmark::State& state) {
+  Pooled c(state);
+  c.forward();
+  time(state, c.stream, 2 * c.products(),
+       [&] { conv2d_relu_pool_backward(c.x, c.weight, c.pooled, c.place, {}, c.dweight, c.dbias, c.dx, c.stream); });
+}
+
 /// A linear layer of [N, in] to [N, out].
 struct Product {
   explicit Product(const benchmark::State& state) : in(state.range(0)), out(state.range(1)), x(random({kBatch, in}, 1)) {}
@@ -90,4 +112,10 @@ BENCHMARK(bm_linear_backward_data)->Apply(linears);
 BENCHMARK(bm_linear_backward_weights)->Apply(linears);
 
 }  // namespace
+
+void register_joined() {
+  convolutions(benchmark::RegisterBenchmark("bm_conv2d_relu_pool", bm_conv2d_relu_pool));
+  convolutions(benchmark::RegisterBenchmark("bm_conv2d_relu_pool_backward", bm_conv2d_relu_pool_backward));
+}
+
 }  // namespace gpucnn::kernels

@@ -21,6 +21,9 @@ inline Bench bench;
 /// Registers the kernels on tensors of `bench.large` bytes.
 void register_large();
 
+/// Registers what only the CPU has.
+void register_joined();
+
 /// Random numbers. Large tensors repeat what the first slices hold.
 inline Tensor random(const Shape& shape, std::uint64_t seed) {
   constexpr std::int64_t kDrawn = 1 << 22;
