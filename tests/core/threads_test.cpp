@@ -93,7 +93,21 @@ TEST_P(Parallel, UsesNoMoreThreadsThanAllowed) {
   EXPECT_LE(std::set(thread_of.begin(), thread_of.end()).size(), static_cast<std::size_t>(GetParam()));
 }
 
+/// Returns when a second thread takes tasks: one that begins while the process forks may hold a lock of the allocator's.
+void wait_for_a_second_thread() {
+  std::atomic<bool> came{false};
+  const auto caller = std::this_thread::get_id();
+  while (!came) {
+    parallel_for(64, [&](std::int64_t) {
+      if (std::this_thread::get_id() != caller) came = true;
+    });
+  }
+}
+
 TEST(Threads, AForkedChildWorksWithoutTheThreadsOfItsParent) {
+  const int before = num_threads();
+  set_num_threads(2);
+  wait_for_a_second_thread();
   const auto sum_below_100 = [] {
     std::atomic<std::int64_t> sum{0};
     parallel_for(100, [&](std::int64_t task) { sum += task; });
@@ -109,6 +123,7 @@ TEST(Threads, AForkedChildWorksWithoutTheThreadsOfItsParent) {
   int status = -1;
   ASSERT_EQ(waitpid(child, &status, 0), child);
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  set_num_threads(before);
 }
 
 std::ptrdiff_t threads_of_this_process() {
@@ -137,6 +152,7 @@ TEST(Threads, ThoseBeyondTheNumberEnd) {
 TEST(Threads, AChildForkedWhileOthersWorkMaySetTheNumberOfThreads) {
   const int before = num_threads();
   set_num_threads(2);
+  wait_for_a_second_thread();
   std::atomic<bool> stop{false};
   std::thread other([&] {
     while (!stop) parallel_for(64, [](std::int64_t) {});
