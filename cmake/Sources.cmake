@@ -76,6 +76,7 @@ set(GPUCNN_PRIVATE_HEADERS
     io/atomic_file.h
     io/safetensors_header.h
     kernels/check.h
+    kernels/clear_gradient.h
     kernels/conv2d_impl.h
     kernels/conv2d_relu_pool_cpu.h
     kernels/dispatch.h
@@ -89,9 +90,12 @@ set(GPUCNN_PRIVATE_HEADERS
     kernels/products-inl.h
     kernels/products.h
     kernels/relu_block.h
+    kernels/shard_sums.h
     kernels/shards.h
     kernels/softmax_row.h
     kernels/strips.h
+    kernels/vector_size.h
+    kernels/vectors-inl.h
     kernels/winner_gradients-inl.h
     kernels/winograd-inl.h
     layers/stage.h

@@ -4,8 +4,8 @@
 
 #include <fmt/format.h>
 
-#include <gpucnn/core/backend.h>
 #include <gpucnn/kernels/check.h>
+#include <gpucnn/kernels/clear_gradient.h>
 #include <gpucnn/kernels/conv2d_impl.h>
 #include <gpucnn/kernels/dispatch.h>
 
@@ -16,11 +16,6 @@ std::int64_t output_extent(std::int64_t size, int kernel, int stride, int paddin
   const std::int64_t window = std::int64_t{dilation} * (kernel - 1) + 1;
   const std::int64_t padded = size + 2 * std::int64_t{padding};
   return padded < window ? 0 : (padded - window) / stride + 1;
-}
-
-/// Sums of gradients of no images are zero.
-void clear(Tensor& gradient, bool accumulate) {
-  if (gradient.defined() && !accumulate) backend::clear(gradient.device(), gradient.bytes(), gradient.nbytes());
 }
 
 }  // namespace
@@ -96,8 +91,8 @@ void Conv2dPlan::backward_weights(const Tensor& x, const Tensor& dy, Accumulate 
   check_tensor("conv2d_backward_weights", "dweight", dweight, weight_, DType::f32, stream);
   if (bias_) check_tensor("conv2d_backward_weights", "dbias", dbias, Shape{weight_[0]}, DType::f32, stream);
   if (impl_) return impl_->backward_weights(x, dy, accumulate, dweight, dbias, stream);
-  clear(dweight, accumulate.dweight);
-  clear(dbias, accumulate.dbias);
+  clear_gradient(dweight, accumulate.dweight);
+  clear_gradient(dbias, accumulate.dbias);
 }
 
 }  // namespace gpucnn::kernels

@@ -8,6 +8,7 @@
 #include <gpucnn/kernels/conv2d_impl.h>
 #include <gpucnn/kernels/onednn.h>
 #include <gpucnn/kernels/relu_block.h>
+#include <gpucnn/kernels/shard_sums.h>
 #include <gpucnn/kernels/shards.h>
 
 // Convolution on the CPU by oneDNN. A batch is split into shards by its size only; each shard runs on one thread, a few images at
@@ -163,16 +164,16 @@ class Conv2dOnednn final : public Conv2dPlan::Impl {
         [&](const Pass::Run& run) {
           if (run.again) add(more.data<float>() + run.shard * row, row, sums.data<float>() + run.shard * row);
         });
-    reduce(sums);
+    add_shards(sums);
     float* sum = sums.data<float>();
     if (backward_weights_->unpack.needed()) {
       Tensor plain = Tensor::empty(dweight.shape());
       backward_weights_->unpack.run(sum, plain.bytes(), engine_);
-      finish(plain.data<float>(), accumulate.dweight, dweight);
+      finish(plain.data<float>(), dweight.numel(), accumulate.dweight, dweight.data<float>());
     } else {
-      finish(sum, accumulate.dweight, dweight);
+      finish(sum, dweight.numel(), accumulate.dweight, dweight.data<float>());
     }
-    if (options_.bias) finish(sum + weights, accumulate.dbias, dbias);
+    if (options_.bias) finish(sum + weights, dbias.numel(), accumulate.dbias, dbias.data<float>());
   }
 
  private:
@@ -254,26 +255,6 @@ class Conv2dOnednn final : public Conv2dPlan::Impl {
 
   std::int64_t x_image() const { return x_.with(0, 1).numel(); }
   std::int64_t y_image() const { return y_.with(0, 1).numel(); }
-
-  static void add(const float* from, std::int64_t count, float* to) {
-    for (std::int64_t i = 0; i < count; ++i) to[i] += from[i];
-  }
-
-  /// Adds rows 1, 2, … to row 0, in this order.
-  static void reduce(Tensor& sums) {
-    constexpr std::int64_t kGrain = 2048;
-    const std::int64_t rows = sums.dim(0), row = sums.dim(1);
-    float* sum = sums.data<float>();
-    parallel_ranges(row, kGrain, [&](std::int64_t first, std::int64_t last) {
-      for (std::int64_t r = 1; r < rows; ++r) add(sum + r * row + first, last - first, sum + first);
-    });
-  }
-
-  static void finish(const float* from, bool accumulate, Tensor& gradient) {
-    float* to = gradient.data<float>();
-    if (accumulate) return add(from, gradient.numel(), to);
-    std::copy_n(from, gradient.numel(), to);
-  }
 
   Shape x_, y_;
   Conv2dOptions options_;

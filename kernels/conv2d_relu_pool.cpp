@@ -3,6 +3,7 @@
 #include <stdexcept>
 
 #include <gpucnn/kernels/check.h>
+#include <gpucnn/kernels/clear_gradient.h>
 
 namespace gpucnn::kernels {
 
@@ -62,7 +63,9 @@ void conv2d_relu_pool_backward(const Tensor& x, const Tensor& weight, const Tens
     check_tensor(kOp, "dx", dx, x.shape(), DType::f32, stream);
     check_apart(kOp, "dx", dx, "x", x);
   }
-  cpu::conv2d_relu_pool_backward(x, weight, dy, place, accumulate, dweight, dbias, dx);
+  if (x.dim(0) > 0) return cpu::conv2d_relu_pool_backward(x, weight, dy, place, accumulate, dweight, dbias, dx);
+  clear_gradient(dweight, accumulate.dweight);
+  clear_gradient(dbias, accumulate.dbias);
 }
 
 }  // namespace gpucnn::kernels

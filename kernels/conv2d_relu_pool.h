@@ -26,10 +26,9 @@ class GPUCNN_API Conv2dReluPoolWeights {
   bool finite_ = false;
 };
 
-/// y = max_pool2d(relu(conv2d(x, weight) + bias)), with their rules for ties and NaN; of outputs that
-/// differ by rounding either may win. From 8 channels on errors are relative to the largest product in a window's 4x4 patch of x.
-/// x: [N, C, H, W], H and W at least 2; weight:
-/// [K, C, 3, 3]; bias: [K], undefined: none; y: [N, K, H / 2, W / 2]; all f32.
+/// y = max_pool2d(relu(conv2d(x, weight) + bias)), with their rules for ties and NaN; of outputs that differ by rounding either may
+/// win. From 8 channels on errors are relative to the largest product in a window's 4x4 patch of x. x: [N, C, H, W], H and W at
+/// least 2; weight: [K, C, 3, 3]; bias: [K], undefined: none; y: [N, K, H / 2, W / 2]; all f32.
 /// `place`, u8 in y's shape: the winner's place in its window as `max_pool2d` gives it, or 4 where ReLU lets no gradient through.
 /// Pass an undefined tensor where no backward will follow. `kept`: for the next call with the same weights.
 GPUCNN_API void conv2d_relu_pool(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y, Tensor& place,

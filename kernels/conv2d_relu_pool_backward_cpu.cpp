@@ -5,6 +5,7 @@
 #include <gpucnn/core/flush_subnormals.h>
 #include <gpucnn/core/parallel.h>
 #include <gpucnn/kernels/conv2d.h>
+#include <gpucnn/kernels/shard_sums.h>
 #include <gpucnn/kernels/shards.h>
 
 #undef HWY_TARGET_INCLUDE
@@ -66,37 +67,20 @@ void take_rows(const PooledConv& conv, float* band, std::int64_t band_rows, std:
   std::copy_n(band + done * row, 2 * row, band);
 }
 
-/// Sums over shards, in order: shard s has [K][3][span], then [K] for the bias.
-void add_shards(const float* sums, std::int64_t shards, std::int64_t stride, const PooledConv& conv, std::int64_t span,
-                Conv2dPlan::Accumulate accumulate, float* dweight, float* dbias) {
-  const auto sum = [&](const float* first, std::int64_t count, bool more, float* to) {
-    for (std::int64_t shard = 0; shard < shards; ++shard) {
-      const float* from = first + shard * stride;
-      for (std::int64_t i = 0; i < count; ++i) to[i] = shard > 0 || more ? to[i] + from[i] : from[i];
-    }
-    if (shards == 0 && !more) std::fill_n(to, count, 0.0F);
-  };
-  parallel_ranges(3 * conv.K, std::max<std::int64_t>(1, 1024 / (3 * conv.C)), [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t line = first; line < last; ++line)
-      sum(sums + line * span, 3 * conv.C, accumulate.dweight, dweight + line * 3 * conv.C);
-  });
-  if (dbias) sum(sums + 3 * conv.K * span, conv.K, accumulate.dbias, dbias);
-}
-
 /// What the tasks of a backward pass share, in one piece: another core fetches it line by line.
 struct BackwardPass {
   PooledConv conv;
   Shards shards;  // of images
-  std::int64_t span, channels, band_rows, buffer, sums, scratch;
+  std::int64_t span, channels, band_rows, buffer, sums;
   const float *x, *dy;
   const std::uint8_t* place;
-  float* shard_sums;    // [shards][sums]
-  std::byte* memory;    // [threads][scratch]
+  float* shard_sums;    // [shards][sums]: [K][3][span], then [channels] for the bias
+  std::byte* memory;    // [threads][scratch()]
   const float* weight;  // as BackwardBand's
   float* dx;            // null: not wanted
 
   /// Bytes of a thread's memory: floats, then the words of the winners.
-  std::int64_t needed() const {
+  std::int64_t scratch() const {
     const std::int64_t pixels = band_rows * conv.columns;
     const std::int64_t floats = buffer + 2 * pixels * channels + (dx ? buffer : 0);
     return 4 * floats + round_up(dx ? pixels * 4 * words() * 8 : 0, 64);
@@ -106,7 +90,7 @@ struct BackwardPass {
     const FlushSubnormals flush;
     const std::int64_t pixels = band_rows * conv.columns;
     float* const sum = shard_sums + shard * sums;
-    float* const padded = reinterpret_cast<float*>(memory + thread * scratch);
+    float* const padded = reinterpret_cast<float*>(memory + thread * scratch());
     float* const gradient = padded + buffer;
     float* const start = gradient + pixels * channels;
     float* const back = start + pixels * channels;
@@ -175,7 +159,6 @@ void conv2d_relu_pool_backward(const Tensor& x, const Tensor& weight, const Tens
                     .band_rows = conv.band_rows(),
                     .buffer = conv.padded_band(conv.band_rows()),
                     .sums = 3 * conv.K * span + channels,
-                    .scratch = 0,
                     .x = x.data<float>(),
                     .dy = dy.data<float>(),
                     .place = place.data<std::uint8_t>(),
@@ -183,9 +166,8 @@ void conv2d_relu_pool_backward(const Tensor& x, const Tensor& weight, const Tens
                     .memory = nullptr,
                     .weight = nullptr,
                     .dx = dx.defined() ? dx.data<float>() : nullptr};
-  pass.scratch = pass.needed();
   Tensor shard_sums = Tensor::empty({pass.shards.count(), pass.sums});
-  Tensor memory = Tensor::empty({threads, pass.scratch}, DType::u8);
+  Tensor memory = Tensor::empty({threads, pass.scratch()}, DType::u8);
   Tensor packed = dx.defined() ? Tensor::empty({3 * conv.K * span}) : Tensor{};
   pass.shard_sums = shard_sums.data<float>();
   pass.memory = memory.bytes();
@@ -194,8 +176,11 @@ void conv2d_relu_pool_backward(const Tensor& x, const Tensor& weight, const Tens
     pass.weight = packed.data<float>();
   }
   parallel_for(pass.shards.count(), threads, pass);
-  float* const dbiases = dbias.defined() ? dbias.data<float>() : nullptr;
-  add_shards(pass.shard_sums, pass.shards.count(), pass.sums, conv, span, accumulate, dweight.data<float>(), dbiases);
+  add_shards(shard_sums);
+  for (std::int64_t line = 0; line < 3 * conv.K; ++line) {
+    finish(pass.shard_sums + line * span, 3 * conv.C, accumulate.dweight, dweight.data<float>() + line * 3 * conv.C);
+  }
+  if (dbias.defined()) finish(pass.shard_sums + 3 * conv.K * span, conv.K, accumulate.dbias, dbias.data<float>());
 }
 
 }  // namespace cpu

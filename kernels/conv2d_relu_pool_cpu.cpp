@@ -22,7 +22,6 @@ HWY_BEFORE_NAMESPACE();
 namespace gpucnn::kernels::HWY_NAMESPACE {
 
 // Registers decide: 24 sums of 32 vectors with AVX-512, 8 of 16 elsewhere.
-constexpr bool kWide = kLanes == cpu::kVector;
 constexpr int kPixelsOfOne = kWide ? 6 : 2;  // pooled pixels of a tile of one vector of channels
 constexpr int kPixelsOfTwo = kWide ? 3 : 1;
 

@@ -4,17 +4,13 @@
 #include <cstdint>
 
 #include <gpucnn/core/tensor.h>
+#include <gpucnn/kernels/vector_size.h>
 
 // What the forward and the backward of conv2d_relu_pool on the CPU have in common.
 namespace gpucnn::kernels::cpu {
 
-/// Floats in the largest vector: what is laid out for vectors is padded to this, whichever instruction set is chosen.
-inline constexpr std::int64_t kVector = 16;
-
 /// Patches of 4x4 inputs that Winograd's products take at once, at most.
 inline constexpr std::int64_t kMostPatches = 12;
-
-constexpr std::int64_t round_up(std::int64_t count, std::int64_t unit) { return (count + unit - 1) / unit * unit; }
 
 /// Extents of x: [N, C, H, W] and y: [N, K, rows, columns], and how an image is cut into bands of pooled rows, whose input lies in
 /// a buffer with a border of zeros: a band of R rows has 2 R + 2 padded rows of 2 columns + 2 pixels. The 3 pixels of a window's

@@ -4,20 +4,12 @@
 
 #include <fmt/format.h>
 
-#include <gpucnn/core/backend.h>
 #include <gpucnn/kernels/check.h>
+#include <gpucnn/kernels/clear_gradient.h>
 #include <gpucnn/kernels/dispatch.h>
 #include <gpucnn/kernels/linear_impl.h>
 
 namespace gpucnn::kernels {
-namespace {
-
-/// Sums over no images are zero.
-void clear(Tensor& gradient, bool accumulate) {
-  if (gradient.defined() && !accumulate) backend::clear(gradient.device(), gradient.bytes(), gradient.nbytes());
-}
-
-}  // namespace
 
 Shape linear_shape(const Shape& x, std::int64_t in_features, std::int64_t out_features) {
   if (x.rank() == 1)
@@ -68,8 +60,8 @@ void LinearPlan::backward_weights(const Tensor& x, const Tensor& dy, Accumulate 
   check_tensor("linear_backward_weights", "dweight", dweight, weight_, DType::f32, stream);
   if (bias_) check_tensor("linear_backward_weights", "dbias", dbias, Shape{weight_[0]}, DType::f32, stream);
   if (impl_) return impl_->backward_weights(x, dy, accumulate, dweight, dbias, stream);
-  clear(dweight, accumulate.dweight);
-  clear(dbias, accumulate.dbias);
+  clear_gradient(dweight, accumulate.dweight);
+  clear_gradient(dbias, accumulate.dbias);
 }
 
 }  // namespace gpucnn::kernels

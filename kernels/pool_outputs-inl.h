@@ -9,18 +9,11 @@
 #include <algorithm>
 #include <cstdint>
 
-#include <hwy/highway.h>
-
 #include <gpucnn/kernels/conv2d_relu_pool_cpu.h>
+#include <gpucnn/kernels/vectors-inl.h>
 
 HWY_BEFORE_NAMESPACE();
 namespace gpucnn::kernels::HWY_NAMESPACE {
-
-namespace hn = hwy::HWY_NAMESPACE;
-
-using Floats = hn::CappedTag<float, cpu::kVector>;
-using Vector = hn::Vec<Floats>;
-constexpr int kLanes = hn::MaxLanes(Floats());
 
 /// Stores the first `count` lanes, of which there may be more than lanes.
 template <class D, class T>

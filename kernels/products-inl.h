@@ -9,22 +9,14 @@
 #include <algorithm>
 #include <cstdint>
 
-#include <hwy/highway.h>
-
 #include <gpucnn/kernels/products.h>
+#include <gpucnn/kernels/vectors-inl.h>
 
 // Products of matrices from registers. Each sum has one order of its terms, whatever the extents of the call it is part of.
 HWY_BEFORE_NAMESPACE();
 namespace gpucnn::kernels::HWY_NAMESPACE {
 
-namespace hn = hwy::HWY_NAMESPACE;
-
-using Floats = hn::CappedTag<float, 16>;
-using Vector = hn::Vec<Floats>;
-constexpr int kLanes = hn::MaxLanes(Floats());
-
 // Registers decide: 24 sums of 32 vectors with AVX-512, 12 of 16 elsewhere.
-constexpr bool kWide = kLanes == 16;
 constexpr int kImages = kWide ? 4 : 2;
 constexpr int kOutputs = 6;
 constexpr int kRows = 6;

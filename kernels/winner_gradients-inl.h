@@ -12,20 +12,13 @@
 #include <type_traits>
 #include <utility>
 
-#include <hwy/highway.h>
-
 #include <gpucnn/kernels/conv2d_relu_pool_cpu.h>
+#include <gpucnn/kernels/vectors-inl.h>
 
 // The backward pass over winners only: each pooled element sends its gradient to one of the four outputs of its window, whose 3x3
 // input pixels are 3 runs of 3 C floats in the padded band. Vectors run along these runs ("spans"), in weights, x and dx alike.
 HWY_BEFORE_NAMESPACE();
 namespace gpucnn::kernels::HWY_NAMESPACE {
-
-namespace hn = hwy::HWY_NAMESPACE;
-
-using Floats = hn::CappedTag<float, cpu::kVector>;
-using Vector = hn::Vec<Floats>;
-constexpr int kLanes = hn::MaxLanes(Floats());
 
 /// Terms added up before their sum is added to others, so that long sums stay exact.
 constexpr std::int64_t kTerms = 1024;

@@ -59,7 +59,7 @@ bool transform_weights(const float* packed, std::int64_t K, std::int64_t C, floa
 }
 
 /// Patches of a group: as many as their sums leave registers for.
-constexpr std::int64_t kPatches = kLanes == cpu::kVector ? cpu::kMostPatches : 6;
+constexpr std::int64_t kPatches = kWide ? cpu::kMostPatches : 6;
 
 /// B^T x B of a 4x4 patch of padded input; element e of channel c to e * stride + c / kVector * kPatches * kVector + c % kVector.
 /// `zeros` becomes NaN if an element is not finite.
