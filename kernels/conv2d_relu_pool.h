@@ -23,7 +23,7 @@ class GPUCNN_API Conv2dReluPoolWeights {
   friend struct Parts;
   Tensor weight_, bias_;  // those that the rest was made of
   Tensor packed_;
-  bool finite_ = false;
+  float most_input_ = -1;  // that Winograd's products take; none if negative
 };
 
 /// y = max_pool2d(relu(conv2d(x, weight) + bias)), with their rules for ties and NaN; of outputs that differ by rounding either may

@@ -10,7 +10,7 @@
 namespace gpucnn::kernels::cpu {
 
 /// Patches of 4x4 inputs that Winograd's products take at once, at most.
-inline constexpr std::int64_t kMostPatches = 12;
+inline constexpr std::int64_t kMostPatches = 13;
 
 /// Extents of x: [N, C, H, W] and y: [N, K, rows, columns], and how an image is cut into bands of pooled rows, whose input lies in
 /// a buffer with a border of zeros: a band of R rows has 2 R + 2 padded rows of 2 columns + 2 pixels. The 3 pixels of a window's
@@ -80,6 +80,7 @@ struct ForwardBand {
   std::uint8_t* place;
   cpu::Prefetch next;        // the image after this one
   const float* transformed;  // for Winograd's products: [16][C][K in blocks]
+  float most_input;          // for those: of larger inputs they would overflow
   float* memory;             // for those: 16 kMostPatches (C in vectors + 2 kVector) floats
 };
 

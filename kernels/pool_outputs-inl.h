@@ -24,18 +24,12 @@ HWY_INLINE void store_some(D d, hn::Vec<D> values, std::int64_t count, T* to) {
   std::copy_n(some, count, to);
 }
 
-/// Pools the four outputs of a window, in row order, applies ReLU, and stores the first `count` channels, of which there may be
-/// more than lanes; places are null where none are wanted.
-HWY_INLINE void pool_outputs(Vector o0, Vector o1, Vector o2, Vector o3, std::int64_t count, float* y, std::uint8_t* places) {
+/// Stores the maximum `best` of a window's outputs after ReLU, and the winner's place, for the first `count` channels, of which there
+/// may be more than lanes; places are null where none are wanted. `win1`, `win2`, `win3`: whether that output won over those before.
+template <class Mask>
+HWY_INLINE void store_pooled(Vector best, Mask win1, Mask win2, Mask win3, std::int64_t count, float* y, std::uint8_t* places) {
   const Floats d;
   const hn::Rebind<std::int32_t, Floats> integers;
-  const auto wins = [](Vector value, Vector best) HWY_ATTR { return hn::Or(hn::Gt(value, best), hn::IsNaN(value)); };
-  const auto win1 = wins(o1, o0);
-  Vector best = hn::IfThenElse(win1, o1, o0);
-  const auto win2 = wins(o2, best);
-  best = hn::IfThenElse(win2, o2, best);
-  const auto win3 = wins(o3, best);
-  best = hn::IfThenElse(win3, o3, best);
   store_some(d, hn::IfThenZeroElse(hn::Lt(best, hn::Zero(d)), best), count, y);  // keeps NaN
   if (!places) return;
   auto place = hn::IfThenElseZero(hn::RebindMask(integers, win1), hn::Set(integers, 1));
@@ -44,6 +38,28 @@ HWY_INLINE void pool_outputs(Vector o0, Vector o1, Vector o2, Vector o3, std::in
   place = hn::IfThenElse(hn::RebindMask(integers, hn::Le(best, hn::Zero(d))), hn::Set(integers, 4), place);
   const hn::Rebind<std::uint8_t, Floats> bytes;
   store_some(bytes, hn::DemoteTo(bytes, place), count, places);
+}
+
+/// Pools the four outputs of a window, in row order: numbers, of which none is NaN.
+HWY_INLINE void pool_numbers(Vector o0, Vector o1, Vector o2, Vector o3, std::int64_t count, float* y, std::uint8_t* places) {
+  if (!places) {
+    const Vector best = hn::Max(hn::Max(o0, o1), hn::Max(o2, o3));
+    return store_some(Floats(), hn::Max(best, hn::Zero(Floats())), count, y);
+  }
+  const Vector best1 = hn::Max(o0, o1), best2 = hn::Max(best1, o2), best = hn::Max(best2, o3);
+  store_pooled(best, hn::Gt(o1, o0), hn::Gt(o2, best1), hn::Gt(o3, best2), count, y, places);
+}
+
+/// The same where NaN may be among them, which wins, and the last of several.
+HWY_INLINE void pool_outputs(Vector o0, Vector o1, Vector o2, Vector o3, std::int64_t count, float* y, std::uint8_t* places) {
+  const auto wins = [](Vector value, Vector best) HWY_ATTR { return hn::Or(hn::Gt(value, best), hn::IsNaN(value)); };
+  const auto win1 = wins(o1, o0);
+  Vector best = hn::IfThenElse(win1, o1, o0);
+  const auto win2 = wins(o2, best);
+  best = hn::IfThenElse(win2, o2, best);
+  const auto win3 = wins(o3, best);
+  best = hn::IfThenElse(win3, o3, best);
+  store_pooled(best, win1, win2, win3, count, y, places);
 }
 
 }  // namespace gpucnn::kernels::HWY_NAMESPACE

@@ -6,6 +6,10 @@
 #define GPUCNN_KERNELS_WINOGRAD_INL_H
 #endif
 
+#include <algorithm>
+#include <bit>
+#include <limits>
+
 #include <gpucnn/kernels/pool_outputs-inl.h>
 
 // Winograd's F(2x2, 3x3): a window of 2x2 outputs, which pooling makes one, from 16 products a channel instead of 36.
@@ -23,8 +27,21 @@ HWY_INLINE void transform_input(Vector& v0, Vector& v1, Vector& v2, Vector& v3) 
   v2 = difference;
 }
 
-/// U = G w G^T of all weights: [16][C][K in blocks], from weights as `ForwardBand` has them. False if one is not finite.
-bool transform_weights(const float* packed, std::int64_t K, std::int64_t C, float* to) {
+/// The largest magnitude among `count` floats; infinity or NaN if there is one.
+float largest(const float* from, std::int64_t count) {
+  const Floats d;
+  const hn::Rebind<std::int32_t, Floats> bits;
+  const auto magnitude = hn::Set(bits, 0x7FFFFFFF);
+  auto most = hn::Zero(bits);  // magnitudes are in the order of their bits
+  std::int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) most = hn::Max(most, hn::And(magnitude, hn::BitCast(bits, hn::LoadU(d, from + i))));
+  std::int32_t result = hn::GetLane(hn::MaxOfLanes(bits, most));
+  for (; i < count; ++i) result = std::max(result, std::bit_cast<std::int32_t>(from[i]) & 0x7FFFFFFF);
+  return std::bit_cast<float>(result);
+}
+
+/// U = G w G^T of all weights: [16][C][K in blocks], from weights as `ForwardBand` has them.
+void transform_weights(const float* packed, std::int64_t K, std::int64_t C, float* to) {
   const Floats d;
   const std::int64_t padded = cpu::round_up(K, cpu::kVector), element = C * padded;
   const Vector half = hn::Set(d, 0.5F);
@@ -35,7 +52,6 @@ bool transform_weights(const float* packed, std::int64_t K, std::int64_t C, floa
     out[2] = hn::Mul(half, hn::Sub(ends, w1));
     out[3] = w2;
   };
-  Vector zeros = hn::Zero(d);
   for (std::int64_t k = 0; k < padded; k += kLanes) {
     const float* from = packed + k / cpu::kVector * 9 * C * cpu::kVector + k % cpu::kVector;
     for (std::int64_t c = 0; c < C; ++c) {
@@ -48,22 +64,20 @@ bool transform_weights(const float* packed, std::int64_t K, std::int64_t C, floa
         Vector u[4];
         expand(columns[0][r], columns[1][r], columns[2][r], u);
 #pragma GCC unroll 4
-        for (int s = 0; s < 4; ++s) {
-          zeros = hn::MulAdd(u[s], hn::Zero(d), zeros);
-          hn::Store(u[s], d, to + (r * 4 + s) * element + c * padded + k);
-        }
+        for (int s = 0; s < 4; ++s) hn::Store(u[s], d, to + (r * 4 + s) * element + c * padded + k);
       }
     }
   }
-  return hn::AllTrue(d, hn::Eq(zeros, hn::Zero(d)));
 }
+
+/// The element of a patch that is added to all four outputs, and the bias with it.
+constexpr std::int64_t kCentre = 5;
 
 /// Patches of a group: as many as their sums leave registers for.
 constexpr std::int64_t kPatches = kWide ? cpu::kMostPatches : 6;
 
 /// B^T x B of a 4x4 patch of padded input; element e of channel c to e * stride + c / kVector * kPatches * kVector + c % kVector.
-/// `zeros` becomes NaN if an element is not finite.
-HWY_INLINE void transform_patch(const float* x, std::int64_t C, std::int64_t row, float* to, std::int64_t stride, Vector& zeros) {
+HWY_INLINE void transform_patch(const float* x, std::int64_t C, std::int64_t row, float* to, std::int64_t stride) {
   const Floats d;
   for (std::int64_t c = 0; c < C; c += kLanes) {
     Vector v[4][4];
@@ -78,23 +92,24 @@ HWY_INLINE void transform_patch(const float* x, std::int64_t C, std::int64_t row
       transform_input(v[0][s], v[1][s], v[2][s], v[3][s]);
 #pragma GCC unroll 4
       for (int r = 0; r < 4; ++r) {
-        zeros = hn::MulAdd(v[r][s], hn::Zero(d), zeros);
         hn::Store(v[r][s], d, to + (r * 4 + s) * stride + c / cpu::kVector * kPatches * cpu::kVector + c % cpu::kVector);
       }
     }
   }
 }
 
-/// Products of P patches of the group with V vectors of channels, for one of the 16 elements of a patch.
+/// Products of P patches of the group with V vectors of channels, for one of the 16 elements of a patch, added to `bias` if it is
+/// not null.
 template <int P, int V>
-HWY_INLINE void multiply(const float* HWY_RESTRICT patches, const float* HWY_RESTRICT weight, std::int64_t C, std::int64_t padded,
-                         float* HWY_RESTRICT to) {
+HWY_INLINE void multiply(const float* HWY_RESTRICT patches, const float* HWY_RESTRICT weight, const float* HWY_RESTRICT bias,
+                         std::int64_t C, std::int64_t padded, float* HWY_RESTRICT to) {
   const Floats d;
   Vector sums[P][V];
-#pragma GCC unroll 12
-  for (int p = 0; p < P; ++p) {
 #pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) sums[p][v] = hn::Zero(d);
+  for (int v = 0; v < V; ++v) {
+    const Vector first = bias ? hn::Load(d, bias + v * kLanes) : hn::Zero(d);
+#pragma GCC unroll 13
+    for (int p = 0; p < P; ++p) sums[p][v] = first;
   }
   for (std::int64_t block = 0; block < C; block += cpu::kVector, patches += kPatches * cpu::kVector) {
     const std::int64_t count = std::min(cpu::kVector, C - block);
@@ -102,7 +117,7 @@ HWY_INLINE void multiply(const float* HWY_RESTRICT patches, const float* HWY_RES
       Vector w[V];
 #pragma GCC unroll 2
       for (int v = 0; v < V; ++v) w[v] = hn::Load(d, weight + v * kLanes);
-#pragma GCC unroll 12
+#pragma GCC unroll 13
       for (int p = 0; p < P; ++p) {
         const Vector x = hn::Set(d, patches[p * cpu::kVector + c]);
 #pragma GCC unroll 2
@@ -110,18 +125,16 @@ HWY_INLINE void multiply(const float* HWY_RESTRICT patches, const float* HWY_RES
       }
     }
   }
-#pragma GCC unroll 12
+#pragma GCC unroll 13
   for (int p = 0; p < P; ++p) {
 #pragma GCC unroll 2
     for (int v = 0; v < V; ++v) hn::Store(sums[p][v], d, to + p * 2 * kLanes + v * kLanes);
   }
 }
 
-/// A^T m A for V vectors of channels from k on of a pooled pixel, then bias, ReLU and pooling. `zeros` becomes NaN if an output is
-/// not finite.
+/// A^T m A for V vectors of channels from k on of a pooled pixel, then ReLU and pooling.
 template <int V>
-HWY_INLINE void finish_window(const ForwardBand& b, const float* products, std::int64_t stride, std::int64_t k, std::int64_t pixel,
-                              Vector& zeros) {
+HWY_INLINE void finish_window(const ForwardBand& b, const float* products, std::int64_t stride, std::int64_t k, std::int64_t pixel) {
   const Floats d;
 #pragma GCC unroll 2
   for (int v = 0; v < V; ++v) {
@@ -133,59 +146,53 @@ HWY_INLINE void finish_window(const ForwardBand& b, const float* products, std::
       rows[0][s] = hn::Add(m(0), hn::Add(m1, m2));
       rows[1][s] = hn::Sub(hn::Sub(m1, m2), m(3));
     }
-    const Vector bias = hn::Load(d, b.bias + k + v * kLanes);
-    const auto left = [&](int r) HWY_ATTR { return hn::Add(hn::Add(rows[r][0], bias), hn::Add(rows[r][1], rows[r][2])); };
-    const auto right = [&](int r) HWY_ATTR { return hn::Sub(hn::Sub(hn::Add(rows[r][1], bias), rows[r][2]), rows[r][3]); };
-    const Vector outputs[4] = {left(0), right(0), left(1), right(1)};
-#pragma GCC unroll 4
-    for (int o = 0; o < 4; ++o) zeros = hn::MulAdd(outputs[o], hn::Zero(d), zeros);
+    const auto left = [&](int r) HWY_ATTR { return hn::Add(rows[r][0], hn::Add(rows[r][1], rows[r][2])); };
+    const auto right = [&](int r) HWY_ATTR { return hn::Sub(hn::Sub(rows[r][1], rows[r][2]), rows[r][3]); };
     const std::int64_t count = b.K - k - v * kLanes, to = pixel * b.K + k + v * kLanes;
-    if (count > 0) {
-      pool_outputs(outputs[0], outputs[1], outputs[2], outputs[3], count, b.y + to, b.place ? b.place + to : nullptr);
-    }
+    if (count > 0) pool_numbers(left(0), right(0), left(1), right(1), count, b.y + to, b.place ? b.place + to : nullptr);
   }
 }
 
-/// The band by Winograd's products. False, and nothing that is of use, if an input or output is not finite: infinities, and
+/// The band by Winograd's products. False, and nothing done, if an input is larger than `most`, or not finite: infinities, and
 /// numbers near the largest, would meet where the convolution keeps them apart.
 bool winograd_band(const ForwardBand& b) {
-  const Floats d;
   const std::int64_t row = (2 * b.columns + 2) * b.C, channels = cpu::round_up(b.C, cpu::kVector);
   const std::int64_t padded = cpu::round_up(b.K, cpu::kVector), pixels = b.rows * b.columns;
   float* const patches = b.memory;
   float* const products = b.memory + 16 * kPatches * channels;
-  Vector zeros = hn::Zero(d);
+  if (!(largest(b.x, (2 * b.rows + 2) * row) <= b.most_input)) return false;
   for (std::int64_t first = 0; first < pixels; first += kPatches) {
     const std::int64_t count = std::min(kPatches, pixels - first);
     b.next.ask(first / kPatches, (pixels + kPatches - 1) / kPatches);
     for (std::int64_t p = 0; p < count; ++p) {
       const std::int64_t i = (first + p) / b.columns, j = (first + p) % b.columns;
-      transform_patch(b.x + 2 * i * row + 2 * j * b.C, b.C, row, patches + p * cpu::kVector, kPatches * channels, zeros);
+      transform_patch(b.x + 2 * i * row + 2 * j * b.C, b.C, row, patches + p * cpu::kVector, kPatches * channels);
     }
     const auto channels_from = [&](auto vectors, std::int64_t k) HWY_ATTR {
       constexpr int kV = decltype(vectors)::value;
       const auto multiply_all = [&](auto some) HWY_ATTR {
         for (std::int64_t e = 0; e < 16; ++e) {
-          multiply<decltype(some)::value, kV>(patches + e * kPatches * channels, b.transformed + e * b.C * padded + k, b.C, padded,
-                                              products + e * kPatches * 2 * kLanes);
+          multiply<decltype(some)::value, kV>(patches + e * kPatches * channels, b.transformed + e * b.C * padded + k,
+                                              e == kCentre ? b.bias + k : nullptr, b.C, padded, products + e * kPatches * 2 * kLanes);
         }
       };
-      if (count > kPatches * 2 / 3) {
+      constexpr int kThird = (kPatches + 2) / 3;
+      if (count > 2 * kThird) {
         multiply_all(std::integral_constant<int, kPatches>());
-      } else if (count > kPatches / 3) {
-        multiply_all(std::integral_constant<int, kPatches * 2 / 3>());
+      } else if (count > kThird) {
+        multiply_all(std::integral_constant<int, 2 * kThird>());
       } else {
-        multiply_all(std::integral_constant<int, kPatches / 3>());
+        multiply_all(std::integral_constant<int, kThird>());
       }
       for (std::int64_t p = 0; p < count; ++p) {
-        finish_window<kV>(b, products + p * 2 * kLanes, kPatches * 2 * kLanes, k, first + p, zeros);
+        finish_window<kV>(b, products + p * 2 * kLanes, kPatches * 2 * kLanes, k, first + p);
       }
     };
     std::int64_t k = 0;
     for (; k + kLanes < b.K; k += 2 * kLanes) channels_from(std::integral_constant<int, 2>(), k);
     if (k < b.K) channels_from(std::integral_constant<int, 1>(), k);
   }
-  return hn::AllTrue(d, hn::Eq(zeros, hn::Zero(d)));
+  return true;
 }
 
 }  // namespace gpucnn::kernels::HWY_NAMESPACE
