@@ -47,10 +47,13 @@ void bm_conv2d_backward_weights(benchmark::State& state) {
 /// The same with bias, ReLU and pooling, in one pass.
 struct Pooled : Convolution {
   using Convolution::Convolution;
-  void forward() { conv2d_relu_pool(x, weight, bias, pooled, place, kept, stream); }
+  void forward() { conv2d_relu_pool({&convolution, 1}, pooled, stream); }
+  void backward() { conv2d_relu_pool_backward({&convolution, 1}, pooled, {&gradients, 1}, dx, stream); }
 
-  Tensor pooled = zeros({kBatch, K, H / 2, H / 2}), place = zeros(pooled.shape(), DType::u8);
+  Tensor pooled = zeros({kBatch, K, H / 2, H / 2});
   Conv2dReluPoolWeights kept;
+  Conv2dReluPool convolution{weight, bias, x, zeros(pooled.shape(), DType::u8), &kept};
+  Conv2dReluPoolGradients gradients{dweight, dbias};
 };
 
 void bm_conv2d_relu_pool(benchmark::State& state) {
@@ -62,8 +65,7 @@ void bm_conv2d_relu_pool(benchmark::State& state) {
 void bm_conv2d_relu_pool_backward(benchmark::State& state) {
   Pooled c(state);
   c.forward();
-  time(state, c.stream, 2 * c.products(),
-       [&] { conv2d_relu_pool_backward(c.x, c.weight, c.pooled, c.place, {}, c.dweight, c.dbias, c.dx, c.stream); });
+  time(state, c.stream, 2 * c.products(), [&] { c.backward(); });
 }
 
 /// A linear layer of [N, in] to [N, out].

@@ -79,6 +79,7 @@ set(GPUCNN_PRIVATE_HEADERS
     kernels/clear_gradient.h
     kernels/conv2d_impl.h
     kernels/conv2d_relu_pool_cpu.h
+    kernels/direct-inl.h
     kernels/dispatch.h
     kernels/image_transform.h
     kernels/indices.h
@@ -94,6 +95,7 @@ set(GPUCNN_PRIVATE_HEADERS
     kernels/shards.h
     kernels/softmax_row.h
     kernels/strips.h
+    kernels/transpose.h
     kernels/vector_size.h
     kernels/vectors-inl.h
     kernels/winner_gradients-inl.h
@@ -138,6 +140,7 @@ set(GPUCNN_SOURCES
     kernels/count_correct_cpu.cpp
     kernels/dropout.cpp
     kernels/flatten.cpp
+    kernels/flatten_cpu.cpp
     kernels/image_batch.cpp
     kernels/labels.cpp
     kernels/labels_cpu.cpp
@@ -178,13 +181,13 @@ set(GPUCNN_HIGHWAY_SOURCES
     kernels/conv2d_relu_pool_backward_cpu.cpp
     kernels/conv2d_relu_pool_cpu.cpp
     kernels/dropout_cpu.cpp
-    kernels/flatten_cpu.cpp
     kernels/image_batch_cpu.cpp
     kernels/linear_cpu.cpp
     kernels/max_pool2d_cpu.cpp
     kernels/relu_cpu.cpp
     kernels/sgd_cpu.cpp
-    kernels/softmax_cpu.cpp)
+    kernels/softmax_cpu.cpp
+    kernels/transpose_cpu.cpp)
 
 # What a build without CUDA has in the place of the sources that follow.
 set(GPUCNN_CPU_ONLY_SOURCES

@@ -1,36 +1,58 @@
 #include <gpucnn/kernels/conv2d_relu_pool.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 #include <gpucnn/kernels/check.h>
 #include <gpucnn/kernels/clear_gradient.h>
+#include <gpucnn/kernels/conv2d_relu_pool_cpu.h>
 
 namespace gpucnn::kernels {
 
 namespace cpu {
-void conv2d_relu_pool(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y, Tensor& place,
-                      Conv2dReluPoolWeights& kept);
-void conv2d_relu_pool_backward(const Tensor& x, const Tensor& weight, const Tensor& dy, const Tensor& place,
-                               Conv2dPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias, Tensor& dx);
+void conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y);
+void conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions, const Tensor& dy,
+                               std::span<Conv2dReluPoolGradients> gradients, Tensor& dx);
 }  // namespace cpu
 
 namespace {
 
-/// Checks x and weight; returns y's shape.
-Shape check_operands(std::string_view op, const Tensor& x, const Tensor& weight, Stream& stream) {
+void check_image(std::string_view op, const Shape& x) {
+  if (x[1] < 1 || x[2] < 2 || x[3] < 2) {
+    throw std::invalid_argument(fmt::format("{}: x must have a channel and be at least 2 high and wide, got {}", op, x.string()));
+  }
+}
+
+/// Checks all that goes in; returns the last y's shape before it is flattened. `kept`: whether a backward follows.
+Shape check_operands(std::string_view op, std::span<const Conv2dReluPool> convolutions, bool kept, Stream& stream) {
   if (stream.device().kind != Device::Kind::cpu) {
     throw std::invalid_argument(fmt::format("{}: has no twin for {}", op, stream.device().string()));
   }
-  check_tensor(op, "x", x, DType::f32, stream);
-  check_rank(op, "x", x, 4);
-  if (x.dim(1) < 1 || x.dim(2) < 2 || x.dim(3) < 2) {
-    throw std::invalid_argument(
-        fmt::format("{}: x must have a channel and be at least 2 high and wide, got {}", op, x.shape().string()));
+  if (convolutions.empty() || convolutions.size() > kMostConvolutions) {
+    throw std::invalid_argument(fmt::format("{}: takes 1 to {} convolutions, got {}", op, kMostConvolutions, convolutions.size()));
   }
-  check_tensor(op, "weight", weight, DType::f32, stream);
-  check_rank(op, "weight", weight, 4);
-  check_tensor(op, "weight", weight, {weight.dim(0), x.dim(1), 3, 3}, DType::f32, stream);
-  return {x.dim(0), weight.dim(0), x.dim(2) / 2, x.dim(3) / 2};
+  check_tensor(op, "x", convolutions.front().x, DType::f32, stream);
+  check_rank(op, "x", convolutions.front().x, 4);
+  Shape shape = convolutions.front().x.shape();
+  for (const Conv2dReluPool& conv : convolutions) {
+    check_image(op, shape);
+    check_tensor(op, "weight", conv.weight, DType::f32, stream);
+    check_rank(op, "weight", conv.weight, 4);
+    const std::int64_t K = conv.weight.dim(0);
+    check_tensor(op, "weight", conv.weight, {K, shape[1], 3, 3}, DType::f32, stream);
+    if (conv.bias.defined()) check_tensor(op, "bias", conv.bias, Shape{K}, DType::f32, stream);
+    if (&conv != &convolutions.front() && kept) {
+      check_tensor(op, "x", conv.x, {shape[0], cpu::PooledConv(shape, K).padded_image()}, DType::f32, stream);
+    }
+    shape = {shape[0], K, shape[2] / 2, shape[3] / 2};
+    if (kept) check_tensor(op, "place", conv.place, shape, DType::u8, stream);
+  }
+  return shape;
+}
+
+/// y's shape or what `flatten` makes of it, whichever is nearer to `given`.
+Shape as_given(const Shape& y, const Tensor& given) {
+  return given.defined() && given.rank() == 2 ? Shape{y[0], y[1] * y[2] * y[3]} : y;
 }
 
 }  // namespace
@@ -40,32 +62,55 @@ bool conv2d_relu_pool_serves(const Conv2dOptions& conv, const Pool2d& pool, Devi
          conv.groups == 1 && pool.kernel_size == 2 && pool.stride == 2 && pool.padding == 0;
 }
 
-void conv2d_relu_pool(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y, Tensor& place,
-                      Conv2dReluPoolWeights& kept, Stream& stream) {
-  constexpr std::string_view kOp = "conv2d_relu_pool";
-  const Shape shape = check_operands(kOp, x, weight, stream);
-  if (bias.defined()) check_tensor(kOp, "bias", bias, Shape{weight.dim(0)}, DType::f32, stream);
-  check_tensor(kOp, "y", y, shape, DType::f32, stream);
-  check_apart(kOp, "y", y, "x", x);
-  if (place.defined()) check_tensor(kOp, "place", place, shape, DType::u8, stream);
-  if (y.numel()) cpu::conv2d_relu_pool(x, weight, bias, y, place, kept);
+bool conv2d_relu_pool_fits(const Shape& image, std::span<const std::int64_t> channels) {
+  constexpr std::int64_t kFloats = 128 * 1024;
+  Shape shape = {1, image[0], image[1], image[2]};
+  std::int64_t floats = 0;
+  for (const std::int64_t K : channels) {
+    if (shape[2] < 2 || shape[3] < 2) return false;
+    floats += cpu::PooledConv(shape, K).padded_image();
+    shape = {1, K, shape[2] / 2, shape[3] / 2};
+  }
+  return floats + shape.numel() <= kFloats;
 }
 
-void conv2d_relu_pool_backward(const Tensor& x, const Tensor& weight, const Tensor& dy, const Tensor& place,
-                               Conv2dPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias, Tensor& dx, Stream& stream) {
+Tensor conv2d_relu_pool_memory(const Shape& x) { return Tensor::empty({x[0], cpu::PooledConv(x, 0).padded_image()}); }
+
+void conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y, Stream& stream) {
+  constexpr std::string_view kOp = "conv2d_relu_pool";
+  const bool kept = std::ranges::any_of(convolutions, [](const Conv2dReluPool& conv) { return conv.place.defined(); });
+  const Shape shape = check_operands(kOp, convolutions, kept, stream);
+  check_tensor(kOp, "y", y, as_given(shape, y), DType::f32, stream);
+  check_apart(kOp, "y", y, "x", convolutions.front().x);
+  for (const Conv2dReluPool& conv : convolutions) {
+    if (!conv.kept) throw std::invalid_argument(fmt::format("{}: kept is null", kOp));
+  }
+  if (y.numel()) cpu::conv2d_relu_pool(convolutions, y);
+}
+
+void conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions, const Tensor& dy,
+                               std::span<Conv2dReluPoolGradients> gradients, Tensor& dx, Stream& stream) {
   constexpr std::string_view kOp = "conv2d_relu_pool_backward";
-  const Shape shape = check_operands(kOp, x, weight, stream);
-  check_tensor(kOp, "dy", dy, shape, DType::f32, stream);
-  check_tensor(kOp, "place", place, shape, DType::u8, stream);
-  check_tensor(kOp, "dweight", dweight, weight.shape(), DType::f32, stream);
-  if (dbias.defined()) check_tensor(kOp, "dbias", dbias, Shape{weight.dim(0)}, DType::f32, stream);
+  const Shape shape = check_operands(kOp, convolutions, true, stream);
+  check_tensor(kOp, "dy", dy, as_given(shape, dy), DType::f32, stream);
+  if (gradients.size() != convolutions.size()) {
+    throw std::invalid_argument(fmt::format("{}: {} convolutions and gradients of {}", kOp, convolutions.size(), gradients.size()));
+  }
+  for (std::size_t i = 0; i < gradients.size(); ++i) {
+    const Shape& weight = convolutions[i].weight.shape();
+    check_tensor(kOp, "dweight", gradients[i].dweight, weight, DType::f32, stream);
+    if (gradients[i].dbias.defined()) check_tensor(kOp, "dbias", gradients[i].dbias, Shape{weight[0]}, DType::f32, stream);
+  }
+  const Tensor& x = convolutions.front().x;
   if (dx.defined()) {
     check_tensor(kOp, "dx", dx, x.shape(), DType::f32, stream);
     check_apart(kOp, "dx", dx, "x", x);
   }
-  if (x.dim(0) > 0) return cpu::conv2d_relu_pool_backward(x, weight, dy, place, accumulate, dweight, dbias, dx);
-  clear_gradient(dweight, accumulate.dweight);
-  clear_gradient(dbias, accumulate.dbias);
+  if (x.dim(0) > 0) return cpu::conv2d_relu_pool_backward(convolutions, dy, gradients, dx);
+  for (auto& [dweight, dbias, accumulate] : gradients) {
+    clear_gradient(dweight, accumulate.dweight);
+    clear_gradient(dbias, accumulate.dbias);
+  }
 }
 
 }  // namespace gpucnn::kernels

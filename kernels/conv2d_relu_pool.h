@@ -1,12 +1,15 @@
 #pragma once
 
+#include <span>
+
 #include <gpucnn/core/export.h>
 #include <gpucnn/core/stream.h>
 #include <gpucnn/core/tensor.h>
 #include <gpucnn/kernels/conv2d.h>
 #include <gpucnn/kernels/max_pool2d.h>
 
-/// Conv2d, ReLU and MaxPool2d in one pass: what they compute one after the other, without their activations in memory between them.
+/// Conv2d, ReLU and MaxPool2d in one pass, once or several times over: what they compute one after the other, an image at a time,
+/// without their activations in memory between them.
 namespace gpucnn::kernels {
 
 /// Whether there is such a pass: on the CPU, for windows of 3x3 with stride 1, padding 1, dilation 1 and one group, pooled 2x2 with
@@ -21,25 +24,51 @@ class GPUCNN_API Conv2dReluPoolWeights {
 
  private:
   friend struct Parts;
-  Tensor weight_, bias_;  // those that the rest was made of
+  Tensor weight_, bias_;   // those that the rest was made of
   Tensor packed_;
   float most_input_ = -1;  // that Winograd's products take; none if negative
 };
 
-/// y = max_pool2d(relu(conv2d(x, weight) + bias)), with their rules for ties and NaN; of outputs that differ by rounding either may
-/// win. From 8 channels on errors are relative to the largest product in a window's 4x4 patch of x. x: [N, C, H, W], H and W at
-/// least 2; weight: [K, C, 3, 3]; bias: [K], undefined: none; y: [N, K, H / 2, W / 2]; all f32.
-/// `place`, u8 in y's shape: the winner's place in its window as `max_pool2d` gives it, or 4 where ReLU lets no gradient through.
-/// Pass an undefined tensor where no backward will follow. `kept`: for the next call with the same weights.
-GPUCNN_API void conv2d_relu_pool(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y, Tensor& place,
-                                 Conv2dReluPoolWeights& kept, Stream& stream);
+/// Convolutions in a pass, at most.
+inline constexpr std::size_t kMostConvolutions = 8;
 
-/// The gradients, from dy and the `place` that the forward gave, both in y's shape. Only winners have a gradient, so that only
+/// One convolution of a pass, with its ReLU and pooling.
+struct Conv2dReluPool {
+  Tensor weight;  // f32 [K, C, 3, 3]
+  Tensor bias;    // f32 [K]; undefined: none
+  /// f32. Of the first convolution: [N, C, H, W], H and W at least 2. Of the others, where a backward will follow, memory for what the
+  /// one before gives, as `conv2d_relu_pool_memory` makes it; else undefined.
+  Tensor x;
+  /// u8 [N, K, H / 2, W / 2]: the winner's place in its window as `max_pool2d` gives it, or 4 where ReLU lets no gradient through.
+  /// Undefined in all convolutions where no backward will follow.
+  Tensor place;
+  Conv2dReluPoolWeights* kept = nullptr;  // for the next forward with the same weights; the backward needs none
+};
+
+/// Whether an image of shape [C, H, W] and all that a pass makes of it, with these numbers of output channels, is small enough to
+/// stay in a core's cache from one convolution to the next. False if a convolution is given less than 2 rows or columns.
+GPUCNN_API bool conv2d_relu_pool_fits(const Shape& image, std::span<const std::int64_t> channels);
+
+/// Memory for the x, [N, C, H, W], of a convolution that is not the first: its layout is the pass's own.
+GPUCNN_API Tensor conv2d_relu_pool_memory(const Shape& x);
+
+/// y = max_pool2d(relu(conv2d(x, weight) + bias)) of each convolution in turn, with their rules for ties and NaN; of outputs that
+/// differ by rounding either may win. From 8 channels on errors are relative to the largest product in a window's 4x4 patch of x.
+/// y: f32 [N, K, H / 2, W / 2] of the last convolution, or what `flatten` makes of that, [N, K * (H / 2) * (W / 2)].
+GPUCNN_API void conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y, Stream& stream);
+
+/// Where the gradients of a convolution's parameters go.
+struct Conv2dReluPoolGradients {
+  Tensor dweight;  // f32, weight's shape
+  Tensor dbias;    // f32, bias's shape; undefined: not wanted
+  Conv2dPlan::Accumulate accumulate{};
+};
+
+/// The gradients, from dy, of y's shape, and what the forward left in `convolutions`. Only winners have a gradient, so that only
 /// their quarter of the convolution's backward is computed: the three zeros beside each winner are left out, with any infinity or
-/// NaN that they would be multiplied with. dweight, dbias: added to what is there where `accumulate` says so; dbias is undefined
-/// without a bias. dx: x's shape; undefined: not wanted. Sums over images do not depend on the number of threads.
-GPUCNN_API void conv2d_relu_pool_backward(const Tensor& x, const Tensor& weight, const Tensor& dy, const Tensor& place,
-                                          Conv2dPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias, Tensor& dx,
-                                          Stream& stream);
+/// NaN that they would be multiplied with. dx: the first x's shape; undefined: not wanted. Sums over images do not depend on the
+/// number of threads.
+GPUCNN_API void conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions, const Tensor& dy,
+                                          std::span<Conv2dReluPoolGradients> gradients, Tensor& dx, Stream& stream);
 
 }  // namespace gpucnn::kernels

@@ -1,12 +1,14 @@
 #include <gpucnn/kernels/conv2d_relu_pool_cpu.h>
 
+#include <array>
 #include <iterator>
 
 #include <gpucnn/core/flush_subnormals.h>
 #include <gpucnn/core/parallel.h>
-#include <gpucnn/kernels/conv2d.h>
+#include <gpucnn/kernels/conv2d_relu_pool.h>
 #include <gpucnn/kernels/shard_sums.h>
 #include <gpucnn/kernels/shards.h>
+#include <gpucnn/kernels/transpose.h>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "gpucnn/kernels/conv2d_relu_pool_backward_cpu.cpp"
@@ -67,35 +69,64 @@ void take_rows(const PooledConv& conv, float* band, std::int64_t band_rows, std:
   std::copy_n(band + done * row, 2 * row, band);
 }
 
+/// A convolution of a backward pass.
+struct BackwardConv {
+  PooledConv conv;
+  std::int64_t span, channels, band_rows;
+  std::int64_t sums;      // where in a shard's sums its own are: [K][3][span], then [channels] for the bias
+  std::int64_t back;      // where in a thread's memory the gradient of its padded input is: of the first, of a band of it
+  const float* x;         // of the first [N, H, W, C] as in memory, of the others [N][padded image]
+  const std::uint8_t* place;
+  const float* weight;    // as BackwardBand's; null: dx is not wanted
+};
+
 /// What the tasks of a backward pass share, in one piece: another core fetches it line by line.
 struct BackwardPass {
-  PooledConv conv;
   Shards shards;  // of images
-  std::int64_t span, channels, band_rows, buffer, sums;
-  const float *x, *dy;
-  const std::uint8_t* place;
-  float* shard_sums;    // [shards][sums]: [K][3][span], then [channels] for the bias
-  std::byte* memory;    // [threads][scratch()]
-  const float* weight;  // as BackwardBand's
-  float* dx;            // null: not wanted
-
-  /// Bytes of a thread's memory: floats, then the words of the winners.
-  std::int64_t scratch() const {
-    const std::int64_t pixels = band_rows * conv.columns;
-    const std::int64_t floats = buffer + 2 * pixels * channels + (dx ? buffer : 0);
-    return 4 * floats + round_up(dx ? pixels * 4 * words() * 8 : 0, 64);
-  }
+  std::int64_t sums;     // floats of a shard
+  std::int64_t scratch;  // floats of a thread's memory
+  std::int64_t padded, gradient, start, winners, unflat;  // where in it these are; unflat negative: dy is not flat
+  const float* dy;
+  float* dx;           // null: not wanted
+  float* shard_sums;   // [shards][sums]
+  float* memory;       // [threads][scratch]
+  int count;
+  std::array<BackwardConv, kMostConvolutions> convs;
 
   void operator()(std::int64_t shard, int thread) const {
     const FlushSubnormals flush;
-    const std::int64_t pixels = band_rows * conv.columns;
     float* const sum = shard_sums + shard * sums;
-    float* const padded = reinterpret_cast<float*>(memory + thread * scratch());
-    float* const gradient = padded + buffer;
-    float* const start = gradient + pixels * channels;
-    float* const back = start + pixels * channels;
+    float* const mine = memory + thread * scratch;
     std::fill_n(sum, sums, 0.0F);
-    std::fill_n(padded, buffer, 0.0F);
+    std::fill_n(mine + padded, at(0).conv.padded_band(at(0).band_rows), 0.0F);
+    for (std::int64_t n = shards.first(shard); n < shards.last(shard); ++n) image(n, sum, mine);
+  }
+
+ private:
+  const BackwardConv& at(int c) const { return convs[static_cast<std::size_t>(c)]; }
+
+  void image(std::int64_t n, float* sum, float* mine) const {
+    const PooledConv& last = at(count - 1).conv;
+    const std::int64_t features = last.rows * last.columns * last.K;
+    const float* gradients = dy + n * features;
+    std::int64_t row = last.columns * last.K;
+    if (unflat >= 0) {
+      transpose(gradients, last.K, last.rows * last.columns, mine + unflat, last.K);
+      gradients = mine + unflat;
+    }
+    for (int c = count; c-- > 0;) {
+      const BackwardConv& given = at(c);
+      if (c > 0) std::fill_n(mine + given.back, given.conv.padded_image(), 0.0F);
+      convolution(c, n, gradients, row, sum + given.sums, mine);
+      gradients = mine + given.back + given.conv.padded_origin();
+      row = given.conv.padded_row();
+    }
+  }
+
+  /// Convolution c of image n, band by band; the gradients of its outputs are rows, `dy_row` apart.
+  void convolution(int c, std::int64_t n, const float* gradients, std::int64_t dy_row, float* sum, float* mine) const {
+    const auto& [conv, span, channels, band_rows, offset, back, x, place, weight] = at(c);
+    const std::int64_t line = conv.columns * conv.K, row = conv.padded_row(), size = conv.H * conv.W * conv.C;
     BackwardBand band{.C = conv.C,
                       .K = conv.K,
                       .rows = 0,
@@ -103,84 +134,122 @@ struct BackwardPass {
                       .span = span,
                       .channels = channels,
                       .dy = nullptr,
+                      .dy_row = dy_row,
                       .place = nullptr,
-                      .gradient = gradient,
-                      .start = reinterpret_cast<std::int32_t*>(start),
-                      .winners = dx ? reinterpret_cast<std::uint64_t*>(back + buffer) : nullptr,
-                      .x = padded,
+                      .gradient = mine + gradient,
+                      .start = reinterpret_cast<std::int32_t*>(mine + start),
+                      .winners = weight ? reinterpret_cast<std::uint64_t*>(mine + winners) : nullptr,
+                      .x = nullptr,
                       .dweight = sum,
                       .dbias = sum + 3 * conv.K * span,
                       .weight = weight,
-                      .dx = back,
+                      .dx = nullptr,
                       .next = {}};
-    for (std::int64_t n = shards.first(shard); n < shards.last(shard); ++n) image(n, band, padded, back);
-  }
-
- private:
-  std::int64_t words() const { return (conv.K + 63) / 64; }
-
-  /// Image n; its padded input and gradient of the input go through `padded` and `back`, band by band.
-  void image(std::int64_t n, BackwardBand& band, float* padded, float* back) const {
-    const std::int64_t size = conv.H * conv.W * conv.C, line = conv.columns * conv.K, row = conv.padded_row();
-    if (dx) std::fill_n(back, 2 * row, 0.0F);
+    if (c == 0 && dx) std::fill_n(mine + back, 2 * row, 0.0F);
     for (std::int64_t first = 0; first < conv.rows; first += band_rows) {
       const std::int64_t last = std::min(first + band_rows, conv.rows), from = (n * conv.rows + first) * line;
       const bool at_end = last == conv.rows;
-      std::fill(std::begin(band.next), std::end(band.next), Prefetch());
       band.rows = last - first;
-      band.dy = dy + from;
+      band.dy = gradients + first * dy_row;
       band.place = place + from;
-      if (at_end && n + 1 < conv.N) {
-        const std::int64_t next = (n + 1) * conv.rows * line, count = conv.rows * line;
-        band.next[0] = Prefetch(x + (n + 1) * size, size);
-        band.next[1] = Prefetch(dy + next, count);
-        band.next[2] = Prefetch(place + next, count);
+      ask(c, n, first == 0, at_end, band);
+      if (c > 0) {
+        band.x = x + n * conv.padded_image() + 2 * first * row;
+        band.dx = mine + back + 2 * first * row;
+        HWY_DYNAMIC_DISPATCH(backward_band)(band);
+        continue;
       }
-      if (dx && first == 0) band.next[3] = Prefetch(dx + n * size, size);
-      conv.pad(x + n * size, first, last, padded);
-      if (dx) std::fill_n(back + 2 * row, 2 * band.rows * row, 0.0F);
+      conv.pad(x + n * size, first, last, mine + padded);
+      band.x = mine + padded;
+      band.dx = mine + back;
+      if (dx) std::fill_n(mine + back + 2 * row, 2 * band.rows * row, 0.0F);
       HWY_DYNAMIC_DISPATCH(backward_band)(band);
-      if (dx) take_rows(conv, back, band.rows, 2 * first - 1, at_end, dx + n * size);
+      if (dx) take_rows(conv, mine + back, band.rows, 2 * first - 1, at_end, dx + n * size);
     }
+  }
+
+  /// Has the next image fetched while this one's last band is computed.
+  void ask(int c, std::int64_t n, bool at_start, bool at_end, BackwardBand& band) const {
+    const BackwardConv& given = at(c);
+    const PooledConv& conv = given.conv;
+    const std::int64_t size = c == 0 ? conv.H * conv.W * conv.C : conv.padded_image(), count_y = conv.rows * conv.columns * conv.K;
+    std::fill(std::begin(band.next), std::end(band.next), Prefetch());
+    if (at_end && n + 1 < conv.N) {
+      band.next[0] = Prefetch(given.x + (n + 1) * size, size);
+      band.next[1] = Prefetch(given.place + (n + 1) * count_y, count_y);
+      if (c + 1 == count) band.next[2] = Prefetch(dy + (n + 1) * count_y, count_y);
+    }
+    if (c == 0 && dx && at_start) band.next[3] = Prefetch(dx + n * size, size);
   }
 };
 
 }  // namespace
 
-void conv2d_relu_pool_backward(const Tensor& x, const Tensor& weight, const Tensor& dy, const Tensor& place,
-                               Conv2dPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias, Tensor& dx) {
-  const PooledConv conv(x, dy);
-  const std::int64_t span = round_up(3 * conv.C, kVector), channels = round_up(conv.K, kVector);
+void conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions, const Tensor& dy,
+                               std::span<Conv2dReluPoolGradients> gradients, Tensor& dx) {
   const int threads = num_threads();
-  BackwardPass pass{.conv = conv,
-                    .shards = Shards(conv.N),
-                    .span = span,
-                    .channels = channels,
-                    .band_rows = conv.band_rows(),
-                    .buffer = conv.padded_band(conv.band_rows()),
-                    .sums = 3 * conv.K * span + channels,
-                    .x = x.data<float>(),
+  BackwardPass pass{.shards = Shards(convolutions.front().x.dim(0)),
+                    .sums = 0,
+                    .scratch = 0,
+                    .padded = 0,
+                    .gradient = 0,
+                    .start = 0,
+                    .winners = 0,
+                    .unflat = -1,
                     .dy = dy.data<float>(),
-                    .place = place.data<std::uint8_t>(),
+                    .dx = dx.defined() ? dx.data<float>() : nullptr,
                     .shard_sums = nullptr,
                     .memory = nullptr,
-                    .weight = nullptr,
-                    .dx = dx.defined() ? dx.data<float>() : nullptr};
-  Tensor shard_sums = Tensor::empty({pass.shards.count(), pass.sums});
-  Tensor memory = Tensor::empty({threads, pass.scratch()}, DType::u8);
-  Tensor packed = dx.defined() ? Tensor::empty({3 * conv.K * span}) : Tensor{};
-  pass.shard_sums = shard_sums.data<float>();
-  pass.memory = memory.bytes();
-  if (dx.defined()) {
-    HWY_DYNAMIC_DISPATCH(pack_spans)(weight.data<float>(), conv.K, conv.C, span, packed.data<float>());
-    pass.weight = packed.data<float>();
+                    .count = static_cast<int>(convolutions.size()),
+                    .convs = {}};
+  std::array<Tensor, kMostConvolutions> packed;
+  Shape shape = convolutions.front().x.shape();
+  std::int64_t elements = 0, words = 0;  // of the largest band
+  for (std::size_t c = 0; c < convolutions.size(); ++c) {
+    const Conv2dReluPool& given = convolutions[c];
+    const PooledConv conv(shape, given.weight.dim(0));
+    const std::int64_t span = round_up(3 * conv.C, kVector), channels = round_up(conv.K, kVector), band_rows = conv.band_rows();
+    const bool first = c == 0;
+    if (!first || dx.defined()) {
+      packed[c] = Tensor::empty({3 * conv.K * span});
+      HWY_DYNAMIC_DISPATCH(pack_spans)(given.weight.data<float>(), conv.K, conv.C, span, packed[c].data<float>());
+    }
+    pass.convs[c] = {.conv = conv,
+                     .span = span,
+                     .channels = channels,
+                     .band_rows = band_rows,
+                     .sums = pass.sums,
+                     .back = pass.scratch,
+                     .x = given.x.data<float>(),
+                     .place = given.place.data<std::uint8_t>(),
+                     .weight = packed[c].defined() ? packed[c].data<float>() : nullptr};
+    pass.sums += 3 * conv.K * span + channels;
+    if (packed[c].defined()) pass.scratch += first ? conv.padded_band(band_rows) : conv.padded_image();
+    elements = std::max(elements, band_rows * conv.columns * channels);
+    words = std::max(words, band_rows * conv.columns * 4 * ((conv.K + 63) / 64));
+    shape = {conv.N, conv.K, conv.rows, conv.columns};
   }
+  const auto place = [&pass](std::int64_t floats) { return std::exchange(pass.scratch, pass.scratch + round_up(floats, kVector)); };
+  pass.padded = place(pass.convs[0].conv.padded_band(pass.convs[0].band_rows));
+  pass.gradient = place(elements);
+  pass.start = place(elements);
+  pass.winners = place(2 * words);
+  if (dy.rank() == 2) pass.unflat = place(shape.numel() / shape[0]);
+  Tensor shard_sums = Tensor::empty({pass.shards.count(), pass.sums}), memory = Tensor::empty({threads, pass.scratch});
+  pass.shard_sums = shard_sums.data<float>();
+  pass.memory = memory.data<float>();
   parallel_for(pass.shards.count(), threads, pass);
   add_shards(shard_sums);
-  for (std::int64_t line = 0; line < 3 * conv.K; ++line) {
-    finish(pass.shard_sums + line * span, 3 * conv.C, accumulate.dweight, dweight.data<float>() + line * 3 * conv.C);
+  for (std::size_t c = 0; c < convolutions.size(); ++c) {
+    auto& [dweight, dbias, accumulate] = gradients[c];
+    const BackwardConv& done = pass.convs[c];
+    const float* const sums = pass.shard_sums + done.sums;
+    const std::int64_t width = 3 * done.conv.C;
+    for (std::int64_t line = 0; line < 3 * done.conv.K; ++line) {
+      finish(sums + line * done.span, width, accumulate.dweight, dweight.data<float>() + line * width);
+    }
+    if (dbias.defined()) finish(sums + 3 * done.conv.K * done.span, done.conv.K, accumulate.dbias, dbias.data<float>());
   }
-  if (dbias.defined()) finish(pass.shard_sums + 3 * conv.K * span, conv.K, accumulate.dbias, dbias.data<float>());
 }
 
 }  // namespace cpu

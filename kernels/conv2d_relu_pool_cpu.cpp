@@ -1,143 +1,22 @@
 #include <gpucnn/kernels/conv2d_relu_pool_cpu.h>
 
+#include <array>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include <gpucnn/core/flush_subnormals.h>
 #include <gpucnn/core/parallel.h>
 #include <gpucnn/kernels/conv2d_relu_pool.h>
 #include <gpucnn/kernels/shards.h>
+#include <gpucnn/kernels/transpose.h>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "gpucnn/kernels/conv2d_relu_pool_cpu.cpp"
 #include <hwy/foreach_target.h>
 
-#include <gpucnn/kernels/pool_outputs-inl.h>
+#include <gpucnn/kernels/direct-inl.h>
 #include <gpucnn/kernels/winograd-inl.h>
-
-// The forward pass, from registers: the convolution outputs of a tile of windows are summed up for a few channels, then go through
-// bias, ReLU and pooling without touching memory. Vectors run over output channels, whose weights are packed so that they lie side
-// by side.
-HWY_BEFORE_NAMESPACE();
-namespace gpucnn::kernels::HWY_NAMESPACE {
-
-// Registers decide: 16 sums of 32 vectors with AVX-512, 8 of 16 elsewhere.
-constexpr int kTileRows = kWide ? 2 : 1;  // windows of a tile
-constexpr int kColumnsOfOne = 2;          // and for one vector of channels
-constexpr int kColumnsOfTwo = 1;
-
-/// The outputs of a tile of R x Q windows, for V vectors of channels.
-template <int V, int R, int Q>
-using Sums = Vector[2 * R][2 * Q][V];
-
-/// Calls `pool(o0, o1, o2, o3, count, y, place)` for the windows of a tile.
-template <int V, int R, int Q, class Pool>
-HWY_INLINE void for_windows(const ForwardBand& b, std::int64_t i, std::int64_t j, std::int64_t k, const Sums<V, R, Q>& sums,
-                            const Pool& pool) {
-#pragma GCC unroll 2
-  for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 2
-    for (int q = 0; q < Q; ++q) {
-#pragma GCC unroll 2
-      for (int v = 0; v < V; ++v) {
-        const std::int64_t to = ((i + r) * b.columns + j + q) * b.K + k + v * kLanes, count = b.K - k - v * kLanes;
-        if (count > 0) {
-          pool(sums[2 * r][2 * q][v], sums[2 * r][2 * q + 1][v], sums[2 * r + 1][2 * q][v], sums[2 * r + 1][2 * q + 1][v], count,
-               b.y + to, b.place ? b.place + to : nullptr);
-        }
-      }
-    }
-  }
-}
-
-/// R x Q pooled pixels from (i, j) on, V vectors of channels from k on.
-template <int V, int R, int Q>
-HWY_INLINE void tile(const ForwardBand& b, std::int64_t i, std::int64_t j, std::int64_t k) {
-  const Floats d;
-  const std::int64_t row = (2 * b.columns + 2) * b.C, step = 3 * b.C * cpu::kVector;
-  const float* HWY_RESTRICT x = b.x + 2 * i * row + 2 * j * b.C;
-  const float* HWY_RESTRICT weight = b.weight + k / cpu::kVector * 3 * step + k % cpu::kVector;
-  Sums<V, R, Q> sums;
-#pragma GCC unroll 2
-  for (int v = 0; v < V; ++v) {
-    const Vector bias = hn::Load(d, b.bias + k + v * kLanes);
-#pragma GCC unroll 4
-    for (int o = 0; o < 2 * R; ++o) {
-#pragma GCC unroll 4
-      for (int p = 0; p < 2 * Q; ++p) sums[o][p][v] = bias;
-    }
-  }
-  const float* rows[2 * R + 2];
-#pragma GCC unroll 6
-  for (int r = 0; r < 2 * R + 2; ++r) rows[r] = x + r * row;
-  for (std::int64_t t = 0; t < 3 * b.C; ++t) {
-    Vector w[3][V];
-#pragma GCC unroll 3
-    for (int r = 0; r < 3; ++r) {
-#pragma GCC unroll 2
-      for (int v = 0; v < V; ++v) {
-        const std::int64_t channel = v * kLanes;
-        w[r][v] = hn::Load(d, weight + channel / cpu::kVector * 3 * step + channel % cpu::kVector + r * step + t * cpu::kVector);
-      }
-    }
-#pragma GCC unroll 6
-    for (int r = 0; r < 2 * R + 2; ++r) {
-      const float* const pixels = rows[r]++;
-#pragma GCC unroll 4
-      for (int p = 0; p < 2 * Q; ++p) {
-        const Vector pixel = hn::Set(d, pixels[p * b.C]);
-#pragma GCC unroll 3
-        for (int o = 0; o < 3; ++o) {  // outputs above, of which r is row o of the window
-          if (o > r || r - o >= 2 * R) continue;
-#pragma GCC unroll 2
-          for (int v = 0; v < V; ++v) sums[r - o][p][v] = hn::MulAdd(pixel, w[o][v], sums[r - o][p][v]);
-        }
-      }
-    }
-  }
-  // Their sum is NaN if one is; an infinity beside its opposite does no harm.
-  Vector check = hn::Zero(d);
-  for_windows<V, R, Q>(b, i, j, k, sums,
-                       [&](Vector o0, Vector o1, Vector o2, Vector o3, std::int64_t, float*, std::uint8_t*)
-                           HWY_ATTR { check = hn::Add(check, hn::Add(hn::Add(o0, o1), hn::Add(o2, o3))); });
-  if (HWY_LIKELY(hn::AllFalse(d, hn::IsNaN(check)))) {
-    for_windows<V, R, Q>(b, i, j, k, sums, pool_numbers);
-  } else {
-    for_windows<V, R, Q>(b, i, j, k, sums, pool_outputs);
-  }
-}
-
-/// Rows [i, i + R) of pooled pixels for V vectors of channels from k on.
-template <int V, int R, int Q>
-HWY_INLINE void tile_rows(const ForwardBand& b, std::int64_t i, std::int64_t k) {
-  std::int64_t j = 0;
-  for (; j + Q <= b.columns; j += Q) tile<V, R, Q>(b, i, j, k);
-  if constexpr (Q > 1) {
-    if (j < b.columns) tile<V, R, 1>(b, i, j, k);
-  }
-}
-
-/// All pixels of the band for V vectors of channels from k on.
-template <int V, int Q>
-HWY_INLINE void channels(const ForwardBand& b, std::int64_t k) {
-  std::int64_t i = 0;
-  for (; i + kTileRows <= b.rows; i += kTileRows) {
-    if (k == 0) b.next.ask(i / kTileRows, b.rows / kTileRows);
-    tile_rows<V, kTileRows, Q>(b, i, k);
-  }
-  if constexpr (kTileRows > 1) {
-    if (i < b.rows) tile_rows<V, 1, Q>(b, i, k);
-  }
-}
-
-void direct_band(const ForwardBand& b) {
-  std::int64_t k = 0;
-  for (; k + kLanes < b.K; k += 2 * kLanes) channels<2, kColumnsOfTwo>(b, k);
-  if (k < b.K) channels<1, kColumnsOfOne>(b, k);
-}
-
-}  // namespace gpucnn::kernels::HWY_NAMESPACE
-HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace gpucnn::kernels {
@@ -162,47 +41,124 @@ void pack(const float* weight, std::int64_t K, std::int64_t taps, float* to) {
   }
 }
 
-/// What the tasks of a forward pass share, in one piece: another core fetches it line by line. A unit is a band of an image.
-struct ForwardPass {
+/// Rows [first, last).
+struct Rows {
+  std::int64_t first, last;
+};
+
+/// A convolution of a forward pass.
+struct ForwardConv {
   PooledConv conv;
-  Shards shards;  // of units
-  std::int64_t band_rows, bands, buffer, scratch;
-  const float* x;
-  float* y;
-  std::uint8_t* place;   // null: not wanted
-  float* memory;         // [threads][scratch]: a padded band, then what Winograd's products need
+  std::int64_t band_rows;
+  std::int64_t buffer;   // where in a thread's memory its padded input is: of the first, a band of it
   const float* weights;  // as ForwardBand's
   const float* biases;
   const float* transforms;
   float most_input;
+  float* x;             // [N][padded image], kept for the backward; null: not wanted, and of the first
+  std::uint8_t* place;  // null: not wanted
+
+  /// The padded image n.
+  float* padded(std::int64_t n, float* memory) const { return x ? x + n * conv.padded_image() : memory + buffer; }
+  /// Of the convolution before it, the rows that these of its own need.
+  Rows needed(const Rows& rows) const {
+    return {std::max<std::int64_t>(0, 2 * rows.first - 1), std::min(conv.H, 2 * rows.last + 1)};
+  }
+};
+
+/// The band by the quicker way, or, where numbers are too large for it, row by row by that which serves the row: so it does not depend
+/// on what is in a band together.
+void compute(ForwardBand band) {
+  if (band.most_input < 0) return HWY_DYNAMIC_DISPATCH(direct_band)(band);
+  if (HWY_DYNAMIC_DISPATCH(winograd_band)(band)) return;
+  const std::int64_t rows = std::exchange(band.rows, 1), x_row = 2 * (2 * band.columns + 2) * band.C, places = band.columns * band.K;
+  for (std::int64_t i = 0; i < rows; ++i, band.x += x_row, band.y += band.y_row) {
+    if (!HWY_DYNAMIC_DISPATCH(winograd_band)(band)) HWY_DYNAMIC_DISPATCH(direct_band)(band);
+    if (band.place) band.place += places;
+  }
+}
+
+/// What the tasks of a forward pass share, in one piece: another core fetches it line by line. A unit is a piece of an image: some rows
+/// of the last convolution, and of those before it what they need.
+struct ForwardPass {
+  Shards shards;  // of units
+  std::int64_t pieces;
+  std::int64_t scratch;  // floats of a thread's memory
+  std::int64_t winograd;  // where in it Winograd's products have theirs
+  std::int64_t output;    // where in it y lies before it is flattened; negative: y is not flat
+  const float* x;
+  float* y;
+  float* memory;  // [threads][scratch]
+  int count;
+  std::array<ForwardConv, kMostConvolutions> convs;
 
   void operator()(std::int64_t shard, int thread) const {
     const FlushSubnormals flush;
-    float* const padded = memory + thread * scratch;
-    std::fill_n(padded, buffer, 0.0F);
+    float* const mine = memory + thread * scratch;
+    std::fill_n(mine + convs[0].buffer, convs[0].conv.padded_band(convs[0].band_rows), 0.0F);
+    for (int c = 1; c < count; ++c) {
+      if (!at(c).x) at(c).conv.clear_border(mine + at(c).buffer);
+    }
+    for (std::int64_t unit = shards.first(shard); unit < shards.last(shard); ++unit) piece(unit / pieces, unit % pieces, mine);
+  }
+
+ private:
+  const ForwardConv& at(int c) const { return convs[static_cast<std::size_t>(c)]; }
+
+  void piece(std::int64_t n, std::int64_t number, float* mine) const {
+    std::array<Rows, kMostConvolutions> wanted;
+    const PooledConv& last = at(count - 1).conv;
+    Rows rows{last.rows * number / pieces, last.rows * (number + 1) / pieces};
+    for (int c = count; c-- > 0;) rows = at(c).needed(wanted[static_cast<std::size_t>(c)] = rows);
+    for (int c = 0; c < count; ++c) {
+      rows = wanted[static_cast<std::size_t>(c)];
+      const PooledConv& conv = at(c).conv;
+      if (c + 1 < count) {
+        const PooledConv& next = at(c + 1).conv;
+        float* const padded = at(c + 1).padded(n, mine);
+        if (at(c + 1).x) next.clear_border(padded);
+        convolve(c, n, rows, mine, padded + next.padded_origin() + rows.first * next.padded_row(), next.padded_row());
+      } else {
+        const std::int64_t y_row = conv.columns * conv.K, from = rows.first * y_row;
+        float* const to = output < 0 ? y + n * conv.rows * y_row : mine + output;
+        convolve(c, n, rows, mine, to + from, y_row);
+        if (output < 0) continue;
+        transpose(to + from, (rows.last - rows.first) * conv.columns, conv.K, y + n * conv.rows * y_row + rows.first * conv.columns,
+                  conv.rows * conv.columns);
+      }
+    }
+  }
+
+  /// Rows of convolution c of image n, to `to`.
+  void convolve(int c, std::int64_t n, const Rows& rows, float* mine, float* to, std::int64_t y_row) const {
+    const auto& [conv, band_rows, buffer, weights, biases, transforms, most_input, kept, place] = at(c);
+    const std::int64_t image = conv.H * conv.W * conv.C, places = conv.columns * conv.K;
     ForwardBand band{.C = conv.C,
                      .K = conv.K,
                      .rows = 0,
                      .columns = conv.columns,
-                     .x = padded,
+                     .x = nullptr,
                      .weight = weights,
                      .bias = biases,
-                     .y = nullptr,
+                     .y = to,
+                     .y_row = y_row,
                      .place = nullptr,
                      .next = {},
                      .transformed = transforms,
                      .most_input = most_input,
-                     .memory = padded + buffer};
-    const std::int64_t image = conv.H * conv.W * conv.C;
-    for (std::int64_t unit = shards.first(shard); unit < shards.last(shard); ++unit) {
-      const std::int64_t n = unit / bands, first = unit % bands * band_rows, last = std::min(first + band_rows, conv.rows);
-      const std::int64_t to = (n * conv.rows + first) * conv.columns * conv.K;
-      conv.pad(x + n * image, first, last, padded);
-      band.rows = last - first;
-      band.y = y + to;
-      band.place = place ? place + to : nullptr;
-      band.next = last == conv.rows && n + 1 < conv.N ? Prefetch(x + (n + 1) * image, image) : Prefetch();
-      if (most_input < 0 || !HWY_DYNAMIC_DISPATCH(winograd_band)(band)) HWY_DYNAMIC_DISPATCH(direct_band)(band);
+                     .memory = mine + winograd};
+    for (std::int64_t first = rows.first; first < rows.last; first += band_rows, band.y += band_rows * y_row) {
+      band.rows = std::min(band_rows, rows.last - first);
+      if (c == 0) {
+        conv.pad(x + n * image, first, first + band.rows, mine + buffer);
+        band.x = mine + buffer;
+        const bool at_end = first + band.rows == conv.rows;
+        band.next = at_end && n + 1 < conv.N ? Prefetch(x + (n + 1) * image, image) : Prefetch();
+      } else {
+        band.x = at(c).padded(n, mine) + 2 * first * conv.padded_row();
+      }
+      band.place = place ? place + (n * conv.rows + first) * places : nullptr;
+      compute(band);
     }
   }
 };
@@ -260,34 +216,69 @@ struct Conv2dReluPoolWeights::Parts {
 };
 
 namespace cpu {
+namespace {
 
-void conv2d_relu_pool(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y, Tensor& place,
-                      Conv2dReluPoolWeights& kept) {
-  const PooledConv conv(x, y);
-  const Conv2dReluPoolWeights::Parts weights(kept, weight, bias);
-  // Few images are cut further, so that there is work for several threads, but not into less than pays for telling one of it.
-  constexpr std::int64_t kLeastTasks = 8, kLeastProducts = 1 << 19;
-  const std::int64_t products = 4 * weight.numel() * conv.rows * conv.columns;
-  const std::int64_t pieces = std::clamp<std::int64_t>(products / kLeastProducts, 1, (kLeastTasks + conv.N - 1) / conv.N);
-  const std::int64_t band_rows = std::min(conv.band_rows(), (conv.rows + pieces - 1) / pieces);
-  const std::int64_t bands = (conv.rows + band_rows - 1) / band_rows, buffer = conv.padded_band(band_rows);
-  const std::int64_t scratch = buffer + (weights.most_input >= 0 ? kMostPatches * 16 * (round_up(conv.C, kVector) + 2 * kVector) : 0);
+/// Few images are cut into pieces, until the threads have the same number of them, but not into less than pays for telling a thread.
+std::int64_t pieces_of_image(std::int64_t images, std::int64_t rows, std::int64_t products, int threads) {
+  constexpr std::int64_t kLeastProducts = 1 << 18, kEnough = 4;
+  const std::int64_t most = std::max<std::int64_t>(1, std::min(rows, products / kLeastProducts));
+  std::int64_t pieces = 1;
+  while (pieces < most && images * pieces < kEnough * threads && images * pieces % threads != 0) ++pieces;
+  return pieces;
+}
+
+}  // namespace
+
+void conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y) {
   const int threads = num_threads();
-  Tensor memory = Tensor::empty({threads, scratch});
-  const ForwardPass pass{.conv = conv,
-                         .shards = Shards(conv.N * bands),
-                         .band_rows = band_rows,
-                         .bands = bands,
-                         .buffer = buffer,
-                         .scratch = scratch,
-                         .x = x.data<float>(),
-                         .y = y.data<float>(),
-                         .place = place.defined() ? place.data<std::uint8_t>() : nullptr,
-                         .memory = memory.data<float>(),
-                         .weights = weights.weights,
-                         .biases = weights.biases,
-                         .transforms = weights.transforms,
-                         .most_input = weights.most_input};
+  ForwardPass pass{.shards = Shards(0),
+                   .pieces = 1,
+                   .scratch = 0,
+                   .winograd = 0,
+                   .output = -1,
+                   .x = std::as_const(convolutions.front().x).data<float>(),
+                   .y = y.data<float>(),
+                   .memory = nullptr,
+                   .count = static_cast<int>(convolutions.size()),
+                   .convs = {}};
+  Shape shape = convolutions.front().x.shape();
+  std::int64_t products = 0, winograd = 0;
+  for (std::size_t c = 0; c < convolutions.size(); ++c) {
+    Conv2dReluPool& given = convolutions[c];
+    const PooledConv conv(shape, given.weight.dim(0));
+    const Conv2dReluPoolWeights::Parts parts(*given.kept, given.weight, given.bias);
+    const bool kept = given.place.defined(), first = c == 0;
+    const std::int64_t band_rows = conv.band_rows();
+    pass.convs[c] = {.conv = conv,
+                     .band_rows = band_rows,
+                     .buffer = pass.scratch,
+                     .weights = parts.weights,
+                     .biases = parts.biases,
+                     .transforms = parts.transforms,
+                     .most_input = parts.most_input,
+                     .x = kept && !first ? given.x.data<float>() : nullptr,
+                     .place = kept ? given.place.data<std::uint8_t>() : nullptr};
+    if (first) {
+      pass.scratch += conv.padded_band(band_rows);
+    } else if (!kept) {
+      pass.scratch += conv.padded_image();
+    }
+    if (parts.most_input >= 0) winograd = std::max(winograd, kMostPatches * 16 * (round_up(conv.C, kVector) + 2 * kVector));
+    products += 4 * given.weight.numel() * conv.rows * conv.columns;
+    shape = {conv.N, conv.K, conv.rows, conv.columns};
+  }
+  pass.winograd = pass.scratch;
+  pass.scratch += winograd;
+  if (y.rank() == 2) {
+    pass.output = pass.scratch;
+    pass.scratch += round_up(shape.numel() / shape[0], kVector);
+  }
+  // Pieces of an image share rows of what lies between convolutions, which only one may write where it is kept.
+  const bool whole = convolutions.size() > 1 && pass.convs[1].x;
+  if (!whole) pass.pieces = pieces_of_image(shape[0], shape[2], products, threads);
+  pass.shards = Shards(shape[0] * pass.pieces);
+  Tensor memory = Tensor::empty({threads, pass.scratch});
+  pass.memory = memory.data<float>();
   parallel_for(pass.shards.count(), threads, pass);
 }
 

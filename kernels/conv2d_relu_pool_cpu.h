@@ -12,16 +12,21 @@ namespace gpucnn::kernels::cpu {
 /// Patches of 4x4 inputs that Winograd's products take at once, at most.
 inline constexpr std::int64_t kMostPatches = 13;
 
-/// Extents of x: [N, C, H, W] and y: [N, K, rows, columns], and how an image is cut into bands of pooled rows, whose input lies in
-/// a buffer with a border of zeros: a band of R rows has 2 R + 2 padded rows of 2 columns + 2 pixels. The 3 pixels of a window's
-/// row lie side by side there: 3 C floats.
+/// Extents of x: [N, C, H, W] and y: [N, K, rows, columns], and how an image lies in a buffer with a border of zeros, whole or cut
+/// into bands of pooled rows: R of them have 2 R + 2 padded rows of 2 columns + 2 pixels. The 3 pixels of a window's row lie side by
+/// side there: 3 C floats.
 struct PooledConv {
-  PooledConv(const Tensor& x, const Tensor& y)
-      : N(x.dim(0)), C(x.dim(1)), H(x.dim(2)), W(x.dim(3)), K(y.dim(1)), rows(y.dim(2)), columns(y.dim(3)) {}
+  PooledConv() = default;
+  PooledConv(const Shape& x, std::int64_t channels)
+      : N(x[0]), C(x[1]), H(x[2]), W(x[3]), K(channels), rows(H / 2), columns(W / 2) {}
 
   std::int64_t padded_row() const { return (2 * columns + 2) * C; }
   /// A buffer for a band of `count` rows, with room for a vector that begins at its last element.
   std::int64_t padded_band(std::int64_t count) const { return round_up((2 * count + 2) * padded_row(), kVector) + kVector; }
+  /// The same for a whole image.
+  std::int64_t padded_image() const { return padded_band(rows); }
+  /// Where in a padded image pixel (0, 0) is.
+  std::int64_t padded_origin() const { return padded_row() + C; }
   /// Rows of a band whose buffer stays in the first-level cache, at least 1.
   std::int64_t band_rows() const {
     constexpr std::int64_t kFloats = 8 * 1024;
@@ -40,7 +45,20 @@ struct PooledConv {
     }
   }
 
-  std::int64_t N, C, H, W, K, rows, columns;
+  /// Makes the border of a padded image 0.
+  void clear_border(float* padded) const {
+    const std::int64_t row = padded_row();
+    std::fill_n(padded, row, 0.0F);
+    for (std::int64_t r = 1; r < 2 * rows + 2; ++r) {
+      std::fill_n(padded + r * row, C, 0.0F);
+      if (W % 2 == 0) std::fill_n(padded + (r + 1) * row - C, C, 0.0F);
+    }
+    const std::int64_t end = (2 * rows + 2) * row;
+    if (H % 2 == 0) std::fill_n(padded + end - row, row, 0.0F);
+    std::fill_n(padded + end, padded_image() - end, 0.0F);
+  }
+
+  std::int64_t N = 0, C = 0, H = 0, W = 0, K = 0, rows = 0, columns = 0;
 };
 
 /// What will be needed soon, asked for a part at a time while there is other work, since a cache takes in few lines at once.
@@ -76,8 +94,9 @@ struct ForwardBand {
   const float* x;       // padded
   const float* weight;  // [K in blocks of kVector][3 rows][3 C][kVector]
   const float* bias;    // K, padded with zeros to a block
-  float* y;             // [rows][columns][K]
-  std::uint8_t* place;
+  float* y;             // [rows][y_row floats], of which columns * K are written
+  std::int64_t y_row;
+  std::uint8_t* place;  // [rows][columns][K]
   cpu::Prefetch next;        // the image after this one
   const float* transformed;  // for Winograd's products: [16][C][K in blocks]
   float most_input;          // for those: of larger inputs they would overflow
@@ -89,7 +108,8 @@ struct BackwardBand {
   std::int64_t C, K, rows, columns;
   std::int64_t span;          // 3 C, padded to vectors
   std::int64_t channels;      // K, padded to vectors
-  const float* dy;            // [pixels][K]
+  const float* dy;            // [rows][dy_row floats], of which columns * K are read
+  std::int64_t dy_row;
   const std::uint8_t* place;  // [pixels][K]
   float* gradient;            // [pixels][channels]: dy, 0 where it ends
   std::int32_t* start;        // [pixels][channels]: where in the band the winner's input pixels begin

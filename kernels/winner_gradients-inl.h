@@ -35,7 +35,7 @@ void find_gradients(const BackwardBand& b) {
     Vector total = hn::Load(d, b.dbias + k), sum = hn::Zero(d);
     for (std::int64_t i = 0, pixel = 0; i < b.rows; ++i) {
       for (std::int64_t j = 0; j < b.columns; ++j, ++pixel) {
-        const float* dy = b.dy + pixel * b.K + k;
+        const float* dy = b.dy + i * b.dy_row + j * b.K + k;
         const std::uint8_t* places = b.place + pixel * b.K + k;
         HWY_ALIGN float some_dy[kLanes];
         HWY_ALIGN std::uint8_t some_places[kLanes];

@@ -134,7 +134,8 @@ HWY_INLINE void multiply(const float* HWY_RESTRICT patches, const float* HWY_RES
 
 /// A^T m A for V vectors of channels from k on of a pooled pixel, then ReLU and pooling.
 template <int V>
-HWY_INLINE void finish_window(const ForwardBand& b, const float* products, std::int64_t stride, std::int64_t k, std::int64_t pixel) {
+HWY_INLINE void finish_window(const ForwardBand& b, const float* products, std::int64_t stride, std::int64_t k, std::int64_t i,
+                              std::int64_t j) {
   const Floats d;
 #pragma GCC unroll 2
   for (int v = 0; v < V; ++v) {
@@ -148,8 +149,21 @@ HWY_INLINE void finish_window(const ForwardBand& b, const float* products, std::
     }
     const auto left = [&](int r) HWY_ATTR { return hn::Add(rows[r][0], hn::Add(rows[r][1], rows[r][2])); };
     const auto right = [&](int r) HWY_ATTR { return hn::Sub(hn::Sub(rows[r][1], rows[r][2]), rows[r][3]); };
-    const std::int64_t count = b.K - k - v * kLanes, to = pixel * b.K + k + v * kLanes;
-    if (count > 0) pool_numbers(left(0), right(0), left(1), right(1), count, b.y + to, b.place ? b.place + to : nullptr);
+    const std::int64_t count = b.K - k - v * kLanes;
+    if (count > 0) pool_numbers(left(0), right(0), left(1), right(1), count, pooled(b, i, j, k + v * kLanes));
+  }
+}
+
+/// Calls `run(p, i, j)` for windows first + p, p in [0, count), counted row by row.
+template <class Run>
+HWY_INLINE void for_windows_from(std::int64_t first, std::int64_t count, std::int64_t columns, const Run& run) {
+  std::int64_t i = first / columns, j = first % columns;
+  for (std::int64_t p = 0; p < count; ++p) {
+    run(p, i, j);
+    if (++j == columns) {
+      j = 0;
+      ++i;
+    }
   }
 }
 
@@ -164,10 +178,9 @@ bool winograd_band(const ForwardBand& b) {
   for (std::int64_t first = 0; first < pixels; first += kPatches) {
     const std::int64_t count = std::min(kPatches, pixels - first);
     b.next.ask(first / kPatches, (pixels + kPatches - 1) / kPatches);
-    for (std::int64_t p = 0; p < count; ++p) {
-      const std::int64_t i = (first + p) / b.columns, j = (first + p) % b.columns;
+    for_windows_from(first, count, b.columns, [&](std::int64_t p, std::int64_t i, std::int64_t j) HWY_ATTR {
       transform_patch(b.x + 2 * i * row + 2 * j * b.C, b.C, row, patches + p * cpu::kVector, kPatches * channels);
-    }
+    });
     const auto channels_from = [&](auto vectors, std::int64_t k) HWY_ATTR {
       constexpr int kV = decltype(vectors)::value;
       const auto multiply_all = [&](auto some) HWY_ATTR {
@@ -184,9 +197,9 @@ bool winograd_band(const ForwardBand& b) {
       } else {
         multiply_all(std::integral_constant<int, kThird>());
       }
-      for (std::int64_t p = 0; p < count; ++p) {
-        finish_window<kV>(b, products + p * 2 * kLanes, kPatches * 2 * kLanes, k, first + p);
-      }
+      for_windows_from(first, count, b.columns, [&](std::int64_t p, std::int64_t i, std::int64_t j) HWY_ATTR {
+        finish_window<kV>(b, products + p * 2 * kLanes, kPatches * 2 * kLanes, k, i, j);
+      });
     };
     std::int64_t k = 0;
     for (; k + kLanes < b.K; k += 2 * kLanes) channels_from(std::integral_constant<int, 2>(), k);

@@ -8,6 +8,18 @@
 #include <gpucnn/layers/stage.h>
 
 namespace gpucnn {
+namespace {
+
+/// While it lives, the stage may flatten what it gives.
+struct MayFlatten {
+  Stage& stage;
+  explicit MayFlatten(Stage& told) : stage(told) { stage.may_flatten(true); }
+  ~MayFlatten() { stage.may_flatten(false); }
+  MayFlatten(const MayFlatten&) = delete;
+  MayFlatten& operator=(const MayFlatten&) = delete;
+};
+
+}  // namespace
 
 Sequential::Sequential(std::initializer_list<Child> children) {
   set_input_grad(false);
@@ -51,7 +63,14 @@ Shape Sequential::output_shape(const Shape& x) const {
 
 Tensor Sequential::forward(const Tensor& x) {
   Tensor y = x;
-  for (const auto& stage : stages_) y = stage->forward(y);
+  for (std::size_t i = 0; i < stages_.size(); ++i) {
+    if (i + 1 < stages_.size() && stages_[i + 1]->takes_flat()) {
+      const MayFlatten told(*stages_[i]);
+      y = stages_[i]->forward(y);
+    } else {
+      y = stages_[i]->forward(y);
+    }
+  }
   return y;
 }
 

@@ -67,6 +67,7 @@ class GPUCNN_API Sequential : public Module {
   void add_summary_rows(const Shape& x, std::vector<SummaryRow>& rows) override;
 
  private:
+  friend class Stage;
   struct Entry {
     std::string name;
     std::unique_ptr<Module> module;

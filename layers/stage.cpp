@@ -1,5 +1,6 @@
 #include <gpucnn/layers/stage.h>
 
+#include <array>
 #include <initializer_list>
 #include <optional>
 #include <type_traits>
@@ -10,9 +11,11 @@
 #include <gpucnn/kernels/relu.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/dropout.h>
+#include <gpucnn/layers/flatten.h>
 #include <gpucnn/layers/linear.h>
 #include <gpucnn/layers/max_pool2d.h>
 #include <gpucnn/layers/relu.h>
+#include <gpucnn/layers/sequential.h>
 
 namespace gpucnn {
 
@@ -22,7 +25,20 @@ class Stage::Alone final : public Stage {
   Tensor forward(const Tensor& x) override { return layer_(x); }
   Tensor backward(const Tensor& dy) override { return layer_.backward(dy); }
 
+  bool takes_flat() const override {
+    if (typeid(layer_) == typeid(Flatten)) return true;
+    const Sequential* const inner = sequential();
+    return inner && !inner->stages_.empty() && inner->stages_.front()->takes_flat();
+  }
+  void may_flatten(bool on) override {
+    const Sequential* const inner = sequential();
+    if (inner && !inner->stages_.empty()) inner->stages_.back()->may_flatten(on);
+  }
+
  private:
+  /// The layer if it is a Sequential and no class derived from it, which may do something else with what goes in and out.
+  Sequential* sequential() const { return typeid(layer_) == typeid(Sequential) ? static_cast<Sequential*>(&layer_) : nullptr; }
+
   Module& layer_;
 };
 
@@ -61,47 +77,119 @@ class Stage::WithRelu final : public Stage {
   ReLU& relu_;
 };
 
-/// One pass where a kernel has one, else the convolution, then the pooling and ReLU.
+/// The convolution, then the pooling and ReLU.
 class Stage::ConvReluPool final : public Stage {
  public:
   ConvReluPool(Conv2d& conv, ReLU& relu, MaxPool2d& pool) : conv_(conv), relu_(relu), pool_(pool), pool_and_relu_(pool, relu) {}
-
-  Tensor forward(const Tensor& x) override {
-    joined_ = kernels::conv2d_relu_pool_serves(conv_.options_, pool_.pool_, x.device());
-    if (!joined_) return pool_and_relu_.forward(conv_(x));
-    for (Module* layer : std::initializer_list<Module*>{&conv_, &relu_, &pool_}) layer->note_use();
-    const Shape convolved = conv_.output_shape(x.shape()), shape = pool_.output_shape(convolved);
-    Tensor y = Tensor::empty(shape, DType::f32, x.device());
-    Tensor place = conv_.keeps() ? Tensor::empty(shape, DType::u8, x.device()) : Tensor{};
-    kernels::conv2d_relu_pool(x, conv_.weight_.value(), conv_.bias_.defined() ? conv_.bias_.value() : Tensor{}, y, place, weights_,
-                              conv_.stream());
-    conv_.keep(conv_.x_, x);
-    pool_.keep(pool_.argmax_, place);
-    if (pool_.keeps()) pool_.x_shape_ = convolved;
-    relu_.keep(relu_.y_, y);
-    return y;
-  }
-
-  Tensor backward(const Tensor& given) override {
-    if (!joined_) return conv_.backward(pool_and_relu_.backward(given));
-    const Tensor dy = relu_.check_gradient(given, relu_.kept(relu_.y_).shape());
-    relu_.consume(relu_.y_);
-    const Tensor place = pool_.consume(pool_.argmax_), x = conv_.consume(conv_.x_);
-    auto [dweight, add_weight] = conv_.weight_.grad_target();
-    auto [dbias, add_bias] = conv_.bias_.defined() ? conv_.bias_.grad_target() : Parameter::GradTarget{};
-    Tensor dx = conv_.input_grad() ? Tensor::empty(x.shape(), DType::f32, x.device()) : Tensor{};
-    kernels::conv2d_relu_pool_backward(x, conv_.weight_.value(), dy, place, {add_weight, add_bias}, dweight, dbias, dx,
-                                       conv_.stream());
-    return dx;
-  }
+  Tensor forward(const Tensor& x) override { return pool_and_relu_.forward(conv_(x)); }
+  Tensor backward(const Tensor& dy) override { return conv_.backward(pool_and_relu_.backward(dy)); }
 
  private:
+  friend class ConvReluPools;
+
   Conv2d& conv_;
   ReLU& relu_;
   MaxPool2d& pool_;
   WithRelu pool_and_relu_;
   kernels::Conv2dReluPoolWeights weights_;
-  bool joined_ = false;  // what the last forward did
+};
+
+/// Those that follow each other: all in one pass where a kernel serves them and an image stays in cache, else each in a pass of its
+/// own if a kernel serves it.
+class Stage::ConvReluPools final : public Stage {
+ public:
+  void add(Conv2d& conv, ReLU& relu, MaxPool2d& pool) { links_.push_back(std::make_unique<ConvReluPool>(conv, relu, pool)); }
+  bool full() const { return links_.size() == kernels::kMostConvolutions; }
+  void may_flatten(bool on) override { may_flatten_ = on; }
+
+  Tensor forward(const Tensor& x) override {
+    together_ = fits(x);
+    if (together_) return forward_links(0, links_.size(), x);
+    Tensor y = x;
+    for (std::size_t i = 0; i < links_.size(); ++i) y = serves(i, y) ? forward_links(i, i + 1, y) : links_[i]->forward(y);
+    return y;
+  }
+
+  Tensor backward(const Tensor& given) override {
+    if (together_) return backward_links(0, links_.size(), given);
+    Tensor gradient = given;
+    for (std::size_t i = links_.size(); i-- > 0;) {
+      gradient = serves(i, gradient) ? backward_links(i, i + 1, gradient) : links_[i]->backward(gradient);
+    }
+    return gradient;
+  }
+
+ private:
+  template <class T>
+  using ForEach = std::array<T, kernels::kMostConvolutions>;
+
+  bool serves(std::size_t i, const Tensor& x) const {
+    return kernels::conv2d_relu_pool_serves(links_[i]->conv_.options_, links_[i]->pool_.pool_, x.device());
+  }
+
+  bool fits(const Tensor& x) const {
+    ForEach<std::int64_t> channels;
+    for (std::size_t i = 0; i < links_.size(); ++i) {
+      if (!serves(i, x)) return false;
+      channels[i] = links_[i]->conv_.out_channels_;
+    }
+    return kernels::conv2d_relu_pool_fits({x.dim(1), x.dim(2), x.dim(3)}, std::span(channels).first(links_.size()));
+  }
+
+  static kernels::Conv2dReluPool operands(ConvReluPool& link, const Tensor& x, const Tensor& place) {
+    Conv2d& conv = link.conv_;
+    return {conv.weight_.value(), conv.bias_.defined() ? conv.bias_.value() : Tensor{}, x, place, &link.weights_};
+  }
+
+  /// Links [first, last) in one pass.
+  Tensor forward_links(std::size_t first, std::size_t last, const Tensor& given) {
+    ForEach<kernels::Conv2dReluPool> convolutions;
+    Tensor x = given;
+    Shape shape = x.shape();
+    for (std::size_t i = first; i < last; ++i) {
+      ConvReluPool& link = *links_[i];
+      for (Module* layer : std::initializer_list<Module*>{&link.conv_, &link.relu_, &link.pool_}) layer->note_use();
+      const bool keeps = link.conv_.keeps();
+      if (i > first) x = keeps ? kernels::conv2d_relu_pool_memory(shape) : Tensor{};
+      shape = link.pool_.output_shape(link.conv_.output_shape(shape));
+      const Tensor place = keeps ? Tensor::empty(shape, DType::u8, given.device()) : Tensor{};
+      convolutions[i - first] = operands(link, x, place);
+      link.conv_.keep(link.conv_.x_, x);
+      link.pool_.keep(link.pool_.argmax_, place);
+    }
+    if (may_flatten_ && last == links_.size()) shape = {shape[0], shape[1] * shape[2] * shape[3]};
+    Tensor y = Tensor::empty(shape, DType::f32, given.device());
+    kernels::conv2d_relu_pool(std::span(convolutions).first(last - first), y, links_[first]->conv_.stream());
+    ReLU& relu = links_[last - 1]->relu_;
+    relu.keep(relu.y_, y);
+    return y;
+  }
+
+  Tensor backward_links(std::size_t first, std::size_t last, const Tensor& given) {
+    ReLU& relu = links_[last - 1]->relu_;
+    const Tensor dy = relu.check_gradient(given, relu.kept(relu.y_).shape());
+    relu.consume(relu.y_);
+    ForEach<kernels::Conv2dReluPool> convolutions;
+    ForEach<kernels::Conv2dReluPoolGradients> gradients;
+    for (std::size_t i = first; i < last; ++i) {
+      ConvReluPool& link = *links_[i];
+      Conv2d& conv = link.conv_;
+      convolutions[i - first] = operands(link, conv.consume(conv.x_), link.pool_.consume(link.pool_.argmax_));
+      auto [dweight, add_weight] = conv.weight_.grad_target();
+      auto [dbias, add_bias] = conv.bias_.defined() ? conv.bias_.grad_target() : Parameter::GradTarget{};
+      gradients[i - first] = {dweight, dbias, {add_weight, add_bias}};
+    }
+    Conv2d& conv = links_[first]->conv_;
+    const Tensor& x = convolutions[0].x;
+    Tensor dx = conv.input_grad() ? Tensor::empty(x.shape(), DType::f32, x.device()) : Tensor{};
+    kernels::conv2d_relu_pool_backward(std::span(convolutions).first(last - first), dy, std::span(gradients).first(last - first), dx,
+                                       conv.stream());
+    return dx;
+  }
+
+  std::vector<std::unique_ptr<ConvReluPool>> links_;
+  bool may_flatten_ = false;
+  bool together_ = false;  // what the last forward did
 };
 
 /// Dropout is applied where the ReLU's result lies, whose zeros then stand for what was dropped too.
@@ -138,6 +226,7 @@ class Stage::LinearReluDropout final : public Stage {
 
 std::vector<std::unique_ptr<Stage>> Stage::of(std::span<Module* const> layers) {
   std::vector<std::unique_ptr<Stage>> stages;
+  ConvReluPools* pools = nullptr;  // the last stage, if it can take another convolution
   // Classes derived from these layers may compute something else, so only the classes themselves are joined.
   const auto at = [layers]<class Layer>(std::size_t i, std::type_identity<Layer>) -> Layer* {
     return i < layers.size() && typeid(*layers[i]) == typeid(Layer) ? static_cast<Layer*>(layers[i]) : nullptr;
@@ -155,9 +244,13 @@ std::vector<std::unique_ptr<Stage>> Stage::of(std::span<Module* const> layers) {
     ReLU *const relu = at(i, kRelu), *const relu_next = at(i + 1, kRelu);
     MaxPool2d *const pool_next = at(i + 1, kPool), *const pool_after = at(i + 2, kPool);
     if (conv && relu_next && pool_after) {
-      stages.push_back(std::make_unique<ConvReluPool>(*conv, *relu_next, *pool_after));
+      if (!pools || pools->full()) stages.push_back(std::unique_ptr<Stage>(pools = new ConvReluPools));
+      pools->add(*conv, *relu_next, *pool_after);
       i += 3;
-    } else if (linear && relu_next && dropout_after) {
+      continue;
+    }
+    pools = nullptr;
+    if (linear && relu_next && dropout_after) {
       stages.push_back(std::make_unique<LinearReluDropout>(*linear, *relu_next, *dropout_after));
       i += 3;
     } else if (relu && pool_next && i > 0) {  // the first layer may have to stop its gradient, which the other needs

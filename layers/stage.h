@@ -17,6 +17,11 @@ class Stage {
   virtual Tensor forward(const Tensor& x) = 0;
   virtual Tensor backward(const Tensor& dy) = 0;
 
+  /// Whether a 4-d x may come flattened, [N, features]: the first thing done with it is to flatten it.
+  virtual bool takes_flat() const { return false; }
+  /// Lets forward flatten its y, or no longer; backward takes the gradient of what forward gave.
+  virtual void may_flatten(bool) {}
+
   /// The stages of these layers, in order.
   static std::vector<std::unique_ptr<Stage>> of(std::span<Module* const> layers);
 
@@ -24,6 +29,7 @@ class Stage {
   class Alone;
   class WithRelu;
   class ConvReluPool;
+  class ConvReluPools;
   class LinearReluDropout;
 };
 

@@ -148,10 +148,15 @@ struct Problem {
         dx(sizes.x(), at),
         place(sizes.y(), at, DType::u8) {}
 
-  void forward() { conv2d_relu_pool(x.tensor, weight.tensor, bias.tensor, y.tensor, place.tensor, kept, stream); }
+  Conv2dReluPool operands() { return {weight.tensor, bias.tensor, x.tensor, place.tensor, &kept}; }
+  void forward() {
+    Conv2dReluPool convolution = operands();
+    conv2d_relu_pool({&convolution, 1}, y.tensor, stream);
+  }
   void backward(Conv2dPlan::Accumulate accumulate = {}) {
-    conv2d_relu_pool_backward(x.tensor, weight.tensor, dy.tensor, place.tensor, accumulate, dweight.tensor, dbias.tensor, dx.tensor,
-                              stream);
+    const Conv2dReluPool convolution = operands();
+    Conv2dReluPoolGradients gradients{dweight.tensor, dbias.tensor, accumulate};
+    conv2d_relu_pool_backward({&convolution, 1}, dy.tensor, {&gradients, 1}, dx.tensor, stream);
   }
 
   Results results() const {
@@ -641,8 +646,9 @@ TEST(Conv2dReluPool, KeptForOneConvolutionServesAnother) {
     SCOPED_TRACE(sizes.string());
     const Data data = random_data(sizes);
     Problem problem(data);
-    conv2d_relu_pool(problem.x.tensor, problem.weight.tensor, problem.bias.tensor, problem.y.tensor, problem.place.tensor, kept,
-                     stream);
+    Conv2dReluPool convolution = problem.operands();
+    convolution.kept = &kept;
+    conv2d_relu_pool({&convolution, 1}, problem.y.tensor, stream);
     EXPECT_EQ(problem.y.tensor.to_vector<float>(), compute(data).y);
   }
 }
