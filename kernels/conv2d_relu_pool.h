@@ -24,7 +24,7 @@ class GPUCNN_API Conv2dReluPoolWeights {
 
  private:
   friend struct Parts;
-  Tensor weight_, bias_;   // those that the rest was made of
+  Tensor weight_, bias_;  // those that the rest was made of
   Tensor packed_;
   float most_input_ = -1;  // that Winograd's products take; none if negative
 };
@@ -36,8 +36,8 @@ inline constexpr std::size_t kMostConvolutions = 8;
 struct Conv2dReluPool {
   Tensor weight;  // f32 [K, C, 3, 3]
   Tensor bias;    // f32 [K]; undefined: none
-  /// f32. Of the first convolution: [N, C, H, W], H and W at least 2. Of the others, where a backward will follow, memory for what the
-  /// one before gives, as `conv2d_relu_pool_memory` makes it; else undefined.
+  /// f32. Of the first convolution: [N, C, H, W], H and W at least 2. Of the others, where a backward will follow, memory for what
+  /// the one before gives, as `conv2d_relu_pool_memory` makes it; else undefined.
   Tensor x;
   /// u8 [N, K, H / 2, W / 2]: the winner's place in its window as `max_pool2d` gives it, or 4 where ReLU lets no gradient through.
   /// Undefined in all convolutions where no backward will follow.

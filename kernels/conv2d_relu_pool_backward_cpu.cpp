@@ -73,23 +73,23 @@ void take_rows(const PooledConv& conv, float* band, std::int64_t band_rows, std:
 struct BackwardConv {
   PooledConv conv;
   std::int64_t span, channels, band_rows;
-  std::int64_t sums;      // where in a shard's sums its own are: [K][3][span], then [channels] for the bias
-  std::int64_t back;      // where in a thread's memory the gradient of its padded input is: of the first, of a band of it
-  const float* x;         // of the first [N, H, W, C] as in memory, of the others [N][padded image]
+  std::int64_t sums;  // where in a shard's sums its own are: [K][3][span], then [channels] for the bias
+  std::int64_t back;  // where in a thread's memory the gradient of its padded input is: of the first, of a band of it
+  const float* x;     // of the first [N, H, W, C] as in memory, of the others [N][padded image]
   const std::uint8_t* place;
-  const float* weight;    // as BackwardBand's; null: dx is not wanted
+  const float* weight;  // as BackwardBand's; null: dx is not wanted
 };
 
 /// What the tasks of a backward pass share, in one piece: another core fetches it line by line.
 struct BackwardPass {
-  Shards shards;  // of images
-  std::int64_t sums;     // floats of a shard
-  std::int64_t scratch;  // floats of a thread's memory
+  Shards shards;                                          // of images
+  std::int64_t sums;                                      // floats of a shard
+  std::int64_t scratch;                                   // floats of a thread's memory
   std::int64_t padded, gradient, start, winners, unflat;  // where in it these are; unflat negative: dy is not flat
   const float* dy;
-  float* dx;           // null: not wanted
-  float* shard_sums;   // [shards][sums]
-  float* memory;       // [threads][scratch]
+  float* dx;          // null: not wanted
+  float* shard_sums;  // [shards][sums]
+  float* memory;      // [threads][scratch]
   int count;
   std::array<BackwardConv, kMostConvolutions> convs;
 

@@ -66,24 +66,25 @@ struct ForwardConv {
   }
 };
 
-/// The band by the quicker way, or, where numbers are too large for it, row by row by that which serves the row: so it does not depend
-/// on what is in a band together.
+/// The band by the quicker way, or, where numbers are too large for it, row by row by that which serves the row: so it does not
+/// depend on what is in a band together.
 void compute(ForwardBand band) {
   if (band.most_input < 0) return HWY_DYNAMIC_DISPATCH(direct_band)(band);
   if (HWY_DYNAMIC_DISPATCH(winograd_band)(band)) return;
-  const std::int64_t rows = std::exchange(band.rows, 1), x_row = 2 * (2 * band.columns + 2) * band.C, places = band.columns * band.K;
+  const std::int64_t rows = std::exchange(band.rows, 1), x_row = 2 * (2 * band.columns + 2) * band.C,
+                     places = band.columns * band.K;
   for (std::int64_t i = 0; i < rows; ++i, band.x += x_row, band.y += band.y_row) {
     if (!HWY_DYNAMIC_DISPATCH(winograd_band)(band)) HWY_DYNAMIC_DISPATCH(direct_band)(band);
     if (band.place) band.place += places;
   }
 }
 
-/// What the tasks of a forward pass share, in one piece: another core fetches it line by line. A unit is a piece of an image: some rows
-/// of the last convolution, and of those before it what they need.
+/// What the tasks of a forward pass share, in one piece: another core fetches it line by line. A unit is a piece of an image: some
+/// rows of the last convolution, and of those before it what they need.
 struct ForwardPass {
   Shards shards;  // of units
   std::int64_t pieces;
-  std::int64_t scratch;  // floats of a thread's memory
+  std::int64_t scratch;   // floats of a thread's memory
   std::int64_t winograd;  // where in it Winograd's products have theirs
   std::int64_t output;    // where in it y lies before it is flattened; negative: y is not flat
   const float* x;
@@ -218,7 +219,8 @@ struct Conv2dReluPoolWeights::Parts {
 namespace cpu {
 namespace {
 
-/// Few images are cut into pieces, until the threads have the same number of them, but not into less than pays for telling a thread.
+/// Few images are cut into pieces, until the threads have the same number of them, but not into less than pays for telling a
+/// thread.
 std::int64_t pieces_of_image(std::int64_t images, std::int64_t rows, std::int64_t products, int threads) {
   constexpr std::int64_t kLeastProducts = 1 << 18, kEnough = 4;
   const std::int64_t most = std::max<std::int64_t>(1, std::min(rows, products / kLeastProducts));

@@ -13,8 +13,8 @@ namespace gpucnn::kernels::cpu {
 inline constexpr std::int64_t kMostPatches = 13;
 
 /// Extents of x: [N, C, H, W] and y: [N, K, rows, columns], and how an image lies in a buffer with a border of zeros, whole or cut
-/// into bands of pooled rows: R of them have 2 R + 2 padded rows of 2 columns + 2 pixels. The 3 pixels of a window's row lie side by
-/// side there: 3 C floats.
+/// into bands of pooled rows: R of them have 2 R + 2 padded rows of 2 columns + 2 pixels. The 3 pixels of a window's row lie side
+/// by side there: 3 C floats.
 struct PooledConv {
   PooledConv() = default;
   PooledConv(const Shape& x, std::int64_t channels)
@@ -96,7 +96,7 @@ struct ForwardBand {
   const float* bias;    // K, padded with zeros to a block
   float* y;             // [rows][y_row floats], of which columns * K are written
   std::int64_t y_row;
-  std::uint8_t* place;  // [rows][columns][K]
+  std::uint8_t* place;       // [rows][columns][K]
   cpu::Prefetch next;        // the image after this one
   const float* transformed;  // for Winograd's products: [16][C][K in blocks]
   float most_input;          // for those: of larger inputs they would overflow
@@ -106,9 +106,9 @@ struct ForwardBand {
 /// A band of pooled rows on its way back. `pixels` counts its pooled pixels.
 struct BackwardBand {
   std::int64_t C, K, rows, columns;
-  std::int64_t span;          // 3 C, padded to vectors
-  std::int64_t channels;      // K, padded to vectors
-  const float* dy;            // [rows][dy_row floats], of which columns * K are read
+  std::int64_t span;      // 3 C, padded to vectors
+  std::int64_t channels;  // K, padded to vectors
+  const float* dy;        // [rows][dy_row floats], of which columns * K are read
   std::int64_t dy_row;
   const std::uint8_t* place;  // [pixels][K]
   float* gradient;            // [pixels][channels]: dy, 0 where it ends

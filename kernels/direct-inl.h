@@ -92,9 +92,9 @@ HWY_INLINE void tile(const ForwardBand& b, std::int64_t i, std::int64_t j, std::
   }
   // Their sum is NaN if one is; an infinity beside its opposite does no harm.
   Vector check = hn::Zero(d);
-  for_windows<V, R, Q>(b, i, j, k, sums,
-                       [&](Vector o0, Vector o1, Vector o2, Vector o3, std::int64_t, Pooled)
-                           HWY_ATTR { check = hn::Add(check, hn::Add(hn::Add(o0, o1), hn::Add(o2, o3))); });
+  for_windows<V, R, Q>(b, i, j, k, sums, [&](Vector o0, Vector o1, Vector o2, Vector o3, std::int64_t, Pooled) HWY_ATTR {
+    check = hn::Add(check, hn::Add(hn::Add(o0, o1), hn::Add(o2, o3)));
+  });
   if (HWY_LIKELY(hn::AllFalse(d, hn::IsNaN(check)))) {
     for_windows<V, R, Q>(b, i, j, k, sums, pool_numbers);
   } else {

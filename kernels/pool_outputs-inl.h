@@ -35,8 +35,8 @@ HWY_INLINE Pooled pooled(const ForwardBand& b, std::int64_t i, std::int64_t j, s
   return {b.y + i * b.y_row + j * b.K + k, b.place ? b.place + (i * b.columns + j) * b.K + k : nullptr};
 }
 
-/// Stores the maximum `best` of a window's outputs after ReLU, and the winner's place, for the first `count` channels, of which there
-/// may be more than lanes. `win1`, `win2`, `win3`: whether that output won over those before.
+/// Stores the maximum `best` of a window's outputs after ReLU, and the winner's place, for the first `count` channels, of which
+/// there may be more than lanes. `win1`, `win2`, `win3`: whether that output won over those before.
 template <class Mask>
 HWY_INLINE void store_pooled(Vector best, Mask win1, Mask win2, Mask win3, std::int64_t count, Pooled to) {
   const Floats d;

@@ -186,7 +186,8 @@ bool winograd_band(const ForwardBand& b) {
       const auto multiply_all = [&](auto some) HWY_ATTR {
         for (std::int64_t e = 0; e < 16; ++e) {
           multiply<decltype(some)::value, kV>(patches + e * kPatches * channels, b.transformed + e * b.C * padded + k,
-                                              e == kCentre ? b.bias + k : nullptr, b.C, padded, products + e * kPatches * 2 * kLanes);
+                                              e == kCentre ? b.bias + k : nullptr, b.C, padded,
+                                              products + e * kPatches * 2 * kLanes);
         }
       };
       constexpr int kThird = (kPatches + 2) / 3;

@@ -182,8 +182,8 @@ class Stage::ConvReluPools final : public Stage {
     Conv2d& conv = links_[first]->conv_;
     const Tensor& x = convolutions[0].x;
     Tensor dx = conv.input_grad() ? Tensor::empty(x.shape(), DType::f32, x.device()) : Tensor{};
-    kernels::conv2d_relu_pool_backward(std::span(convolutions).first(last - first), dy, std::span(gradients).first(last - first), dx,
-                                       conv.stream());
+    kernels::conv2d_relu_pool_backward(std::span(convolutions).first(last - first), dy, std::span(gradients).first(last - first),
+                                       dx, conv.stream());
     return dx;
   }
 
