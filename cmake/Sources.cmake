@@ -79,6 +79,7 @@ set(GPUCNN_PRIVATE_HEADERS
     kernels/clear_gradient.h
     kernels/conv2d_impl.h
     kernels/conv2d_relu_pool_cpu.h
+    kernels/channel_lanes-inl.h
     kernels/direct-inl.h
     kernels/dispatch.h
     kernels/image_transform.h

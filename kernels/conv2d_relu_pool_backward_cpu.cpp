@@ -14,6 +14,7 @@
 #define HWY_TARGET_INCLUDE "gpucnn/kernels/conv2d_relu_pool_backward_cpu.cpp"
 #include <hwy/foreach_target.h>
 
+#include <gpucnn/kernels/channel_lanes-inl.h>
 #include <gpucnn/kernels/winner_gradients-inl.h>
 
 HWY_BEFORE_NAMESPACE();
@@ -31,6 +32,7 @@ void pack_spans(const float* weight, std::int64_t K, std::int64_t C, std::int64_
 }
 
 void backward_band(const BackwardBand& b) {
+  if (!b.winners && add_channel_gradients(b)) return;
   find_gradients(b);
   for_parts(b.span, [&](auto vectors, std::int64_t s) HWY_ATTR { add_weight_gradients<decltype(vectors)::value>(b, s); });
   if (!b.winners) return;

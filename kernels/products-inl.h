@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 
 #include <gpucnn/kernels/products.h>
 #include <gpucnn/kernels/vectors-inl.h>
@@ -22,18 +23,51 @@ constexpr int kOutputs = 6;
 constexpr int kRows = 6;
 constexpr int kVectors = kWide ? 4 : 2;
 
+#if HWY_TARGET == HWY_SCALAR
+template <int kCount>
+HWY_INLINE void sums_of_lanes(const Vector (&v)[kCount], float* to) {
+  for (int i = 0; i < kCount; ++i) to[i] = hn::GetLane(v[i]);
+}
+#else
+/// The sum of a vector's blocks of 4 lanes.
+template <class D>
+HWY_INLINE auto sum_of_blocks(D d, hn::Vec<D> v) {
+  if constexpr (hn::MaxLanes(D()) == 4) {
+    return v;
+  } else {
+    const hn::Half<D> half;
+    return sum_of_blocks(half, hn::Add(hn::LowerHalf(half, v), hn::UpperHalf(half, v)));
+  }
+}
+
+/// The sums of the lanes of each vector, all added in the same order. `to` has room for a multiple of 4.
+template <int kCount>
+HWY_INLINE void sums_of_lanes(const Vector (&v)[kCount], float* to) {
+  const Floats d;
+  const hn::Repartition<std::uint64_t, Floats> pairs;
+  const auto add_pairs = [&](int first) HWY_ATTR {
+    const Vector a = first < kCount ? v[first] : hn::Zero(d), b = first + 1 < kCount ? v[first + 1] : hn::Zero(d);
+    return hn::BitCast(pairs, hn::Add(hn::InterleaveLower(d, a, b), hn::InterleaveUpper(d, a, b)));
+  };
+#pragma GCC unroll 6
+  for (int first = 0; first < kCount; first += 4) {
+    const auto ab = add_pairs(first), cd = add_pairs(first + 2);
+    const Vector blocks =
+        hn::Add(hn::BitCast(d, hn::InterleaveLower(pairs, ab, cd)), hn::BitCast(d, hn::InterleaveUpper(pairs, ab, cd)));
+    hn::StoreU(sum_of_blocks(d, blocks), hn::FixedTag<float, 4>(), to + first);
+  }
+}
+#endif
+
 /// Terms [first, last) of the dot products of A images with B outputs, from (n, o) on.
 template <int A, int B>
 HWY_INLINE void dot_tile(const DotProducts& p, std::int64_t n, std::int64_t o, std::int64_t first, std::int64_t last) {
   const Floats d;
   const float* x = p.x + n * p.I;
   const float* weight = p.weight + o * p.I;
-  Vector sums[A][B];
-#pragma GCC unroll 4
-  for (int a = 0; a < A; ++a) {
-#pragma GCC unroll 6
-    for (int b = 0; b < B; ++b) sums[a][b] = hn::Zero(d);
-  }
+  Vector sums[A * B];
+#pragma GCC unroll 24
+  for (int e = 0; e < A * B; ++e) sums[e] = hn::Zero(d);
   std::int64_t i = first;
   for (; i + kLanes <= last; i += kLanes) {
     Vector xs[A];
@@ -43,14 +77,16 @@ HWY_INLINE void dot_tile(const DotProducts& p, std::int64_t n, std::int64_t o, s
     for (int b = 0; b < B; ++b) {
       const Vector w = hn::LoadU(d, weight + b * p.I + i);
 #pragma GCC unroll 4
-      for (int a = 0; a < A; ++a) sums[a][b] = hn::MulAdd(xs[a], w, sums[a][b]);
+      for (int a = 0; a < A; ++a) sums[a * B + b] = hn::MulAdd(xs[a], w, sums[a * B + b]);
     }
   }
+  HWY_ALIGN float products[(A * B + 3) / 4 * 4];
+  sums_of_lanes(sums, products);
 #pragma GCC unroll 4
   for (int a = 0; a < A; ++a) {
 #pragma GCC unroll 6
     for (int b = 0; b < B; ++b) {
-      float sum = hn::GetLane(hn::SumOfLanes(d, sums[a][b]));
+      float sum = products[a * B + b];
       for (std::int64_t rest = i; rest < last; ++rest) sum += x[a * p.I + rest] * weight[b * p.I + rest];
       float& y = p.y[(n + a) * p.y_stride + o + b];
       sum += first > 0 ? y : p.bias ? p.bias[o + b] : 0.0F;
@@ -70,14 +106,15 @@ HWY_INLINE void dot_columns(const DotProducts& p, std::int64_t n, std::int64_t i
 
 void dot_products(const DotProducts& p) {
   // So many terms of so many images, and of the outputs they meet, as the first-level cache holds.
-  constexpr std::int64_t kTerms = 1024, kGroup = 8;
+  constexpr std::int64_t kTerms = 1024, kGroup = 4;
   for (std::int64_t n = 0; n < p.N; n += kGroup) {
     const std::int64_t images = std::min(kGroup, p.N - n);
     for (std::int64_t first = 0; first < p.I; first += kTerms) {
       const std::int64_t last = std::min(first + kTerms, p.I);
       std::int64_t o = 0;
       for (; o + kOutputs <= p.O; o += kOutputs) dot_columns<kOutputs>(p, n, images, o, first, last);
-      for (; o + 2 <= p.O; o += 2) dot_columns<2>(p, n, images, o, first, last);
+      if (o + 4 <= p.O) dot_columns<4>(p, n, images, std::exchange(o, o + 4), first, last);
+      if (o + 2 <= p.O) dot_columns<2>(p, n, images, std::exchange(o, o + 2), first, last);
       if (o < p.O) dot_columns<1>(p, n, images, o, first, last);
     }
   }
