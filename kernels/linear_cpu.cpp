@@ -6,6 +6,7 @@
 #include <gpucnn/kernels/linear_impl.h>
 #include <gpucnn/kernels/nonzeros.h>
 #include <gpucnn/kernels/strips.h>
+#include <gpucnn/kernels/vector_size.h>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "gpucnn/kernels/linear_cpu.cpp"
@@ -23,10 +24,10 @@ HWY_EXPORT(some_row_sums);
 namespace cpu {
 namespace {
 
-/// [0, count) in parts of at least `least`, at most `most` parts.
+/// [0, count) in at most `most` parts of at least `least` and a multiple of `unit`.
 struct Parts {
-  Parts(std::int64_t of, std::int64_t least, std::int64_t most)
-      : count(of), size(std::max({least, (of + most - 1) / most, std::int64_t{1}})) {}
+  Parts(std::int64_t of, std::int64_t least, std::int64_t most, std::int64_t unit = 1)
+      : count(of), size(round_up(std::max({least, (of + most - 1) / most, std::int64_t{1}}), unit)) {}
   std::int64_t tasks() const { return (count + size - 1) / size; }
   std::int64_t first(std::int64_t task) const { return task * size; }
   std::int64_t length(std::int64_t task) const { return std::min(size, count - task * size); }
@@ -39,8 +40,11 @@ class LinearCpu final : public LinearPlan::Impl {
   LinearCpu(std::int64_t N, std::int64_t I, std::int64_t O) : N_(N), I_(I), O_(O) {}
 
   void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream&) override {
-    constexpr std::int64_t kTasks = 16;  // at least, where there is work for so many
-    const Parts images(N_, 16, 64), outputs(O_, 6, std::max<std::int64_t>(1, kTasks / images.tasks()));
+    // Tasks: at least 16, where each has enough to do, of outputs that fill the products' tiles.
+    constexpr std::int64_t kTasks = 16, kLeastTerms = 1 << 15, kTile = 6;
+    const Parts images(N_, 16, 64);
+    const Parts outputs(O_, kLeastTerms / std::max<std::int64_t>(1, images.length(0) * I_),
+                        std::max<std::int64_t>(1, kTasks / images.tasks()), kTile);
     const float *const from = x.data<float>(), *const weights = weight.data<float>();
     const float* const biases = bias.defined() ? bias.data<float>() : nullptr;
     float* const to = y.data<float>();
