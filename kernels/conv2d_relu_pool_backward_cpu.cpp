@@ -20,8 +20,17 @@
 HWY_BEFORE_NAMESPACE();
 namespace gpucnn::kernels::HWY_NAMESPACE {
 
-/// weight: [K][3][3 C], to the parts of spans: [parts][K][3][floats of the part], zeros behind 3 C.
-void pack_spans(const float* weight, std::int64_t K, std::int64_t C, std::int64_t span, float* to) {
+/// Whether dx is summed up by whole windows, or by spans.
+bool by_windows(std::int64_t C) { return kWide && C % kLanes == 0; }
+
+/// weight: [K][3][3][C]. By windows: [C / kLanes][K][3][3][kLanes]. By spans: [parts][K][3][floats of the part], zeros behind 3 C.
+void pack_for_data(const float* weight, std::int64_t K, std::int64_t C, std::int64_t span, float* to) {
+  if (by_windows(C)) {
+    for (std::int64_t channel = 0; channel < C; channel += kLanes) {
+      for (std::int64_t tap = 0; tap < 9 * K; ++tap, to += kLanes) std::copy_n(weight + tap * C + channel, kLanes, to);
+    }
+    return;
+  }
   for_parts(span, [&](auto vectors, std::int64_t s) {
     const std::int64_t width = vectors * kLanes, count = std::clamp<std::int64_t>(3 * C - s, 0, width);
     for (std::int64_t line = 0; line < 3 * K; ++line, to += width) {
@@ -43,6 +52,7 @@ void backward_band(const BackwardBand& b) {
                    b.winners + pixel * 4 * words + word, words);
     }
   }
+  if (by_windows(b.C)) return add_window_gradients(b);
   for_parts(b.span, [&](auto vectors, std::int64_t s) HWY_ATTR { add_data_gradients<decltype(vectors)::value>(b, s); });
 }
 
@@ -52,7 +62,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace gpucnn::kernels {
 
-HWY_EXPORT(pack_spans);
+HWY_EXPORT(pack_for_data);
 HWY_EXPORT(backward_band);
 
 namespace cpu {
@@ -214,7 +224,7 @@ void conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions, con
     const bool first = c == 0;
     if (!first || dx.defined()) {
       packed[c] = Tensor::empty({3 * conv.K * span});
-      HWY_DYNAMIC_DISPATCH(pack_spans)(given.weight.data<float>(), conv.K, conv.C, span, packed[c].data<float>());
+      HWY_DYNAMIC_DISPATCH(pack_for_data)(given.weight.data<float>(), conv.K, conv.C, span, packed[c].data<float>());
     }
     pass.convs[c] = {.conv = conv,
                      .span = span,

@@ -117,7 +117,7 @@ struct BackwardBand {
   const float* x;             // padded
   float* dweight;             // [K][3][span], added to
   float* dbias;               // [channels], added to
-  const float* weight;        // as `pack_spans` gives it
+  const float* weight;        // as `pack_for_data` gives it
   float* dx;                  // padded, added to
   cpu::Prefetch next[4];      // x, dy and places of the image after this one; dx of this one
 };

@@ -161,6 +161,62 @@ HWY_INLINE void add_weight_gradients(const BackwardBand& b, std::int64_t s) {
   }
 }
 
+/// Where channels fill vectors and there are registers for all 16 pixels under a window: what its winners with this place give to
+/// kLanes channels of them. weights: [K][3][3][kLanes].
+template <int kPlace>
+HWY_INLINE void add_winners(const BackwardBand& b, const float* weights, std::int64_t pixel, Vector (&sums)[4][4]) {
+  const Floats d;
+  const std::int64_t words = (b.K + 63) / 64;
+  for (std::int64_t word = 0; word < words; ++word) {
+    const float* gradient = b.gradient + pixel * b.channels + word * 64;
+    for (std::uint64_t left = b.winners[(pixel * 4 + kPlace) * words + word]; left != 0; left &= left - 1) {
+      const int k = std::countr_zero(left);
+      const Vector factor = hn::Set(d, gradient[k]);
+      const float* w = weights + (word * 64 + k) * 9 * kLanes;
+#pragma GCC unroll 3
+      for (int r = 0; r < 3; ++r) {
+#pragma GCC unroll 3
+        for (int c = 0; c < 3; ++c) {
+          Vector& sum = sums[kPlace / 2 + r][kPlace % 2 + c];
+          sum = hn::MulAdd(factor, hn::Load(d, w + (r * 3 + c) * kLanes), sum);
+        }
+      }
+    }
+  }
+}
+
+/// What the band's gradients give to dx, there.
+void add_window_gradients(const BackwardBand& b) {
+  const Floats d;
+  const std::int64_t row = (2 * b.columns + 2) * b.C;
+  for (std::int64_t channel = 0; channel < b.C; channel += kLanes) {
+    const float* weights = b.weight + channel * 9 * b.K;
+    for (std::int64_t i = 0, pixel = 0; i < b.rows; ++i) {
+      for (std::int64_t j = 0; j < b.columns; ++j, ++pixel) {
+        Vector sums[4][4];
+#pragma GCC unroll 4
+        for (int r = 0; r < 4; ++r) {
+#pragma GCC unroll 4
+          for (int c = 0; c < 4; ++c) sums[r][c] = hn::Zero(d);
+        }
+        add_winners<0>(b, weights, pixel, sums);
+        add_winners<1>(b, weights, pixel, sums);
+        add_winners<2>(b, weights, pixel, sums);
+        add_winners<3>(b, weights, pixel, sums);
+        float* const window = b.dx + 2 * i * row + 2 * j * b.C + channel;
+#pragma GCC unroll 4
+        for (int r = 0; r < 4; ++r) {
+#pragma GCC unroll 4
+          for (int c = 0; c < 4; ++c) {
+            float* const at = window + r * row + c * b.C;
+            hn::StoreU(hn::Add(hn::LoadU(d, at), sums[r][c]), d, at);
+          }
+        }
+      }
+    }
+  }
+}
+
 /// What the band's gradients give to V vectors of the spans of dx from s on. What lies behind 3 C stays as it is.
 template <int V>
 HWY_INLINE void add_data_gradients(const BackwardBand& b, std::int64_t s) {
