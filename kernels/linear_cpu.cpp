@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 
 #include <gpucnn/core/flush_subnormals.h>
 #include <gpucnn/core/parallel.h>
@@ -49,9 +50,12 @@ class LinearCpu final : public LinearPlan::Impl {
     const float* const biases = bias.defined() ? bias.data<float>() : nullptr;
     float* const to = y.data<float>();
     const std::int64_t I = I_, O = O_;
+    // Either a thread keeps to its images, or, behind an optimizer's update, to its outputs, whose weights only its cache has.
+    const bool by_outputs = std::exchange(weights_change_, false);
     parallel_for(images.tasks() * outputs.tasks(), [=](std::int64_t task) {
       const FlushSubnormals flush;
-      const std::int64_t image = task / outputs.tasks(), output = task % outputs.tasks();
+      const std::int64_t image = by_outputs ? task % images.tasks() : task / outputs.tasks();
+      const std::int64_t output = by_outputs ? task / images.tasks() : task % outputs.tasks();
       const std::int64_t n = images.first(image), o = outputs.first(output);
       HWY_DYNAMIC_DISPATCH(dot_products)
       ({images.length(image), outputs.length(output), I, from + n * I, weights + o * I, biases ? biases + o : nullptr,
@@ -73,6 +77,7 @@ class LinearCpu final : public LinearPlan::Impl {
 
   void backward_weights(const Tensor& x, const Tensor& dy, LinearPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias,
                         Stream&) override {
+    weights_change_ = true;
     if (dbias.defined()) add_bias_gradients(dy.data<float>(), accumulate.dbias, dbias);
     const Parts outputs = output_parts(N_ < kManyImages ? 8 : 2);
     // In parts, so that x stays in cache and long sums are exact enough.
@@ -146,6 +151,7 @@ class LinearCpu final : public LinearPlan::Impl {
   }
 
   std::int64_t N_, I_, O_;
+  bool weights_change_ = false;  // whether there was a backward since the last forward
 };
 
 }  // namespace
