@@ -9,7 +9,7 @@ namespace gpucnn::kernels {
 /// out the same on every machine. At least 16 tasks where there are 16 images, up to 64 for large batches.
 class Shards {
  public:
-  explicit Shards(std::int64_t images) : images_(images), count_(std::min(images, std::clamp<std::int64_t>(images / 8, 16, 64))) {}
+  explicit Shards(std::int64_t images) : images_(images), count_(std::min(images, std::clamp<std::int64_t>(images / 4, 16, 64))) {}
 
   std::int64_t count() const noexcept { return count_; }
   std::int64_t first(std::int64_t shard) const noexcept { return shard * images_ / count_; }
