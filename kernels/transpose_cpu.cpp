@@ -4,7 +4,7 @@
 #define HWY_TARGET_INCLUDE "gpucnn/kernels/transpose_cpu.cpp"
 #include <hwy/foreach_target.h>
 
-#include <gpucnn/kernels/lanes-inl.h>
+#include <gpucnn/kernels/vectors-inl.h>
 
 HWY_BEFORE_NAMESPACE();
 namespace gpucnn::kernels::HWY_NAMESPACE {
@@ -24,12 +24,24 @@ void transpose(const float* x, std::int64_t rows, std::int64_t columns, float* y
 
 #else
 
-/// The same for four rows and four columns.
-HWY_INLINE void transpose_4x4(const float* x, std::int64_t columns, float* y, std::int64_t y_row) {
-  const hn::FixedTag<float, 4> d;
-  const hn::FixedTag<double, 2> pairs;
-  const auto row0 = hn::LoadU(d, x), row1 = hn::LoadU(d, x + columns);
-  const auto row2 = hn::LoadU(d, x + 2 * columns), row3 = hn::LoadU(d, x + 3 * columns);
+/// Four floats from each of as many rows as `d` has blocks, every fourth row of those that lie `columns` apart.
+template <class D>
+HWY_INLINE hn::Vec<D> load_blocks(D d, const float* x, std::int64_t columns) {
+  if constexpr (hn::MaxLanes(D()) == 4) {
+    return hn::LoadU(d, x);
+  } else {
+    const hn::Half<D> half;
+    constexpr std::int64_t kRows = hn::MaxLanes(half);
+    return hn::Combine(d, load_blocks(half, x + kRows * columns, columns), load_blocks(half, x, columns));
+  }
+}
+
+/// The same for four columns and as many rows as `d` has lanes: block b of a vector begins with row 4 b.
+template <class D>
+HWY_INLINE void transpose_columns(D d, const float* x, std::int64_t columns, float* y, std::int64_t y_row) {
+  const hn::Repartition<double, D> pairs;
+  const auto row0 = load_blocks(d, x, columns), row1 = load_blocks(d, x + columns, columns);
+  const auto row2 = load_blocks(d, x + 2 * columns, columns), row3 = load_blocks(d, x + 3 * columns, columns);
   const auto low01 = hn::BitCast(pairs, hn::InterleaveLower(d, row0, row1));
   const auto low23 = hn::BitCast(pairs, hn::InterleaveLower(d, row2, row3));
   const auto high01 = hn::BitCast(pairs, hn::InterleaveUpper(d, row0, row1));
@@ -44,7 +56,9 @@ void transpose(const float* x, std::int64_t rows, std::int64_t columns, float* y
   std::int64_t c = 0;
   for (; c + 4 <= columns; c += 4) {
     std::int64_t r = 0;
-    for (; r + 4 <= rows; r += 4) transpose_4x4(x + r * columns + c, columns, y + c * y_row + r, y_row);
+    for (; r + kLanes <= rows; r += kLanes) transpose_columns(Floats(), x + r * columns + c, columns, y + c * y_row + r, y_row);
+    const hn::FixedTag<float, 4> block;
+    for (; r + 4 <= rows; r += 4) transpose_columns(block, x + r * columns + c, columns, y + c * y_row + r, y_row);
     for (; r < rows; ++r) {
       for (std::int64_t k = c; k < c + 4; ++k) y[k * y_row + r] = x[r * columns + k];
     }
