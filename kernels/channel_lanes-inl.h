@@ -25,11 +25,27 @@ HWY_INLINE Vector look_up(Vector first, Vector second, hn::Vec<hn::Rebind<std::i
   return Vector{_mm512_permutex2var_ps(first.raw, indices.raw, second.raw)};
 }
 
+/// Adds the first `count` lanes of the sums to `to`: [lanes][3][span].
+template <int kTaps>
+HWY_INLINE void add_lanes(const Vector (&sums)[3][kTaps], std::int64_t count, float* to, std::int64_t span) {
+  const Floats d;
+  HWY_ALIGN float lanes[3][kTaps][kLanes];
+#pragma GCC unroll 3
+  for (int r = 0; r < 3; ++r) {
+#pragma GCC unroll 9
+    for (int t = 0; t < kTaps; ++t) hn::Store(sums[r][t], d, lanes[r][t]);
+  }
+  for (std::int64_t lane = 0; lane < count; ++lane) {
+    for (std::int64_t r = 0; r < 3; ++r, to += span) {
+      for (std::int64_t t = 0; t < kTaps; ++t) to[t] += lanes[r][t][lane];
+    }
+  }
+}
+
 /// Adds the gradients of kLanes output channels from k on, of `count` that there are, to dweight and dbias.
 template <int C>
 HWY_INLINE void add_channel_gradients(const BackwardBand& b, std::int64_t k, std::int64_t count) {
   constexpr int kTaps = 3 * C;  // of a row
-  constexpr std::int64_t kTerms = 1024;
   const Floats d;
   const hn::Rebind<std::int32_t, Floats> integers;
   const hn::Rebind<std::uint8_t, Floats> bytes;
@@ -39,14 +55,14 @@ HWY_INLINE void add_channel_gradients(const BackwardBand& b, std::int64_t k, std
   const auto some = hn::FirstN(d, static_cast<std::size_t>(count));
   const auto some_bytes = hn::FirstN(bytes, static_cast<std::size_t>(count));
   std::int64_t i = 0, j = 0;
-  for (std::int64_t first = 0; first < pixels; first += kTerms) {
+  for (std::int64_t first = 0; first < pixels; first += cpu::kSummed) {
     Vector sums[3][kTaps], sum = hn::Zero(d);
 #pragma GCC unroll 3
     for (int r = 0; r < 3; ++r) {
 #pragma GCC unroll 9
       for (int t = 0; t < kTaps; ++t) sums[r][t] = hn::Zero(d);
     }
-    const std::int64_t last = std::min(first + kTerms, pixels);
+    const std::int64_t last = std::min(first + cpu::kSummed, pixels);
     for (std::int64_t pixel = first; pixel < last; ++pixel) {
       const auto place = hn::PromoteTo(integers, hn::MaskedLoad(some_bytes, bytes, b.place + pixel * b.K + k));
       const Vector dy = hn::MaskedLoad(some, d, b.dy + i * b.dy_row + j * b.K + k);
@@ -70,18 +86,7 @@ HWY_INLINE void add_channel_gradients(const BackwardBand& b, std::int64_t k, std
       }
       ++i;
     }
-    HWY_ALIGN float lanes[3][kTaps][kLanes];
-#pragma GCC unroll 3
-    for (int r = 0; r < 3; ++r) {
-#pragma GCC unroll 9
-      for (int t = 0; t < kTaps; ++t) hn::Store(sums[r][t], d, lanes[r][t]);
-    }
-    for (std::int64_t lane = 0; lane < count; ++lane) {
-      for (std::int64_t r = 0; r < 3; ++r) {
-        float* to = b.dweight + ((k + lane) * 3 + r) * b.span;
-        for (std::int64_t t = 0; t < kTaps; ++t) to[t] += lanes[r][t][lane];
-      }
-    }
+    add_lanes(sums, count, b.dweight + k * 3 * b.span, b.span);
     hn::Store(hn::Add(hn::Load(d, b.dbias + k), sum), d, b.dbias + k);
   }
 }
@@ -96,12 +101,11 @@ void add_channel_gradients(const BackwardBand& b) {
 /// Adds the band's gradients of weights and bias, if it is one for lanes that are channels.
 HWY_INLINE bool add_channel_gradients(const BackwardBand& b) {
 #if HWY_TARGET <= HWY_AVX3
-  switch (b.C) {
-    case 1: return add_channel_gradients<1>(b), true;
-    case 2: return add_channel_gradients<2>(b), true;
-    case 3: return add_channel_gradients<3>(b), true;
-    default: return false;
-  }
+  if (b.C > 3) return false;
+  if (b.C == 1) add_channel_gradients<1>(b);
+  if (b.C == 2) add_channel_gradients<2>(b);
+  if (b.C == 3) add_channel_gradients<3>(b);
+  return true;
 #else
   (void)b;
   return false;

@@ -12,6 +12,9 @@ namespace gpucnn::kernels::cpu {
 /// Patches of 4x4 inputs that Winograd's products take at once, at most.
 inline constexpr std::int64_t kMostPatches = 13;
 
+/// Terms of a gradient added up before their sum is added to others, so that long sums stay exact.
+inline constexpr std::int64_t kSummed = 1024;
+
 /// Extents of x: [N, C, H, W] and y: [N, K, rows, columns], and how an image lies in a buffer with a border of zeros, whole or cut
 /// into bands of pooled rows: R of them have 2 R + 2 padded rows of 2 columns + 2 pixels. The 3 pixels of a window's row lie side
 /// by side there: 3 C floats.

@@ -20,9 +20,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace gpucnn::kernels::HWY_NAMESPACE {
 
-/// Terms added up before their sum is added to others, so that long sums stay exact.
-constexpr std::int64_t kTerms = 1024;
-
 /// Fills `gradient` and `start`, adds to dbias. Lanes behind channel K are 0.
 void find_gradients(const BackwardBand& b) {
   const Floats d;
@@ -49,7 +46,7 @@ void find_gradients(const BackwardBand& b) {
         const auto ends = hn::RebindMask(d, hn::Eq(place, hn::Set(integers, 4)));
         const Vector gradient = hn::IfThenZeroElse(ends, hn::LoadU(d, dy));
         sum = hn::Add(sum, gradient);
-        if (pixel % kTerms == kTerms - 1) total = hn::Add(total, std::exchange(sum, hn::Zero(d)));
+        if (pixel % cpu::kSummed == cpu::kSummed - 1) total = hn::Add(total, std::exchange(sum, hn::Zero(d)));
         hn::Store(gradient, d, b.gradient + pixel * b.channels + k);
         const auto window = hn::Set(integers, static_cast<std::int32_t>(2 * i * row + 2 * j * b.C));
         const auto to_right = hn::IfThenElseZero(hn::TestBit(place, hn::Set(integers, 1)), right);
@@ -150,13 +147,13 @@ HWY_INLINE void add_weight_gradients(const BackwardBand& b, std::int64_t s) {
     for (const cpu::Prefetch& next : b.next) {
       if (s == 0) next.ask(k / kGroup, b.K / kGroup);
     }
-    for (std::int64_t first = 0; first < pixels; first += kTerms) {
-      add_weight_gradients<V, kGroup>(b, k, s, first, std::min(first + kTerms, pixels));
+    for (std::int64_t first = 0; first < pixels; first += cpu::kSummed) {
+      add_weight_gradients<V, kGroup>(b, k, s, first, std::min(first + cpu::kSummed, pixels));
     }
   }
   for (; k < b.K; ++k) {
-    for (std::int64_t first = 0; first < pixels; first += kTerms) {
-      add_weight_gradients<V, 1>(b, k, s, first, std::min(first + kTerms, pixels));
+    for (std::int64_t first = 0; first < pixels; first += cpu::kSummed) {
+      add_weight_gradients<V, 1>(b, k, s, first, std::min(first + cpu::kSummed, pixels));
     }
   }
 }
