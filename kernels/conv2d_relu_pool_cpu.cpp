@@ -41,6 +41,18 @@ void pack(const float* weight, std::int64_t K, std::int64_t taps, float* to) {
   }
 }
 
+/// Has memory that will be written fetched while there is other work: a store to what another core has read waits for that core.
+void ask_to_write(const float* to, std::int64_t count) {
+  constexpr std::int64_t kFloats = kCacheLine / sizeof(float);
+  for (std::int64_t e = 0; e < count; e += kFloats) {
+#if defined(__x86_64__)
+    asm volatile("prefetchw %0" : : "m"(to[e]));  // of the builtin compilers make a prefetch to read, for old processors' sake
+#else
+    __builtin_prefetch(to + e, 1);
+#endif
+  }
+}
+
 /// Rows [first, last).
 struct Rows {
   std::int64_t first, last;
@@ -121,10 +133,11 @@ struct ForwardPass {
         convolve(c, n, rows, mine, padded + next.padded_origin() + rows.first * next.padded_row(), next.padded_row());
       } else {
         const std::int64_t y_row = conv.columns * conv.K, from = rows.first * y_row;
-        float* const to = output < 0 ? y + n * conv.rows * y_row : mine + output;
+        float *const result = y + n * conv.rows * y_row, *const to = output < 0 ? result : mine + output;
+        if (pieces == 1) ask_to_write(result, conv.rows * y_row);
         convolve(c, n, rows, mine, to + from, y_row);
         if (output < 0) continue;
-        transpose(to + from, (rows.last - rows.first) * conv.columns, conv.K, y + n * conv.rows * y_row + rows.first * conv.columns,
+        transpose(to + from, (rows.last - rows.first) * conv.columns, conv.K, result + rows.first * conv.columns,
                   conv.rows * conv.columns);
       }
     }

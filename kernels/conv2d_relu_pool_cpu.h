@@ -64,6 +64,8 @@ struct PooledConv {
   std::int64_t N = 0, C = 0, H = 0, W = 0, K = 0, rows = 0, columns = 0;
 };
 
+inline constexpr std::int64_t kCacheLine = 64;
+
 /// What will be needed soon, asked for a part at a time while there is other work, since a cache takes in few lines at once.
 class Prefetch {
  public:
@@ -74,11 +76,10 @@ class Prefetch {
 
   /// Part `part` of `parts`.
   void ask(std::int64_t part, std::int64_t parts) const {
-    constexpr std::int64_t kLine = 64;
-    const std::int64_t lines = (bytes_ + kLine - 1) / kLine;
+    const std::int64_t lines = (bytes_ + kCacheLine - 1) / kCacheLine;
     constexpr int kSecondLevel = 2;  // of caches: the first is full of what is at work
     for (std::int64_t line = part * lines / parts; line < (part + 1) * lines / parts; ++line) {
-      __builtin_prefetch(from_ + line * kLine, 0, kSecondLevel);
+      __builtin_prefetch(from_ + line * kCacheLine, 0, kSecondLevel);
     }
   }
 
