@@ -72,14 +72,15 @@ set(GPUCNN_PRIVATE_HEADERS
     core/layout.h
     core/memory_plan.h
     core/parallel.h
+    core/random_uniforms.h
     core/thread_team.h
     io/atomic_file.h
     io/safetensors_header.h
+    kernels/channel_lanes-inl.h
     kernels/check.h
     kernels/clear_gradient.h
     kernels/conv2d_impl.h
     kernels/conv2d_relu_pool_cpu.h
-    kernels/channel_lanes-inl.h
     kernels/direct-inl.h
     kernels/dispatch.h
     kernels/image_transform.h

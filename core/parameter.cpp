@@ -1,11 +1,12 @@
 #include <gpucnn/core/parameter.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 #include <fmt/format.h>
 
 #include <gpucnn/core/backend.h>
-#include <gpucnn/core/random.h>
+#include <gpucnn/core/random_uniforms.h>
 
 namespace gpucnn {
 
@@ -87,7 +88,10 @@ Tensor drawn(const Shape& shape, Init init, std::uint64_t seed, std::size_t inde
   std::vector<float> values(static_cast<std::size_t>(shape.numel()), init.low);
   if (init.high > init.low) {
     const RandomStream random(seed, Purpose::weights, static_cast<std::uint32_t>(index));
-    for (std::size_t e = 0; e < values.size(); ++e) values[e] += (init.high - init.low) * random.uniform(e);
+    random_uniforms(random, shape.numel(), [&](std::int64_t first, const std::array<float, 4>& uniform) {
+      const std::size_t e = static_cast<std::size_t>(first), count = std::min<std::size_t>(4, values.size() - e);
+      for (std::size_t i = 0; i < count; ++i) values[e + i] += (init.high - init.low) * uniform[i];
+    });
   }
   return Tensor::from(values, shape);
 }

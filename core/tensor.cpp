@@ -10,7 +10,7 @@
 
 #include <gpucnn/core/backend.h>
 #include <gpucnn/core/layout.h>
-#include <gpucnn/core/random.h>
+#include <gpucnn/core/random_uniforms.h>
 
 namespace gpucnn {
 
@@ -37,11 +37,15 @@ Tensor Tensor::full(const Shape& shape, float value, Device device) {
 Tensor Tensor::randn(const Shape& shape, std::uint64_t seed, Device device) {
   const RandomStream random(seed, Purpose::normal);
   std::vector<float> values(static_cast<std::size_t>(shape.numel()));
-  for (std::size_t e = 0; e < values.size(); ++e) {
-    // 1 - u is in (0, 1], where the logarithm is finite.
-    const double radius = std::sqrt(-2.0 * std::log(1.0 - static_cast<double>(random.uniform(2 * e))));
-    values[e] = static_cast<float>(radius * std::cos(2.0 * std::numbers::pi * static_cast<double>(random.uniform(2 * e + 1))));
-  }
+  random_uniforms(random, 2 * shape.numel(), [&values](std::int64_t first, const std::array<float, 4>& uniform) {
+    for (std::size_t pair = 0; pair < 2; ++pair) {
+      const std::size_t e = static_cast<std::size_t>(first) / 2 + pair;
+      if (e == values.size()) break;
+      // 1 - u is in (0, 1], where the logarithm is finite.
+      const double radius = std::sqrt(-2.0 * std::log(1.0 - static_cast<double>(uniform[2 * pair])));
+      values[e] = static_cast<float>(radius * std::cos(2.0 * std::numbers::pi * static_cast<double>(uniform[2 * pair + 1])));
+    }
+  });
   return from(values, shape, device);
 }
 

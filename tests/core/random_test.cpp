@@ -1,8 +1,12 @@
-#include <gpucnn/core/random.h>
+#include <gpucnn/core/random_uniforms.h>
 
+#include <algorithm>
 #include <set>
+#include <vector>
 
 #include <gtest/gtest.h>
+
+#include "everywhere.h"
 
 namespace gpucnn {
 namespace {
@@ -58,6 +62,20 @@ TEST(RandomStream, BelowReachesEveryValueAndNoOther) {
   for (std::uint64_t e = 0; e < 1000; ++e) seen.insert(random.below(e, 9));
   EXPECT_EQ(seen.size(), 9U);
   EXPECT_EQ(*seen.rbegin(), 8U);
+}
+
+TEST(RandomUniforms, AreTheStreamsWordsInOrderOnAnyNumberOfThreads) {
+  const RandomStream random(7, Purpose::weights, 3);
+  for (const int threads : {1, 2, 5}) {
+    const ForcedThreads several(threads);
+    for (const std::int64_t count : {0, 1, 4, 7, 16383, 16384, 40001}) {
+      std::vector<float> values(static_cast<std::size_t>(count + 3) / 4 * 4, -1.0F);
+      random_uniforms(random, count, [&values](std::int64_t e, const std::array<float, 4>& uniform) {
+        std::ranges::copy(uniform, values.begin() + e);
+      });
+      for (std::size_t e = 0; e < values.size(); ++e) ASSERT_EQ(values[e], random.uniform(e)) << e << " of " << count;
+    }
+  }
 }
 
 }  // namespace
