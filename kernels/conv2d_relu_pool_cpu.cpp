@@ -41,18 +41,6 @@ void pack(const float* weight, std::int64_t K, std::int64_t taps, float* to) {
   }
 }
 
-/// Has memory that will be written fetched while there is other work: a store to what another core has read waits for that core.
-void ask_to_write(const float* to, std::int64_t count) {
-  constexpr std::int64_t kFloats = kCacheLine / sizeof(float);
-  for (std::int64_t e = 0; e < count; e += kFloats) {
-#if defined(__x86_64__)
-    asm volatile("prefetchw %0" : : "m"(to[e]));  // of the builtin compilers make a prefetch to read, for old processors' sake
-#else
-    __builtin_prefetch(to + e, 1);
-#endif
-  }
-}
-
 /// Rows [first, last).
 struct Rows {
   std::int64_t first, last;
@@ -134,7 +122,6 @@ struct ForwardPass {
       } else {
         const std::int64_t y_row = conv.columns * conv.K, from = rows.first * y_row;
         float *const result = y + n * conv.rows * y_row, *const to = output < 0 ? result : mine + output;
-        if (pieces == 1) ask_to_write(result, conv.rows * y_row);
         convolve(c, n, rows, mine, to + from, y_row);
         if (output < 0) continue;
         transpose(to + from, (rows.last - rows.first) * conv.columns, conv.K, result + rows.first * conv.columns,
@@ -167,11 +154,13 @@ struct ForwardPass {
         conv.pad(x + n * image, first, first + band.rows, mine + buffer);
         band.x = mine + buffer;
         const bool at_end = first + band.rows == conv.rows;
-        band.next = at_end && n + 1 < conv.N ? Prefetch(x + (n + 1) * image, image) : Prefetch();
+        band.next[0] = at_end && n + 1 < conv.N ? Prefetch(x + (n + 1) * image, image) : Prefetch();
       } else {
         band.x = at(c).padded(n, mine) + 2 * first * conv.padded_row();
       }
       band.place = place ? place + (n * conv.rows + first) * places : nullptr;
+      const bool gives = c + 1 == count && pieces == 1 && first == 0;
+      band.next[1] = gives ? Prefetch(y + n * conv.rows * places, conv.rows * places, Prefetch::write) : Prefetch();
       compute(band);
     }
   }

@@ -64,28 +64,43 @@ struct PooledConv {
   std::int64_t N = 0, C = 0, H = 0, W = 0, K = 0, rows = 0, columns = 0;
 };
 
-inline constexpr std::int64_t kCacheLine = 64;
-
 /// What will be needed soon, asked for a part at a time while there is other work, since a cache takes in few lines at once.
 class Prefetch {
  public:
+  enum Use { read, write };
+
   Prefetch() = default;
   template <class T>
-  Prefetch(const T* from, std::int64_t count)
-      : from_(reinterpret_cast<const char*>(from)), bytes_(count * static_cast<std::int64_t>(sizeof(T))) {}
+  Prefetch(const T* from, std::int64_t count, Use use = read)
+      : from_(reinterpret_cast<const char*>(from)), bytes_(count * static_cast<std::int64_t>(sizeof(T))), use_(use) {}
 
   /// Part `part` of `parts`.
   void ask(std::int64_t part, std::int64_t parts) const {
-    const std::int64_t lines = (bytes_ + kCacheLine - 1) / kCacheLine;
+    constexpr std::int64_t kLine = 64;
+    const std::int64_t lines = (bytes_ + kLine - 1) / kLine;
     constexpr int kSecondLevel = 2;  // of caches: the first is full of what is at work
     for (std::int64_t line = part * lines / parts; line < (part + 1) * lines / parts; ++line) {
-      __builtin_prefetch(from_ + line * kCacheLine, 0, kSecondLevel);
+      if (use_ == write) {
+        ask_to_write(from_ + line * kLine);
+      } else {
+        __builtin_prefetch(from_ + line * kLine, 0, kSecondLevel);
+      }
     }
   }
 
  private:
+  /// For this core alone: a store to a line that another core has read waits for that core.
+  static void ask_to_write(const char* line) {
+#if defined(__x86_64__)
+    asm volatile("prefetchw %0" : : "m"(*line));  // of the builtin compilers make a prefetch to read, for old processors' sake
+#else
+    __builtin_prefetch(line, 1);
+#endif
+  }
+
   const char* from_ = nullptr;
   std::int64_t bytes_ = 0;
+  Use use_ = read;
 };
 
 }  // namespace gpucnn::kernels::cpu
@@ -101,7 +116,7 @@ struct ForwardBand {
   float* y;             // [rows][y_row floats], of which columns * K are written
   std::int64_t y_row;
   std::uint8_t* place;       // [rows][columns][K]
-  cpu::Prefetch next;        // the image after this one
+  cpu::Prefetch next[2];     // the image after this one; what the pass gives, where this is its last convolution
   const float* transformed;  // for Winograd's products: [16][C][K in blocks]
   float most_input;          // for those: of larger inputs they would overflow
   float* memory;             // for those: 16 kMostPatches (C in vectors + 2 kVector) floats

@@ -117,7 +117,9 @@ template <int V, int Q>
 HWY_INLINE void channels(const ForwardBand& b, std::int64_t k) {
   std::int64_t i = 0;
   for (; i + kTileRows <= b.rows; i += kTileRows) {
-    if (k == 0) b.next.ask(i / kTileRows, b.rows / kTileRows);
+    for (const cpu::Prefetch& next : b.next) {
+      if (k == 0) next.ask(i / kTileRows, b.rows / kTileRows);
+    }
     tile_rows<V, kTileRows, Q>(b, i, k);
   }
   if constexpr (kTileRows > 1) {
