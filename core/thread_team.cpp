@@ -113,7 +113,11 @@ void ThreadTeam::take_tasks(int thread, int threads) noexcept {
   in_task = true;
   for (int helped = 0; helped < threads; ++helped) {
     Slot& slot = *slots_[static_cast<std::size_t>((thread + helped) % threads)];
-    for (std::int64_t task; (task = slot.next.fetch_add(1, std::memory_order_relaxed)) < slot.last;) {
+    // Looks before it takes: where nothing is left, that would take the line away from the thread that is still at work.
+    const auto take = [&slot] {
+      return slot.next.load(std::memory_order_relaxed) < slot.last ? slot.next.fetch_add(1, std::memory_order_relaxed) : slot.last;
+    };
+    for (std::int64_t task; (task = take()) < slot.last;) {
       if (failed_.load(std::memory_order_relaxed)) continue;
       try {
         slot.run(task, thread);

@@ -20,7 +20,7 @@ namespace gpucnn::kernels::HWY_NAMESPACE {
 
 #if HWY_TARGET <= HWY_AVX3
 
-/// Of two vectors, one behind the other, the elements with these indices.
+/// Of two vectors, one behind the other, the elements with these indices; Highway 1.0.3 has no such lookup.
 HWY_INLINE Vector look_up(Vector first, Vector second, hn::Vec<hn::Rebind<std::int32_t, Floats>> indices) {
   return Vector{_mm512_permutex2var_ps(first.raw, indices.raw, second.raw)};
 }
@@ -44,7 +44,7 @@ HWY_INLINE void add_lanes(const Vector (&sums)[3][kTaps], std::int64_t count, fl
 
 /// Adds the gradients of kLanes output channels from k on, of `count` that there are, to dweight and dbias.
 template <int C>
-HWY_INLINE void add_channel_gradients(const BackwardBand& b, std::int64_t k, std::int64_t count) {
+HWY_INLINE void add_lanes_of_channels(const BackwardBand& b, std::int64_t k, std::int64_t count) {
   constexpr int kTaps = 3 * C;  // of a row
   const Floats d;
   const hn::Rebind<std::int32_t, Floats> integers;
@@ -92,8 +92,8 @@ HWY_INLINE void add_channel_gradients(const BackwardBand& b, std::int64_t k, std
 }
 
 template <int C>
-void add_channel_gradients(const BackwardBand& b) {
-  for (std::int64_t k = 0; k < b.K; k += kLanes) add_channel_gradients<C>(b, k, std::min<std::int64_t>(kLanes, b.K - k));
+void add_all_channels(const BackwardBand& b) {
+  for (std::int64_t k = 0; k < b.K; k += kLanes) add_lanes_of_channels<C>(b, k, std::min<std::int64_t>(kLanes, b.K - k));
 }
 
 #endif
@@ -102,9 +102,9 @@ void add_channel_gradients(const BackwardBand& b) {
 HWY_INLINE bool add_channel_gradients(const BackwardBand& b) {
 #if HWY_TARGET <= HWY_AVX3
   if (b.C > 3) return false;
-  if (b.C == 1) add_channel_gradients<1>(b);
-  if (b.C == 2) add_channel_gradients<2>(b);
-  if (b.C == 3) add_channel_gradients<3>(b);
+  if (b.C == 1) add_all_channels<1>(b);
+  if (b.C == 2) add_all_channels<2>(b);
+  if (b.C == 3) add_all_channels<3>(b);
   return true;
 #else
   (void)b;

@@ -84,6 +84,9 @@ void conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y, Stream&
   check_apart(kOp, "y", y, "x", convolutions.front().x);
   for (const Conv2dReluPool& conv : convolutions) {
     if (!conv.kept) throw std::invalid_argument(fmt::format("{}: kept is null", kOp));
+    if (std::ranges::count(convolutions, conv.kept, &Conv2dReluPool::kept) > 1) {
+      throw std::invalid_argument(fmt::format("{}: kept is the same for two convolutions", kOp));
+    }
   }
   if (y.numel()) cpu::conv2d_relu_pool(convolutions, y);
 }
@@ -105,6 +108,7 @@ void conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions, con
   if (dx.defined()) {
     check_tensor(kOp, "dx", dx, x.shape(), DType::f32, stream);
     check_apart(kOp, "dx", dx, "x", x);
+    check_apart(kOp, "dx", dx, "dy", dy);
   }
   if (x.dim(0) > 0) return cpu::conv2d_relu_pool_backward(convolutions, dy, gradients, dx);
   for (auto& [dweight, dbias, accumulate] : gradients) {

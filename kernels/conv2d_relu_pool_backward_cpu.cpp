@@ -2,6 +2,7 @@
 
 #include <array>
 #include <iterator>
+#include <utility>
 
 #include <gpucnn/core/flush_subnormals.h>
 #include <gpucnn/core/parallel.h>
@@ -180,7 +181,7 @@ struct BackwardPass {
     }
   }
 
-  /// Has the next image fetched while this one's last band is computed.
+  /// Has the next image fetched while this one's last band is computed, and where its own gradient goes during the first.
   void ask(int c, std::int64_t n, bool at_start, bool at_end, BackwardBand& band) const {
     const BackwardConv& given = at(c);
     const PooledConv& conv = given.conv;
@@ -191,7 +192,7 @@ struct BackwardPass {
       band.next[1] = Prefetch(given.place + (n + 1) * count_y, count_y);
       if (c + 1 == count) band.next[2] = Prefetch(dy + (n + 1) * count_y, count_y);
     }
-    if (c == 0 && dx && at_start) band.next[3] = Prefetch(dx + n * size, size);
+    if (c == 0 && dx && at_start) band.next[3] = Prefetch(dx + n * size, size, Prefetch::write);
   }
 };
 

@@ -1,7 +1,9 @@
 #include <gpucnn/kernels/conv2d_relu_pool_cpu.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -73,6 +75,7 @@ void compute(ForwardBand band) {
   if (HWY_DYNAMIC_DISPATCH(winograd_band)(band)) return;
   const std::int64_t rows = std::exchange(band.rows, 1), x_row = 2 * (2 * band.columns + 2) * band.C,
                      places = band.columns * band.K;
+  std::fill(std::begin(band.next), std::end(band.next), Prefetch());
   for (std::int64_t i = 0; i < rows; ++i, band.x += x_row, band.y += band.y_row) {
     if (!HWY_DYNAMIC_DISPATCH(winograd_band)(band)) HWY_DYNAMIC_DISPATCH(direct_band)(band);
     if (band.place) band.place += places;
@@ -280,7 +283,7 @@ void conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y) {
   // Pieces of an image share rows of what lies between convolutions, which only one may write where it is kept.
   const bool whole = convolutions.size() > 1 && pass.convs[1].x;
   if (!whole) pass.pieces = pieces_of_image(shape[0], shape[2], products, threads);
-  pass.shards = Shards(shape[0] * pass.pieces);
+  pass.shards = Shards(shape[0] * pass.pieces);  // nothing is summed over them, so that they may depend on the number of threads
   Tensor memory = Tensor::empty({threads, pass.scratch});
   pass.memory = memory.data<float>();
   parallel_for(pass.shards.count(), threads, pass);

@@ -92,7 +92,7 @@ class Prefetch {
   /// For this core alone: a store to a line that another core has read waits for that core.
   static void ask_to_write(const char* line) {
 #if defined(__x86_64__)
-    asm volatile("prefetchw %0" : : "m"(*line));  // of the builtin compilers make a prefetch to read, for old processors' sake
+    asm volatile("prefetchw %0" : : "m"(*line));  // __builtin_prefetch(line, 1) reads, unless built with -mprfchw
 #else
     __builtin_prefetch(line, 1);
 #endif
@@ -138,7 +138,7 @@ struct BackwardBand {
   float* dbias;               // [channels], added to
   const float* weight;        // as `pack_for_data` gives it
   float* dx;                  // padded, added to
-  cpu::Prefetch next[4];      // x, dy and places of the image after this one; dx of this one
+  cpu::Prefetch next[4];      // x, places and dy of the image after this one; dx of this one
 };
 
 }  // namespace gpucnn::kernels

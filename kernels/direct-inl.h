@@ -114,7 +114,7 @@ HWY_INLINE void tile_rows(const ForwardBand& b, std::int64_t i, std::int64_t k) 
 
 /// All pixels of the band for V vectors of channels from k on.
 template <int V, int Q>
-HWY_INLINE void channels(const ForwardBand& b, std::int64_t k) {
+HWY_INLINE void direct_channels(const ForwardBand& b, std::int64_t k) {
   std::int64_t i = 0;
   for (; i + kTileRows <= b.rows; i += kTileRows) {
     for (const cpu::Prefetch& next : b.next) {
@@ -129,8 +129,8 @@ HWY_INLINE void channels(const ForwardBand& b, std::int64_t k) {
 
 void direct_band(const ForwardBand& b) {
   std::int64_t k = 0;
-  for (; k + kLanes < b.K; k += 2 * kLanes) channels<2, kColumnsOfTwo>(b, k);
-  if (k < b.K) channels<1, kColumnsOfOne>(b, k);
+  for (; k + kLanes < b.K; k += 2 * kLanes) direct_channels<2, kColumnsOfTwo>(b, k);
+  if (k < b.K) direct_channels<1, kColumnsOfOne>(b, k);
 }
 
 }  // namespace gpucnn::kernels::HWY_NAMESPACE

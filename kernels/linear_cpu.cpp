@@ -50,8 +50,9 @@ class LinearCpu final : public LinearPlan::Impl {
     const float* const biases = bias.defined() ? bias.data<float>() : nullptr;
     float* const to = y.data<float>();
     const std::int64_t I = I_, O = O_;
-    // Either a thread keeps to its images, or, behind an optimizer's update, to its outputs, whose weights only its cache has.
-    const bool by_outputs = std::exchange(weights_change_, false);
+    // Either a thread keeps to its images or, behind an update, as a backward tells, to its outputs, whose weights only it has in
+    // cache.
+    const bool by_outputs = std::exchange(backward_since_forward_, false);
     parallel_for(images.tasks() * outputs.tasks(), [=](std::int64_t task) {
       const FlushSubnormals flush;
       const std::int64_t image = by_outputs ? task % images.tasks() : task / outputs.tasks();
@@ -77,7 +78,7 @@ class LinearCpu final : public LinearPlan::Impl {
 
   void backward_weights(const Tensor& x, const Tensor& dy, LinearPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias,
                         Stream&) override {
-    weights_change_ = true;
+    backward_since_forward_ = true;
     if (dbias.defined()) add_bias_gradients(dy.data<float>(), accumulate.dbias, dbias);
     const Parts outputs = output_parts(N_ < kManyImages ? 8 : 2);
     // In parts, so that x stays in cache and long sums are exact enough.
@@ -102,8 +103,8 @@ class LinearCpu final : public LinearPlan::Impl {
  private:
   static constexpr std::int64_t kManyImages = 16;
 
-  /// Rows of the weights and their gradients go to the same threads in forward, backward and the optimizer's update, so that each
-  /// finds them in its own cache.
+  /// Rows of the weights and their gradients go to the same threads in backward, the optimizer's update and the forward behind it,
+  /// so that each finds most of them in its own cache.
   Parts output_parts(std::int64_t most) const { return {O_, 6, most}; }
 
   /// dx for few images, each part of the outputs by a task, the parts added in order.
@@ -151,7 +152,7 @@ class LinearCpu final : public LinearPlan::Impl {
   }
 
   std::int64_t N_, I_, O_;
-  bool weights_change_ = false;  // whether there was a backward since the last forward
+  bool backward_since_forward_ = false;
 };
 
 }  // namespace

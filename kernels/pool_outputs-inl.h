@@ -41,12 +41,13 @@ template <class Mask>
 HWY_INLINE void store_pooled(Vector best, Mask win1, Mask win2, Mask win3, std::int64_t count, Pooled to) {
   const Floats d;
   const hn::Rebind<std::int32_t, Floats> integers;
-  store_some(d, hn::IfThenZeroElse(hn::Lt(best, hn::Zero(d)), best), count, to.y);  // keeps NaN
+  const auto nobody = hn::Le(best, hn::Zero(d));
+  store_some(d, hn::IfThenZeroElse(nobody, best), count, to.y);  // keeps NaN
   if (!to.place) return;
   auto place = hn::IfThenElseZero(hn::RebindMask(integers, win1), hn::Set(integers, 1));
   place = hn::IfThenElse(hn::RebindMask(integers, win2), hn::Set(integers, 2), place);
   place = hn::IfThenElse(hn::RebindMask(integers, win3), hn::Set(integers, 3), place);
-  place = hn::IfThenElse(hn::RebindMask(integers, hn::Le(best, hn::Zero(d))), hn::Set(integers, 4), place);
+  place = hn::IfThenElse(hn::RebindMask(integers, nobody), hn::Set(integers, 4), place);
   const hn::Rebind<std::uint8_t, Floats> bytes;
   store_some(bytes, hn::DemoteTo(bytes, place), count, to.place);
 }

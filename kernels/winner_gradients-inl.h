@@ -158,8 +158,8 @@ HWY_INLINE void add_weight_gradients(const BackwardBand& b, std::int64_t s) {
   }
 }
 
-/// Where channels fill vectors and there are registers for all 16 pixels under a window: what its winners with this place give to
-/// kLanes channels of them. weights: [K][3][3][kLanes].
+/// Adds what a pooled pixel's winners with this place give to kLanes channels of the 16 pixels under its window. weights:
+/// [K][3][3][kLanes].
 template <int kPlace>
 HWY_INLINE void add_winners(const BackwardBand& b, const float* weights, std::int64_t pixel, Vector (&sums)[4][4]) {
   const Floats d;
@@ -182,7 +182,7 @@ HWY_INLINE void add_winners(const BackwardBand& b, const float* weights, std::in
   }
 }
 
-/// What the band's gradients give to dx, there.
+/// What the band's gradients give to dx, a window at a time: for C that fills vectors, where there are registers for 16 sums.
 void add_window_gradients(const BackwardBand& b) {
   const Floats d;
   const std::int64_t row = (2 * b.columns + 2) * b.C;
@@ -214,7 +214,7 @@ void add_window_gradients(const BackwardBand& b) {
   }
 }
 
-/// What the band's gradients give to V vectors of the spans of dx from s on. What lies behind 3 C stays as it is.
+/// What the band's gradients give to V vectors of the spans of dx from s on. To what lies behind 3 C it adds 0.
 template <int V>
 HWY_INLINE void add_data_gradients(const BackwardBand& b, std::int64_t s) {
   const Floats d;

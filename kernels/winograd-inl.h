@@ -8,7 +8,8 @@
 
 #include <algorithm>
 #include <bit>
-#include <limits>
+#include <cstdint>
+#include <type_traits>
 
 #include <gpucnn/kernels/pool_outputs-inl.h>
 
@@ -167,8 +168,8 @@ HWY_INLINE void for_windows_from(std::int64_t first, std::int64_t count, std::in
   }
 }
 
-/// The band by Winograd's products. False, and nothing done, if an input is larger than `most`, or not finite: infinities, and
-/// numbers near the largest, would meet where the convolution keeps them apart.
+/// The band by Winograd's products. False, and nothing done, if an input is larger than `most_input`, or not finite: infinities,
+/// and numbers near the largest, would meet where the convolution keeps them apart.
 bool winograd_band(const ForwardBand& b) {
   const std::int64_t row = (2 * b.columns + 2) * b.C, channels = cpu::round_up(b.C, cpu::kVector);
   const std::int64_t padded = cpu::round_up(b.K, cpu::kVector), pixels = b.rows * b.columns;

@@ -103,10 +103,12 @@ class Stage::ConvReluPools final : public Stage {
   void may_flatten(bool on) override { may_flatten_ = on; }
 
   Tensor forward(const Tensor& x) override {
-    together_ = fits(x);
-    if (together_) return forward_links(0, links_.size(), x);
-    Tensor y = x;
-    for (std::size_t i = 0; i < links_.size(); ++i) y = serves(i, y) ? forward_links(i, i + 1, y) : links_[i]->forward(y);
+    const bool together = fits(x);
+    Tensor y = together ? forward_links(0, links_.size(), x) : x;
+    for (std::size_t i = 0; !together && i < links_.size(); ++i) {
+      y = serves(i, y) ? forward_links(i, i + 1, y) : links_[i]->forward(y);
+    }
+    if (links_.front()->conv_.keeps()) together_ = together;
     return y;
   }
 
@@ -154,12 +156,15 @@ class Stage::ConvReluPools final : public Stage {
       shape = link.pool_.output_shape(link.conv_.output_shape(shape));
       const Tensor place = keeps ? Tensor::empty(shape, DType::u8, given.device()) : Tensor{};
       convolutions[i - first] = operands(link, x, place);
-      link.conv_.keep(link.conv_.x_, x);
-      link.pool_.keep(link.pool_.argmax_, place);
     }
     if (may_flatten_ && last == links_.size()) shape = {shape[0], shape[1] * shape[2] * shape[3]};
     Tensor y = Tensor::empty(shape, DType::f32, given.device());
     kernels::conv2d_relu_pool(std::span(convolutions).first(last - first), y, links_[first]->conv_.stream());
+    for (std::size_t i = first; i < last; ++i) {  // behind all that may fail
+      ConvReluPool& link = *links_[i];
+      link.conv_.keep(link.conv_.x_, convolutions[i - first].x);
+      link.pool_.keep(link.pool_.argmax_, convolutions[i - first].place);
+    }
     ReLU& relu = links_[last - 1]->relu_;
     relu.keep(relu.y_, y);
     return y;
@@ -173,8 +178,10 @@ class Stage::ConvReluPools final : public Stage {
     ForEach<kernels::Conv2dReluPoolGradients> gradients;
     for (std::size_t i = first; i < last; ++i) {
       ConvReluPool& link = *links_[i];
-      Conv2d& conv = link.conv_;
-      convolutions[i - first] = operands(link, conv.consume(conv.x_), link.pool_.consume(link.pool_.argmax_));
+      convolutions[i - first] = operands(link, link.conv_.consume(link.conv_.x_), link.pool_.consume(link.pool_.argmax_));
+    }
+    for (std::size_t i = first; i < last; ++i) {
+      Conv2d& conv = links_[i]->conv_;
       auto [dweight, add_weight] = conv.weight_.grad_target();
       auto [dbias, add_bias] = conv.bias_.defined() ? conv.bias_.grad_target() : Parameter::GradTarget{};
       gradients[i - first] = {dweight, dbias, {add_weight, add_bias}};
@@ -189,7 +196,7 @@ class Stage::ConvReluPools final : public Stage {
 
   std::vector<std::unique_ptr<ConvReluPool>> links_;
   bool may_flatten_ = false;
-  bool together_ = false;  // what the last forward did
+  bool together_ = false;  // what the forward did that the next backward belongs to
 };
 
 /// Dropout is applied where the ReLU's result lies, whose zeros then stand for what was dropped too.

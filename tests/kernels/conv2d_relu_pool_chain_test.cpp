@@ -267,6 +267,8 @@ TEST(Conv2dReluPoolChain, RefusesWhatDoesNotFitTogether) {
     EXPECT_THAT(forward, misuse("conv2d_relu_pool: kept is null"));
     backward();  // which needs none
   }
+  with([](Together& t) { t.convolutions[1].kept = t.convolutions[0].kept; });
+  EXPECT_THAT(forward, misuse("conv2d_relu_pool: kept is the same for two convolutions"));
   with([](Together& t) { t.convolutions[1].x = Tensor(); });
   EXPECT_THAT(forward, misuse("conv2d_relu_pool: x is undefined"));
   with([](Together& t) { t.convolutions[1].x = Tensor::zeros({2, 4, 4, 4}); });

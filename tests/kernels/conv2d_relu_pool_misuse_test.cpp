@@ -72,6 +72,8 @@ TEST(Conv2dReluPool, NamesWhatDoesNotFit) {
   EXPECT_THAT(with(&Problem::x, zeros({2, 3, 4, 1}), backward), misuse("at least 2 high and wide, got [2, 3, 4, 1]"));
   EXPECT_THAT(with(&Problem::y, problem.x.tensor.view(0, {2, 4, 2, 2}), forward), misuse("conv2d_relu_pool: y and x share memory"));
   EXPECT_THAT(with(&Problem::dx, problem.x.tensor, backward), misuse("conv2d_relu_pool_backward: dx and x share memory"));
+  EXPECT_THAT(with(&Problem::dy, problem.dx.tensor.view(0, {2, 4, 2, 2}), backward),
+              misuse("conv2d_relu_pool_backward: dx and dy share memory"));
 }
 
 }  // namespace

@@ -378,6 +378,23 @@ TEST_P(JoinedLayers, PredictTheSameBitsAsInTraining) {
   }
 }
 
+TEST_P(JoinedLayers, APredictOfAnotherSizeLeavesTheBackwardAlone) {
+  // On the CPU the convolutions work in one pass on the small images, each on its own on the large ones.
+  const Shape small{2, 3, 16, 16}, large{1, 3, 256, 256};
+  for (const auto& [trained, predicted] : {std::pair(small, large), std::pair(large, small)}) {
+    SCOPED_TRACE(trained.string());
+    const auto grads = [&, sizes = std::pair(trained, predicted)](bool predict) {
+      Sequential model{Conv2d(3, 8, kSamePadding), ReLU(), MaxPool2d(2), Conv2d(8, 16, kSamePadding), ReLU(), MaxPool2d(2)};
+      model.init(3).to(device());
+      const Tensor y = model(random_tensor(sizes.first, 4));
+      if (predict) model.predict(random_tensor(sizes.second, 5));
+      model.backward(random_tensor(y.shape(), 6));
+      return all_grads(model);
+    };
+    EXPECT_EQ(grads(true), grads(false));
+  }
+}
+
 TEST_P(JoinedLayers, AddGradientsUntilTheyAreZeroed) {
   for (const Case& c : kCases) {
     if (!c.one_pass) continue;
