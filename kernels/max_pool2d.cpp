@@ -3,6 +3,16 @@
 #include <gpucnn/kernels/check.h>
 #include <gpucnn/kernels/dispatch.h>
 
+/// As 2x3, written only where a message needs it.
+template <>
+struct fmt::formatter<gpucnn::Size2> {
+  static constexpr auto parse(fmt::format_parse_context& context) { return context.begin(); }
+  template <class Context>
+  auto format(const gpucnn::Size2& size, Context& context) const {
+    return fmt::format_to(context.out(), "{}x{}", size.height, size.width);
+  }
+};
+
 namespace gpucnn::kernels {
 
 namespace cpu {
@@ -19,20 +29,15 @@ namespace {
 
 constexpr std::int64_t kMostInWindow = 256;  // what a u8 counts
 
-std::string text(const Size2& size) { return fmt::format("{}x{}", size.height, size.width); }
-
 void check_pool(std::string_view op, const Pool2d& pool) {
   const Size2 kernel = pool.kernel_size, stride = pool.stride, padding = pool.padding;
   const std::int64_t window = static_cast<std::int64_t>(kernel.height) * kernel.width;
-  const auto check = [op](std::string_view name, const Size2& size, bool good, std::string_view rule) {
-    if (!good) check_value(op, name, text(size), good, rule);  // writing a size takes longer than a small pooling
-  };
-  check("kernel_size", kernel, kernel.height > 0 && kernel.width > 0 && window <= kMostInWindow,
-        "positive and at most 256 elements");
-  check("stride", stride, stride.height > 0 && stride.width > 0, "positive");
-  check("padding", padding,
-        padding.height >= 0 && padding.width >= 0 && padding.height <= kernel.height / 2 && padding.width <= kernel.width / 2,
-        "at least 0 and at most half of kernel_size");
+  check_value(op, "kernel_size", kernel, kernel.height > 0 && kernel.width > 0 && window <= kMostInWindow,
+              "positive and at most 256 elements");
+  check_value(op, "stride", stride, stride.height > 0 && stride.width > 0, "positive");
+  check_value(op, "padding", padding,
+              padding.height >= 0 && padding.width >= 0 && padding.height <= kernel.height / 2 && padding.width <= kernel.width / 2,
+              "at least 0 and at most half of kernel_size");
 }
 
 /// `prefix` is what begins a message.
@@ -44,8 +49,8 @@ Shape pooled_shape(std::string_view prefix, const Shape& x, const Pool2d& pool) 
   const std::int64_t height = x[2] + 2 * std::int64_t{pool.padding.height} - pool.kernel_size.height;
   const std::int64_t width = x[3] + 2 * std::int64_t{pool.padding.width} - pool.kernel_size.width;
   if (x[2] == 0 || x[3] == 0 || height < 0 || width < 0) {
-    throw std::invalid_argument(fmt::format("{}a window of {} with padding {} does not fit {}", prefix, text(pool.kernel_size),
-                                            text(pool.padding), x.string()));
+    throw std::invalid_argument(
+        fmt::format("{}a window of {} with padding {} does not fit {}", prefix, pool.kernel_size, pool.padding, x.string()));
   }
   return {x[0], x[1], height / pool.stride.height + 1, width / pool.stride.width + 1};
 }
