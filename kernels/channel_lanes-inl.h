@@ -81,9 +81,7 @@ HWY_INLINE void add_lanes_of_channels(const BackwardBand& b, std::int64_t k, std
       }
       if (++j < b.columns) continue;
       j = 0;
-      for (const cpu::Prefetch& next : b.next) {
-        if (k == 0) next.ask(i, b.rows);
-      }
+      if (k == 0) cpu::ask(b.next, i, b.rows);
       ++i;
     }
     add_lanes(sums, count, b.dweight + k * 3 * b.span, b.span);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 
 #include <gpucnn/core/tensor.h>
@@ -102,6 +103,12 @@ class Prefetch {
   std::int64_t bytes_ = 0;
   Use use_ = read;
 };
+
+/// Part `part` of `parts` of each.
+template <std::size_t kCount>
+void ask(const Prefetch (&all)[kCount], std::int64_t part, std::int64_t parts) {
+  for (const Prefetch& one : all) one.ask(part, parts);
+}
 
 }  // namespace gpucnn::kernels::cpu
 

@@ -117,9 +117,7 @@ template <int V, int Q>
 HWY_INLINE void direct_channels(const ForwardBand& b, std::int64_t k) {
   std::int64_t i = 0;
   for (; i + kTileRows <= b.rows; i += kTileRows) {
-    for (const cpu::Prefetch& next : b.next) {
-      if (k == 0) next.ask(i / kTileRows, b.rows / kTileRows);
-    }
+    if (k == 0) cpu::ask(b.next, i / kTileRows, b.rows / kTileRows);
     tile_rows<V, kTileRows, Q>(b, i, k);
   }
   if constexpr (kTileRows > 1) {

@@ -144,9 +144,7 @@ HWY_INLINE void add_weight_gradients(const BackwardBand& b, std::int64_t s) {
   const std::int64_t pixels = b.rows * b.columns;
   std::int64_t k = 0;
   for (; k + kGroup <= b.K; k += kGroup) {
-    for (const cpu::Prefetch& next : b.next) {
-      if (s == 0) next.ask(k / kGroup, b.K / kGroup);
-    }
+    if (s == 0) cpu::ask(b.next, k / kGroup, b.K / kGroup);
     for (std::int64_t first = 0; first < pixels; first += cpu::kSummed) {
       add_weight_gradients<V, kGroup>(b, k, s, first, std::min(first + cpu::kSummed, pixels));
     }

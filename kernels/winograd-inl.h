@@ -178,7 +178,7 @@ bool winograd_band(const ForwardBand& b) {
   if (!(largest(b.x, (2 * b.rows + 2) * row) <= b.most_input)) return false;
   for (std::int64_t first = 0; first < pixels; first += kPatches) {
     const std::int64_t count = std::min(kPatches, pixels - first);
-    for (const cpu::Prefetch& next : b.next) next.ask(first / kPatches, (pixels + kPatches - 1) / kPatches);
+    cpu::ask(b.next, first / kPatches, (pixels + kPatches - 1) / kPatches);
     for_windows_from(first, count, b.columns, [&](std::int64_t p, std::int64_t i, std::int64_t j) HWY_ATTR {
       transform_patch(b.x + 2 * i * row + 2 * j * b.C, b.C, row, patches + p * cpu::kVector, kPatches * channels);
     });
