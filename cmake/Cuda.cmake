@@ -14,7 +14,8 @@ function(gpucnn_look_for_cuda missing)
     set(${missing} "no CUDA compiler (nvcc) was found" PARENT_SCOPE)
     return()
   endif()
-  # The Python package nvidia-cudnn has the headers too, where core/shared_library.cpp looks for its libraries.
+  # The Python package nvidia-cudnn has the headers too. It comes behind the system's, as in core/shared_library.cpp's search for the
+  # libraries and in scripts/gpu_check.
   find_program(python3 NAMES python3 NO_CACHE)
   get_filename_component(prefix "${python3}" DIRECTORY)
   set(patterns)
@@ -23,7 +24,7 @@ function(gpucnn_look_for_cuda missing)
   endforeach()
   file(GLOB python_packages ${patterns})
   get_filename_component(bin "${CMAKE_CUDA_COMPILER}" DIRECTORY)
-  find_path(GPUCNN_CUDNN_INCLUDE_DIR cudnn_version.h HINTS "${bin}/../include" "$ENV{CUDNN_ROOT}/include" ${python_packages}
+  find_path(GPUCNN_CUDNN_INCLUDE_DIR cudnn_version.h HINTS "${bin}/../include" "$ENV{CUDNN_ROOT}/include" PATHS ${python_packages}
             DOC "Where cudnn_version.h and cudnn_backend.h are")
   mark_as_advanced(GPUCNN_CUDNN_INCLUDE_DIR)
   if(NOT GPUCNN_CUDNN_INCLUDE_DIR)
@@ -32,7 +33,7 @@ function(gpucnn_look_for_cuda missing)
   endif()
   file(STRINGS "${GPUCNN_CUDNN_INCLUDE_DIR}/cudnn_version.h" lines REGEX "#define CUDNN_(MAJOR|MINOR) +[0-9]+")
   string(REGEX REPLACE ".*CUDNN_MAJOR +([0-9]+).*CUDNN_MINOR +([0-9]+).*" "\\1.\\2" version "${lines}")
-  if(version VERSION_LESS 9.8)  # the first that describes a GPU to its heuristics
+  if(version VERSION_LESS 9.8)  # the first that describes a GPU to its heuristics; core/shared_library.cpp asks the same of the library
     set(${missing} "cuDNN 9.8 or later is needed, ${GPUCNN_CUDNN_INCLUDE_DIR} has version ${version}" PARENT_SCOPE)
   endif()
 endfunction()

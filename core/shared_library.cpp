@@ -18,6 +18,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// As cmake/Cuda.cmake asks of the headers.
+constexpr std::size_t kOldestCudnn = 90800;
+
 std::vector<std::string> split(std::string_view text) {
   std::vector<std::string> parts;
   while (!text.empty()) {
@@ -86,25 +89,18 @@ std::string version_text(std::size_t version) {
 
 }  // namespace
 
-SharedLibrary::SharedLibrary(std::string_view title, const std::string& file, const std::vector<std::string>& python_folders,
-                             const Accept& accept)
+SharedLibrary::SharedLibrary(std::string_view title, const std::string& file, const std::vector<std::string>& python_folders)
     : title_(title) {
-  std::vector<std::string> tried, refused;
+  std::vector<std::string> tried;
   for (const std::string& candidate : candidates(file, python_folders)) {
     path_ = candidate;
     handle_ = dlopen(candidate.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (handle_) {
-      const std::string reason = accept ? accept(*this) : "";
-      if (reason.empty()) return;
-      refused.push_back(reason);
-      continue;
-    }
+    if (handle_) return;
     std::error_code ignored;
     const char* reason = dlerror();
     const bool damaged = candidate != file && fs::exists(candidate, ignored);
     tried.push_back(candidate == file ? "the system's libraries" : damaged && reason ? reason : candidate);
   }
-  if (!refused.empty()) throw DeviceError(fmt::format("{}", fmt::join(refused, "; ")));
   throw DeviceError(fmt::format("{} was not found (looked for {} in {})", title, file, fmt::join(tried, ", ")));
 }
 
@@ -115,15 +111,13 @@ void* SharedLibrary::symbol(const char* name) const {
 }
 
 const SharedLibrary& cudnn_library() {
-  const auto accept = [](const SharedLibrary& found) -> std::string {
-    std::size_t (*version)() = nullptr;
-    found.load("cudnnGetVersion", version);
-    if (version() >= CUDNN_VERSION) return "";
-    return fmt::format("cuDNN {} ({}) is older than the {} that libgpucnn was built with", version_text(version()), found.path(),
-                       version_text(CUDNN_VERSION));
-  };
-  static const SharedLibrary& library = *new SharedLibrary("cuDNN", fmt::format("libcudnn.so.{}", CUDNN_MAJOR), {"cudnn"}, accept);
-  return library;
+  static const SharedLibrary& library = *new SharedLibrary("cuDNN", fmt::format("libcudnn.so.{}", CUDNN_MAJOR), {"cudnn"});
+  std::size_t (*version)() = nullptr;
+  library.load("cudnnGetVersion", version);
+  if (version() >= kOldestCudnn) return library;
+  throw DeviceError(fmt::format(
+      "cuDNN {} ({}) is older than {}, which libgpucnn needs; where there is another, GPUCNN_CUDA_LIBRARY_PATH can name its folder",
+      version_text(version()), library.path(), version_text(kOldestCudnn)));
 }
 
 const SharedLibrary& cublaslt_library() {

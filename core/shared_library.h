@@ -1,6 +1,5 @@
 #pragma once
 
-#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,12 +11,9 @@ class SharedLibrary {
  public:
   /// Opens `file`, as libcudnn.so.9. With GPUCNN_CUDA_LIBRARY_PATH set: in the folders it lists, and nowhere else. Otherwise where
   /// the dynamic linker looks (the program's RUNPATH, LD_LIBRARY_PATH, the system), then in the CUDA toolkit ($CUDA_HOME,
-  /// /usr/local/cuda), then in the Python packages `nvidia/<folder>/lib` for each of `python_folders`. Throws `DeviceError` that
-  /// says where it looked.
-  /// `accept` is asked of each library found; one of which it says what is wrong is passed over, and so is a damaged one.
-  using Accept = std::function<std::string(const SharedLibrary&)>;
-  SharedLibrary(std::string_view title, const std::string& file, const std::vector<std::string>& python_folders,
-                const Accept& accept = {});
+  /// /usr/local/cuda), then in the Python packages `nvidia/<folder>/lib` for each of `python_folders`. A damaged one is passed
+  /// over. Throws `DeviceError` that says where it looked.
+  SharedLibrary(std::string_view title, const std::string& file, const std::vector<std::string>& python_folders);
 
   /// The address of a function. Throws `DeviceError` if the library has none of this name.
   void* symbol(const char* name) const;
@@ -35,7 +31,8 @@ class SharedLibrary {
   void* handle_ = nullptr;
 };
 
-/// cuDNN 9, of the version this build was made with or a later one. Throws `DeviceError` otherwise.
+/// cuDNN 9.8 or later, whichever of them this build was made with. Throws `DeviceError` otherwise: an older one that is found first
+/// is in the way of others, because cuDNN's parts, once loaded, stay and serve whichever of its front ends comes next.
 const SharedLibrary& cudnn_library();
 /// cuBLASLt. Throws `DeviceError` without it.
 const SharedLibrary& cublaslt_library();
