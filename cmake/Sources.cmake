@@ -208,6 +208,7 @@ set(GPUCNN_CUDA_HEADERS
     kernels/bias_grad.h
     kernels/block_sum.h
     kernels/conv2d_plain.h
+    kernels/conv2d_weight_grad.h
     kernels/cublaslt.h
     kernels/cudnn.h
     kernels/cudnn_convolution.h
@@ -238,6 +239,7 @@ set(GPUCNN_CU_SOURCES
     kernels/bias_grad.cu
     kernels/cast.cu
     kernels/conv2d_plain.cu
+    kernels/conv2d_weight_grad.cu
     kernels/count_correct.cu
     kernels/dropout.cu
     kernels/flatten.cu
