@@ -207,6 +207,7 @@ set(GPUCNN_CUDA_HEADERS
     kernels/argmax_warp.h
     kernels/bias_grad.h
     kernels/block_sum.h
+    kernels/conv2d_few_channels.h
     kernels/conv2d_plain.h
     kernels/conv2d_weight_grad.h
     kernels/cublaslt.h
@@ -238,6 +239,7 @@ set(GPUCNN_CU_SOURCES
     kernels/argmax.cu
     kernels/bias_grad.cu
     kernels/cast.cu
+    kernels/conv2d_few_channels.cu
     kernels/conv2d_plain.cu
     kernels/conv2d_weight_grad.cu
     kernels/count_correct.cu

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::int64_t kColumns = 32;   // of a tile, at most: what a warp reads at once
 constexpr std::int64_t kRowsEach = 16;  // that a thread adds, or more
+constexpr int kAtOnce = 8;              // of them in flight
 constexpr std::int64_t kMostSlices = 1024;
 
 /// How dy is divided among blocks: into tiles of columns and slices of rows.
@@ -49,7 +50,11 @@ __global__ void slices_kernel(const T* dy, Division d, double* sums, bool accumu
     const std::int64_t end = (slice + 1) * d.rows < d.R ? (slice + 1) * d.rows : d.R;
     const bool works = line < d.lines && k < d.K;
     double sum = 0;
-    for (std::int64_t r = slice * d.rows + line; works && r < end; r += d.lines) sum += static_cast<double>(widen(dy[r * d.K + k]));
+    for (std::int64_t r = slice * d.rows + line; works && r < end; r += kAtOnce * d.lines) {
+      float values[kAtOnce];
+      for (int i = 0; i < kAtOnce; ++i) values[i] = r + i * d.lines < end ? widen(dy[(r + i * d.lines) * d.K + k]) : 0.0F;
+      for (int i = 0; i < kAtOnce; ++i) sum += static_cast<double>(values[i]);
+    }
     shared[threadIdx.x] = sum;
     for (std::int64_t count = d.lines; count > 1;) {
       const std::int64_t half = (count + 1) / 2;

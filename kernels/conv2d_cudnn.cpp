@@ -7,8 +7,10 @@
 #include <gpucnn/core/gpu.h>
 #include <gpucnn/kernels/bias_grad.h>
 #include <gpucnn/kernels/cast.h>
+#include <gpucnn/kernels/conv2d_few_channels.h>
 #include <gpucnn/kernels/conv2d_impl.h>
 #include <gpucnn/kernels/conv2d_plain.h>
+#include <gpucnn/kernels/conv2d_weight_grad.h>
 #include <gpucnn/kernels/cudnn_convolution.h>
 #include <gpucnn/kernels/relu.h>
 
@@ -125,6 +127,7 @@ class Conv2dCudnn final : public Conv2dPlan::Impl {
       : convolution_{x, conv2d_weight_shape(x[1], y[1], options), y, options}, device_(device), precision_(precision) {}
 
   void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream& stream) override {
+    if (computes_itself(Pass::forward)) return conv2d_few_channels(x, weight, bias, convolution_.options, relu, y, stream);
     Execution* cudnn = execution(Pass::forward);
     if (!cudnn) return plain().forward(x, weight, bias, relu, y, stream);
     const Tensor from = aligned(x), weights = aligned(weight), biases = aligned(bias), to = output(y, y.dtype());
@@ -135,6 +138,9 @@ class Conv2dCudnn final : public Conv2dPlan::Impl {
   }
 
   void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream) override {
+    if (computes_itself(Pass::backward_data)) {
+      return conv2d_few_channels_backward_data(dy, weight, convolution_.options, dx, stream);
+    }
     Execution* cudnn = execution(Pass::backward_data);
     if (!cudnn) return plain().backward_data(dy, weight, dx, stream);
     const Tensor from = aligned(dy), weights = aligned(weight), to = output(dx, dx.dtype());
@@ -144,6 +150,8 @@ class Conv2dCudnn final : public Conv2dPlan::Impl {
 
   void backward_weights(const Tensor& x, const Tensor& dy, Conv2dPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias,
                         Stream& stream) override {
+    if (computes_itself(Pass::backward_weights))
+      return conv2d_weight_grad(x, dy, convolution_.options, accumulate, dweight, dbias, stream);
     Execution* cudnn = execution(Pass::backward_weights);
     if (!cudnn) return plain().backward_weights(x, dy, accumulate, dweight, dbias, stream);
     const Tensor from = aligned(x), gradients = aligned(dy);
@@ -156,6 +164,20 @@ class Conv2dCudnn final : public Conv2dPlan::Impl {
   }
 
  private:
+  bool computes_itself(Pass pass) const {
+    if (convolution_.options.groups != 1) return false;
+    const std::int64_t C = convolution_.x[1], K = convolution_.y[1];
+    const bool fp32 = precision_ == Precision::fp32;
+    static const char* e = getenv("GPUCNN_XC");
+    static const int limit = e ? atoi(e) : 1024;
+    static const char* f = getenv("GPUCNN_XF");
+    static const int forward_limit = f ? atoi(f) : 1024;
+    if (pass == Pass::backward_weights) return fp32 || C * K <= limit;
+    if (C * K > forward_limit) return false;
+    if (pass == Pass::forward) return fp32 || C <= 4;
+    return fp32 && convolution_.options.stride == 1;
+  }
+
   /// Null where cuDNN has no engine for the pass. A plan takes milliseconds, so each is made when its pass is first run.
   Execution* execution(Pass pass) {
     Choice& choice = choices_[static_cast<std::size_t>(pass)];

@@ -7,6 +7,7 @@
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/gpu.h>
 #include <gpucnn/kernels/bias_grad.h>
+#include <gpucnn/kernels/conv2d_weight_grad.h>
 #include <gpucnn/kernels/cublaslt.h>
 #include <gpucnn/kernels/linear_impl.h>
 #include <gpucnn/kernels/relu.h>
@@ -156,6 +157,10 @@ class Product {
   std::array<std::optional<Algorithm>, 2> algorithms_;
 };
 
+/// Of so many weights the gradient is summed as a convolution's, of images of one pixel: of products as small as a last layer's
+/// cuBLASLt makes hundreds of parts for whose sum it needs 55 us (10 x 128 of 128 rows in fp32 on an H100).
+constexpr std::int64_t kFewWeights = 1 << 14;
+
 class LinearCublas final : public LinearPlan::Impl {
  public:
   LinearCublas(std::int64_t N, std::int64_t I, std::int64_t O, bool bias, Device device, Precision precision)
@@ -175,6 +180,14 @@ class LinearCublas final : public LinearPlan::Impl {
 
   void backward_weights(const Tensor& x, const Tensor& dy, LinearPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias,
                         Stream& stream) override {
+    static const char* e = getenv("GPUCNN_XL");
+    static const int limit = e ? atoi(e) : kFewWeights;
+    if (I_ * O_ <= limit) {
+      Tensor weight = dweight.view(0, {O_, I_, 1, 1});
+      conv2d_weight_grad(x.view(0, {N_, I_, 1, 1}), dy.view(0, {N_, O_, 1, 1}), {.kernel_size = 1, .bias = bias_},
+                         {.dweight = accumulate.dweight, .dbias = accumulate.dbias}, weight, dbias, stream);
+      return;
+    }
     if (!backward_weights_) {
       backward_weights_.emplace(Factor{N_, O_, true}, Factor{N_, I_}, false, DType::f32, device_, precision_);
     }
