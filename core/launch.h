@@ -41,6 +41,9 @@ void launch(const Stream& stream, const char* name, const LaunchShape& shape, vo
 /// `name`: an array of `count` elements of `type` that the threads of a block share.
 #define GPUCNN_SHARED(type, name, count) __shared__ type name[count]
 
+/// Before a loop: its iterations are written out one after the other.
+#define GPUCNN_UNROLL _Pragma("unroll")
+
 /// The LaunchShape's `shared_bytes`, aligned to 16 bytes.
 template <class T>
 __device__ T* dynamic_shared() {

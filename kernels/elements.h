@@ -17,14 +17,24 @@ struct alignas(sizeof(T) * kWidth) Lanes {
   T at[kWidth];
 };
 
+/// Four floats by way of CUDA's own type: a structure of which single members are used is read member by member.
 template <int kWidth, class T>
 __device__ Lanes<T, kWidth> load(const T* from) {
-  return *reinterpret_cast<const Lanes<T, kWidth>*>(from);
+  if constexpr (kWidth == 4 && std::is_same_v<T, float>) {
+    const float4 four = *reinterpret_cast<const float4*>(from);
+    return {{four.x, four.y, four.z, four.w}};
+  } else {
+    return *reinterpret_cast<const Lanes<T, kWidth>*>(from);
+  }
 }
 
 template <class T, int kWidth>
 __device__ void store(const Lanes<T, kWidth>& lanes, T* to) {
-  *reinterpret_cast<Lanes<T, kWidth>*>(to) = lanes;
+  if constexpr (kWidth == 4 && std::is_same_v<T, float>) {
+    *reinterpret_cast<float4*>(to) = make_float4(lanes.at[0], lanes.at[1], lanes.at[2], lanes.at[3]);
+  } else {
+    *reinterpret_cast<Lanes<T, kWidth>*>(to) = lanes;
+  }
 }
 
 /// Activations are f32 or bf16; what is computed with them is computed in f32.

@@ -79,6 +79,8 @@ void launch(const Stream& stream, const char* name, const LaunchShape& shape, vo
   auto& name = *static_cast<std::remove_reference_t<type>(*)[count]>( \
       ::gpucnn::emulator::shared_memory(name##_site, sizeof(type) * (count)))
 
+#define GPUCNN_UNROLL
+
 template <class T>
 T* dynamic_shared() {
   return static_cast<T*>(emulator::dynamic_shared_memory());

@@ -44,6 +44,12 @@ const Case kCases[] = {
     {"pointwise", {.N = 3, .C = 33, .H = 5, .W = 5, .K = 31, .kernel_size = 1}},
     {"without bias", {.N = 3, .C = 4, .H = 6, .W = 6, .K = 8, .kernel_size = 3, .padding = 1}, false}};
 
+/// For which each thread does more.
+const Case kLargeCases[] = {
+    {"many places", {.N = 64, .C = 4, .H = 64, .W = 65, .K = 12, .kernel_size = {1, 3}, .padding = {0, 1}}},
+    {"many places and outputs", {.N = 32, .C = 4, .H = 64, .W = 65, .K = 20, .kernel_size = {1, 3}, .padding = {0, 1}}},
+    {"many places and channels", {.N = 32, .C = 20, .H = 64, .W = 65, .K = 4, .kernel_size = {1, 3}, .padding = {0, 1}}}};
+
 Conv2dOptions options_of(const Case& c) {
   return {.kernel_size = c.sizes.kernel_size,
           .stride = c.sizes.stride,
@@ -107,6 +113,10 @@ INSTANTIATE_TEST_SUITE_P(Devices, Conv2dFewChannelsTest, testing::Values(Device:
 
 TEST_P(Conv2dFewChannelsTest, EqualsTheReference) {
   for (const Case& c : kCases) expect_reference(c, DType::f32, 0);
+}
+
+TEST_P(Conv2dFewChannelsTest, EqualsTheReferenceInManyPlaces) {
+  for (const Case& c : kLargeCases) expect_reference(c, DType::f32, 0);
 }
 
 TEST_P(Conv2dFewChannelsTest, TakesViewsThatBeginAtAnyElement) {
