@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <utility>
@@ -14,9 +15,9 @@
 #include <gpucnn/kernels/cudnn_convolution.h>
 #include <gpucnn/kernels/relu.h>
 
-// Convolution on a GPU by cuDNN, and by our own kernels in a pass for which cuDNN has no engine that gives the same bits in every
-// run. Any number of channels goes to cuDNN as it is: engines that want multiples of 4 pad in their workspace, and those that
-// compute in f32 want none.
+// Convolution on a GPU by cuDNN, by our own kernels where they are faster, and by plain ones in a pass for which cuDNN has no
+// engine that gives the same bits in every run. Any number of channels goes to cuDNN as it is: engines that want multiples of 4 pad
+// in their workspace.
 namespace gpucnn::kernels::cuda {
 namespace {
 
@@ -164,18 +165,19 @@ class Conv2dCudnn final : public Conv2dPlan::Impl {
   }
 
  private:
+  /// Whether our own kernels are faster than what cuDNN would take, as seen on an H100: of its deterministic engines those of true
+  /// fp32 turn tensors over or, for the weight gradient, need ten times the time; and few channels leave tensor cores idle.
   bool computes_itself(Pass pass) const {
-    if (convolution_.options.groups != 1) return false;
-    const std::int64_t C = convolution_.x[1], K = convolution_.y[1];
-    const bool fp32 = precision_ == Precision::fp32;
-    static const char* e = getenv("GPUCNN_XC");
-    static const int limit = e ? atoi(e) : 1024;
-    static const char* f = getenv("GPUCNN_XF");
-    static const int forward_limit = f ? atoi(f) : 1024;
-    if (pass == Pass::backward_weights) return fp32 || C * K <= limit;
-    if (C * K > forward_limit) return false;
-    if (pass == Pass::forward) return fp32 || C <= 4;
-    return fp32 && convolution_.options.stride == 1;
+    constexpr std::int64_t kFewPairs = 1024, kFewChannels = 4, kMostElements = std::int64_t{1} << 31;
+    const auto& [x, weight, y, options] = convolution_;
+    if (options.groups != 1 || std::max({x.numel(), weight.numel(), y.numel()}) >= kMostElements) return false;
+    const bool few_pairs = x[1] * y[1] <= kFewPairs, fp32 = precision_ == Precision::fp32;
+    switch (pass) {
+      case Pass::forward: return few_pairs && (fp32 || x[1] <= kFewChannels);
+      case Pass::backward_data: return few_pairs && fp32 && options.stride == 1;
+      case Pass::backward_weights: return few_pairs || fp32;
+    }
+    return false;
   }
 
   /// Null where cuDNN has no engine for the pass. A plan takes milliseconds, so each is made when its pass is first run.

@@ -5,7 +5,7 @@
 #include <gpucnn/kernels/conv2d_options.h>
 
 /// Convolutions by kernels of our own, in which f32 does all: for few channels, of which tensor cores would make nothing, and for
-/// true fp32, in which cuDNN turns channels-last into channels-first and back. Options have one group.
+/// true fp32, in which cuDNN turns channels-last into channels-first and back. Options have one group, no tensor 2^31 elements.
 namespace gpucnn::kernels::cuda {
 
 /// y = conv(x, weight) + bias, then ReLU if asked for. x: [N, C, H, W], weight: [K, C, kH, kW], bias: [K] if options.bias, y:

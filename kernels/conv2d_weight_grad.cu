@@ -67,13 +67,29 @@ __device__ Corner step_to(int tap, const Sizes& s) {
 
 __device__ bool is_inside(int at, int size) { return static_cast<unsigned>(at) < static_cast<unsigned>(size); }
 
-/// `kWidth` neighbours, widened.
+/// `kWidth` neighbours on their way through a thread. Two of bf16 stay in one register until they are needed: to take them apart is
+/// to wait for them.
 template <class T, int kWidth>
-__device__ void put(const Lanes<T, kWidth>& values, float* to) {
-  Lanes<float, kWidth> wide;
-  for (int i = 0; i < kWidth; ++i) wide.at[i] = widen(values.at[i]);
-  store(wide, to);
-}
+struct Held {
+  Lanes<T, kWidth> lanes;
+
+  __device__ void read(const T* from) { lanes = load<kWidth>(from); }
+  __device__ Lanes<float, kWidth> wide() const {
+    Lanes<float, kWidth> all;
+    for (int i = 0; i < kWidth; ++i) all.at[i] = widen(lanes.at[i]);
+    return all;
+  }
+};
+template <>
+struct Held<bf16, 4> {
+  uint2 pairs;
+
+  __device__ void read(const bf16* from) { pairs = *reinterpret_cast<const uint2*>(from); }
+  __device__ Lanes<float, 4> wide() const {
+    const auto number = [](unsigned bits) { return widen(bf16{static_cast<std::uint16_t>(bits)}); };
+    return {{number(pairs.x), number(pairs.x >> 16), number(pairs.y), number(pairs.y >> 16)}};
+  }
+};
 
 /// How a block's threads read one of the two matrices of a stage, `kWidth` of its `kColumns` at once: each thread always the same
 /// columns. Those beyond kReaders have none.
@@ -115,20 +131,20 @@ __global__ void slices_kernel(const T* x, const T* dy, float* sums, Sizes s, Div
     const auto find_corners = [&](int stage) {
       if (thread < kStage) corners[stage % 2 * kStage + thread] = corner_of(first + stage * kStage + thread, end, s);
     };
-    Lanes<T, kWidthK> gradients[ReadK::kLoads];
-    Lanes<T, kWidthC> patches[ReadC::kLoads];
+    Held<T, kWidthK> gradients[ReadK::kLoads];
+    Held<T, kWidthC> patches[ReadC::kLoads];
     const auto read = [&](int stage) {
       for (int i = 0; i < ReadK::kLoads; ++i) {
         const int place = first + stage * kStage + ReadK::place(i);
         gradients[i] = {};
-        if (place < end && k < s.K && ReadK::has_any()) gradients[i] = load<kWidthK>(dy + (place * s.K + k));
+        if (place < end && k < s.K && ReadK::has_any()) gradients[i].read(dy + (place * s.K + k));
       }
       for (int i = 0; i < ReadC::kLoads; ++i) {
         patches[i] = {};
         if (!ReadC::has_any()) continue;
         const Corner corner = corners[stage % 2 * kStage + ReadC::place(i)];
         if (is_inside(corner.h + step.h, s.H) && is_inside(corner.w + step.w, s.W)) {
-          patches[i] = load<kWidthC>(x + (corner.offset + step.offset));
+          patches[i].read(x + (corner.offset + step.offset));
         }
       }
     };
@@ -137,11 +153,12 @@ __global__ void slices_kernel(const T* x, const T* dy, float* sums, Sizes s, Div
       float* const gradients_to = shared + stage % 2 * Tile::kBuffer + ReadK::column();
       float* const patches_to = shared + stage % 2 * Tile::kBuffer + kStage * kM + ReadC::column();
       for (int i = 0; i < ReadK::kLoads; ++i) {
-        if (ReadK::has_any()) put(gradients[i], gradients_to + ReadK::place(i) * kM);
-        for (int c = 0; c < kWidthK; ++c) bias[c] += widen(gradients[i].at[c]);
+        const auto wide = gradients[i].wide();
+        if (ReadK::has_any()) store(wide, gradients_to + ReadK::place(i) * kM);
+        for (int c = 0; c < kWidthK; ++c) bias[c] += wide.at[c];
       }
       for (int i = 0; i < ReadC::kLoads; ++i) {
-        if (ReadC::has_any()) put(patches[i], patches_to + ReadC::place(i) * kN);
+        if (ReadC::has_any()) store(patches[i].wide(), patches_to + ReadC::place(i) * kN);
       }
     };
     float products[kRows][kColumns] = {};
@@ -208,7 +225,8 @@ __global__ void slices_kernel(const T* x, const T* dy, float* sums, Sizes s, Div
   }
 }
 
-constexpr int kAdders = 16, kLines = 16;  // of a block that adds slices: neighbours, for each of which it has so many threads
+// Of a block that adds slices: neighbours, for each of which it has kLines threads, and what each of these reads at once.
+constexpr int kAdders = 8, kLines = 32, kAtOnce = 8;
 
 /// What the slices' sums add up to: dweight, and behind it dbias.
 __global__ void add_slices_kernel(const float* sums, int slices, Sizes s, bool add_weight, bool add_bias, float* dweight,
@@ -219,7 +237,13 @@ __global__ void add_slices_kernel(const float* sums, int slices, Sizes s, bool a
   for (std::int64_t first = std::int64_t{blockIdx.x} * kAdders; first < width; first += std::int64_t{gridDim.x} * kAdders) {
     const std::int64_t e = first + column;
     double sum = 0;
-    for (int slice = line; e < width && slice < slices; slice += kLines) sum += static_cast<double>(sums[slice * width + e]);
+    for (int slice = line; e < width && slice < slices; slice += kAtOnce * kLines) {
+      float values[kAtOnce];
+      for (int i = 0; i < kAtOnce; ++i) {
+        values[i] = slice + i * kLines < slices ? sums[(slice + i * kLines) * width + e] : 0.0F;
+      }
+      for (int i = 0; i < kAtOnce; ++i) sum += static_cast<double>(values[i]);
+    }
     lines[threadIdx.x] = sum;
     __syncthreads();
     if (line == 0 && e < width) {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -159,7 +160,7 @@ class Product {
 
 /// Of so many weights the gradient is summed as a convolution's, of images of one pixel: of products as small as a last layer's
 /// cuBLASLt makes hundreds of parts for whose sum it needs 55 us (10 x 128 of 128 rows in fp32 on an H100).
-constexpr std::int64_t kFewWeights = 1 << 14;
+constexpr std::int64_t kFewWeights = 1 << 14, kMostElements = std::int64_t{1} << 31;
 
 class LinearCublas final : public LinearPlan::Impl {
  public:
@@ -180,9 +181,7 @@ class LinearCublas final : public LinearPlan::Impl {
 
   void backward_weights(const Tensor& x, const Tensor& dy, LinearPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias,
                         Stream& stream) override {
-    static const char* e = getenv("GPUCNN_XL");
-    static const int limit = e ? atoi(e) : kFewWeights;
-    if (I_ * O_ <= limit) {
+    if (I_ * O_ <= kFewWeights && N_ * std::max(I_, O_) < kMostElements) {
       Tensor weight = dweight.view(0, {O_, I_, 1, 1});
       conv2d_weight_grad(x.view(0, {N_, I_, 1, 1}), dy.view(0, {N_, O_, 1, 1}), {.kernel_size = 1, .bias = bias_},
                          {.dweight = accumulate.dweight, .dbias = accumulate.dbias}, weight, dbias, stream);
