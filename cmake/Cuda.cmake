@@ -43,12 +43,15 @@ if(NOT GPUCNN_CUDA STREQUAL "OFF")
   gpucnn_look_for_cuda(missing)
   if(NOT missing)
     # What a release has code for: Turing to Blackwell, which nvcc knows from 12.8 on. Newer GPUs compile the last one's PTX when they
-    # first meet it.
-    set(architectures "75;80;86;89;90")
+    # first meet it; the others' would be half of the library.
+    set(architectures 75 80 86 89 90)
     execute_process(COMMAND "${CMAKE_CUDA_COMPILER}" --version OUTPUT_VARIABLE nvcc)
     if(nvcc MATCHES "release ([0-9.]+)" AND CMAKE_MATCH_1 VERSION_GREATER_EQUAL 12.8)
       list(APPEND architectures 100 120)
     endif()
+    list(POP_BACK architectures last)
+    list(TRANSFORM architectures APPEND "-real")
+    list(APPEND architectures ${last})
     set(GPUCNN_CUDA_ARCHITECTURES "${architectures}" CACHE STRING "GPU architectures to make code for, as CMAKE_CUDA_ARCHITECTURES")
     # Named before the language is enabled, because `native` and CMake's own default fail where there is no GPU.
     set(CMAKE_CUDA_ARCHITECTURES "${GPUCNN_CUDA_ARCHITECTURES}")
