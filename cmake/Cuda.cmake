@@ -42,16 +42,15 @@ if(NOT GPUCNN_CUDA STREQUAL "OFF")
   set(missing "")
   gpucnn_look_for_cuda(missing)
   if(NOT missing)
-    # What a release has code for: Turing to Blackwell, which nvcc knows from 12.8 on. Newer GPUs compile the last one's PTX when they
-    # first meet it; the others' would be half of the library.
-    set(architectures 75 80 86 89 90)
+    # What a release has code for: Turing to Blackwell, which nvcc knows from 12.8 on. GPUs between and behind the last two compile
+    # PTX when they first meet it; the others' would be half of the library.
+    set(architectures 75-real 80-real 86-real 89-real)
     execute_process(COMMAND "${CMAKE_CUDA_COMPILER}" --version OUTPUT_VARIABLE nvcc)
     if(nvcc MATCHES "release ([0-9.]+)" AND CMAKE_MATCH_1 VERSION_GREATER_EQUAL 12.8)
-      list(APPEND architectures 100 120)
+      list(APPEND architectures 90-real 100 120)
+    else()
+      list(APPEND architectures 90)
     endif()
-    list(POP_BACK architectures last)
-    list(TRANSFORM architectures APPEND "-real")
-    list(APPEND architectures ${last})
     set(GPUCNN_CUDA_ARCHITECTURES "${architectures}" CACHE STRING "GPU architectures to make code for, as CMAKE_CUDA_ARCHITECTURES")
     # Named before the language is enabled, because `native` and CMake's own default fail where there is no GPU.
     set(CMAKE_CUDA_ARCHITECTURES "${GPUCNN_CUDA_ARCHITECTURES}")

@@ -210,6 +210,7 @@ set(GPUCNN_CUDA_HEADERS
     kernels/conv2d_few_channels.h
     kernels/conv2d_plain.h
     kernels/conv2d_weight_grad.h
+    kernels/conv2d_window.h
     kernels/cublaslt.h
     kernels/cudnn.h
     kernels/cudnn_convolution.h

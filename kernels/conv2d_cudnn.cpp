@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <array>
 #include <optional>
 #include <utility>
@@ -165,12 +164,12 @@ class Conv2dCudnn final : public Conv2dPlan::Impl {
   }
 
  private:
-  /// Whether our own kernels are faster than what cuDNN would take, as seen on an H100: of its deterministic engines those of true
-  /// fp32 turn tensors over or, for the weight gradient, need ten times the time; and few channels leave tensor cores idle.
+  /// Whether our own kernels are faster than what cuDNN would take, as seen on an H100 (docs/gpu.md): of its deterministic engines
+  /// those of true fp32 turn tensors over or, for the weight gradient, are slow; and few channels leave tensor cores idle.
   bool computes_itself(Pass pass) const {
-    constexpr std::int64_t kFewPairs = 1024, kFewChannels = 4, kMostElements = std::int64_t{1} << 31;
+    constexpr std::int64_t kFewPairs = 1024, kFewChannels = 4;  // pairs of an input and an output channel
     const auto& [x, weight, y, options] = convolution_;
-    if (options.groups != 1 || std::max({x.numel(), weight.numel(), y.numel()}) >= kMostElements) return false;
+    if (options.groups != 1 || !conv2d_counts_in_int(x, weight, y, options)) return false;
     const bool few_pairs = x[1] * y[1] <= kFewPairs, fp32 = precision_ == Precision::fp32;
     switch (pass) {
       case Pass::forward: return few_pairs && (fp32 || x[1] <= kFewChannels);

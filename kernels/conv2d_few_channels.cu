@@ -1,6 +1,9 @@
 #include <gpucnn/kernels/conv2d_few_channels.h>
 
-#include <gpucnn/core/launch.h>
+#include <algorithm>
+#include <type_traits>
+
+#include <gpucnn/kernels/conv2d_window.h>
 #include <gpucnn/kernels/elements.h>
 
 // A product of two matrices: of the patches of the input, [places, taps], and of the weight, [taps, outputs]. A place is a pixel of
@@ -23,50 +26,44 @@ using Narrow = Tile<128, 16, 4, 4, 16>;
 using Wide = Tile<64, 32, 4, 4, 16>;
 using LargeNarrow = Tile<256, 16, 8, 8, 8>;
 using LargeWide = Tile<128, 32, 8, 8, 8>;
-constexpr int kManyBlocks = 1024;
+constexpr int kManyBlocks = 512;  // about four for each multiprocessor of a large GPU
 
-/// As the kernel sees them: of the gradient, the input is dy. No tensor has 2^31 elements.
-struct Sizes {
-  int places;
-  int C, H, W;    // input
-  int K, Ho, Wo;  // output
-  int kH, kW, stride_h, stride_w, padding_h, padding_w, dilation_h, dilation_w;
+/// Where a tap's weights begin, and how far apart those of neighbouring outputs are. Of the gradient of the data the window is that
+/// of dy, turned round, and the weight's channels are exchanged.
+struct WeightLayout {
   bool backward;
 
-  __host__ __device__ int taps() const { return kH * kW * C; }
+  __device__ int first(int tap, const Window& window) const {
+    if (tap >= window.taps()) return -1;
+    const int pixels = window.kH * window.kW;
+    return backward ? (tap % window.C * pixels + pixels - 1 - tap / window.C) * window.K : tap;
+  }
+  __device__ int pitch(const Window& window) const { return backward ? 1 : window.taps(); }
 };
 
-/// Where a window begins: in its image, which may be outside of it, and in memory.
-struct Corner {
-  int offset, h, w;
-};
-
-/// How far a tap is from there, and where its weights begin.
 struct Step {
-  int offset, h, w, weights;
+  Offset offset;
+  int weights;  // where those of this tap begin; -1: there are none
 };
 
-constexpr int kNowhere = -(1 << 29);  // a row from which no tap leads into the image
+struct Epilogue {
+  bool relu;
+  bool wide;  // 4 outputs are written at once
+};
 
-__device__ Corner corner_of(int place, const Sizes& s) {
-  if (place >= s.places) return {0, kNowhere, 0};
-  const int line = place / s.Wo, n = line / s.Ho;
-  const int h = (line - n * s.Ho) * s.stride_h - s.padding_h, w = (place - line * s.Wo) * s.stride_w - s.padding_w;
-  return {((n * s.H + h) * s.W + w) * s.C, h, w};
+template <class Tile>
+__host__ __device__ std::int64_t tiles_n(const Window& window) {
+  return (std::int64_t{window.K} + Tile::kN - 1) / Tile::kN;
 }
 
-__device__ Step step_to(int tap, const Sizes& s) {
-  if (tap >= s.taps()) return {0, kNowhere, 0, -1};
-  const int pixel = tap / s.C, c = tap % s.C, h = pixel / s.kW * s.dilation_h, w = pixel % s.kW * s.dilation_w;
-  const int turned = (c * s.kH * s.kW + s.kH * s.kW - 1 - pixel) * s.K;
-  return {(h * s.W + w) * s.C + c, h, w, s.backward ? turned : tap};
+template <class Tile>
+__host__ __device__ std::int64_t tiles(const Window& window) {
+  return (std::int64_t{window.places} + Tile::kM - 1) / Tile::kM * tiles_n<Tile>(window);
 }
-
-__device__ bool is_inside(int at, int size) { return static_cast<unsigned>(at) < static_cast<unsigned>(size); }
 
 /// How a block's threads read a stage's patches. One value at a time: neighbouring threads read neighbouring places. Four channels
 /// at a time: neighbouring threads read neighbouring channels of one place, and so that they write to different banks nevertheless,
-/// the places of each four taps are rotated.
+/// the places of each four taps are permuted in a way of their own.
 template <class Tile, int kWidth>
 struct Reading {
   static constexpr int kGroups = Tile::kDepth / kWidth, kLoads = kGroups * Tile::kM / Tile::kThreads;
@@ -85,13 +82,14 @@ struct Reading {
   }
   /// Where the place of a tap is kept.
   __device__ static int kept(int tap, int place) {
-    return tap * Tile::kM + (kWidth == 1 ? place : place ^ tap / 4 * (32 / kGroups));
+    return tap * Tile::kM + (kWidth == 1 ? place : place ^ (tap / 4 * (32 / kGroups)));
   }
 };
 
-/// `kWidth` channels of x are read at once, 4 outputs are written at once if `wide`. `bias` may be null.
+/// `kWidth` channels of x are read at once. `bias` may be null.
 template <class Tile, int kWidth, class T>
-__global__ void convolve_kernel(const T* x, const T* weight, const T* bias, bool relu, bool wide, T* y, Sizes s) {
+__global__ void convolve_kernel(const T* x, const T* weight, const T* bias, T* y, Window window, WeightLayout layout,
+                                Epilogue epilogue) {
   using Read = Reading<Tile, kWidth>;
   constexpr int kM = Tile::kM, kN = Tile::kN, kRows = Tile::kRows, kColumns = Tile::kColumns, kDepth = Tile::kDepth;
   constexpr int kWeights = kDepth * kN / Tile::kThreads;
@@ -102,43 +100,40 @@ __global__ void convolve_kernel(const T* x, const T* weight, const T* bias, bool
   float* const shared = memory[0].at;
 
   const int thread = static_cast<int>(threadIdx.x), lane_m = thread / Tile::kLanesN, lane_n = thread % Tile::kLanesN;
-  const int tiles_n = (s.K + kN - 1) / kN, stages = (s.taps() + kDepth - 1) / kDepth;
-  const std::int64_t blocks = std::int64_t{(s.places + kM - 1) / kM} * tiles_n;
-  const int weight_pitch = s.backward ? 1 : s.taps();
+  const int stages = (window.taps() + kDepth - 1) / kDepth, weight_pitch = layout.pitch(window);
 
-  for (std::int64_t block = blockIdx.x; block < blocks; block += gridDim.x) {
-    const int m_first = static_cast<int>(block / tiles_n) * kM, n_first = static_cast<int>(block % tiles_n) * kN;
-    Corner corners[Read::kCorners];
-    for (int i = 0; i < Read::kCorners; ++i) corners[i] = corner_of(m_first + Read::place(i), s);
+  for (std::int64_t block = blockIdx.x; block < tiles<Tile>(window); block += gridDim.x) {
+    const int m_first = static_cast<int>(block / tiles_n<Tile>(window)) * kM;
+    const int n_first = static_cast<int>(block % tiles_n<Tile>(window)) * kN;
+    Offset corners[Read::kCorners];
+    for (int i = 0; i < Read::kCorners; ++i) corners[i] = corner_of(m_first + Read::place(i), window.places, window);
 
     const auto find_steps = [&](int stage) {
-      if (thread < kDepth) steps[stage % 2 * kDepth + thread] = step_to(stage * kDepth + thread, s);
+      const int tap = stage * kDepth + thread;
+      if (thread < kDepth) steps[stage % 2 * kDepth + thread] = {step_to(tap, window), layout.first(tap, window)};
     };
     Lanes<T, kWidth> patches[Read::kLoads];
     T weights[kWeights];
     // Forward, a tap's weights lie apart and an output's together; backward it is the other way round.
     const auto tap_of = [&](int i) {
       const int item = i * Tile::kThreads + thread;
-      return s.backward ? item / kN : item % kDepth;
+      return layout.backward ? item / kN : item % kDepth;
     };
     const auto output_of = [&](int i) {
       const int item = i * Tile::kThreads + thread;
-      return s.backward ? item % kN : item / kDepth;
+      return layout.backward ? item % kN : item / kDepth;
     };
     const auto read = [&](int stage) {
       const Step* const at = steps + stage % 2 * kDepth;
       for (int i = 0; i < Read::kLoads; ++i) {
-        const Step step = at[Read::group(i) * kWidth];
-        const Corner corner = corners[i % Read::kCorners];
+        const Offset step = at[Read::group(i) * kWidth].offset, corner = corners[i % Read::kCorners];
         patches[i] = {};
-        if (is_inside(corner.h + step.h, s.H) && is_inside(corner.w + step.w, s.W)) {
-          patches[i] = load<kWidth>(x + (corner.offset + step.offset));
-        }
+        if (is_inside(corner, step, window)) patches[i] = load<kWidth>(x + (corner.memory + step.memory));
       }
       for (int i = 0; i < kWeights; ++i) {
         const int begin = at[tap_of(i)].weights, n = n_first + output_of(i);
         weights[i] = {};
-        if (begin >= 0 && n < s.K) weights[i] = weight[begin + n * weight_pitch];
+        if (begin >= 0 && n < window.K) weights[i] = weight[begin + n * weight_pitch];
       }
     };
     const auto keep = [&](int stage) {
@@ -185,21 +180,21 @@ __global__ void convolve_kernel(const T* x, const T* weight, const T* bias, bool
     for (int q = 0; q < kColumns / 4; ++q) {
       const int n = n_first + 4 * (lane_n + q * Tile::kLanesN);
       float biases[4];
-      for (int j = 0; j < 4; ++j) biases[j] = bias && n + j < s.K ? widen(bias[n + j]) : 0.0F;
+      for (int j = 0; j < 4; ++j) biases[j] = bias && n + j < window.K ? widen(bias[n + j]) : 0.0F;
       for (int i = 0; i < kRows; ++i) {
         const int place = m_first + 4 * (lane_m + i / 4 * Tile::kLanesM) + i % 4;
-        if (place >= s.places || n >= s.K) continue;
+        if (place >= window.places || n >= window.K) continue;
         Lanes<T, 4> out;
         for (int j = 0; j < 4; ++j) {
           const float sum = sums[i][4 * q + j] + biases[j];
-          out.at[j] = narrow<T>(relu && sum < 0 ? 0.0F : sum);
+          out.at[j] = narrow<T>(epilogue.relu && sum < 0 ? 0.0F : sum);
         }
-        T* const to = y + std::int64_t{place} * s.K + n;
-        if (wide) {
+        T* const to = y + std::int64_t{place} * window.K + n;
+        if (epilogue.wide) {
           store(out, to);
         } else {
           for (int j = 0; j < 4; ++j) {
-            if (n + j < s.K) to[j] = out.at[j];
+            if (n + j < window.K) to[j] = out.at[j];
           }
         }
       }
@@ -207,71 +202,63 @@ __global__ void convolve_kernel(const T* x, const T* weight, const T* bias, bool
   }
 }
 
-/// `in` and `out`: the tensors' shapes, as the kernel sees them.
-Sizes sizes_of(const Shape& in, const Shape& out, const Conv2dOptions& options) {
-  const auto extent = [](std::int64_t value) { return static_cast<int>(value); };
-  Sizes s{};
-  s.C = extent(in[1]), s.H = extent(in[2]), s.W = extent(in[3]);
-  s.K = extent(out[1]), s.Ho = extent(out[2]), s.Wo = extent(out[3]);
-  s.places = extent(out[0] * out[2] * out[3]);
-  s.kH = options.kernel_size.height, s.kW = options.kernel_size.width;
-  s.stride_h = options.stride.height, s.stride_w = options.stride.width;
-  s.padding_h = options.padding.height, s.padding_w = options.padding.width;
-  s.dilation_h = options.dilation.height, s.dilation_w = options.dilation.width;
-  return s;
-}
-
-template <class Tile>
-std::int64_t blocks_of(const Sizes& s) {
-  return std::int64_t{(s.places + Tile::kM - 1) / Tile::kM} * ((s.K + Tile::kN - 1) / Tile::kN);
-}
-
 /// Calls `run` with the tile to compute by and the number of channels to read at once. The large ones are for f32.
 template <class T, class Run>
-void choose(const Sizes& s, bool fours, const Run& run) {
+void choose(const Window& window, bool fours, const Run& run) {
   constexpr bool kLarge = std::is_same_v<T, float>;
   constexpr std::integral_constant<int, 1> kOne;
   constexpr std::integral_constant<int, 4> kFour;
-  if (s.K <= Narrow::kN) {
+  if (window.K <= Narrow::kN) {
     if (!fours) return run(Narrow{}, kOne);
     if constexpr (kLarge) {
-      if (blocks_of<LargeNarrow>(s) >= kManyBlocks) return run(LargeNarrow{}, kFour);
+      if (tiles<LargeNarrow>(window) >= kManyBlocks) return run(LargeNarrow{}, kFour);
     }
     return run(Narrow{}, kFour);
   }
   if (!fours) return run(Wide{}, kOne);
   if constexpr (kLarge) {
-    if (blocks_of<LargeWide>(s) >= kManyBlocks) return run(LargeWide{}, kFour);
+    if (tiles<LargeWide>(window) >= kManyBlocks) return run(LargeWide{}, kFour);
   }
   run(Wide{}, kFour);
 }
 
-void convolve(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, const Sizes& s, Tensor& y, Stream& stream) {
+void convolve(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, const Window& window, WeightLayout layout,
+              Tensor& y, Stream& stream) {
   for_activation(x.dtype(), [&]<class T>(T) {
+    const Epilogue epilogue{relu, window.K % 4 == 0 && are_aligned<4>(y.data<T>())};
     const T* const biases = bias.defined() ? bias.data<T>() : nullptr;
-    const bool wide = s.K % 4 == 0 && are_aligned<4>(y.data<T>());
-    choose<T>(s, s.C % 4 == 0 && are_aligned<4>(x.data<T>()),
-              [&]<class Tile, int kWidth>(Tile, std::integral_constant<int, kWidth>) {
-                launch(stream, "conv2d", {blocks_of<Tile>(s), Tile::kThreads}, convolve_kernel<Tile, kWidth, T>, x.data<T>(),
-                       weight.data<T>(), biases, relu, wide, y.data<T>(), s);
-              });
+    const bool fours = window.C % 4 == 0 && are_aligned<4>(x.data<T>());
+    choose<T>(window, fours, [&]<class Tile, int kWidth>(Tile, std::integral_constant<int, kWidth>) {
+      launch(stream, "conv2d", {tiles<Tile>(window), Tile::kThreads}, convolve_kernel<Tile, kWidth, T>, x.data<T>(),
+             weight.data<T>(), biases, y.data<T>(), window, layout, epilogue);
+    });
   });
 }
 
 }  // namespace
 
+bool conv2d_counts_in_int(const Shape& x, const Shape& weight, const Shape& y, const Conv2dOptions& options) {
+  constexpr std::int64_t kMostElements = (std::int64_t{1} << 31) - (1 << 16), kFarthest = 1 << 28;
+  const auto near = [](std::int64_t extent, int kernel, int stride, int padding, int dilation) {
+    return std::max({extent, std::int64_t{stride}, std::int64_t{padding}, std::int64_t{dilation} * kernel}) < kFarthest;
+  };
+  const auto& [kernel, stride, padding, dilation, groups, bias] = options;
+  return std::max({x.numel(), weight.numel(), y.numel()}) < kMostElements &&
+         near(x[2], kernel.height, stride.height, padding.height, dilation.height) &&
+         near(x[3], kernel.width, stride.width, padding.width, dilation.width);
+}
+
 void conv2d_few_channels(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options, bool relu,
                          Tensor& y, Stream& stream) {
-  convolve(x, weight, bias, relu, sizes_of(x.shape(), y.shape(), options), y, stream);
+  convolve(x, weight, bias, relu, window_of(x.shape(), y.shape(), options), {.backward = false}, y, stream);
 }
 
 void conv2d_few_channels_backward_data(const Tensor& dy, const Tensor& weight, const Conv2dOptions& options, Tensor& dx,
                                        Stream& stream) {
-  Sizes s = sizes_of(dy.shape(), dx.shape(), options);
-  s.padding_h = s.dilation_h * (s.kH - 1) - s.padding_h;
-  s.padding_w = s.dilation_w * (s.kW - 1) - s.padding_w;
-  s.backward = true;
-  convolve(dy, weight, {}, false, s, dx, stream);
+  Window window = window_of(dy.shape(), dx.shape(), options);
+  window.padding_h = window.dilation_h * (window.kH - 1) - window.padding_h;
+  window.padding_w = window.dilation_w * (window.kW - 1) - window.padding_w;
+  convolve(dy, weight, {}, false, window, {.backward = true}, dx, stream);
 }
 
 }  // namespace gpucnn::kernels::cuda

@@ -5,8 +5,13 @@
 #include <gpucnn/kernels/conv2d_options.h>
 
 /// Convolutions by kernels of our own, in which f32 does all: for few channels, of which tensor cores would make nothing, and for
-/// true fp32, in which cuDNN turns channels-last into channels-first and back. Options have one group, no tensor 2^31 elements.
+/// true fp32, in which cuDNN turns channels-last into channels-first and back. Options have one
+/// group, and sizes are such that `conv2d_counts_in_int`.
 namespace gpucnn::kernels::cuda {
+
+/// Whether a kernel can count in 32 bits: no tensor has 2^31 elements or nearly so many, no image or window reaches 2^28 pixels.
+/// weight: [K, C, kH, kW].
+bool conv2d_counts_in_int(const Shape& x, const Shape& weight, const Shape& y, const Conv2dOptions& options);
 
 /// y = conv(x, weight) + bias, then ReLU if asked for. x: [N, C, H, W], weight: [K, C, kH, kW], bias: [K] if options.bias, y:
 /// [N, K, Ho, Wo], all f32 or all bf16; sums in f32.

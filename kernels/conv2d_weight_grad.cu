@@ -2,13 +2,12 @@
 
 #include <algorithm>
 
-#include <gpucnn/core/launch.h>
+#include <gpucnn/kernels/conv2d_window.h>
 #include <gpucnn/kernels/elements.h>
 
-// The gradient is a product of two matrices: of dy, transposed, [K, places], and of the patches of x, [places, taps]. A place is a
-// pixel of y in some image, a tap an element of the window: (r, s, c) as the weight lies in memory. A block multiplies one tile of
-// the result over one slice of the places, which it brings to shared memory stage by stage, one ahead of what it multiplies; its
-// teams of threads share the places of a stage among them. A second kernel adds the slices.
+// The gradient is a product of two matrices: of dy, transposed, [K, places], and of the patches of x, [places, taps]. A block
+// multiplies one tile of the result over one slice of the places, which it brings to shared memory stage by stage, one ahead of
+// what it multiplies; its teams of threads share the places of a stage among them. A second kernel adds the slices.
 namespace gpucnn::kernels::cuda {
 namespace {
 
@@ -25,17 +24,9 @@ struct Tile {
 using Large = Tile<32, 144, 8, 8, 2, 264>;  // 16 channels under a window of 3x3
 using Small = Tile<16, 32, 8, 4, 8, 528>;   // an image's 3
 
-/// No tensor has 2^31 elements.
-struct Sizes {
-  int places;
-  int C, H, W, K, Ho, Wo;
-  int kW, stride_h, stride_w, padding_h, padding_w, dilation_h, dilation_w;
-  int taps;
-  bool bias;
-
-  /// Of a slice's sums: the gradient of the weight, then that of the bias.
-  __host__ __device__ std::int64_t weights() const { return std::int64_t{K} * taps; }
-  __host__ __device__ std::int64_t sums() const { return weights() + (bias ? K : 0); }
+/// Of a slice's sums: the gradient of the weight, then that of the bias.
+struct Sums {
+  std::int64_t weights, all;
 };
 
 /// How the work is divided among blocks.
@@ -44,28 +35,6 @@ struct Division {
 
   __host__ __device__ std::int64_t blocks() const { return std::int64_t{tiles_m} * tiles_n * slices; }
 };
-
-/// Where the window of a place begins: in its image, which may be outside of it, and in memory; or how far a tap is from there.
-struct Corner {
-  int offset, h, w;
-};
-
-constexpr int kNowhere = -(1 << 29);  // a row to which no tap can be added that leads into the image
-
-__device__ Corner corner_of(int place, int end, const Sizes& s) {
-  if (place >= end) return {0, kNowhere, 0};
-  const int line = place / s.Wo, n = line / s.Ho;
-  const int h = (line - n * s.Ho) * s.stride_h - s.padding_h, w = (place - line * s.Wo) * s.stride_w - s.padding_w;
-  return {((n * s.H + h) * s.W + w) * s.C, h, w};
-}
-
-__device__ Corner step_to(int tap, const Sizes& s) {
-  if (tap >= s.taps) return {0, kNowhere, 0};
-  const int pixel = tap / s.C, h = pixel / s.kW * s.dilation_h, w = pixel % s.kW * s.dilation_w;
-  return {(h * s.W + w) * s.C + tap % s.C, h, w};
-}
-
-__device__ bool is_inside(int at, int size) { return static_cast<unsigned>(at) < static_cast<unsigned>(size); }
 
 /// `kWidth` neighbours on their way through a thread. Two of bf16 stay in one register until they are needed: to take them apart is
 /// to wait for them.
@@ -107,7 +76,7 @@ struct Reading {
 
 /// sums[slice] = what the slice's places add to the gradients. `kWidthC` channels of x are read at once, and `kWidthK` of dy.
 template <class Tile, int kWidthC, int kWidthK, class T>
-__global__ void slices_kernel(const T* x, const T* dy, float* sums, Sizes s, Division d) {
+__global__ void slices_kernel(const T* x, const T* dy, float* sums, Window window, Sums count, Division d) {
   constexpr int kM = Tile::kM, kN = Tile::kN, kRows = Tile::kRows, kColumns = Tile::kColumns, kTeams = Tile::kTeams;
   constexpr int kStage = Tile::kStage;
   using ReadK = Reading<Tile, kM, kWidthK>;
@@ -115,7 +84,7 @@ __global__ void slices_kernel(const T* x, const T* dy, float* sums, Sizes s, Div
   static_assert(Tile::kThreads >= kStage && Tile::kThreads >= kM && kM * ReadK::kLines <= Tile::kFloats);
   using Four = Lanes<float, 4>;
   GPUCNN_SHARED(Four, memory, Tile::kFloats / 4);
-  GPUCNN_SHARED(Corner, corners, 2 * kStage);
+  GPUCNN_SHARED(Offset, corners, 2 * kStage);
   float* const shared = memory[0].at;
 
   const int thread = static_cast<int>(threadIdx.x), team = thread / Tile::kTeam;
@@ -123,13 +92,13 @@ __global__ void slices_kernel(const T* x, const T* dy, float* sums, Sizes s, Div
 
   for (std::int64_t block = blockIdx.x; block < d.blocks(); block += gridDim.x) {
     const int tile = static_cast<int>(block % (d.tiles_m * d.tiles_n)), slice = static_cast<int>(block / (d.tiles_m * d.tiles_n));
-    const int first = slice * d.places, end = d.places < s.places - first ? first + d.places : s.places;
+    const int first = slice * d.places, end = d.places < window.places - first ? first + d.places : window.places;
     const int m_first = tile / d.tiles_n * kM, n_first = tile % d.tiles_n * kN, stages = (end - first + kStage - 1) / kStage;
     const int k = m_first + ReadK::column();
-    const Corner step = step_to(n_first + ReadC::column(), s);
+    const Offset step = step_to(n_first + ReadC::column(), window);
 
     const auto find_corners = [&](int stage) {
-      if (thread < kStage) corners[stage % 2 * kStage + thread] = corner_of(first + stage * kStage + thread, end, s);
+      if (thread < kStage) corners[stage % 2 * kStage + thread] = corner_of(first + stage * kStage + thread, end, window);
     };
     Held<T, kWidthK> gradients[ReadK::kLoads];
     Held<T, kWidthC> patches[ReadC::kLoads];
@@ -137,15 +106,13 @@ __global__ void slices_kernel(const T* x, const T* dy, float* sums, Sizes s, Div
       for (int i = 0; i < ReadK::kLoads; ++i) {
         const int place = first + stage * kStage + ReadK::place(i);
         gradients[i] = {};
-        if (place < end && k < s.K && ReadK::has_any()) gradients[i].read(dy + (place * s.K + k));
+        if (place < end && k < window.K && ReadK::has_any()) gradients[i].read(dy + (place * window.K + k));
       }
       for (int i = 0; i < ReadC::kLoads; ++i) {
         patches[i] = {};
         if (!ReadC::has_any()) continue;
-        const Corner corner = corners[stage % 2 * kStage + ReadC::place(i)];
-        if (is_inside(corner.h + step.h, s.H) && is_inside(corner.w + step.w, s.W)) {
-          patches[i].read(x + (corner.offset + step.offset));
-        }
+        const Offset corner = corners[stage % 2 * kStage + ReadC::place(i)];
+        if (is_inside(corner, step, window)) patches[i].read(x + (corner.memory + step.memory));
       }
     };
     float bias[kWidthK] = {};
@@ -201,24 +168,24 @@ __global__ void slices_kernel(const T* x, const T* dy, float* sums, Sizes s, Div
       }
     }
     __syncthreads();
-    float* const to = sums + slice * s.sums();
+    float* const to = sums + slice * count.all;
     for (int e = thread; e < kM * kN; e += Tile::kThreads) {
       const int m = m_first + e / kN, n = n_first + e % kN;
-      if (m >= s.K || n >= s.taps) continue;
+      if (m >= window.K || n >= window.taps()) continue;
       float sum = shared[e];
       for (int t = 1; t < kTeams; ++t) sum += shared[t * kM * kN + e];
-      to[std::int64_t{m} * s.taps + n] = sum;
+      to[std::int64_t{m} * window.taps() + n] = sum;
     }
     __syncthreads();
-    if (s.bias && n_first == 0) {
+    if (count.all > count.weights && n_first == 0) {
       for (int c = 0; c < kWidthK; ++c) {
         if (ReadK::has_any()) shared[ReadK::place(0) * kM + ReadK::column() + c] = bias[c];
       }
       __syncthreads();
-      if (thread < kM && m_first + thread < s.K) {
+      if (thread < kM && m_first + thread < window.K) {
         float sum = 0;
         for (int line = 0; line < ReadK::kLines; ++line) sum += shared[line * kM + thread];
-        to[s.weights() + m_first + thread] = sum;
+        to[count.weights + m_first + thread] = sum;
       }
       __syncthreads();
     }
@@ -229,11 +196,11 @@ __global__ void slices_kernel(const T* x, const T* dy, float* sums, Sizes s, Div
 constexpr int kAdders = 8, kLines = 32, kAtOnce = 8;
 
 /// What the slices' sums add up to: dweight, and behind it dbias.
-__global__ void add_slices_kernel(const float* sums, int slices, Sizes s, bool add_weight, bool add_bias, float* dweight,
+__global__ void add_slices_kernel(const float* sums, int slices, Sums count, Conv2dPlan::Accumulate accumulate, float* dweight,
                                   float* dbias) {
   GPUCNN_SHARED(double, lines, kLines* kAdders);
   const int column = static_cast<int>(threadIdx.x) % kAdders, line = static_cast<int>(threadIdx.x) / kAdders;
-  const std::int64_t width = s.sums(), weights = s.weights();
+  const auto [weights, width] = count;
   for (std::int64_t first = std::int64_t{blockIdx.x} * kAdders; first < width; first += std::int64_t{gridDim.x} * kAdders) {
     const std::int64_t e = first + column;
     double sum = 0;
@@ -251,68 +218,59 @@ __global__ void add_slices_kernel(const float* sums, int slices, Sizes s, bool a
       // Rounded before it is added, as it is where it is written.
       const auto value = static_cast<float>(sum);
       float* const to = e < weights ? dweight + e : dbias + (e - weights);
-      const bool add = e < weights ? add_weight : add_bias;
+      const bool add = e < weights ? accumulate.dweight : accumulate.dbias;
       *to = add ? *to + value : value;
     }
     __syncthreads();  // before the next columns are written
   }
 }
 
-/// As many slices as fill a large GPU with blocks, on any GPU, of two stages or more. Of more places than `kMost` the f32 sums
-/// would become inexact, unless the slices' sums would then take more memory than `kMostBytes`.
+/// As many slices as fill a large GPU with blocks, on any GPU, of two stages or more; and so many that none has more than `kMost`
+/// places, from where on f32 sums become inexact, unless they would take more memory than `kMostBytes`.
 template <class Tile>
-Division divide(const Sizes& s) {
+Division divide(const Window& window, const Sums& count) {
   constexpr std::int64_t kMost = 8192, kMostBytes = 64 << 20;
-  const auto parts = [](std::int64_t count, std::int64_t each) { return (count + each - 1) / each; };
-  const std::int64_t tiles_m = parts(s.K, Tile::kM), tiles_n = parts(s.taps, Tile::kN);
-  const std::int64_t least = std::min(parts(s.places, kMost), std::max<std::int64_t>(1, kMostBytes / (s.sums() * 4)));
-  const std::int64_t most = std::max(1, s.places / (2 * Tile::kStage));
+  const auto parts = [](std::int64_t whole, std::int64_t each) { return (whole + each - 1) / each; };
+  const std::int64_t tiles_m = parts(window.K, Tile::kM), tiles_n = parts(window.taps(), Tile::kN);
+  const std::int64_t least = std::min(parts(window.places, kMost), std::max<std::int64_t>(1, kMostBytes / (count.all * 4)));
+  const std::int64_t most = std::max(1, window.places / (2 * Tile::kStage));
   const std::int64_t wanted = std::max(std::min(Tile::kBlocks / (tiles_m * tiles_n), most), least);
-  const std::int64_t places = parts(parts(s.places, wanted), Tile::kStage) * Tile::kStage;
+  const std::int64_t places = parts(parts(window.places, wanted), Tile::kStage) * Tile::kStage;
   const auto extent = [](std::int64_t value) { return static_cast<int>(value); };
-  return {extent(tiles_m), extent(tiles_n), extent(parts(s.places, places)), extent(places)};
+  return {extent(tiles_m), extent(tiles_n), extent(parts(window.places, places)), extent(places)};
 }
 
 /// Elements of all tiles, those outside the gradient among them: what a tile costs.
 template <class Tile>
-std::int64_t tiled(const Sizes& s) {
-  const Division d = divide<Tile>(s);
-  return std::int64_t{d.tiles_m} * Tile::kM * d.tiles_n * Tile::kN;
+std::int64_t tiled(const Window& window) {
+  const auto whole = [](std::int64_t count, std::int64_t each) { return (count + each - 1) / each * each; };
+  return whole(window.K, Tile::kM) * whole(window.taps(), Tile::kN);
 }
 
 /// The kernel that reads as many channels at once as their numbers and the memory allow.
 template <class Tile, class T>
-auto kernel_for(const Sizes& s, const T* x, const T* dy) {
-  if (s.K % 4 != 0 || !are_aligned<4>(dy)) return slices_kernel<Tile, 1, 1, T>;
-  return s.C % 4 == 0 && are_aligned<4>(x) ? slices_kernel<Tile, 4, 4, T> : slices_kernel<Tile, 1, 4, T>;
+auto kernel_for(const Window& window, const T* x, const T* dy) {
+  if (window.K % 4 != 0 || !are_aligned<4>(dy)) return slices_kernel<Tile, 1, 1, T>;
+  return window.C % 4 == 0 && are_aligned<4>(x) ? slices_kernel<Tile, 4, 4, T> : slices_kernel<Tile, 1, 4, T>;
 }
 
 }  // namespace
 
 void conv2d_weight_grad(const Tensor& x, const Tensor& dy, const Conv2dOptions& options, Conv2dPlan::Accumulate accumulate,
                         Tensor& dweight, Tensor& dbias, Stream& stream) {
-  const auto extent = [](std::int64_t value) { return static_cast<int>(value); };
-  Sizes s{};
-  s.C = extent(x.shape()[1]), s.H = extent(x.shape()[2]), s.W = extent(x.shape()[3]);
-  s.K = extent(dy.shape()[1]), s.Ho = extent(dy.shape()[2]), s.Wo = extent(dy.shape()[3]);
-  s.places = extent(dy.shape()[0] * dy.shape()[2] * dy.shape()[3]);
-  s.kW = options.kernel_size.width, s.taps = options.kernel_size.height * s.kW * s.C;
-  s.stride_h = options.stride.height, s.stride_w = options.stride.width;
-  s.padding_h = options.padding.height, s.padding_w = options.padding.width;
-  s.dilation_h = options.dilation.height, s.dilation_w = options.dilation.width;
-  s.bias = options.bias;
-
+  const Window window = window_of(x.shape(), dy.shape(), options);
+  const Sums count{dweight.numel(), dweight.numel() + (options.bias ? window.K : 0)};
   const auto run = [&]<class Tile, class T>(Tile, T) {
-    const Division division = divide<Tile>(s);
-    Tensor memory = Tensor::empty({division.slices * s.sums()}, DType::f32, stream.device());
-    launch(stream, "conv2d_weight_grad", {division.blocks(), Tile::kThreads}, kernel_for<Tile>(s, x.data<T>(), dy.data<T>()),
-           x.data<T>(), dy.data<T>(), memory.data<float>(), s, division);
-    launch(stream, "conv2d_weight_grad", {(s.sums() + kAdders - 1) / kAdders, kLines * kAdders}, add_slices_kernel,
-           memory.data<float>(), division.slices, s, accumulate.dweight, accumulate.dbias, dweight.data<float>(),
-           s.bias ? dbias.data<float>() : nullptr);
+    const Division division = divide<Tile>(window, count);
+    Tensor memory = Tensor::empty({division.slices * count.all}, DType::f32, stream.device());
+    launch(stream, "conv2d_weight_grad", {division.blocks(), Tile::kThreads}, kernel_for<Tile>(window, x.data<T>(), dy.data<T>()),
+           x.data<T>(), dy.data<T>(), memory.data<float>(), window, count, division);
+    launch(stream, "conv2d_weight_grad, slices", {(count.all + kAdders - 1) / kAdders, kLines * kAdders}, add_slices_kernel,
+           memory.data<float>(), division.slices, count, accumulate, dweight.data<float>(),
+           options.bias ? dbias.data<float>() : nullptr);
   };
   for_activation(x.dtype(), [&](auto element) {
-    if (tiled<Small>(s) < tiled<Large>(s)) {
+    if (tiled<Small>(window) < tiled<Large>(window)) {
       run(Small{}, element);
     } else {
       run(Large{}, element);

@@ -8,7 +8,8 @@ namespace gpucnn::kernels::cuda {
 /// sum over images and pixels (i, j) of dy[n, k, i, j] times the element of x under (r, s) there, dbias[k] = the sum of
 /// dy[n, k, i, j]; added to what is there where `accumulate` says so. x: [N, C, H, W] and dy: [N, K, Ho, Wo], f32 or bf16;
 /// dweight: [K, C, kH, kW]; dbias: [K] if options.bias, else undefined, both f32. Products are added in f32, in an order that
-/// depends on nothing but the shapes: the same bits on every GPU. No tensor has 2^31 elements.
+/// depends on nothing but the shapes and how x and dy are aligned: the same bits on every GPU. The sizes are such that
+/// `conv2d_counts_in_int`.
 void conv2d_weight_grad(const Tensor& x, const Tensor& dy, const Conv2dOptions& options, Conv2dPlan::Accumulate accumulate,
                         Tensor& dweight, Tensor& dbias, Stream& stream);
 

@@ -17,10 +17,10 @@ struct alignas(sizeof(T) * kWidth) Lanes {
   T at[kWidth];
 };
 
-/// Four floats by way of CUDA's own type: a structure of which single members are used is read member by member.
 template <int kWidth, class T>
 __device__ Lanes<T, kWidth> load(const T* from) {
   if constexpr (kWidth == 4 && std::is_same_v<T, float>) {
+    // By way of CUDA's own type: a structure of which single members are used is read member by member.
     const float4 four = *reinterpret_cast<const float4*>(from);
     return {{four.x, four.y, four.z, four.w}};
   } else {
@@ -31,7 +31,7 @@ __device__ Lanes<T, kWidth> load(const T* from) {
 template <class T, int kWidth>
 __device__ void store(const Lanes<T, kWidth>& lanes, T* to) {
   if constexpr (kWidth == 4 && std::is_same_v<T, float>) {
-    *reinterpret_cast<float4*>(to) = make_float4(lanes.at[0], lanes.at[1], lanes.at[2], lanes.at[3]);
+    *reinterpret_cast<float4*>(to) = make_float4(lanes.at[0], lanes.at[1], lanes.at[2], lanes.at[3]);  // as in `load`
   } else {
     *reinterpret_cast<Lanes<T, kWidth>*>(to) = lanes;
   }

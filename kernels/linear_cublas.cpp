@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -8,6 +7,7 @@
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/gpu.h>
 #include <gpucnn/kernels/bias_grad.h>
+#include <gpucnn/kernels/conv2d_few_channels.h>
 #include <gpucnn/kernels/conv2d_weight_grad.h>
 #include <gpucnn/kernels/cublaslt.h>
 #include <gpucnn/kernels/linear_impl.h>
@@ -158,9 +158,9 @@ class Product {
   std::array<std::optional<Algorithm>, 2> algorithms_;
 };
 
-/// Of so many weights the gradient is summed as a convolution's, of images of one pixel: of products as small as a last layer's
+/// Up to so many weights the gradient is summed as a convolution's, of images of one pixel: of products as small as a last layer's
 /// cuBLASLt makes hundreds of parts for whose sum it needs 55 us (10 x 128 of 128 rows in fp32 on an H100).
-constexpr std::int64_t kFewWeights = 1 << 14, kMostElements = std::int64_t{1} << 31;
+constexpr std::int64_t kFewWeights = 1 << 14;
 
 class LinearCublas final : public LinearPlan::Impl {
  public:
@@ -181,9 +181,11 @@ class LinearCublas final : public LinearPlan::Impl {
 
   void backward_weights(const Tensor& x, const Tensor& dy, LinearPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias,
                         Stream& stream) override {
-    if (I_ * O_ <= kFewWeights && N_ * std::max(I_, O_) < kMostElements) {
-      Tensor weight = dweight.view(0, {O_, I_, 1, 1});
-      conv2d_weight_grad(x.view(0, {N_, I_, 1, 1}), dy.view(0, {N_, O_, 1, 1}), {.kernel_size = 1, .bias = bias_},
+    const Shape x_shape{N_, I_, 1, 1}, weight_shape{O_, I_, 1, 1}, y_shape{N_, O_, 1, 1};
+    const Conv2dOptions options{.kernel_size = 1, .bias = bias_};
+    if (weight_shape.numel() <= kFewWeights && conv2d_counts_in_int(x_shape, weight_shape, y_shape, options)) {
+      Tensor weight = dweight.view(0, weight_shape);
+      conv2d_weight_grad(x.view(0, x_shape), dy.view(0, y_shape), options,
                          {.dweight = accumulate.dweight, .dbias = accumulate.dbias}, weight, dbias, stream);
       return;
     }

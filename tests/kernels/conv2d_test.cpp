@@ -41,6 +41,7 @@ const Case kCases[] = {
     {"dilation", {.N = 2, .C = 3, .H = 11, .W = 9, .K = 4, .kernel_size = 3, .padding = 2, .dilation = 2}},
     {"groups", {.N = 3, .C = 6, .H = 8, .W = 8, .K = 4, .kernel_size = 3, .padding = 1, .groups = 2}},
     {"depthwise", {.N = 3, .C = 8, .H = 8, .W = 8, .K = 8, .kernel_size = 3, .padding = 1, .groups = 8}},
+    {"many pairs of channels", {.N = 2, .C = 33, .H = 6, .W = 5, .K = 32, .kernel_size = 3, .padding = 1}},
     {"pointwise", {.N = 3, .C = 33, .H = 5, .W = 5, .K = 31, .kernel_size = 1}},
     {"without bias", {.N = 3, .C = 4, .H = 6, .W = 6, .K = 5, .kernel_size = 3, .padding = 1}, false}};
 

@@ -113,7 +113,7 @@ class Problem {
     const auto N = static_cast<std::size_t>(c.N), in = static_cast<std::size_t>(c.in), out = static_cast<std::size_t>(c.out);
     const auto wide_x = widen(x_values_), wide_weight = widen(weight_values_);
     const auto expected_y = reference::linear(N, in, out, wide_x, wide_weight, widen(bias_values_));
-    if (dtype_ == DType::bf16 && c.bias) {
+    if (dtype_ == DType::bf16 && c.bias && c.in % 2 != 0) {
       const auto products = reference::linear(N, in, out, wide_x, wide_weight, reference::Values(out));
       expect_rounded(values(y), expected_y, products, activations);
     } else {
@@ -131,7 +131,7 @@ class Problem {
                              Tolerance tolerance) {
     ASSERT_EQ(actual.size(), expected.size());
     for (std::size_t i = 0; i < expected.size(); ++i) {
-      const double allowed = tolerance.relative * (std::abs(expected[i]) + std::abs(products[i])) + tolerance.of_largest;
+      const double allowed = tolerance.relative * (std::abs(expected[i]) + std::abs(products[i]));
       ASSERT_NEAR(static_cast<double>(actual[i]), expected[i], allowed) << "element " << i << " of " << expected.size();
     }
   }
