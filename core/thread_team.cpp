@@ -1,5 +1,6 @@
 #include <gpucnn/core/thread_team.h>
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +15,31 @@ using Clock = std::chrono::steady_clock;
 
 // Longer than the pauses between the kernels of a step: waking a sleeping thread made inference at batch 4 a third slower.
 constexpr std::chrono::microseconds kSpin{200};
+
+/// Whether others want this process' processors: callers have waited long, and not once, for threads that had begun a task, while
+/// the system put threads of this process aside. Then a thread hardly spins, and a caller waits in naps: a processor that goes idle
+/// takes over a thread that waits for another one, but not one that ran a moment ago.
+class Crowding {
+ public:
+  static constexpr std::chrono::microseconds kSpin{5}, kNap{100}, kMostNaps{5000};
+
+  bool lasts(Clock::time_point now) const { return now.time_since_epoch().count() < until_.load(std::memory_order_relaxed); }
+
+  void note_wait(Clock::time_point from, Clock::time_point to) {
+    constexpr std::chrono::microseconds kLong{200}, kTogether{30'000}, kStays{300'000};
+    if (to - from < kLong) return;
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    if (interruptions_.exchange(usage.ru_nivcsw, std::memory_order_relaxed) == usage.ru_nivcsw) return;
+    const Clock::time_point last(Clock::duration(last_.exchange(to.time_since_epoch().count(), std::memory_order_relaxed)));
+    if (from - last < kTogether) until_.store((to + kStays).time_since_epoch().count(), std::memory_order_relaxed);
+  }
+
+ private:
+  std::atomic<Clock::rep> last_{0}, until_{0};
+  std::atomic<long> interruptions_{0};
+};
+Crowding crowding;
 
 /// Whether this thread is running a task: work it calls for is its own.
 thread_local bool in_task = false;
@@ -130,16 +156,22 @@ void ThreadTeam::take_tasks(int thread, int threads) noexcept {
 }
 
 std::uint32_t ThreadTeam::wait_while(const Slot& slot, std::uint32_t seen) {
-  const auto give_up = Clock::now() + kSpin;
-  do {
+  const auto phase = [&slot] { return slot.phase.load(std::memory_order_acquire); };
+  const auto start = Clock::now();
+  const bool crowded = crowding.lasts(start);
+  auto now = start;
+  for (const auto give_up = start + (crowded ? Crowding::kSpin : kSpin); now < give_up; now = Clock::now()) {
     for (int i = 0; i < 64; ++i) {
-      const std::uint32_t phase = slot.phase.load(std::memory_order_acquire);
-      if (phase != seen) return phase;
+      if (const std::uint32_t changed = phase(); changed != seen) return changed;
       pause();
     }
-  } while (Clock::now() < give_up);
+  }
+  if (seen == kBegun && crowded) {
+    while (phase() == seen && Clock::now() - now < Crowding::kMostNaps) std::this_thread::sleep_for(Crowding::kNap);
+  }
   slot.phase.wait(seen, std::memory_order_acquire);
-  return slot.phase.load(std::memory_order_acquire);
+  if (seen == kBegun) crowding.note_wait(start, Clock::now());
+  return phase();
 }
 
 }  // namespace gpucnn

@@ -16,7 +16,7 @@ namespace gpucnn {
 
 /// The threads behind `parallel_for`. The caller works too, and waits only for threads that have begun a task: one that the system
 /// has put aside, because the processor is shared, holds nobody up. An idle thread spins for a moment, since work comes in quick
-/// succession, then sleeps.
+/// succession, then sleeps: almost at once where the processor is seen to be shared.
 class ThreadTeam {
  public:
   ThreadTeam() = default;

@@ -1,6 +1,8 @@
 #include <gpucnn/core/thread_team.h>
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <stdexcept>
 #include <thread>
@@ -51,6 +53,25 @@ TEST(ThreadTeam, NumbersItsThreadsSoThatNoTwoHaveANumberAtOnce) {
     };
     for (int round = 0; round < 200; ++round) team.run(40, threads, detail::TaskRef(task));
     EXPECT_EQ(wrong, 0) << threads;
+  }
+}
+
+TEST(ThreadTeam, WaitsForThreadsThatArePutAside) {
+  ThreadTeam team;
+  const auto work_for = [](std::chrono::microseconds time) {
+    for (const auto start = std::chrono::steady_clock::now(); std::chrono::steady_clock::now() - start < time;) {
+    }
+  };
+  // More threads than processors: the system takes them off in the midst of their tasks.
+  const int threads = 4 * static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  for (int call = 0; call < 20; ++call) {
+    std::atomic<int> done{0};
+    const auto task = [&](std::int64_t number) {
+      work_for(std::chrono::microseconds(number == 0 ? 10 : 500));
+      ++done;
+    };
+    team.run(threads, threads, detail::TaskRef(task));
+    EXPECT_EQ(done, threads);
   }
 }
 
