@@ -6,10 +6,10 @@
 #include <gpucnn/kernels/conv2d_window.h>
 #include <gpucnn/kernels/elements.h>
 
-// A product of two matrices: of the patches of the input, [places, taps], and of the weight, [taps, outputs]. A place is a pixel of
-// the output in some image, a tap an element (r, s, c) of the window over the input. The gradient of the data with a stride of 1 is
-// a convolution too: of dy, with the window turned round and the weight's channels exchanged. A block multiplies one tile of the
-// result; it brings kDepth taps at a time to shared memory, one stage ahead of what it multiplies.
+// A product of two matrices: of the patches of the input, [places, taps], and of the weight, [taps, outputs]; conv2d_window.h says
+// what places and taps are. The gradient of the data with a stride of 1 is a convolution too: of dy, with the window turned round
+// and the weight's channels exchanged. A block multiplies one tile of the result; it brings kDepth taps at a time to shared memory,
+// one stage ahead of what it multiplies.
 namespace gpucnn::kernels::cuda {
 namespace {
 

@@ -5,8 +5,8 @@
 #include <gpucnn/kernels/conv2d_options.h>
 
 /// Convolutions by kernels of our own, in which f32 does all: for few channels, of which tensor cores would make nothing, and for
-/// true fp32, in which cuDNN turns channels-last into channels-first and back. Options have one
-/// group, and sizes are such that `conv2d_counts_in_int`.
+/// true fp32, in which cuDNN turns channels-last into channels-first and back. Options have one group, and sizes are such that
+/// `conv2d_counts_in_int`.
 namespace gpucnn::kernels::cuda {
 
 /// Whether a kernel can count in 32 bits: no tensor has 2^31 elements or nearly so many, no image or window reaches 2^28 pixels.
