@@ -34,12 +34,6 @@ Division divide(std::int64_t R, std::int64_t K) {
   return division;
 }
 
-__device__ void put(double sum, bool accumulate, float* to) {
-  // Rounded before it is added, as it is where it is written.
-  const auto value = static_cast<float>(sum);
-  *to = accumulate ? *to + value : value;
-}
-
 /// sums[slice, k] = the sum over the slice's rows; where there is one slice, dbias is written at once.
 template <class T>
 __global__ void slices_kernel(const T* dy, Division d, double* sums, bool accumulate, float* dbias) {
@@ -49,13 +43,8 @@ __global__ void slices_kernel(const T* dy, Division d, double* sums, bool accumu
     const std::int64_t k = block % d.tiles * d.columns + column, slice = block / d.tiles;
     const std::int64_t end = (slice + 1) * d.rows < d.R ? (slice + 1) * d.rows : d.R;
     const bool works = line < d.lines && k < d.K;
-    double sum = 0;
-    for (std::int64_t r = slice * d.rows + line; works && r < end; r += kAtOnce * d.lines) {
-      float values[kAtOnce];
-      for (int i = 0; i < kAtOnce; ++i) values[i] = r + i * d.lines < end ? widen(dy[(r + i * d.lines) * d.K + k]) : 0.0F;
-      for (int i = 0; i < kAtOnce; ++i) sum += static_cast<double>(values[i]);
-    }
-    shared[threadIdx.x] = sum;
+    const auto element = [=](std::int64_t r) { return widen(dy[r * d.K + k]); };
+    shared[threadIdx.x] = works ? strided_sum<kAtOnce>(slice * d.rows + line, end, d.lines, element) : 0;
     for (std::int64_t count = d.lines; count > 1;) {
       const std::int64_t half = (count + 1) / 2;
       __syncthreads();
@@ -64,7 +53,7 @@ __global__ void slices_kernel(const T* dy, Division d, double* sums, bool accumu
     }
     if (works && line == 0) {
       if (d.slices == 1) {
-        put(shared[threadIdx.x], accumulate, dbias + k);
+        put_sum(shared[threadIdx.x], accumulate, dbias + k);
       } else {
         sums[slice * d.K + k] = shared[threadIdx.x];
       }
@@ -81,7 +70,7 @@ __global__ void columns_kernel(const double* sums, std::int64_t slices, std::int
     double sum = 0;
     for (std::int64_t slice = lane; slice < slices; slice += kWarp) sum += sums[slice * K + k];
     sum = warp_sum(sum);
-    if (lane == 0) put(sum, accumulate, dbias + k);
+    if (lane == 0) put_sum(sum, accumulate, dbias + k);
   }
 }
 

@@ -162,20 +162,7 @@ __global__ void convolve_kernel(const T* x, const T* weight, const T* bias, T* y
       }
     };
 
-    find_steps(0);
-    __syncthreads();
-    read(0);
-    find_steps(1);
-    keep(0);
-    __syncthreads();
-    for (int stage = 0; stage < stages; ++stage) {
-      const bool more = stage + 1 < stages;
-      if (more) read(stage + 1);
-      find_steps(stage + 2);
-      multiply(stage);
-      if (more) keep(stage + 1);
-      __syncthreads();
-    }
+    run_stages(stages, find_steps, read, keep, multiply);
 
     for (int q = 0; q < kColumns / 4; ++q) {
       const int n = n_first + 4 * (lane_n + q * Tile::kLanesN);

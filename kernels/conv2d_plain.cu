@@ -4,6 +4,7 @@
 
 #include <gpucnn/core/launch.h>
 #include <gpucnn/kernels/bias_grad.h>
+#include <gpucnn/kernels/block_sum.h>
 #include <gpucnn/kernels/quad.h>
 
 // A thread for every element of the result. Neighbouring threads have neighbouring channels, so that what they read is contiguous
@@ -127,8 +128,7 @@ __global__ void add_slices_kernel(const double* sums, std::int64_t slices, std::
   for (std::int64_t e = first_element(); e < count; e += all_threads()) {
     double sum = 0;
     for (std::int64_t slice = 0; slice < slices; ++slice) sum += sums[slice * count + e];
-    const auto value = static_cast<float>(sum);
-    dweight[e] = accumulate ? dweight[e] + value : value;
+    put_sum(sum, accumulate, dweight + e);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <gpucnn/kernels/block_sum.h>
 #include <gpucnn/kernels/conv2d_window.h>
 #include <gpucnn/kernels/elements.h>
 
@@ -144,20 +145,7 @@ __global__ void slices_kernel(const T* x, const T* dy, float* sums, Window windo
       }
     };
 
-    find_corners(0);
-    __syncthreads();
-    read(0);
-    find_corners(1);
-    keep(0);
-    __syncthreads();
-    for (int stage = 0; stage < stages; ++stage) {
-      const bool more = stage + 1 < stages;
-      if (more) read(stage + 1);
-      find_corners(stage + 2);
-      multiply(stage);
-      if (more) keep(stage + 1);
-      __syncthreads();
-    }
+    run_stages(stages, find_corners, read, keep, multiply);
 
     for (int i = 0; i < kRows; ++i) {
       const int m = 4 * (lane_m + i / 4 * Tile::kLanesM) + i % 4;
@@ -200,26 +188,17 @@ __global__ void add_slices_kernel(const float* sums, int slices, Sums count, Con
                                   float* dbias) {
   GPUCNN_SHARED(double, lines, kLines* kAdders);
   const int column = static_cast<int>(threadIdx.x) % kAdders, line = static_cast<int>(threadIdx.x) / kAdders;
-  const auto [weights, width] = count;
+  const std::int64_t weights = count.weights, width = count.all;
   for (std::int64_t first = std::int64_t{blockIdx.x} * kAdders; first < width; first += std::int64_t{gridDim.x} * kAdders) {
     const std::int64_t e = first + column;
-    double sum = 0;
-    for (int slice = line; e < width && slice < slices; slice += kAtOnce * kLines) {
-      float values[kAtOnce];
-      for (int i = 0; i < kAtOnce; ++i) {
-        values[i] = slice + i * kLines < slices ? sums[(slice + i * kLines) * width + e] : 0.0F;
-      }
-      for (int i = 0; i < kAtOnce; ++i) sum += static_cast<double>(values[i]);
-    }
+    const auto element = [=](std::int64_t slice) { return sums[slice * width + e]; };
+    double sum = e < width ? strided_sum<kAtOnce>(line, slices, kLines, element) : 0;
     lines[threadIdx.x] = sum;
     __syncthreads();
     if (line == 0 && e < width) {
       for (int i = 1; i < kLines; ++i) sum += lines[i * kAdders + column];
-      // Rounded before it is added, as it is where it is written.
-      const auto value = static_cast<float>(sum);
-      float* const to = e < weights ? dweight + e : dbias + (e - weights);
-      const bool add = e < weights ? accumulate.dweight : accumulate.dbias;
-      *to = add ? *to + value : value;
+      const bool to_weight = e < weights;
+      put_sum(sum, to_weight ? accumulate.dweight : accumulate.dbias, to_weight ? dweight + e : dbias + (e - weights));
     }
     __syncthreads();  // before the next columns are written
   }

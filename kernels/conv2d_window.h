@@ -68,4 +68,24 @@ __device__ inline bool is_inside(const Offset& corner, const Offset& step, const
   return within(corner.h + step.h, window.H) && within(corner.w + step.w, window.W);
 }
 
+/// How a block overlaps the memory's way with its own work: `find` prepares where a stage is read, in shared memory for two stages;
+/// `read` brings it to registers and `keep` to shared memory, for two stages too; `multiply` works on it. All threads call it.
+template <class Find, class Read, class Keep, class Multiply>
+__device__ void run_stages(int stages, const Find& find, const Read& read, const Keep& keep, const Multiply& multiply) {
+  find(0);
+  __syncthreads();
+  read(0);
+  find(1);
+  keep(0);
+  __syncthreads();
+  for (int stage = 0; stage < stages; ++stage) {
+    const bool more = stage + 1 < stages;
+    if (more) read(stage + 1);
+    find(stage + 2);
+    multiply(stage);
+    if (more) keep(stage + 1);
+    __syncthreads();
+  }
+}
+
 }  // namespace gpucnn::kernels::cuda
