@@ -73,6 +73,7 @@ set(GPUCNN_PRIVATE_HEADERS
     core/memory_plan.h
     core/parallel.h
     core/random_uniforms.h
+    core/running_thread.h
     core/thread_team.h
     io/atomic_file.h
     io/safetensors_header.h
@@ -115,6 +116,7 @@ set(GPUCNN_SOURCES
     core/memory_plan.cpp
     core/parameter.cpp
     core/precision.cpp
+    core/running_thread.cpp
     core/shape.cpp
     core/state_dict.cpp
     core/stream.cpp

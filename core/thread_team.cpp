@@ -1,6 +1,5 @@
 #include <gpucnn/core/thread_team.h>
 
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,33 +12,12 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Longer than the pauses between the kernels of a step: waking a sleeping thread made inference at batch 4 a third slower.
-constexpr std::chrono::microseconds kSpin{200};
+// An idle thread's: longer than the pauses between the kernels of a step, for waking a sleeping thread made inference at batch 4 a
+// third slower. A caller waits longer for others to end their tasks, for nobody looks after them once it sleeps.
+constexpr std::chrono::microseconds kSpin{200}, kCallerSpin{2000};
 
-/// Whether others want this process' processors: callers have waited long, and not once, for threads that had begun a task, while
-/// the system put threads of this process aside. Then a thread hardly spins, and a caller waits in naps: a processor that goes idle
-/// takes over a thread that waits for another one, but not one that ran a moment ago.
-class Crowding {
- public:
-  static constexpr std::chrono::microseconds kSpin{5}, kNap{100}, kMostNaps{5000};
-
-  bool lasts(Clock::time_point now) const { return now.time_since_epoch().count() < until_.load(std::memory_order_relaxed); }
-
-  void note_wait(Clock::time_point from, Clock::time_point to) {
-    constexpr std::chrono::microseconds kLong{200}, kTogether{30'000}, kStays{300'000};
-    if (to - from < kLong) return;
-    rusage usage{};
-    getrusage(RUSAGE_SELF, &usage);
-    if (interruptions_.exchange(usage.ru_nivcsw, std::memory_order_relaxed) == usage.ru_nivcsw) return;
-    const Clock::time_point last(Clock::duration(last_.exchange(to.time_since_epoch().count(), std::memory_order_relaxed)));
-    if (from - last < kTogether) until_.store((to + kStays).time_since_epoch().count(), std::memory_order_relaxed);
-  }
-
- private:
-  std::atomic<Clock::rep> last_{0}, until_{0};
-  std::atomic<long> interruptions_{0};
-};
-Crowding crowding;
+// From one look at whether a thread that is waited for has a core to the next, and how much of that it has had then at the least.
+constexpr std::chrono::microseconds kLook{50}, kLeast{10};
 
 /// Whether this thread is running a task: work it calls for is its own.
 thread_local bool in_task = false;
@@ -77,12 +55,16 @@ void ThreadTeam::run(std::int64_t tasks, int threads, detail::TaskRef run) {
     slot.phase.store(kOffered, std::memory_order_release);
     slot.phase.notify_one();
   }
+  Slot& mine = *slots_.front();
+  mine.thread.become_this();
+  mine.phase.store(kBegun, std::memory_order_release);
   take_tasks(0, threads);
+  if (end_work(mine)) mine.thread.release();
   for (int thread = 1; thread < threads; ++thread) {
     Slot& slot = *slots_[static_cast<std::size_t>(thread)];
     std::uint32_t phase = kOffered;
     if (slot.phase.compare_exchange_strong(phase, kIdle, std::memory_order_acq_rel)) continue;  // it never began
-    while (phase == kBegun) phase = wait_while(slot, kBegun);
+    while (phase == kBegun) phase = wait_while(slot, kBegun, slot);
   }
   if (failed_.load(std::memory_order_relaxed)) {
     failed_.store(false, std::memory_order_relaxed);
@@ -114,24 +96,41 @@ void ThreadTeam::grow(int threads) {
     const int thread = static_cast<int>(slots_.size());
     Slot& slot = *slots_.emplace_back(std::make_unique<Slot>());
     try {
-      if (thread > 0) slot.worker = std::thread([this, &slot, thread] { work(slot, thread); });
+      if (thread > 0) slot.worker = std::thread([this, &slot, &caller = *slots_.front(), thread] { work(slot, caller, thread); });
     } catch (const std::system_error&) {
       // The system gives no more threads: those that are there, and the caller, do all the work.
     }
   }
 }
 
-void ThreadTeam::work(Slot& slot, int thread) {
+void ThreadTeam::work(Slot& slot, Slot& caller, int thread) {
+  slot.thread.become_this();
   for (;;) {
     std::uint32_t phase = slot.phase.load(std::memory_order_acquire);
     if (phase == kStop) return;
     if (phase != kOffered) {
-      wait_while(slot, phase);
+      wait_while(slot, phase, caller);
     } else if (slot.phase.compare_exchange_strong(phase, kBegun, std::memory_order_acq_rel)) {
       take_tasks(thread, slot.threads);
-      slot.phase.store(kDone, std::memory_order_release);
+      const bool moved = end_work(slot);
       slot.phase.notify_one();  // the caller may be asleep
+      if (moved) {
+        slot.thread.release();
+        RunningThread::leave_core();  // it is the caller's
+      }
     }
+  }
+}
+
+bool ThreadTeam::end_work(Slot& slot) {
+  for (;;) {
+    std::uint32_t phase = kBegun;
+    if (slot.phase.compare_exchange_strong(phase, kDone, std::memory_order_acq_rel)) return false;
+    if (phase == kMoved) {
+      slot.phase.store(kDone, std::memory_order_release);
+      return true;
+    }
+    std::this_thread::yield();  // somebody looks at this thread
   }
 }
 
@@ -155,23 +154,36 @@ void ThreadTeam::take_tasks(int thread, int threads) noexcept {
   in_task = false;
 }
 
-std::uint32_t ThreadTeam::wait_while(const Slot& slot, std::uint32_t seen) {
-  const auto phase = [&slot] { return slot.phase.load(std::memory_order_acquire); };
+std::uint32_t ThreadTeam::wait_while(const Slot& slot, std::uint32_t seen, Slot& busy) {
+  const bool calls = &slot == &busy;
+  std::chrono::nanoseconds ran = -kLeast;
   const auto start = Clock::now();
-  const bool crowded = crowding.lasts(start);
-  auto now = start;
-  for (const auto give_up = start + (crowded ? Crowding::kSpin : kSpin); now < give_up; now = Clock::now()) {
+  for (auto now = start, look = start + kLook; now - start < (calls ? kCallerSpin : kSpin); now = Clock::now()) {
     for (int i = 0; i < 64; ++i) {
-      if (const std::uint32_t changed = phase(); changed != seen) return changed;
+      if (const std::uint32_t phase = slot.phase.load(std::memory_order_acquire); phase != seen) return phase;
       pause();
     }
-  }
-  if (seen == kBegun && crowded) {
-    while (phase() == seen && Clock::now() - now < Crowding::kMostNaps) std::this_thread::sleep_for(Crowding::kNap);
+    if (now < look) continue;
+    look = now + kLook;
+    if (!give_core_to(busy, ran)) continue;
+    if (calls) {
+      seen = kMoved;
+    } else {
+      RunningThread::leave_core();
+    }
+    break;
   }
   slot.phase.wait(seen, std::memory_order_acquire);
-  if (seen == kBegun) crowding.note_wait(start, Clock::now());
-  return phase();
+  return slot.phase.load(std::memory_order_acquire);
+}
+
+bool ThreadTeam::give_core_to(Slot& busy, std::chrono::nanoseconds& ran) {
+  std::uint32_t phase = kBegun;
+  if (!busy.phase.compare_exchange_strong(phase, kMoving, std::memory_order_acq_rel)) return false;
+  const auto before = std::exchange(ran, busy.thread.cpu_time());
+  const bool moved = ran - before < kLeast && busy.thread.bring_here();
+  busy.phase.store(moved ? kMoved : kBegun, std::memory_order_release);
+  return moved;
 }
 
 }  // namespace gpucnn

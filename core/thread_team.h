@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -11,12 +12,14 @@
 #include <vector>
 
 #include <gpucnn/core/parallel.h>
+#include <gpucnn/core/running_thread.h>
 
 namespace gpucnn {
 
-/// The threads behind `parallel_for`. The caller works too, and waits only for threads that have begun a task: one that the system
-/// has put aside, because the processor is shared, holds nobody up. An idle thread spins for a moment, since work comes in quick
-/// succession, then sleeps: almost at once where the processor is seen to be shared.
+/// The threads behind `parallel_for`. The caller works too, and waits only for threads that have begun a task. Where the processor
+/// is shared, the system puts a thread aside amid a task for some milliseconds, which the others would spend waiting: whoever waits
+/// for such a thread gives it the core that it waits on. An idle thread spins for a moment, since work comes in quick succession,
+/// then sleeps.
 class ThreadTeam {
  public:
   ThreadTeam() = default;
@@ -34,7 +37,7 @@ class ThreadTeam {
   void shrink(int threads);
 
  private:
-  enum Phase : std::uint32_t { kIdle, kOffered, kBegun, kDone, kStop };
+  enum Phase : std::uint32_t { kIdle, kOffered, kBegun, kMoving, kMoved, kDone, kStop };
 
   /// What a thread and the caller tell each other, and the tasks that the thread takes first: always the same for a number of tasks
   /// and threads, so that it finds in its cache what it left there. All in one line of the cache, for a line takes a good part of a
@@ -45,15 +48,20 @@ class ThreadTeam {
     std::atomic<std::int64_t> next{0};
     std::int64_t last = 0;
     detail::TaskRef run;
-    std::thread worker;  // slot 0 is the caller's, and has none
+    std::thread worker;    // slot 0 is the caller's, and has none
+    RunningThread thread;  // who is at work from kBegun to kDone
   };
 
   void grow(int threads);
   void end_workers();
-  void work(Slot& slot, int thread);
+  void work(Slot& slot, Slot& caller, int thread);
   void take_tasks(int thread, int threads) noexcept;
-  /// Waits while the phase is `seen`: spinning, then asleep.
-  static std::uint32_t wait_while(const Slot& slot, std::uint32_t seen);
+  /// Ends what kBegun began. True if the thread was moved amid it.
+  static bool end_work(Slot& slot);
+  /// Waits while the phase is `seen`: spinning, then asleep. Who is at work in `busy` gets this core if it has none.
+  static std::uint32_t wait_while(const Slot& slot, std::uint32_t seen, Slot& busy);
+  /// Moves who is at work here if its time on a core is hardly more than `ran`, which becomes that time.
+  static bool give_core_to(Slot& busy, std::chrono::nanoseconds& ran);
 
   std::mutex calls_;
   std::vector<std::unique_ptr<Slot>> slots_;

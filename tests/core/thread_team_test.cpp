@@ -1,5 +1,7 @@
 #include <gpucnn/core/thread_team.h>
 
+#include <sched.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -73,6 +75,46 @@ TEST(ThreadTeam, WaitsForThreadsThatArePutAside) {
     team.run(threads, threads, detail::TaskRef(task));
     EXPECT_EQ(done, threads);
   }
+}
+
+cpu_set_t cores_of_this_thread() {
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  EXPECT_EQ(sched_getaffinity(0, sizeof cores, &cores), 0);
+  return cores;
+}
+
+const cpu_set_t all = cores_of_this_thread();  // before a test can leave this thread on fewer
+
+TEST(ThreadTeam, GivesTheCoreThatWaitsToWhoIsPutAside) {
+  if (CPU_COUNT(&all) < 2) GTEST_SKIP() << "needs two cores";
+  ThreadTeam team;
+  for (const int sleeper : {0, 1}) {
+    SCOPED_TRACE(sleeper);
+    bool brought = false;
+    // A thread that sleeps has no core either. It gives up at last; others may keep the one that waits from looking at it.
+    const auto task = [&](std::int64_t number, int thread) {
+      if (number != thread || thread != sleeper) return;
+      for (int wait = 0; wait < 20 && !brought; ++wait) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        const cpu_set_t cores = cores_of_this_thread();
+        brought = CPU_COUNT(&cores) == 1;
+      }
+    };
+    for (int call = 0; call < 100 && !brought; ++call) team.run(2, 2, detail::TaskRef(task));
+    EXPECT_TRUE(brought);
+
+    std::atomic<int> confined{0};
+    const auto look = [&](std::int64_t) {
+      const cpu_set_t cores = cores_of_this_thread();
+      if (!CPU_EQUAL(&cores, &all)) ++confined;
+      std::this_thread::sleep_for(std::chrono::microseconds(20));  // so that both threads take some
+    };
+    team.run(200, 2, detail::TaskRef(look));
+    EXPECT_EQ(confined, 0);
+  }
+  const cpu_set_t after = cores_of_this_thread();
+  EXPECT_TRUE(CPU_EQUAL(&after, &all));
 }
 
 TEST(ThreadTeam, EndsItsThreadsAndGoesOnWithNewOnes) {
