@@ -9,12 +9,20 @@ bool cores_of(pthread_t thread, cpu_set_t& cores) { return pthread_getaffinity_n
 
 bool confine(pthread_t thread, const cpu_set_t& cores) { return pthread_setaffinity_np(thread, sizeof cores, &cores) == 0; }
 
+bool is_exact(clockid_t clock) {
+  timespec step{};
+  return clock_getres(clock, &step) == 0 && step.tv_sec == 0 && step.tv_nsec <= 1000;
+}
+
 }  // namespace
 
 std::chrono::nanoseconds RunningThread::cpu_time() const {
+  static const bool exact = is_exact(CLOCK_THREAD_CPUTIME_ID);
   clockid_t clock{};
   timespec time{};
-  if (pthread_getcpuclockid(thread_, &clock) == 0) clock_gettime(clock, &time);
+  if (!exact || pthread_getcpuclockid(thread_, &clock) != 0 || clock_gettime(clock, &time) != 0) {
+    return std::chrono::steady_clock::now().time_since_epoch();
+  }
   return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
 
@@ -27,7 +35,11 @@ bool RunningThread::bring_here() {
   return confine(thread_, here);
 }
 
-void RunningThread::release() const { confine(thread_, cores_); }
+void RunningThread::release() const {
+  cpu_set_t now;
+  const bool still_confined = cores_of(pthread_self(), now) && CPU_COUNT(&now) == 1;  // nobody else has set it since
+  if (still_confined) confine(pthread_self(), cores_);
+}
 
 void RunningThread::leave_core() {
   const int core = sched_getcpu();
@@ -35,7 +47,7 @@ void RunningThread::leave_core() {
   if (core < 0 || core >= CPU_SETSIZE || !cores_of(pthread_self(), cores)) return;
   cpu_set_t others = cores;
   CPU_CLR(core, &others);
-  if (CPU_COUNT(&others) > 0 && confine(pthread_self(), others)) confine(pthread_self(), cores);
+  if (CPU_COUNT(&others) == 1 && confine(pthread_self(), others)) confine(pthread_self(), cores);
 }
 
 }  // namespace gpucnn

@@ -14,17 +14,19 @@ class RunningThread {
   /// Stands for the calling thread from here on.
   void become_this() { thread_ = pthread_self(); }
 
-  /// The time that it has spent on a core.
+  /// The time that it has spent on a core, from some moment on; where the system does not tell it to the microsecond, as if it
+  /// always ran.
   std::chrono::nanoseconds cpu_time() const;
 
   /// Puts it on the core of the calling thread, which it gets when that one sleeps, until it calls `release`. False if it may not
   /// run there.
   bool bring_here();
 
-  /// For the thread that was brought: it may run where it might before.
+  /// For the thread that was brought: it may run where it might before, unless somebody has said otherwise meanwhile.
   void release() const;
 
-  /// Has the calling thread go on on another core, if it may run on one.
+  /// Has the calling thread go on on the other core, if it may run on one other: of several the system finds an idle one as a
+  /// thread wakes.
   static void leave_core();
 
  private:

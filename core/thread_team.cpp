@@ -57,6 +57,7 @@ void ThreadTeam::run(std::int64_t tasks, int threads, detail::TaskRef run) {
   }
   Slot& mine = *slots_.front();
   mine.thread.become_this();
+  ++mine.call;
   mine.phase.store(kBegun, std::memory_order_release);
   take_tasks(0, threads);
   if (end_work(mine)) mine.thread.release();
@@ -64,7 +65,7 @@ void ThreadTeam::run(std::int64_t tasks, int threads, detail::TaskRef run) {
     Slot& slot = *slots_[static_cast<std::size_t>(thread)];
     std::uint32_t phase = kOffered;
     if (slot.phase.compare_exchange_strong(phase, kIdle, std::memory_order_acq_rel)) continue;  // it never began
-    while (phase == kBegun) phase = wait_while(slot, kBegun, slot);
+    while (phase == kBegun) phase = wait_while(slot, kBegun, &slot);
   }
   if (failed_.load(std::memory_order_relaxed)) {
     failed_.store(false, std::memory_order_relaxed);
@@ -109,7 +110,7 @@ void ThreadTeam::work(Slot& slot, Slot& caller, int thread) {
     std::uint32_t phase = slot.phase.load(std::memory_order_acquire);
     if (phase == kStop) return;
     if (phase != kOffered) {
-      wait_while(slot, phase, caller);
+      wait_while(slot, phase, thread == 1 ? &caller : nullptr);  // one is enough to look at the caller
     } else if (slot.phase.compare_exchange_strong(phase, kBegun, std::memory_order_acq_rel)) {
       take_tasks(thread, slot.threads);
       const bool moved = end_work(slot);
@@ -123,14 +124,19 @@ void ThreadTeam::work(Slot& slot, Slot& caller, int thread) {
 }
 
 bool ThreadTeam::end_work(Slot& slot) {
-  for (;;) {
+  for (int wait = 0;; ++wait) {
     std::uint32_t phase = kBegun;
     if (slot.phase.compare_exchange_strong(phase, kDone, std::memory_order_acq_rel)) return false;
     if (phase == kMoved) {
       slot.phase.store(kDone, std::memory_order_release);
       return true;
     }
-    std::this_thread::yield();  // somebody looks at this thread
+    // Somebody looks at this thread: for a microsecond, unless that one is put aside.
+    if (wait < 100) {
+      pause();
+    } else {
+      std::this_thread::sleep_for(std::chrono::microseconds(10));
+    }
   }
 }
 
@@ -154,18 +160,18 @@ void ThreadTeam::take_tasks(int thread, int threads) noexcept {
   in_task = false;
 }
 
-std::uint32_t ThreadTeam::wait_while(const Slot& slot, std::uint32_t seen, Slot& busy) {
-  const bool calls = &slot == &busy;
-  std::chrono::nanoseconds ran = -kLeast;
+std::uint32_t ThreadTeam::wait_while(const Slot& slot, std::uint32_t seen, Slot* busy) {
+  const bool calls = &slot == busy;
+  Look last;
   const auto start = Clock::now();
   for (auto now = start, look = start + kLook; now - start < (calls ? kCallerSpin : kSpin); now = Clock::now()) {
     for (int i = 0; i < 64; ++i) {
       if (const std::uint32_t phase = slot.phase.load(std::memory_order_acquire); phase != seen) return phase;
       pause();
     }
-    if (now < look) continue;
+    if (!busy || now < look) continue;
     look = now + kLook;
-    if (!give_core_to(busy, ran)) continue;
+    if (!give_core_to(*busy, last)) continue;
     if (calls) {
       seen = kMoved;
     } else {
@@ -177,11 +183,11 @@ std::uint32_t ThreadTeam::wait_while(const Slot& slot, std::uint32_t seen, Slot&
   return slot.phase.load(std::memory_order_acquire);
 }
 
-bool ThreadTeam::give_core_to(Slot& busy, std::chrono::nanoseconds& ran) {
-  std::uint32_t phase = kBegun;
-  if (!busy.phase.compare_exchange_strong(phase, kMoving, std::memory_order_acq_rel)) return false;
-  const auto before = std::exchange(ran, busy.thread.cpu_time());
-  const bool moved = ran - before < kLeast && busy.thread.bring_here();
+bool ThreadTeam::give_core_to(Slot& busy, Look& last) {
+  std::uint32_t phase = busy.phase.load(std::memory_order_relaxed);
+  if (phase != kBegun || !busy.phase.compare_exchange_strong(phase, kMoving, std::memory_order_acq_rel)) return false;
+  const Look before = std::exchange(last, {busy.thread.cpu_time(), busy.call});
+  const bool moved = last.call == before.call && last.ran - before.ran < kLeast && busy.thread.bring_here();
   busy.phase.store(moved ? kMoved : kBegun, std::memory_order_release);
   return moved;
 }

@@ -41,27 +41,35 @@ class ThreadTeam {
 
   /// What a thread and the caller tell each other, and the tasks that the thread takes first: always the same for a number of tasks
   /// and threads, so that it finds in its cache what it left there. All in one line of the cache, for a line takes a good part of a
-  /// microsecond from one core to another.
+  /// microsecond from one core to another; what it is moved by lies behind.
   struct alignas(64) Slot {
     std::atomic<std::uint32_t> phase{kIdle};
     int threads = 0;
     std::atomic<std::int64_t> next{0};
     std::int64_t last = 0;
     detail::TaskRef run;
-    std::thread worker;    // slot 0 is the caller's, and has none
-    RunningThread thread;  // who is at work from kBegun to kDone
+    std::thread worker;     // slot 0 is the caller's, and has none
+    RunningThread thread;   // who is at work from kBegun to kDone
+    std::int64_t call = 0;  // the number of the call that it works for, in slot 0
   };
 
   void grow(int threads);
   void end_workers();
+  /// A thread's time on a core when it was last looked at, and the call that it worked for.
+  struct Look {
+    std::chrono::nanoseconds ran{};
+    std::int64_t call = -1;
+  };
+
   void work(Slot& slot, Slot& caller, int thread);
   void take_tasks(int thread, int threads) noexcept;
   /// Ends what kBegun began. True if the thread was moved amid it.
   static bool end_work(Slot& slot);
-  /// Waits while the phase is `seen`: spinning, then asleep. Who is at work in `busy` gets this core if it has none.
-  static std::uint32_t wait_while(const Slot& slot, std::uint32_t seen, Slot& busy);
-  /// Moves who is at work here if its time on a core is hardly more than `ran`, which becomes that time.
-  static bool give_core_to(Slot& busy, std::chrono::nanoseconds& ran);
+  /// Waits while the phase is `seen`: spinning, then asleep. While it spins, who is at work in `busy`, if given, gets this core if
+  /// it has none.
+  static std::uint32_t wait_while(const Slot& slot, std::uint32_t seen, Slot* busy);
+  /// Moves who is at work here if it has hardly run since `last`, which becomes this look.
+  static bool give_core_to(Slot& busy, Look& last);
 
   std::mutex calls_;
   std::vector<std::unique_ptr<Slot>> slots_;

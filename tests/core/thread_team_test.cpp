@@ -92,16 +92,24 @@ TEST(ThreadTeam, GivesTheCoreThatWaitsToWhoIsPutAside) {
   for (const int sleeper : {0, 1}) {
     SCOPED_TRACE(sleeper);
     bool brought = false;
+    std::atomic<bool> asleep{false};
     // A thread that sleeps has no core either. It gives up at last; others may keep the one that waits from looking at it.
     const auto task = [&](std::int64_t number, int thread) {
-      if (number != thread || thread != sleeper) return;
+      if (number != thread) return;
+      for (int wait = 0; thread != sleeper && wait < 100 && !asleep; ++wait)
+        std::this_thread::sleep_for(std::chrono::microseconds(100));
+      if (thread != sleeper) return;
+      asleep = true;
       for (int wait = 0; wait < 20 && !brought; ++wait) {
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
         const cpu_set_t cores = cores_of_this_thread();
         brought = CPU_COUNT(&cores) == 1;
       }
     };
-    for (int call = 0; call < 100 && !brought; ++call) team.run(2, 2, detail::TaskRef(task));
+    for (int call = 0; call < 100 && !brought; ++call) {
+      asleep = false;
+      team.run(2, 2, detail::TaskRef(task));
+    }
     EXPECT_TRUE(brought);
 
     std::atomic<int> confined{0};
