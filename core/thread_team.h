@@ -53,14 +53,14 @@ class ThreadTeam {
     std::int64_t call = 0;  // the number of the call that it works for, in slot 0
   };
 
-  void grow(int threads);
-  void end_workers();
   /// A thread's time on a core when it was last looked at, and the call that it worked for.
   struct Look {
     std::chrono::nanoseconds ran{};
     std::int64_t call = -1;
   };
 
+  void grow(int threads);
+  void end_workers();
   void work(Slot& slot, Slot& caller, int thread);
   void take_tasks(int thread, int threads) noexcept;
   /// Ends what kBegun began. True if the thread was moved amid it.
