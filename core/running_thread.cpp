@@ -9,6 +9,12 @@ bool cores_of(pthread_t thread, cpu_set_t& cores) { return pthread_getaffinity_n
 
 bool confine(pthread_t thread, const cpu_set_t& cores) { return pthread_setaffinity_np(thread, sizeof cores, &cores) == 0; }
 
+/// The calling thread's core; -1 if a cpu_set_t cannot name it.
+int this_core() {
+  const int core = sched_getcpu();
+  return core < CPU_SETSIZE ? core : -1;
+}
+
 bool is_exact(clockid_t clock) {
   timespec step{};
   return clock_getres(clock, &step) == 0 && step.tv_sec == 0 && step.tv_nsec <= 1000;
@@ -27,8 +33,8 @@ std::chrono::nanoseconds RunningThread::cpu_time() const {
 }
 
 bool RunningThread::bring_here() {
-  const int core = sched_getcpu();
-  if (core < 0 || core >= CPU_SETSIZE || !cores_of(thread_, cores_) || !CPU_ISSET(core, &cores_)) return false;
+  const int core = this_core();
+  if (core < 0 || !cores_of(thread_, cores_) || !CPU_ISSET(core, &cores_)) return false;
   cpu_set_t here;
   CPU_ZERO(&here);
   CPU_SET(core, &here);
@@ -42,9 +48,9 @@ void RunningThread::release() const {
 }
 
 void RunningThread::leave_core() {
-  const int core = sched_getcpu();
+  const int core = this_core();
   cpu_set_t cores;
-  if (core < 0 || core >= CPU_SETSIZE || !cores_of(pthread_self(), cores)) return;
+  if (core < 0 || !cores_of(pthread_self(), cores)) return;
   cpu_set_t others = cores;
   CPU_CLR(core, &others);
   if (CPU_COUNT(&others) == 1 && confine(pthread_self(), others)) confine(pthread_self(), cores);

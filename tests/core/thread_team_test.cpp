@@ -96,9 +96,10 @@ TEST(ThreadTeam, GivesTheCoreThatWaitsToWhoIsPutAside) {
     // A thread that sleeps has no core either. It gives up at last; others may keep the one that waits from looking at it.
     const auto task = [&](std::int64_t number, int thread) {
       if (number != thread) return;
-      for (int wait = 0; thread != sleeper && wait < 100 && !asleep; ++wait)
-        std::this_thread::sleep_for(std::chrono::microseconds(100));
-      if (thread != sleeper) return;
+      if (thread != sleeper) {
+        for (int wait = 0; wait < 100 && !asleep; ++wait) std::this_thread::sleep_for(std::chrono::microseconds(100));
+        return;
+      }
       asleep = true;
       for (int wait = 0; wait < 20 && !brought; ++wait) {
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
