@@ -87,6 +87,7 @@ set(GPUCNN_PRIVATE_HEADERS
     kernels/image_transform.h
     kernels/indices.h
     kernels/lanes-inl.h
+    kernels/largest-inl.h
     kernels/linear_impl.h
     kernels/nonzeros.h
     kernels/onednn.h

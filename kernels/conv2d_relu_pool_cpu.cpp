@@ -18,6 +18,7 @@
 #include <hwy/foreach_target.h>
 
 #include <gpucnn/kernels/direct-inl.h>
+#include <gpucnn/kernels/largest-inl.h>
 #include <gpucnn/kernels/winograd-inl.h>
 
 #if HWY_ONCE
@@ -68,16 +69,21 @@ struct ForwardConv {
   }
 };
 
-/// The band by the quicker way, or, where numbers are too large for it, row by row by that which serves the row: so it does not
-/// depend on what is in a band together.
-void compute(ForwardBand band) {
-  if (band.most_input < 0) return HWY_DYNAMIC_DISPATCH(direct_band)(band);
-  if (HWY_DYNAMIC_DISPATCH(winograd_band)(band)) return;
-  const std::int64_t rows = std::exchange(band.rows, 1), x_row = 2 * (2 * band.columns + 2) * band.C,
-                     places = band.columns * band.K;
+/// The band, which is finite up to inputs of magnitude `most_input`, by the quicker way, or, where Winograd's products cannot serve
+/// all of it, row by row by that which serves the row: so it does not depend on what is in a band together.
+void compute(ForwardBand band, float most_input) {
+  const std::int64_t x_row = 2 * (2 * band.columns + 2) * band.C;  // of pooled rows
+  const auto finite = [=](const ForwardBand& b) {
+    return HWY_DYNAMIC_DISPATCH(largest)(b.x, b.rows * x_row + x_row) <= most_input;
+  };
+  band.finite = finite(band);
+  if (!band.transformed) return HWY_DYNAMIC_DISPATCH(direct_band)(band);
+  if (band.finite) return HWY_DYNAMIC_DISPATCH(winograd_band)(band);
+  const std::int64_t rows = std::exchange(band.rows, 1), places = band.columns * band.K;
   std::fill(std::begin(band.next), std::end(band.next), Prefetch());
   for (std::int64_t i = 0; i < rows; ++i, band.x += x_row, band.y += band.y_row) {
-    if (!HWY_DYNAMIC_DISPATCH(winograd_band)(band)) HWY_DYNAMIC_DISPATCH(direct_band)(band);
+    band.finite = finite(band);
+    band.finite ? HWY_DYNAMIC_DISPATCH(winograd_band)(band) : HWY_DYNAMIC_DISPATCH(direct_band)(band);
     if (band.place) band.place += places;
   }
 }
@@ -148,8 +154,8 @@ struct ForwardPass {
                      .y_row = y_row,
                      .place = nullptr,
                      .next = {},
+                     .finite = false,
                      .transformed = transforms,
-                     .most_input = most_input,
                      .memory = mine + winograd};
     for (std::int64_t first = rows.first; first < rows.last; first += band_rows, band.y += band_rows * y_row) {
       band.rows = std::min(band_rows, rows.last - first);
@@ -164,14 +170,15 @@ struct ForwardPass {
       band.place = place ? place + (n * conv.rows + first) * places : nullptr;
       const bool gives = c + 1 == count && pieces == 1 && first == 0;
       band.next[1] = gives ? Prefetch(y + n * conv.rows * places, conv.rows * places, Prefetch::write) : Prefetch();
-      compute(band);
+      compute(band, most_input);
     }
   }
 };
 
-/// How large inputs may be for all of Winograd's sums to stay finite, with weights and biases up to these magnitudes: B, G and A,
-/// each used twice, have rows whose magnitudes add up to 2, 3/2 and 3. Negative if those are too large themselves, or not finite.
-float most_winograd_input(float weight, float bias, std::int64_t C) {
+/// How large inputs may be for all sums to stay finite, with weights and biases up to these magnitudes. Of Winograd's, the larger
+/// ones: B, G and A, each used twice, have rows whose magnitudes add up to 2, 3/2 and 3. Negative if the weights or biases are too
+/// large themselves, or not finite.
+float most_input(float weight, float bias, std::int64_t C) {
   constexpr float kMost = std::numeric_limits<float>::max() / 4;
   if (!(weight <= kMost / 4 && bias <= kMost)) return -1;
   return kMost / std::max(1.0F, 81 * static_cast<float>(C) * weight);
@@ -190,7 +197,7 @@ Tensor copy_of(const Tensor& tensor) { return tensor.defined() ? tensor.clone() 
 /// The parts of `packed_`, made of weight and bias unless they are there already.
 struct Conv2dReluPoolWeights::Parts {
   const float *weights, *biases, *transforms;  // as ForwardBand's
-  float most_input;                            // as ForwardBand's; negative: there are no transforms
+  float most_input;                            // of which all sums are finite for sure; negative: of none
 
   Parts(Conv2dReluPoolWeights& kept, const Tensor& weight, const Tensor& bias) {
     const std::int64_t K = weight.dim(0), C = weight.dim(1), taps = 9 * C, channels = cpu::round_up(K, cpu::kVector);
@@ -204,19 +211,16 @@ struct Conv2dReluPoolWeights::Parts {
       cpu::pack(weight.data<float>(), K, taps, first);
       std::fill_n(last, channels, 0.0F);
       if (bias.defined()) std::copy_n(bias.data<float>(), K, last);
-      kept.most_input_ = -1;
-      if (winograd) {
-        const auto largest = HWY_DYNAMIC_DISPATCH(largest);
-        kept.most_input_ = cpu::most_winograd_input(largest(first, channels * taps), largest(last, channels), C);
-        HWY_DYNAMIC_DISPATCH(transform_weights)(first, K, C, last + channels);
-      }
+      const auto largest = HWY_DYNAMIC_DISPATCH(largest);
+      kept.most_input_ = cpu::most_input(largest(first, channels * taps), largest(last, channels), C);
+      if (winograd) HWY_DYNAMIC_DISPATCH(transform_weights)(first, K, C, last + channels);
       kept.weight_ = cpu::copy_of(weight);
       kept.bias_ = cpu::copy_of(bias);
       kept.packed_ = packed;
     }
     weights = kept.packed_.data<float>();
     biases = weights + channels * taps;
-    transforms = biases + channels;
+    transforms = winograd ? biases + channels : nullptr;
     most_input = kept.most_input_;
   }
 };
@@ -270,7 +274,7 @@ void conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y) {
     } else if (!kept) {
       pass.scratch += conv.padded_image();
     }
-    if (parts.most_input >= 0) winograd = std::max(winograd, kMostPatches * 16 * (round_up(conv.C, kVector) + 2 * kVector));
+    if (parts.transforms) winograd = std::max(winograd, kMostPatches * 16 * (round_up(conv.C, kVector) + 2 * kVector));
     products += 4 * given.weight.numel() * conv.rows * conv.columns;
     shape = {conv.N, conv.K, conv.rows, conv.columns};
   }

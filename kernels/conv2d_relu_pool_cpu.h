@@ -11,7 +11,7 @@
 namespace gpucnn::kernels::cpu {
 
 /// Patches of 4x4 inputs that Winograd's products take at once, at most.
-inline constexpr std::int64_t kMostPatches = 13;
+inline constexpr std::int64_t kMostPatches = 8;
 
 /// Terms of a gradient added up before their sum is added to others, so that long sums stay exact.
 inline constexpr std::int64_t kSummed = 1024;
@@ -124,8 +124,8 @@ struct ForwardBand {
   std::int64_t y_row;
   std::uint8_t* place;       // [rows][columns][K]
   cpu::Prefetch next[2];     // the image after this one; what the pass gives, where this is its last convolution
-  const float* transformed;  // for Winograd's products: [16][C][K in blocks]
-  float most_input;          // for those: of larger inputs they would overflow
+  bool finite;               // all outputs are for sure, whichever way they are computed
+  const float* transformed;  // for Winograd's products: [16][C][K in blocks]; null: none are wanted
   float* memory;             // for those: 16 kMostPatches (C in vectors + 2 kVector) floats
 };
 

@@ -25,21 +25,20 @@ constexpr int kColumnsOfTwo = 1;
 template <int V, int R, int Q>
 using Sums = Vector[2 * R][2 * Q][V];
 
-/// Calls `pool(o0, o1, o2, o3, count, to)` for the windows of a tile.
+/// Pools the windows of a tile, of which the first goes to `to`, for the first `count` channels.
 template <int V, int R, int Q, class Pool>
-HWY_INLINE void for_windows(const ForwardBand& b, std::int64_t i, std::int64_t j, std::int64_t k, const Sums<V, R, Q>& sums,
-                            const Pool& pool) {
+HWY_INLINE void pool_tile(const Sums<V, R, Q>& sums, const ForwardBand& b, std::int64_t count, Pooled to, const Pool& pool) {
+  const std::int64_t K = b.K, y_row = b.y_row, place_row = b.columns * K;
 #pragma GCC unroll 2
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 2
     for (int q = 0; q < Q; ++q) {
 #pragma GCC unroll 2
       for (int v = 0; v < V; ++v) {
-        const std::int64_t count = b.K - k - v * kLanes;
-        if (count > 0) {
-          pool(sums[2 * r][2 * q][v], sums[2 * r][2 * q + 1][v], sums[2 * r + 1][2 * q][v], sums[2 * r + 1][2 * q + 1][v], count,
-               pooled(b, i + r, j + q, k + v * kLanes));
-        }
+        if (count <= v * kLanes) continue;
+        const std::int64_t column = q * K + v * kLanes;
+        pool(sums[2 * r][2 * q][v], sums[2 * r][2 * q + 1][v], sums[2 * r + 1][2 * q][v], sums[2 * r + 1][2 * q + 1][v],
+             count - v * kLanes, Pooled{to.y + r * y_row + column, to.place ? to.place + r * place_row + column : nullptr});
       }
     }
   }
@@ -90,15 +89,11 @@ HWY_INLINE void tile(const ForwardBand& b, std::int64_t i, std::int64_t j, std::
       }
     }
   }
-  // Their sum is NaN if one is; an infinity beside its opposite does no harm.
-  Vector check = hn::Zero(d);
-  for_windows<V, R, Q>(b, i, j, k, sums, [&](Vector o0, Vector o1, Vector o2, Vector o3, std::int64_t, Pooled) HWY_ATTR {
-    check = hn::Add(check, hn::Add(hn::Add(o0, o1), hn::Add(o2, o3)));
-  });
-  if (HWY_LIKELY(hn::AllFalse(d, hn::IsNaN(check)))) {
-    for_windows<V, R, Q>(b, i, j, k, sums, pool_numbers);
+  const Pooled to = pooled(b, i, j, k);
+  if (HWY_LIKELY(b.finite)) {
+    pool_tile<V, R, Q>(sums, b, b.K - k, to, pool_numbers);
   } else {
-    for_windows<V, R, Q>(b, i, j, k, sums, pool_outputs);
+    pool_tile<V, R, Q>(sums, b, b.K - k, to, pool_outputs);
   }
 }
 

@@ -28,6 +28,9 @@ HWY_INLINE void store_some(D d, hn::Vec<D> values, std::int64_t count, T* to) {
 struct Pooled {
   float* y;
   std::uint8_t* place;
+
+  /// So many elements further on.
+  Pooled after(std::int64_t count) const { return {y + count, place ? place + count : nullptr}; }
 };
 
 /// Pixel (i, j) of a band from channel k on.

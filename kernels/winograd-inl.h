@@ -7,7 +7,6 @@
 #endif
 
 #include <algorithm>
-#include <bit>
 #include <cstdint>
 #include <type_traits>
 
@@ -19,26 +18,14 @@
 HWY_BEFORE_NAMESPACE();
 namespace gpucnn::kernels::HWY_NAMESPACE {
 
-/// [v0 v1 v2 v3] B: a row or column of a patch of the input.
-HWY_INLINE void transform_input(Vector& v0, Vector& v1, Vector& v2, Vector& v3) {
-  const Vector sum = hn::Add(v1, v2), difference = hn::Sub(v2, v1);
-  v0 = hn::Sub(v0, v2);
-  v3 = hn::Sub(v1, v3);
-  v1 = sum;
-  v2 = difference;
-}
+/// A row or a column of a patch.
+struct Line {
+  Vector v0, v1, v2, v3;
+};
 
-/// The largest magnitude among `count` floats; infinity or NaN if there is one.
-float largest(const float* from, std::int64_t count) {
-  const Floats d;
-  const hn::Rebind<std::int32_t, Floats> bits;
-  const auto magnitude = hn::Set(bits, 0x7FFFFFFF);
-  auto most = hn::Zero(bits);  // magnitudes are in the order of their bits
-  std::int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) most = hn::Max(most, hn::And(magnitude, hn::BitCast(bits, hn::LoadU(d, from + i))));
-  std::int32_t result = hn::GetLane(hn::MaxOfLanes(bits, most));
-  for (; i < count; ++i) result = std::max(result, std::bit_cast<std::int32_t>(from[i]) & 0x7FFFFFFF);
-  return std::bit_cast<float>(result);
+/// v B: a row or a column of a patch of the input.
+HWY_INLINE Line transform_input(const Line& v) {
+  return {hn::Sub(v.v0, v.v2), hn::Add(v.v1, v.v2), hn::Sub(v.v2, v.v1), hn::Sub(v.v1, v.v3)};
 }
 
 /// U = G w G^T of all weights: [16][C][K in blocks], from weights as `ForwardBand` has them.
@@ -74,27 +61,36 @@ void transform_weights(const float* packed, std::int64_t K, std::int64_t C, floa
 /// The element of a patch that is added to all four outputs, and the bias with it.
 constexpr std::int64_t kCentre = 5;
 
-/// Patches of a group: as many as their sums leave registers for.
+/// Patches of a group: as many as their sums, and those of 32 channels, leave registers for, and with AVX-512 not more than the
+/// first-level cache holds with all that is made of them.
 constexpr std::int64_t kPatches = kWide ? cpu::kMostPatches : 6;
 
-/// B^T x B of a 4x4 patch of padded input; element e of channel c to e * stride + c / kVector * kPatches * kVector + c % kVector.
-HWY_INLINE void transform_patch(const float* x, std::int64_t C, std::int64_t row, float* to, std::int64_t stride) {
+/// Floats from one element of a group's patches to the next, and from one block of channels.
+constexpr std::int64_t kElement = kPatches * cpu::kVector, kBlock = 16 * kElement;
+
+/// B^T x B of the 4x4 patches of padded input under `count` windows side by side: element e of channel c of patch p to
+/// p * kVector + e * kElement + c / kVector * kBlock + c % kVector.
+HWY_INLINE void transform_patches(const float* x, std::int64_t C, std::int64_t row, std::int64_t count, float* to) {
   const Floats d;
+  const auto load_row = [=](const float* from) HWY_ATTR {
+    return transform_input({hn::LoadU(d, from), hn::LoadU(d, from + C), hn::LoadU(d, from + 2 * C), hn::LoadU(d, from + 3 * C)});
+  };
+  const auto store_column = [=](const Line& column, float* element) HWY_ATTR {
+    const Line transformed = transform_input(column);
+    hn::Store(transformed.v0, d, element);
+    hn::Store(transformed.v1, d, element + 4 * kElement);
+    hn::Store(transformed.v2, d, element + 8 * kElement);
+    hn::Store(transformed.v3, d, element + 12 * kElement);
+  };
   for (std::int64_t c = 0; c < C; c += kLanes) {
-    Vector v[4][4];
-#pragma GCC unroll 4
-    for (int r = 0; r < 4; ++r) {
-#pragma GCC unroll 4
-      for (int s = 0; s < 4; ++s) v[r][s] = hn::LoadU(d, x + r * row + s * C + c);
-      transform_input(v[r][0], v[r][1], v[r][2], v[r][3]);
-    }
-#pragma GCC unroll 4
-    for (int s = 0; s < 4; ++s) {
-      transform_input(v[0][s], v[1][s], v[2][s], v[3][s]);
-#pragma GCC unroll 4
-      for (int r = 0; r < 4; ++r) {
-        hn::Store(v[r][s], d, to + (r * 4 + s) * stride + c / cpu::kVector * kPatches * cpu::kVector + c % cpu::kVector);
-      }
+    const float* from = x + c;
+    float* patch = to + c / cpu::kVector * kBlock + c % cpu::kVector;
+    for (std::int64_t p = 0; p < count; ++p, from += 2 * C, patch += cpu::kVector) {
+      const Line r0 = load_row(from), r1 = load_row(from + row), r2 = load_row(from + 2 * row), r3 = load_row(from + 3 * row);
+      store_column({r0.v0, r1.v0, r2.v0, r3.v0}, patch);
+      store_column({r0.v1, r1.v1, r2.v1, r3.v1}, patch + kElement);
+      store_column({r0.v2, r1.v2, r2.v2, r3.v2}, patch + 2 * kElement);
+      store_column({r0.v3, r1.v3, r2.v3, r3.v3}, patch + 3 * kElement);
     }
   }
 }
@@ -109,16 +105,16 @@ HWY_INLINE void multiply(const float* HWY_RESTRICT patches, const float* HWY_RES
 #pragma GCC unroll 2
   for (int v = 0; v < V; ++v) {
     const Vector first = bias ? hn::Load(d, bias + v * kLanes) : hn::Zero(d);
-#pragma GCC unroll 13
+#pragma GCC unroll 8
     for (int p = 0; p < P; ++p) sums[p][v] = first;
   }
-  for (std::int64_t block = 0; block < C; block += cpu::kVector, patches += kPatches * cpu::kVector) {
+  for (std::int64_t block = 0; block < C; block += cpu::kVector, patches += kBlock) {
     const std::int64_t count = std::min(cpu::kVector, C - block);
     for (std::int64_t c = 0; c < count; ++c, weight += padded) {
       Vector w[V];
 #pragma GCC unroll 2
       for (int v = 0; v < V; ++v) w[v] = hn::Load(d, weight + v * kLanes);
-#pragma GCC unroll 13
+#pragma GCC unroll 8
       for (int p = 0; p < P; ++p) {
         const Vector x = hn::Set(d, patches[p * cpu::kVector + c]);
 #pragma GCC unroll 2
@@ -126,69 +122,65 @@ HWY_INLINE void multiply(const float* HWY_RESTRICT patches, const float* HWY_RES
       }
     }
   }
-#pragma GCC unroll 13
+#pragma GCC unroll 8
   for (int p = 0; p < P; ++p) {
 #pragma GCC unroll 2
     for (int v = 0; v < V; ++v) hn::Store(sums[p][v], d, to + p * 2 * kLanes + v * kLanes);
   }
 }
 
-/// A^T m A for V vectors of channels from k on of a pooled pixel, then ReLU and pooling.
+/// Floats from one element of a group's products to the next.
+constexpr std::int64_t kProducts = kPatches * 2 * kLanes;
+
+/// A^T m A for V vectors of channels, of which `count` are wanted, of a pooled pixel, then ReLU and pooling.
 template <int V>
-HWY_INLINE void finish_window(const ForwardBand& b, const float* products, std::int64_t stride, std::int64_t k, std::int64_t i,
-                              std::int64_t j) {
+HWY_INLINE void finish_window(const float* products, std::int64_t count, Pooled to) {
   const Floats d;
 #pragma GCC unroll 2
   for (int v = 0; v < V; ++v) {
     Vector rows[2][4];
 #pragma GCC unroll 4
     for (int s = 0; s < 4; ++s) {
-      const auto m = [&](int r) HWY_ATTR { return hn::Load(d, products + (r * 4 + s) * stride + v * kLanes); };
+      const auto m = [&](int r) HWY_ATTR { return hn::Load(d, products + (r * 4 + s) * kProducts + v * kLanes); };
       const Vector m1 = m(1), m2 = m(2);
       rows[0][s] = hn::Add(m(0), hn::Add(m1, m2));
       rows[1][s] = hn::Sub(hn::Sub(m1, m2), m(3));
     }
     const auto left = [&](int r) HWY_ATTR { return hn::Add(rows[r][0], hn::Add(rows[r][1], rows[r][2])); };
     const auto right = [&](int r) HWY_ATTR { return hn::Sub(hn::Sub(rows[r][1], rows[r][2]), rows[r][3]); };
-    const std::int64_t count = b.K - k - v * kLanes;
-    if (count > 0) pool_numbers(left(0), right(0), left(1), right(1), count, pooled(b, i, j, k + v * kLanes));
+    if (count > v * kLanes) pool_numbers(left(0), right(0), left(1), right(1), count - v * kLanes, to.after(v * kLanes));
   }
 }
 
-/// Calls `run(p, i, j)` for windows first + p, p in [0, count), counted row by row.
+/// Calls `run(p, i, j, length)` for each run of windows side by side, from (i, j) on, among the windows first + p, p in [0, count),
+/// counted row by row.
 template <class Run>
-HWY_INLINE void for_windows_from(std::int64_t first, std::int64_t count, std::int64_t columns, const Run& run) {
+HWY_INLINE void for_runs(std::int64_t first, std::int64_t count, std::int64_t columns, const Run& run) {
   std::int64_t i = first / columns, j = first % columns;
-  for (std::int64_t p = 0; p < count; ++p) {
-    run(p, i, j);
-    if (++j == columns) {
-      j = 0;
-      ++i;
-    }
+  for (std::int64_t p = 0, length; p < count; p += length, ++i, j = 0) {
+    length = std::min(count - p, columns - j);
+    run(p, i, j, length);
   }
 }
 
-/// The band by Winograd's products. False, and nothing done, if an input is larger than `most_input`, or not finite: infinities,
-/// and numbers near the largest, would meet where the convolution keeps them apart.
-bool winograd_band(const ForwardBand& b) {
-  const std::int64_t row = (2 * b.columns + 2) * b.C, channels = cpu::round_up(b.C, cpu::kVector);
-  const std::int64_t padded = cpu::round_up(b.K, cpu::kVector), pixels = b.rows * b.columns;
+/// The band by Winograd's products. Only where all its outputs are finite for sure: infinities would meet others where the
+/// convolution keeps them apart.
+void winograd_band(const ForwardBand& b) {
+  const std::int64_t row = (2 * b.columns + 2) * b.C, padded = cpu::round_up(b.K, cpu::kVector), pixels = b.rows * b.columns;
   float* const patches = b.memory;
-  float* const products = b.memory + 16 * kPatches * channels;
-  if (!(largest(b.x, (2 * b.rows + 2) * row) <= b.most_input)) return false;
+  float* const products = b.memory + 16 * kPatches * cpu::round_up(b.C, cpu::kVector);
   for (std::int64_t first = 0; first < pixels; first += kPatches) {
     const std::int64_t count = std::min(kPatches, pixels - first);
     cpu::ask(b.next, first / kPatches, (pixels + kPatches - 1) / kPatches);
-    for_windows_from(first, count, b.columns, [&](std::int64_t p, std::int64_t i, std::int64_t j) HWY_ATTR {
-      transform_patch(b.x + 2 * i * row + 2 * j * b.C, b.C, row, patches + p * cpu::kVector, kPatches * channels);
+    for_runs(first, count, b.columns, [&](std::int64_t p, std::int64_t i, std::int64_t j, std::int64_t length) HWY_ATTR {
+      transform_patches(b.x + 2 * i * row + 2 * j * b.C, b.C, row, length, patches + p * cpu::kVector);
     });
     const auto channels_from = [&](auto vectors, std::int64_t k) HWY_ATTR {
       constexpr int kV = decltype(vectors)::value;
       const auto multiply_all = [&](auto some) HWY_ATTR {
         for (std::int64_t e = 0; e < 16; ++e) {
-          multiply<decltype(some)::value, kV>(patches + e * kPatches * channels, b.transformed + e * b.C * padded + k,
-                                              e == kCentre ? b.bias + k : nullptr, b.C, padded,
-                                              products + e * kPatches * 2 * kLanes);
+          multiply<decltype(some)::value, kV>(patches + e * kElement, b.transformed + e * b.C * padded + k,
+                                              e == kCentre ? b.bias + k : nullptr, b.C, padded, products + e * kProducts);
         }
       };
       constexpr int kThird = (kPatches + 2) / 3;
@@ -199,15 +191,17 @@ bool winograd_band(const ForwardBand& b) {
       } else {
         multiply_all(std::integral_constant<int, kThird>());
       }
-      for_windows_from(first, count, b.columns, [&](std::int64_t p, std::int64_t i, std::int64_t j) HWY_ATTR {
-        finish_window<kV>(b, products + p * 2 * kLanes, kPatches * 2 * kLanes, k, i, j);
+      for_runs(first, count, b.columns, [&](std::int64_t p, std::int64_t i, std::int64_t j, std::int64_t length) HWY_ATTR {
+        const std::int64_t K = b.K;
+        const float* from = products + p * 2 * kLanes;
+        Pooled to = pooled(b, i, j, k);
+        for (std::int64_t w = 0; w < length; ++w, from += 2 * kLanes, to = to.after(K)) finish_window<kV>(from, K - k, to);
       });
     };
     std::int64_t k = 0;
     for (; k + kLanes < b.K; k += 2 * kLanes) channels_from(std::integral_constant<int, 2>(), k);
     if (k < b.K) channels_from(std::integral_constant<int, 1>(), k);
   }
-  return true;
 }
 
 }  // namespace gpucnn::kernels::HWY_NAMESPACE
