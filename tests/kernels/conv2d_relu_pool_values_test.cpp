@@ -102,6 +102,36 @@ TEST(Conv2dReluPool, TheLastNanWinsAndItsGradientPasses) {
   });
 }
 
+TEST(Conv2dReluPool, ANanInTheLastPixelReachesTheLastWindowAlone) {
+  std::vector<float> x(25, 2);  // odd: the pixel lies in no window, but within reach of the last output
+  x.back() = kNan;
+  for_identities(x, 5, 5, {1, 2, 4, 8}, [](const Results& actual) {
+    EXPECT_THAT(actual.y, testing::ElementsAre(2, 2, 2, testing::IsNan()));
+    EXPECT_THAT(actual.place, testing::ElementsAre(0, 0, 0, 3));
+  });
+}
+
+TEST(Conv2dReluPool, ASumThatOverflowsGivesNoNumber) {
+  for (const std::int64_t C : kFewAndManyChannels) {
+    SCOPED_TRACE(C);
+    // Only the last window's first output has pixel (1, 1) within reach, from which the channels give it 5e38 and -5e38 by turns:
+    // their sum is infinite with FMA, which does not round products, and NaN without.
+    Data data{{1, C + 1, 4, 4, 1}, {}, {}, {0}, {1, 2, 4, 8}};
+    data.x.assign(static_cast<std::size_t>(16 * (C + 1)), 0);
+    data.weight.assign(static_cast<std::size_t>(9 * (C + 1)), 0);
+    for (std::size_t c = 0; c <= static_cast<std::size_t>(C); ++c) {
+      data.x[16 * c + 5] = 5e37F;
+      data.weight[9 * c] = c % 2 == 0 ? 10.0F : -10.0F;
+    }
+    everywhere(Device::cpu(), [&] {
+      const Results actual = compute(data);
+      EXPECT_THAT(actual.y, testing::ElementsAre(0, 0, 0, testing::Not(testing::Truly([](float y) { return std::isfinite(y); }))));
+      EXPECT_THAT(actual.place, testing::ElementsAre(4, 4, 4, 0));
+      return actual.all();
+    });
+  }
+}
+
 TEST(Conv2dReluPool, ABiasMayBeInfiniteOrNan) {
   for (const std::int64_t C : kFewAndManyChannels) {
     SCOPED_TRACE(C);
