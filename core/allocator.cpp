@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cstdlib>
 #include <limits>
@@ -139,13 +140,13 @@ class Pool {
 constexpr int kMaxGpus = 64;
 
 Pool& pool_of(Device device) {
-  static std::mutex mutex;
-  static std::array<Pool*, kMaxGpus + 1> pools{};
+  static std::array<std::atomic<Pool*>, kMaxGpus + 1> pools{};
   if (device.kind == Device::Kind::cuda && device.index >= kMaxGpus) device.require();
-  const std::scoped_lock lock(mutex);
-  Pool*& pool = pools[device.kind == Device::Kind::cpu ? 0U : static_cast<std::size_t>(device.index) + 1];
-  if (!pool) pool = new Pool(device);
-  return *pool;
+  std::atomic<Pool*>& shared = pools[device.kind == Device::Kind::cpu ? 0U : static_cast<std::size_t>(device.index) + 1];
+  Pool* pool = shared.load(std::memory_order_acquire);
+  if (pool) return *pool;
+  auto made = std::make_unique<Pool>(device);  // one of those that several threads may make
+  return shared.compare_exchange_strong(pool, made.get(), std::memory_order_acq_rel) ? *made.release() : *pool;
 }
 
 }  // namespace
