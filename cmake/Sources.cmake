@@ -87,8 +87,8 @@ set(GPUCNN_PRIVATE_HEADERS
     kernels/image_transform.h
     kernels/indices.h
     kernels/lanes-inl.h
-    kernels/largest-inl.h
     kernels/linear_impl.h
+    kernels/max_abs-inl.h
     kernels/nonzeros.h
     kernels/onednn.h
     kernels/pool_outputs-inl.h

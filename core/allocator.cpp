@@ -145,7 +145,7 @@ Pool& pool_of(Device device) {
   std::atomic<Pool*>& shared = pools[device.kind == Device::Kind::cpu ? 0U : static_cast<std::size_t>(device.index) + 1];
   Pool* pool = shared.load(std::memory_order_acquire);
   if (pool) return *pool;
-  auto made = std::make_unique<Pool>(device);  // one of those that several threads may make
+  auto made = std::make_unique<Pool>(device);  // as other threads may; the first is kept
   return shared.compare_exchange_strong(pool, made.get(), std::memory_order_acq_rel) ? *made.release() : *pool;
 }
 

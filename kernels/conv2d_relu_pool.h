@@ -26,7 +26,7 @@ class GPUCNN_API Conv2dReluPoolWeights {
   friend struct Parts;
   Tensor weight_, bias_;  // those that the rest was made of
   Tensor packed_;
-  float most_input_ = -1;  // magnitude of inputs up to which all sums are finite; negative: none
+  float max_input_ = -1;  // magnitude of inputs up to which all sums are finite; negative: none
 };
 
 /// Convolutions in a pass, at most.

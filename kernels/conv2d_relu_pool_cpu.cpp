@@ -18,7 +18,7 @@
 #include <hwy/foreach_target.h>
 
 #include <gpucnn/kernels/direct-inl.h>
-#include <gpucnn/kernels/largest-inl.h>
+#include <gpucnn/kernels/max_abs-inl.h>
 #include <gpucnn/kernels/winograd-inl.h>
 
 #if HWY_ONCE
@@ -27,7 +27,7 @@ namespace gpucnn::kernels {
 HWY_EXPORT(direct_band);
 HWY_EXPORT(winograd_band);
 HWY_EXPORT(transform_weights);
-HWY_EXPORT(largest);
+HWY_EXPORT(max_abs);
 
 namespace cpu {
 namespace {
@@ -57,7 +57,7 @@ struct ForwardConv {
   const float* weights;  // as ForwardBand's
   const float* biases;
   const float* transforms;
-  float most_input;
+  float max_input;
   float* x;             // [N][padded image], kept for the backward; null: not wanted, and of the first
   std::uint8_t* place;  // null: not wanted
 
@@ -69,15 +69,13 @@ struct ForwardConv {
   }
 };
 
-/// The band, which is finite up to inputs of magnitude `most_input`, by the quicker way, or, where Winograd's products cannot serve
+/// The band, which is finite up to inputs of magnitude `max_input`, by the quicker way, or, where Winograd's products cannot serve
 /// all of it, row by row by that which serves the row: so it does not depend on what is in a band together.
-void compute(ForwardBand band, float most_input) {
+void compute(ForwardBand band, float max_input) {
   const std::int64_t x_row = 2 * (2 * band.columns + 2) * band.C;  // of pooled rows
-  const auto finite = [=](const ForwardBand& b) {
-    return HWY_DYNAMIC_DISPATCH(largest)(b.x, b.rows * x_row + x_row) <= most_input;
-  };
+  const auto finite = [=](const ForwardBand& b) { return HWY_DYNAMIC_DISPATCH(max_abs)(b.x, b.rows * x_row + x_row) <= max_input; };
   band.finite = finite(band);
-  if (!band.transformed) return HWY_DYNAMIC_DISPATCH(direct_band)(band);
+  if (!band.transformed || max_input < 0) return HWY_DYNAMIC_DISPATCH(direct_band)(band);
   if (band.finite) return HWY_DYNAMIC_DISPATCH(winograd_band)(band);
   const std::int64_t rows = std::exchange(band.rows, 1), places = band.columns * band.K;
   std::fill(std::begin(band.next), std::end(band.next), Prefetch());
@@ -141,7 +139,7 @@ struct ForwardPass {
 
   /// Rows of convolution c of image n, to `to`.
   void convolve(int c, std::int64_t n, const Rows& rows, float* mine, float* to, std::int64_t y_row) const {
-    const auto& [conv, band_rows, buffer, weights, biases, transforms, most_input, kept, place] = at(c);
+    const auto& [conv, band_rows, buffer, weights, biases, transforms, max_input, kept, place] = at(c);
     const std::int64_t image = conv.H * conv.W * conv.C, places = conv.columns * conv.K;
     ForwardBand band{.C = conv.C,
                      .K = conv.K,
@@ -170,7 +168,7 @@ struct ForwardPass {
       band.place = place ? place + (n * conv.rows + first) * places : nullptr;
       const bool gives = c + 1 == count && pieces == 1 && first == 0;
       band.next[1] = gives ? Prefetch(y + n * conv.rows * places, conv.rows * places, Prefetch::write) : Prefetch();
-      compute(band, most_input);
+      compute(band, max_input);
     }
   }
 };
@@ -178,7 +176,7 @@ struct ForwardPass {
 /// How large inputs may be for all sums to stay finite, with weights and biases up to these magnitudes. Of Winograd's, the larger
 /// ones: B, G and A, each used twice, have rows whose magnitudes add up to 2, 3/2 and 3. Negative if the weights or biases are too
 /// large themselves, or not finite.
-float most_input(float weight, float bias, std::int64_t C) {
+float max_input(float weight, float bias, std::int64_t C) {
   constexpr float kMost = std::numeric_limits<float>::max() / 4;
   if (!(weight <= kMost / 4 && bias <= kMost)) return -1;
   return kMost / std::max(1.0F, 81 * static_cast<float>(C) * weight);
@@ -197,7 +195,7 @@ Tensor copy_of(const Tensor& tensor) { return tensor.defined() ? tensor.clone() 
 /// The parts of `packed_`, made of weight and bias unless they are there already.
 struct Conv2dReluPoolWeights::Parts {
   const float *weights, *biases, *transforms;  // as ForwardBand's
-  float most_input;                            // of which all sums are finite for sure; negative: of none
+  float max_input;                             // magnitude of inputs up to which all sums are finite; negative: none
 
   Parts(Conv2dReluPoolWeights& kept, const Tensor& weight, const Tensor& bias) {
     const std::int64_t K = weight.dim(0), C = weight.dim(1), taps = 9 * C, channels = cpu::round_up(K, cpu::kVector);
@@ -211,8 +209,8 @@ struct Conv2dReluPoolWeights::Parts {
       cpu::pack(weight.data<float>(), K, taps, first);
       std::fill_n(last, channels, 0.0F);
       if (bias.defined()) std::copy_n(bias.data<float>(), K, last);
-      const auto largest = HWY_DYNAMIC_DISPATCH(largest);
-      kept.most_input_ = cpu::most_input(largest(first, channels * taps), largest(last, channels), C);
+      const auto max_abs = HWY_DYNAMIC_DISPATCH(max_abs);
+      kept.max_input_ = cpu::max_input(max_abs(first, channels * taps), max_abs(last, channels), C);
       if (winograd) HWY_DYNAMIC_DISPATCH(transform_weights)(first, K, C, last + channels);
       kept.weight_ = cpu::copy_of(weight);
       kept.bias_ = cpu::copy_of(bias);
@@ -221,7 +219,7 @@ struct Conv2dReluPoolWeights::Parts {
     weights = kept.packed_.data<float>();
     biases = weights + channels * taps;
     transforms = winograd ? biases + channels : nullptr;
-    most_input = kept.most_input_;
+    max_input = kept.max_input_;
   }
 };
 
@@ -266,7 +264,7 @@ void conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y) {
                      .weights = parts.weights,
                      .biases = parts.biases,
                      .transforms = parts.transforms,
-                     .most_input = parts.most_input,
+                     .max_input = parts.max_input,
                      .x = kept && !first ? given.x.data<float>() : nullptr,
                      .place = kept ? given.place.data<std::uint8_t>() : nullptr};
     if (first) {

@@ -25,7 +25,8 @@ constexpr int kColumnsOfTwo = 1;
 template <int V, int R, int Q>
 using Sums = Vector[2 * R][2 * Q][V];
 
-/// Pools the windows of a tile, of which the first goes to `to`, for the first `count` channels.
+/// Pools the windows of a tile, of which the first goes to `to`, for `count` channels, more than V - 1 vectors. Without a
+/// multiplication for each window's address, which the sums of the next tile would wait for.
 template <int V, int R, int Q, class Pool>
 HWY_INLINE void pool_tile(const Sums<V, R, Q>& sums, const ForwardBand& b, std::int64_t count, Pooled to, const Pool& pool) {
   const std::int64_t K = b.K, y_row = b.y_row, place_row = b.columns * K;
@@ -35,7 +36,6 @@ HWY_INLINE void pool_tile(const Sums<V, R, Q>& sums, const ForwardBand& b, std::
     for (int q = 0; q < Q; ++q) {
 #pragma GCC unroll 2
       for (int v = 0; v < V; ++v) {
-        if (count <= v * kLanes) continue;
         const std::int64_t column = q * K + v * kLanes;
         pool(sums[2 * r][2 * q][v], sums[2 * r][2 * q + 1][v], sums[2 * r + 1][2 * q][v], sums[2 * r + 1][2 * q + 1][v],
              count - v * kLanes, Pooled{to.y + r * y_row + column, to.place ? to.place + r * place_row + column : nullptr});

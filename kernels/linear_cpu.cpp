@@ -41,11 +41,13 @@ class LinearCpu final : public LinearPlan::Impl {
   LinearCpu(std::int64_t N, std::int64_t I, std::int64_t O) : N_(N), I_(I), O_(O) {}
 
   void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream&) override {
-    // Tasks: at least 16, where each has enough to do, of outputs that fill the products' tiles.
-    constexpr std::int64_t kTasks = 16, kLeastTerms = 1 << 15, kTile = 6;
+    // One task for each thread, if it is worth telling one; up to 16, so that they can be shared out anew, where each still has so
+    // many terms that its beginning costs nothing; of outputs that fill the products' tiles.
+    constexpr std::int64_t kTasks = 16, kLeastTerms = 1 << 15, kManyTerms = 1 << 19, kTile = 6;
     const Parts images(N_, 16, 64);
+    const std::int64_t tasks = std::max<std::int64_t>(num_threads(), std::min(kTasks, N_ * I_ * O_ / kManyTerms));
     const Parts outputs(O_, kLeastTerms / std::max<std::int64_t>(1, images.length(0) * I_),
-                        std::max<std::int64_t>(1, kTasks / images.tasks()), kTile);
+                        std::max<std::int64_t>(1, tasks / images.tasks()), kTile);
     const float *const from = x.data<float>(), *const weights = weight.data<float>();
     const float* const biases = bias.defined() ? bias.data<float>() : nullptr;
     float* const to = y.data<float>();

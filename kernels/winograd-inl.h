@@ -61,15 +61,16 @@ void transform_weights(const float* packed, std::int64_t K, std::int64_t C, floa
 /// The element of a patch that is added to all four outputs, and the bias with it.
 constexpr std::int64_t kCentre = 5;
 
-/// Patches of a group: as many as their sums, and those of 32 channels, leave registers for, and with AVX-512 not more than the
-/// first-level cache holds with all that is made of them.
+/// Patches of a group: with AVX-512 8, whose products (16 KiB for two vectors of channels) stay in the first-level cache, and
+/// elsewhere 6, whose sums fill the registers.
 constexpr std::int64_t kPatches = kWide ? cpu::kMostPatches : 6;
+static_assert(kPatches <= cpu::kMostPatches && kPatches <= 8, "scratch, and how far `multiply` unrolls");
 
 /// Floats from one element of a group's patches to the next, and from one block of channels.
-constexpr std::int64_t kElement = kPatches * cpu::kVector, kBlock = 16 * kElement;
+constexpr std::int64_t kElementStride = kPatches * cpu::kVector, kBlockStride = 16 * kElementStride;
 
 /// B^T x B of the 4x4 patches of padded input under `count` windows side by side: element e of channel c of patch p to
-/// p * kVector + e * kElement + c / kVector * kBlock + c % kVector.
+/// p * kVector + e * kElementStride + c / kVector * kBlockStride + c % kVector.
 HWY_INLINE void transform_patches(const float* x, std::int64_t C, std::int64_t row, std::int64_t count, float* to) {
   const Floats d;
   const auto load_row = [=](const float* from) HWY_ATTR {
@@ -78,19 +79,19 @@ HWY_INLINE void transform_patches(const float* x, std::int64_t C, std::int64_t r
   const auto store_column = [=](const Line& column, float* element) HWY_ATTR {
     const Line transformed = transform_input(column);
     hn::Store(transformed.v0, d, element);
-    hn::Store(transformed.v1, d, element + 4 * kElement);
-    hn::Store(transformed.v2, d, element + 8 * kElement);
-    hn::Store(transformed.v3, d, element + 12 * kElement);
+    hn::Store(transformed.v1, d, element + 4 * kElementStride);
+    hn::Store(transformed.v2, d, element + 8 * kElementStride);
+    hn::Store(transformed.v3, d, element + 12 * kElementStride);
   };
   for (std::int64_t c = 0; c < C; c += kLanes) {
     const float* from = x + c;
-    float* patch = to + c / cpu::kVector * kBlock + c % cpu::kVector;
+    float* patch = to + c / cpu::kVector * kBlockStride + c % cpu::kVector;
     for (std::int64_t p = 0; p < count; ++p, from += 2 * C, patch += cpu::kVector) {
       const Line r0 = load_row(from), r1 = load_row(from + row), r2 = load_row(from + 2 * row), r3 = load_row(from + 3 * row);
       store_column({r0.v0, r1.v0, r2.v0, r3.v0}, patch);
-      store_column({r0.v1, r1.v1, r2.v1, r3.v1}, patch + kElement);
-      store_column({r0.v2, r1.v2, r2.v2, r3.v2}, patch + 2 * kElement);
-      store_column({r0.v3, r1.v3, r2.v3, r3.v3}, patch + 3 * kElement);
+      store_column({r0.v1, r1.v1, r2.v1, r3.v1}, patch + kElementStride);
+      store_column({r0.v2, r1.v2, r2.v2, r3.v2}, patch + 2 * kElementStride);
+      store_column({r0.v3, r1.v3, r2.v3, r3.v3}, patch + 3 * kElementStride);
     }
   }
 }
@@ -108,7 +109,7 @@ HWY_INLINE void multiply(const float* HWY_RESTRICT patches, const float* HWY_RES
 #pragma GCC unroll 8
     for (int p = 0; p < P; ++p) sums[p][v] = first;
   }
-  for (std::int64_t block = 0; block < C; block += cpu::kVector, patches += kBlock) {
+  for (std::int64_t block = 0; block < C; block += cpu::kVector, patches += kBlockStride) {
     const std::int64_t count = std::min(cpu::kVector, C - block);
     for (std::int64_t c = 0; c < count; ++c, weight += padded) {
       Vector w[V];
@@ -130,9 +131,9 @@ HWY_INLINE void multiply(const float* HWY_RESTRICT patches, const float* HWY_RES
 }
 
 /// Floats from one element of a group's products to the next.
-constexpr std::int64_t kProducts = kPatches * 2 * kLanes;
+constexpr std::int64_t kProductStride = kPatches * 2 * kLanes;
 
-/// A^T m A for V vectors of channels, of which `count` are wanted, of a pooled pixel, then ReLU and pooling.
+/// A^T m A for `count` channels, more than V - 1 vectors, of a pooled pixel, then ReLU and pooling.
 template <int V>
 HWY_INLINE void finish_window(const float* products, std::int64_t count, Pooled to) {
   const Floats d;
@@ -141,14 +142,14 @@ HWY_INLINE void finish_window(const float* products, std::int64_t count, Pooled 
     Vector rows[2][4];
 #pragma GCC unroll 4
     for (int s = 0; s < 4; ++s) {
-      const auto m = [&](int r) HWY_ATTR { return hn::Load(d, products + (r * 4 + s) * kProducts + v * kLanes); };
+      const auto m = [&](int r) HWY_ATTR { return hn::Load(d, products + (r * 4 + s) * kProductStride + v * kLanes); };
       const Vector m1 = m(1), m2 = m(2);
       rows[0][s] = hn::Add(m(0), hn::Add(m1, m2));
       rows[1][s] = hn::Sub(hn::Sub(m1, m2), m(3));
     }
     const auto left = [&](int r) HWY_ATTR { return hn::Add(rows[r][0], hn::Add(rows[r][1], rows[r][2])); };
     const auto right = [&](int r) HWY_ATTR { return hn::Sub(hn::Sub(rows[r][1], rows[r][2]), rows[r][3]); };
-    if (count > v * kLanes) pool_numbers(left(0), right(0), left(1), right(1), count - v * kLanes, to.after(v * kLanes));
+    pool_numbers(left(0), right(0), left(1), right(1), count - v * kLanes, to.after(v * kLanes));
   }
 }
 
@@ -179,8 +180,8 @@ void winograd_band(const ForwardBand& b) {
       constexpr int kV = decltype(vectors)::value;
       const auto multiply_all = [&](auto some) HWY_ATTR {
         for (std::int64_t e = 0; e < 16; ++e) {
-          multiply<decltype(some)::value, kV>(patches + e * kElement, b.transformed + e * b.C * padded + k,
-                                              e == kCentre ? b.bias + k : nullptr, b.C, padded, products + e * kProducts);
+          multiply<decltype(some)::value, kV>(patches + e * kElementStride, b.transformed + e * b.C * padded + k,
+                                              e == kCentre ? b.bias + k : nullptr, b.C, padded, products + e * kProductStride);
         }
       };
       constexpr int kThird = (kPatches + 2) / 3;

@@ -111,10 +111,10 @@ TEST(Conv2dReluPool, ANanInTheLastPixelReachesTheLastWindowAlone) {
   });
 }
 
-TEST(Conv2dReluPool, ASumThatOverflowsGivesNoNumber) {
+TEST(Conv2dReluPool, ASumThatOverflowsIsNotFinite) {
   for (const std::int64_t C : kFewAndManyChannels) {
     SCOPED_TRACE(C);
-    // Only the last window's first output has pixel (1, 1) within reach, from which the channels give it 5e38 and -5e38 by turns:
+    // Only the last window's first output meets pixel (1, 1) with a weight, of which the channels give it 5e38 and -5e38 by turns:
     // their sum is infinite with FMA, which does not round products, and NaN without.
     Data data{{1, C + 1, 4, 4, 1}, {}, {}, {0}, {1, 2, 4, 8}};
     data.x.assign(static_cast<std::size_t>(16 * (C + 1)), 0);
@@ -166,6 +166,57 @@ TEST(Conv2dReluPool, InfinitiesGoNoFurtherThanTheConvolutionTakesThem) {
         expect_close(actual.y, expected.y, kSum);
         expect_close(at_places(data.sizes, expected.activations, actual.place), expected.y, kSum);
         return actual.y;
+      });
+    }
+  }
+}
+
+TEST(Conv2dReluPool, ANanReachesTheBandBesideItsOwn) {
+  const Data numbers = random_data({1, 3, 70, 64, 1});  // on one thread in two bands, the second from row 38 on
+  for (const std::size_t row : {36U, 37U, 38U, 39U}) {
+    SCOPED_TRACE(row);
+    Data data = numbers;
+    data.x[(2 * 70 + row) * 64 + 31] = kNan;
+    const Forward expected = reference_forward(data);
+    everywhere(Device::cpu(), [&] {
+      const Results actual = compute(data);
+      expect_close(actual.y, expected.y, kSum);
+      return actual.y;
+    });
+  }
+}
+
+TEST(Conv2dReluPool, SumsThatStayFiniteDirectlyAreFiniteHoweverTheyAreAdded) {
+  // Inputs of either sign around (2, 2) add up in Winograd's transforms, and over the channels: to more than floats hold.
+  constexpr std::int64_t kChannels = 64;
+  constexpr float kWeight = 1e10F, kInput = std::numeric_limits<float>::max() / kWeight / kChannels / 8;
+  Data data{{1, kChannels, 6, 6, 1}, {}, std::vector<float>(9 * kChannels, kWeight), {0}, std::vector<float>(9, 1)};
+  for (std::int64_t c = 0; c < kChannels; ++c) {
+    for (const float sign : {0.F, 0.F,  0.F, 0.F, 0.F,  0.F, 0.F, -1.F, -1.F, -1.F, -1.F, 0.F, 0.F, -1.F, 1.F, 1.F, -1.F, 0.F,
+                             0.F, -1.F, 1.F, 1.F, -1.F, 0.F, 0.F, -1.F, -1.F, -1.F, -1.F, 0.F, 0.F, 0.F,  0.F, 0.F, 0.F,  0.F}) {
+      data.x.push_back(sign * kInput);
+    }
+  }
+  everywhere(Device::cpu(), [&] {
+    const Results actual = compute(data);
+    for (const float y : actual.y) EXPECT_TRUE(std::isfinite(y)) << y;
+    return actual.y;
+  });
+}
+
+TEST(Conv2dReluPool, AWeightThatIsNoNumberMakesNanOfZeros) {
+  for (const std::int64_t C : kFewAndManyChannels) {
+    for (const float weight : {kNan, kInfinity, -kInfinity}) {
+      SCOPED_TRACE(C);
+      Data data{{1, C, 4, 4, 1}, std::vector<float>(static_cast<std::size_t>(16 * C), 0), {}, {1}, {1, 2, 4, 8}};
+      data.weight.assign(static_cast<std::size_t>(9 * C), 1);
+      data.weight[0] = weight;
+      everywhere(Device::cpu(), [&] {
+        Problem problem(data);
+        problem.place.tensor = Tensor{};
+        problem.forward();
+        EXPECT_THAT(problem.y.tensor.to_vector<float>(), testing::Each(testing::IsNan()));
+        return problem.y.tensor.to_vector<float>();
       });
     }
   }

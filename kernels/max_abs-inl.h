@@ -1,9 +1,9 @@
 // Included once for each instruction set, as Highway's own -inl.h files are.
-#if defined(GPUCNN_KERNELS_LARGEST_INL_H) == defined(HWY_TARGET_TOGGLE)
-#ifdef GPUCNN_KERNELS_LARGEST_INL_H
-#undef GPUCNN_KERNELS_LARGEST_INL_H
+#if defined(GPUCNN_KERNELS_MAX_ABS_INL_H) == defined(HWY_TARGET_TOGGLE)
+#ifdef GPUCNN_KERNELS_MAX_ABS_INL_H
+#undef GPUCNN_KERNELS_MAX_ABS_INL_H
 #else
-#define GPUCNN_KERNELS_LARGEST_INL_H
+#define GPUCNN_KERNELS_MAX_ABS_INL_H
 #endif
 
 #include <algorithm>
@@ -17,7 +17,7 @@ HWY_BEFORE_NAMESPACE();
 namespace gpucnn::kernels::HWY_NAMESPACE {
 
 /// The largest magnitude among `count` floats; infinity or NaN if there is one.
-float largest(const float* from, std::int64_t count) {
+float max_abs(const float* from, std::int64_t count) {
   const Floats d;
   const hn::Rebind<std::int32_t, Floats> bits;  // magnitudes are in the order of their bits
   const auto magnitude = [=](std::int64_t i)
