@@ -54,6 +54,7 @@ void backward_band(const BackwardBand& b) {
     }
   }
   if (by_windows(b.C)) return add_window_gradients(b);
+  clear_data_gradients(b);
   for_parts(b.span, [&](auto vectors, std::int64_t s) HWY_ATTR { add_data_gradients<decltype(vectors)::value>(b, s); });
 }
 
@@ -129,7 +130,7 @@ struct BackwardPass {
     }
     for (int c = count; c-- > 0;) {
       const BackwardConv& given = at(c);
-      if (c > 0) std::fill_n(mine + given.back, given.conv.padded_image(), 0.0F);
+      if (given.weight) std::fill_n(mine + given.back, 2 * given.conv.padded_row(), 0.0F);
       convolution(c, n, gradients, row, sum + given.sums, mine);
       gradients = mine + given.back + given.conv.padded_origin();
       row = given.conv.padded_row();
@@ -158,7 +159,6 @@ struct BackwardPass {
                       .weight = weight,
                       .dx = nullptr,
                       .next = {}};
-    if (c == 0 && dx) std::fill_n(mine + back, 2 * row, 0.0F);
     for (std::int64_t first = 0; first < conv.rows; first += band_rows) {
       const std::int64_t last = std::min(first + band_rows, conv.rows), from = (n * conv.rows + first) * line;
       const bool at_end = last == conv.rows;
@@ -175,7 +175,6 @@ struct BackwardPass {
       conv.pad(x + n * size, first, last, mine + padded);
       band.x = mine + padded;
       band.dx = mine + back;
-      if (dx) std::fill_n(mine + back + 2 * row, 2 * band.rows * row, 0.0F);
       HWY_DYNAMIC_DISPATCH(backward_band)(band);
       if (dx) take_rows(conv, mine + back, band.rows, 2 * first - 1, at_end, dx + n * size);
     }

@@ -144,7 +144,7 @@ struct BackwardBand {
   float* dweight;             // [K][3][span], added to
   float* dbias;               // [channels], added to
   const float* weight;        // as `pack_for_data` gives it
-  float* dx;                  // padded, added to
+  float* dx;                  // padded; its first two rows, which the band before shares, are added to, the others set
   cpu::Prefetch next[4];      // x, places and dy of the image after this one; dx of this one
 };
 

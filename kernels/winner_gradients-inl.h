@@ -103,7 +103,7 @@ HWY_INLINE void add_weight_gradients(const BackwardBand& b, std::int64_t k, std:
   const Floats d;
   const std::int64_t row = (2 * b.columns + 2) * b.C;
   Vector sums[G][3][V];
-#pragma GCC unroll 4
+#pragma GCC unroll 6
   for (int g = 0; g < G; ++g) {
 #pragma GCC unroll 3
     for (int r = 0; r < 3; ++r) {
@@ -114,7 +114,7 @@ HWY_INLINE void add_weight_gradients(const BackwardBand& b, std::int64_t k, std:
   const float* gradient = b.gradient + first * b.channels + k;
   const std::int32_t* start = b.start + first * b.channels + k;
   for (std::int64_t pixel = first; pixel < last; ++pixel, gradient += b.channels, start += b.channels) {
-#pragma GCC unroll 4
+#pragma GCC unroll 6
     for (int g = 0; g < G; ++g) {
       const float* x = b.x + s + start[g];
       const Vector factor = hn::Set(d, gradient[g]);
@@ -125,7 +125,7 @@ HWY_INLINE void add_weight_gradients(const BackwardBand& b, std::int64_t k, std:
       }
     }
   }
-#pragma GCC unroll 4
+#pragma GCC unroll 6
   for (int g = 0; g < G; ++g) {
 #pragma GCC unroll 3
     for (int r = 0; r < 3; ++r) {
@@ -140,7 +140,7 @@ HWY_INLINE void add_weight_gradients(const BackwardBand& b, std::int64_t k, std:
 
 template <int V>
 HWY_INLINE void add_weight_gradients(const BackwardBand& b, std::int64_t s) {
-  constexpr int kGroup = 4 / V;  // so that sums are enough to hide how long one takes, and stay in registers
+  constexpr int kGroup = (kWide ? 6 : 4) / V;  // so that sums are enough to hide how long one takes, and stay in registers
   const std::int64_t pixels = b.rows * b.columns;
   std::int64_t k = 0;
   for (; k + kGroup <= b.K; k += kGroup) {
@@ -180,13 +180,30 @@ HWY_INLINE void add_winners(const BackwardBand& b, const float* weights, std::in
   }
 }
 
-/// What the band's gradients give to dx, a window at a time: for C that fills vectors, where there are registers for 16 sums.
+/// What the windows so far give to the pixels that the next one has too: of the left one of a row's two, and of the right one.
+struct Shared {
+  Vector left, right;
+};
+
+/// What the band's gradients give to dx, a window at a time: for C that fills vectors, where there are registers for 24 sums.
 void add_window_gradients(const BackwardBand& b) {
   const Floats d;
-  const std::int64_t row = (2 * b.columns + 2) * b.C;
-  for (std::int64_t channel = 0; channel < b.C; channel += kLanes) {
+  const std::int64_t C = b.C, row = (2 * b.columns + 2) * C;
+  const auto load = [=](const float* at) HWY_ATTR { return Shared{hn::LoadU(d, at), hn::LoadU(d, at + C)}; };
+  const auto store = [=](const Shared& pixels, float* at) HWY_ATTR {
+    hn::StoreU(pixels.left, d, at);
+    hn::StoreU(pixels.right, d, at + C);
+  };
+  const auto add = [](const Shared& pixels, Vector left, Vector right) HWY_ATTR {
+    return Shared{hn::Add(pixels.left, left), hn::Add(pixels.right, right)};
+  };
+  const Shared none{hn::Zero(d), hn::Zero(d)};
+  for (std::int64_t channel = 0; channel < C; channel += kLanes) {
     const float* weights = b.weight + channel * 9 * b.K;
     for (std::int64_t i = 0, pixel = 0; i < b.rows; ++i) {
+      // Rows 0 and 1 of a window are those that windows above have added to, 2 and 3 are new.
+      float *at0 = b.dx + 2 * i * row + channel, *at1 = at0 + row, *at2 = at1 + row, *at3 = at2 + row;
+      Shared row0 = load(at0), row1 = load(at1), row2 = none, row3 = none;
       for (std::int64_t j = 0; j < b.columns; ++j, ++pixel) {
         Vector sums[4][4];
 #pragma GCC unroll 4
@@ -198,18 +215,32 @@ void add_window_gradients(const BackwardBand& b) {
         add_winners<1>(b, weights, pixel, sums);
         add_winners<2>(b, weights, pixel, sums);
         add_winners<3>(b, weights, pixel, sums);
-        float* const window = b.dx + 2 * i * row + 2 * j * b.C + channel;
-#pragma GCC unroll 4
-        for (int r = 0; r < 4; ++r) {
-#pragma GCC unroll 4
-          for (int c = 0; c < 4; ++c) {
-            float* const at = window + r * row + c * b.C;
-            hn::StoreU(hn::Add(hn::LoadU(d, at), sums[r][c]), d, at);
-          }
-        }
+        store(add(row0, sums[0][0], sums[0][1]), at0);
+        store(add(row1, sums[1][0], sums[1][1]), at1);
+        store(add(row2, sums[2][0], sums[2][1]), at2);
+        store(add(row3, sums[3][0], sums[3][1]), at3);
+        at0 += 2 * C;
+        at1 += 2 * C;
+        at2 += 2 * C;
+        at3 += 2 * C;
+        row0 = add(load(at0), sums[0][2], sums[0][3]);
+        row1 = add(load(at1), sums[1][2], sums[1][3]);
+        row2 = {sums[2][2], sums[2][3]};
+        row3 = {sums[3][2], sums[3][3]};
       }
+      store(row0, at0);
+      store(row1, at1);
+      store(row2, at2);
+      store(row3, at3);
     }
   }
+}
+
+/// Makes what `add_data_gradients` adds to 0 where no band before has added: behind the first two rows, up to the end of the vector
+/// that begins at the last element.
+void clear_data_gradients(const BackwardBand& b) {
+  const std::int64_t row = (2 * b.columns + 2) * b.C;
+  std::fill_n(b.dx + 2 * row, 2 * b.rows * row + kLanes, 0.0F);
 }
 
 /// What the band's gradients give to V vectors of the spans of dx from s on. To what lies behind 3 C it adds 0.
