@@ -59,9 +59,21 @@ HWY_INLINE void sums_of_lanes(const Vector (&v)[kCount], float* to) {
 }
 #endif
 
+/// y[b] = sums[b] + more[b], then ReLU if asked for, for B outputs side by side.
+template <int B>
+HWY_INLINE void finish_outputs(const float* sums, const float* more, bool relu, float* y) {
+  const hn::CappedTag<float, B> d;
+  for (std::int64_t b = 0; b < B; b += static_cast<std::int64_t>(hn::Lanes(d))) {
+    const auto sum = hn::Add(hn::LoadU(d, sums + b), hn::LoadU(d, more + b));
+    hn::StoreU(relu ? hn::IfThenZeroElse(hn::Lt(sum, hn::Zero(d)), sum) : sum, d, y + b);  // keeps NaN
+  }
+}
+
 /// Terms [first, last) of the dot products of A images with B outputs, from (n, o) on.
 template <int A, int B>
 HWY_INLINE void dot_tile(const DotProducts& p, std::int64_t n, std::int64_t o, std::int64_t first, std::int64_t last) {
+  constexpr int kFours = B / 4 * 4, kRest = B - kFours;  // outputs of an image are finished four at a time, then those left
+  const auto place = [](int a, int b) { return b < kFours ? a * kFours + b : A * kFours + a * kRest + b - kFours; };
   const Floats d;
   const float* x = p.x + n * p.I;
   const float* weight = p.weight + o * p.I;
@@ -77,21 +89,26 @@ HWY_INLINE void dot_tile(const DotProducts& p, std::int64_t n, std::int64_t o, s
     for (int b = 0; b < B; ++b) {
       const Vector w = hn::LoadU(d, weight + b * p.I + i);
 #pragma GCC unroll 4
-      for (int a = 0; a < A; ++a) sums[a * B + b] = hn::MulAdd(xs[a], w, sums[a * B + b]);
+      for (int a = 0; a < A; ++a) sums[place(a, b)] = hn::MulAdd(xs[a], w, sums[place(a, b)]);
     }
   }
   HWY_ALIGN float products[(A * B + 3) / 4 * 4];
   sums_of_lanes(sums, products);
+  if (i < last) {
+    for (int a = 0; a < A; ++a) {
+      for (int b = 0; b < B; ++b) {
+        for (std::int64_t rest = i; rest < last; ++rest) products[place(a, b)] += x[a * p.I + rest] * weight[b * p.I + rest];
+      }
+    }
+  }
+  static constexpr float kNone[B] = {};
+  const bool relu = last == p.I && p.relu;
 #pragma GCC unroll 4
   for (int a = 0; a < A; ++a) {
-#pragma GCC unroll 6
-    for (int b = 0; b < B; ++b) {
-      float sum = products[a * B + b];
-      for (std::int64_t rest = i; rest < last; ++rest) sum += x[a * p.I + rest] * weight[b * p.I + rest];
-      float& y = p.y[(n + a) * p.y_stride + o + b];
-      sum += first > 0 ? y : p.bias ? p.bias[o + b] : 0.0F;
-      y = last == p.I && p.relu && sum < 0.0F ? 0.0F : sum;  // keeps NaN
-    }
+    float* y = p.y + (n + a) * p.y_stride + o;
+    const float* more = first > 0 ? y : p.bias ? p.bias + o : kNone;
+    if constexpr (kFours > 0) finish_outputs<kFours>(products + place(a, 0), more, relu, y);
+    if constexpr (kRest > 0) finish_outputs<kRest>(products + place(a, kFours), more + kFours, relu, y + kFours);
   }
 }
 
