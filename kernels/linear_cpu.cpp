@@ -133,10 +133,8 @@ class LinearCpu final : public LinearPlan::Impl {
   /// Terms whose gradient, an element of a, is 0 are left out where there are many. `first`: the row of `some` that is a's first.
   static void sum_rows(const RowSums& p, const Nonzeros& some, std::int64_t first) {
     if (!some.few()) return HWY_DYNAMIC_DISPATCH(row_sums)(p);
-    for (std::int64_t m = 0; m < p.M; ++m) {
-      HWY_DYNAMIC_DISPATCH(some_row_sums)
-      ({some.count(first + m), p.I, some.values(first + m), some.columns(first + m), p.b, p.b_row, p.c + m * p.c_row, p.more});
-    }
+    HWY_DYNAMIC_DISPATCH(some_row_sums)
+    ({p.M, p.I, some.values(first), some.values_row(), some.places(first), some.places_row(), p.b, p.b_row, p.c, p.c_row, p.more});
   }
 
   /// In double: the sums are as long as the batch.

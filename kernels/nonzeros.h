@@ -16,8 +16,8 @@ class Nonzeros {
       : columns_(columns) {
     constexpr std::int64_t kFewColumns = 16;
     if (columns < kFewColumns) return;
-    values_ = Tensor::empty({rows, columns + 1});
-    places_ = Tensor::empty({rows, columns + 2}, DType::i32);
+    values_ = Tensor::empty({rows, values_row()});
+    places_ = Tensor::empty({rows, places_row()}, DType::i32);
     value_ = values_.data<float>();
     place_ = places_.data<std::int32_t>();
     std::atomic<std::int64_t> found{0};
@@ -30,16 +30,16 @@ class Nonzeros {
   }
 
   bool few() const { return few_; }
-  std::int64_t count(std::int64_t row) const { return *places(row); }
-  const std::int32_t* columns(std::int64_t row) const { return places(row) + 1; }
-  const float* values(std::int64_t row) const { return value_ + row * (columns_ + 1); }
+  /// The row's elements; how many they are, and behind that their columns. Rows lie `values_row()` and `places_row()` apart.
+  const float* values(std::int64_t row) const { return value_ + row * values_row(); }
+  const std::int32_t* places(std::int64_t row) const { return place_ + row * places_row(); }
+  std::int64_t values_row() const { return columns_ + 1; }
+  std::int64_t places_row() const { return columns_ + 2; }
 
  private:
-  std::int32_t* places(std::int64_t row) const { return place_ + row * (columns_ + 2); }
-
   std::int64_t list(const float* from, std::int64_t row, std::int64_t column) {
-    float* const value = value_ + row * (columns_ + 1);
-    std::int32_t* const place = places(row);
+    float* const value = value_ + row * values_row();
+    std::int32_t* const place = place_ + row * places_row();
     std::int32_t count = 0;
     for (std::int64_t c = 0; c < columns_; ++c) {  // without a branch, which nobody could predict
       value[count] = from[c * column];

@@ -185,37 +185,46 @@ void row_sums(const RowSums& p) {
   for (; i < p.I; ++i) sum_columns<1>(hn::CappedTag<float, 1>(), p, i);
 }
 
+/// Row m of c, V vectors from i on.
 template <int V, class D>
-HWY_INLINE void sum_some(D d, const SomeRowSums& p, std::int64_t i) {
+HWY_INLINE void sum_some(D d, const SomeRowSums& p, std::int64_t m, std::int64_t i) {
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const float* values = p.values + m * p.values_row;
+  const std::int32_t* rows = p.rows + m * p.rows_row;
+  const std::int64_t count = *rows++;
   hn::Vec<D> even[V], odd[V];  // two sums, so that one need not wait for the other
 #pragma GCC unroll 4
   for (int v = 0; v < V; ++v) even[v] = odd[v] = hn::Zero(d);
   const auto add = [&](std::int64_t k, hn::Vec<D>(&sums)[V]) HWY_ATTR {
-    const auto factor = hn::Set(d, p.values[k]);
-    const float* b = p.b + p.rows[k] * p.b_row + i;
+    const auto factor = hn::Set(d, values[k]);
+    const float* b = p.b + rows[k] * p.b_row + i;
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) sums[v] = hn::MulAdd(factor, hn::LoadU(d, b + v * lanes), sums[v]);
   };
   std::int64_t k = 0;
-  for (; k + 2 <= p.count; k += 2) {
+  for (; k + 2 <= count; k += 2) {
     add(k, even);
     add(k + 1, odd);
   }
-  if (k < p.count) add(k, even);
+  if (k < count) add(k, even);
+  float* c = p.c + m * p.c_row + i;
 #pragma GCC unroll 4
-  for (int v = 0; v < V; ++v) {
-    float* c = p.c + i + v * lanes;
+  for (int v = 0; v < V; ++v, c += lanes) {
     const auto sum = hn::Add(even[v], odd[v]);
     hn::StoreU(p.more ? hn::Add(hn::LoadU(d, c), sum) : sum, d, c);
   }
 }
 
+template <int V, class D>
+HWY_INLINE void sum_some_columns(D d, const SomeRowSums& p, std::int64_t i) {
+  for (std::int64_t m = 0; m < p.M; ++m) sum_some<V>(d, p, m, i);
+}
+
 void some_row_sums(const SomeRowSums& p) {
   std::int64_t i = 0;
-  for (; i + 4 * kLanes <= p.I; i += 4 * kLanes) sum_some<4>(Floats(), p, i);
-  for (; i + kLanes <= p.I; i += kLanes) sum_some<1>(Floats(), p, i);
-  for (; i < p.I; ++i) sum_some<1>(hn::CappedTag<float, 1>(), p, i);
+  for (; i + 4 * kLanes <= p.I; i += 4 * kLanes) sum_some_columns<4>(Floats(), p, i);
+  for (; i + kLanes <= p.I; i += kLanes) sum_some_columns<1>(Floats(), p, i);
+  for (; i < p.I; ++i) sum_some_columns<1>(hn::CappedTag<float, 1>(), p, i);
 }
 
 }  // namespace gpucnn::kernels::HWY_NAMESPACE

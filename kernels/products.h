@@ -26,14 +26,17 @@ struct RowSums {
   bool more;
 };
 
-/// c[i] = the sum over k of values[k] b[rows[k]][i], for i in [0, I); added to c if `more`.
+/// c[m][i] = the sum over k of values[m][k] b[rows[m][1 + k]][i], for k in [0, rows[m][0]); added to c if `more`.
 struct SomeRowSums {
-  std::int64_t count, I;
+  std::int64_t M, I;
   const float* values;
+  std::int64_t values_row;
   const std::int32_t* rows;
+  std::int64_t rows_row;
   const float* b;
   std::int64_t b_row;
   float* c;
+  std::int64_t c_row;
   bool more;
 };
 
