@@ -156,18 +156,17 @@ HWY_INLINE void add_weight_gradients(const BackwardBand& b, std::int64_t s) {
   }
 }
 
-/// Adds what a pooled pixel's winners with this place give to kLanes channels of the 16 pixels under its window. weights:
-/// [K][3][3][kLanes].
+/// Adds what `winners` of a pooled pixel, those with this place, give to kLanes channels of the 16 pixels under its window.
+/// winners: [K in words], gradient: [K], weights: [K][3][3][kLanes].
 template <int kPlace>
-HWY_INLINE void add_winners(const BackwardBand& b, const float* weights, std::int64_t pixel, Vector (&sums)[4][4]) {
+HWY_INLINE void add_winners(const std::uint64_t* winners, std::int64_t words, const float* gradient, const float* weights,
+                            Vector (&sums)[4][4]) {
   const Floats d;
-  const std::int64_t words = (b.K + 63) / 64;
-  for (std::int64_t word = 0; word < words; ++word) {
-    const float* gradient = b.gradient + pixel * b.channels + word * 64;
-    for (std::uint64_t left = b.winners[(pixel * 4 + kPlace) * words + word]; left != 0; left &= left - 1) {
+  for (std::int64_t word = 0; word < words; ++word, gradient += 64, weights += 64 * 9 * kLanes) {
+    for (std::uint64_t left = winners[word]; left != 0; left &= left - 1) {
       const int k = std::countr_zero(left);
       const Vector factor = hn::Set(d, gradient[k]);
-      const float* w = weights + (word * 64 + k) * 9 * kLanes;
+      const float* w = weights + k * 9 * kLanes;
 #pragma GCC unroll 3
       for (int r = 0; r < 3; ++r) {
 #pragma GCC unroll 3
@@ -188,7 +187,7 @@ struct Shared {
 /// What the band's gradients give to dx, a window at a time: for C that fills vectors, where there are registers for 24 sums.
 void add_window_gradients(const BackwardBand& b) {
   const Floats d;
-  const std::int64_t C = b.C, row = (2 * b.columns + 2) * C;
+  const std::int64_t C = b.C, columns = b.columns, channels = b.channels, words = (b.K + 63) / 64, row = (2 * columns + 2) * C;
   const auto load = [=](const float* at) HWY_ATTR { return Shared{hn::LoadU(d, at), hn::LoadU(d, at + C)}; };
   const auto store = [=](const Shared& pixels, float* at) HWY_ATTR {
     hn::StoreU(pixels.left, d, at);
@@ -200,21 +199,23 @@ void add_window_gradients(const BackwardBand& b) {
   const Shared none{hn::Zero(d), hn::Zero(d)};
   for (std::int64_t channel = 0; channel < C; channel += kLanes) {
     const float* weights = b.weight + channel * 9 * b.K;
-    for (std::int64_t i = 0, pixel = 0; i < b.rows; ++i) {
+    const std::uint64_t* winners = b.winners;
+    const float* gradient = b.gradient;
+    for (std::int64_t i = 0; i < b.rows; ++i) {
       // Rows 0 and 1 of a window are those that windows above have added to, 2 and 3 are new.
       float *at0 = b.dx + 2 * i * row + channel, *at1 = at0 + row, *at2 = at1 + row, *at3 = at2 + row;
       Shared row0 = load(at0), row1 = load(at1), row2 = none, row3 = none;
-      for (std::int64_t j = 0; j < b.columns; ++j, ++pixel) {
+      for (std::int64_t j = 0; j < columns; ++j, winners += 4 * words, gradient += channels) {
         Vector sums[4][4];
 #pragma GCC unroll 4
         for (int r = 0; r < 4; ++r) {
 #pragma GCC unroll 4
           for (int c = 0; c < 4; ++c) sums[r][c] = hn::Zero(d);
         }
-        add_winners<0>(b, weights, pixel, sums);
-        add_winners<1>(b, weights, pixel, sums);
-        add_winners<2>(b, weights, pixel, sums);
-        add_winners<3>(b, weights, pixel, sums);
+        add_winners<0>(winners, words, gradient, weights, sums);
+        add_winners<1>(winners + words, words, gradient, weights, sums);
+        add_winners<2>(winners + 2 * words, words, gradient, weights, sums);
+        add_winners<3>(winners + 3 * words, words, gradient, weights, sums);
         store(add(row0, sums[0][0], sums[0][1]), at0);
         store(add(row1, sums[1][0], sums[1][1]), at1);
         store(add(row2, sums[2][0], sums[2][1]), at2);
