@@ -38,7 +38,7 @@ HWY_INLINE void pool_tile(const Sums<V, R, Q>& sums, const ForwardBand& b, std::
       for (int v = 0; v < V; ++v) {
         const std::int64_t column = q * K + v * kLanes;
         pool(sums[2 * r][2 * q][v], sums[2 * r][2 * q + 1][v], sums[2 * r + 1][2 * q][v], sums[2 * r + 1][2 * q + 1][v],
-             count - v * kLanes, Pooled{to.y + r * y_row + column, to.place ? to.place + r * place_row + column : nullptr});
+             count - v * kLanes, to.after(r * y_row + column, r * place_row + column));
       }
     }
   }

@@ -29,8 +29,9 @@ struct Pooled {
   float* y;
   std::uint8_t* place;
 
-  /// So many elements further on.
-  Pooled after(std::int64_t count) const { return {y + count, place ? place + count : nullptr}; }
+  /// So many elements further on, in y and among the places.
+  Pooled after(std::int64_t of_y, std::int64_t of_places) const { return {y + of_y, place ? place + of_places : nullptr}; }
+  Pooled after(std::int64_t count) const { return after(count, count); }
 };
 
 /// Pixel (i, j) of a band from channel k on.
