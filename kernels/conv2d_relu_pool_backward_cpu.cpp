@@ -130,6 +130,7 @@ struct BackwardPass {
     }
     for (int c = count; c-- > 0;) {
       const BackwardConv& given = at(c);
+      // No band before the first has added to its first two rows.
       if (given.weight) std::fill_n(mine + given.back, 2 * given.conv.padded_row(), 0.0F);
       convolution(c, n, gradients, row, sum + given.sums, mine);
       gradients = mine + given.back + given.conv.padded_origin();

@@ -134,7 +134,17 @@ class LinearCpu final : public LinearPlan::Impl {
   static void sum_rows(const RowSums& p, const Nonzeros& some, std::int64_t first) {
     if (!some.few()) return HWY_DYNAMIC_DISPATCH(row_sums)(p);
     HWY_DYNAMIC_DISPATCH(some_row_sums)
-    ({p.M, p.I, some.values(first), some.values_row(), some.places(first), some.places_row(), p.b, p.b_row, p.c, p.c_row, p.more});
+    ({.M = p.M,
+      .I = p.I,
+      .values = some.values(first),
+      .values_row = some.values_row(),
+      .places = some.places(first),
+      .places_row = some.places_row(),
+      .b = p.b,
+      .b_row = p.b_row,
+      .c = p.c,
+      .c_row = p.c_row,
+      .more = p.more});
   }
 
   /// In double: the sums are as long as the batch.

@@ -59,6 +59,15 @@ HWY_INLINE void sums_of_lanes(const Vector (&v)[kCount], float* to) {
 }
 #endif
 
+/// sum + the products of x and weight in [first, last), one after the other, and said so that no compiler chooses whether each is
+/// rounded by itself: it might choose otherwise in another tile.
+HWY_INLINE float add_products(const float* x, const float* weight, std::int64_t first, std::int64_t last, float sum) {
+  const hn::CappedTag<float, 1> d;
+  auto added = hn::Set(d, sum);
+  for (std::int64_t i = first; i < last; ++i) added = hn::MulAdd(hn::Set(d, x[i]), hn::Set(d, weight[i]), added);
+  return hn::GetLane(added);
+}
+
 /// y[b] = sums[b] + more[b], then ReLU if asked for, for B outputs side by side.
 template <int B>
 HWY_INLINE void finish_outputs(const float* sums, const float* more, bool relu, float* y) {
@@ -97,7 +106,8 @@ HWY_INLINE void dot_tile(const DotProducts& p, std::int64_t n, std::int64_t o, s
   if (i < last) {
     for (int a = 0; a < A; ++a) {
       for (int b = 0; b < B; ++b) {
-        for (std::int64_t rest = i; rest < last; ++rest) products[place(a, b)] += x[a * p.I + rest] * weight[b * p.I + rest];
+        float& sum = products[place(a, b)];
+        sum = add_products(x + a * p.I, weight + b * p.I, i, last, sum);
       }
     }
   }
@@ -190,14 +200,14 @@ template <int V, class D>
 HWY_INLINE void sum_some(D d, const SomeRowSums& p, std::int64_t m, std::int64_t i) {
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   const float* values = p.values + m * p.values_row;
-  const std::int32_t* rows = p.rows + m * p.rows_row;
-  const std::int64_t count = *rows++;
+  const std::int32_t* places = p.places + m * p.places_row;
+  const std::int64_t count = places[0];
   hn::Vec<D> even[V], odd[V];  // two sums, so that one need not wait for the other
 #pragma GCC unroll 4
   for (int v = 0; v < V; ++v) even[v] = odd[v] = hn::Zero(d);
   const auto add = [&](std::int64_t k, hn::Vec<D>(&sums)[V]) HWY_ATTR {
     const auto factor = hn::Set(d, values[k]);
-    const float* b = p.b + rows[k] * p.b_row + i;
+    const float* b = p.b + places[1 + k] * p.b_row + i;
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) sums[v] = hn::MulAdd(factor, hn::LoadU(d, b + v * lanes), sums[v]);
   };

@@ -26,13 +26,13 @@ struct RowSums {
   bool more;
 };
 
-/// c[m][i] = the sum over k of values[m][k] b[rows[m][1 + k]][i], for k in [0, rows[m][0]); added to c if `more`.
+/// c[m][i] = the sum over k of values[m][k] b[places[m][1 + k]][i], for k in [0, places[m][0]); added to c if `more`.
 struct SomeRowSums {
   std::int64_t M, I;
   const float* values;
   std::int64_t values_row;
-  const std::int32_t* rows;
-  std::int64_t rows_row;
+  const std::int32_t* places;  // each row's count, then rows of b
+  std::int64_t places_row;
   const float* b;
   std::int64_t b_row;
   float* c;

@@ -162,9 +162,9 @@ template <int kPlace>
 HWY_INLINE void add_winners(const std::uint64_t* winners, std::int64_t words, const float* gradient, const float* weights,
                             Vector (&sums)[4][4]) {
   const Floats d;
-  for (std::int64_t word = 0; word < words; ++word, gradient += 64, weights += 64 * 9 * kLanes) {
+  for (std::int64_t word = 0; word < words; ++word) {
     for (std::uint64_t left = winners[word]; left != 0; left &= left - 1) {
-      const int k = std::countr_zero(left);
+      const std::int64_t k = word * 64 + std::countr_zero(left);
       const Vector factor = hn::Set(d, gradient[k]);
       const float* w = weights + k * 9 * kLanes;
 #pragma GCC unroll 3
@@ -179,8 +179,8 @@ HWY_INLINE void add_winners(const std::uint64_t* winners, std::int64_t words, co
   }
 }
 
-/// What the windows so far give to the pixels that the next one has too: of the left one of a row's two, and of the right one.
-struct Shared {
+/// What the windows so far give to the two pixels of a row that the next window has too.
+struct SharedPixels {
   Vector left, right;
 };
 
@@ -188,15 +188,15 @@ struct Shared {
 void add_window_gradients(const BackwardBand& b) {
   const Floats d;
   const std::int64_t C = b.C, columns = b.columns, channels = b.channels, words = (b.K + 63) / 64, row = (2 * columns + 2) * C;
-  const auto load = [=](const float* at) HWY_ATTR { return Shared{hn::LoadU(d, at), hn::LoadU(d, at + C)}; };
-  const auto store = [=](const Shared& pixels, float* at) HWY_ATTR {
+  const auto load = [=](const float* at) HWY_ATTR { return SharedPixels{hn::LoadU(d, at), hn::LoadU(d, at + C)}; };
+  const auto store = [=](const SharedPixels& pixels, float* at) HWY_ATTR {
     hn::StoreU(pixels.left, d, at);
     hn::StoreU(pixels.right, d, at + C);
   };
-  const auto add = [](const Shared& pixels, Vector left, Vector right) HWY_ATTR {
-    return Shared{hn::Add(pixels.left, left), hn::Add(pixels.right, right)};
+  const auto add = [](const SharedPixels& pixels, Vector left, Vector right) HWY_ATTR {
+    return SharedPixels{hn::Add(pixels.left, left), hn::Add(pixels.right, right)};
   };
-  const Shared none{hn::Zero(d), hn::Zero(d)};
+  const SharedPixels none{hn::Zero(d), hn::Zero(d)};
   for (std::int64_t channel = 0; channel < C; channel += kLanes) {
     const float* weights = b.weight + channel * 9 * b.K;
     const std::uint64_t* winners = b.winners;
@@ -204,7 +204,7 @@ void add_window_gradients(const BackwardBand& b) {
     for (std::int64_t i = 0; i < b.rows; ++i) {
       // Rows 0 and 1 of a window are those that windows above have added to, 2 and 3 are new.
       float *at0 = b.dx + 2 * i * row + channel, *at1 = at0 + row, *at2 = at1 + row, *at3 = at2 + row;
-      Shared row0 = load(at0), row1 = load(at1), row2 = none, row3 = none;
+      SharedPixels row0 = load(at0), row1 = load(at1), row2 = none, row3 = none;
       for (std::int64_t j = 0; j < columns; ++j, winners += 4 * words, gradient += channels) {
         Vector sums[4][4];
 #pragma GCC unroll 4
@@ -237,11 +237,11 @@ void add_window_gradients(const BackwardBand& b) {
   }
 }
 
-/// Makes what `add_data_gradients` adds to 0 where no band before has added: behind the first two rows, up to the end of the vector
-/// that begins at the last element.
+/// Makes what `add_data_gradients` adds to 0 where no band before has added: behind the first two rows, up to where the last
+/// window's spans end.
 void clear_data_gradients(const BackwardBand& b) {
   const std::int64_t row = (2 * b.columns + 2) * b.C;
-  std::fill_n(b.dx + 2 * row, 2 * b.rows * row + kLanes, 0.0F);
+  std::fill_n(b.dx + 2 * row, 2 * b.rows * row + cpu::kVector, 0.0F);
 }
 
 /// What the band's gradients give to V vectors of the spans of dx from s on. To what lies behind 3 C it adds 0.

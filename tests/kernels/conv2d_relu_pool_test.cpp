@@ -42,7 +42,8 @@ const Sizes kSizes[] = {
     {3, 70, 2, 3, 65, false}, {1, 3, 70, 64, 16},  // several bands of many rows
     {3, 17, 41, 33, 1},                            // the last lower than the others
     {1, 65, 20, 30, 70},                           // of one row each
-    {3, 65, 7, 29, 3, false},
+    {3, 65, 7, 29, 3, false}, {1, 32, 21, 15, 5},  // bands of windows that are computed whole
+    {1, 16, 70, 34, 70},                           // the same for more channels than a word has bits
 };
 
 TEST(Conv2dReluPool, EqualsTheReference) {

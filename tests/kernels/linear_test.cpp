@@ -261,6 +261,32 @@ TEST_P(LinearTest, GivesTheSameBitsEveryTimeOnAnyNumberOfThreads) {
   }
 }
 
+TEST(LinearOnTheCpu, GivesAnImageAndAnOutputTheBitsThatTheyHaveAlone) {
+  constexpr std::int64_t kImages = 5, kOutputs = 13;
+  Stream stream(Device::cpu());
+  for (std::int64_t in = 1; in < 40; ++in) {
+    const Tensor x = Tensor::from(random_floats(kImages * in, 1), {kImages, in});
+    const Tensor weight = Tensor::from(random_floats(kOutputs * in, 2), {kOutputs, in});
+    for (const std::int64_t target : ForcedInstructionSet::all()) {
+      SCOPED_TRACE(std::to_string(in) + " inputs, " + hwy::TargetName(target));
+      const ForcedInstructionSet forced(target);
+      const auto product = [&](const Tensor& images, const Tensor& outputs) {
+        LinearPlan plan(images.shape(), outputs.dim(0), false, Device::cpu());
+        Tensor y = Tensor::empty(plan.y_shape());
+        plan.forward(images, outputs, {}, false, y, stream);
+        return y.to_vector<float>();
+      };
+      const std::vector<float> all = product(x, weight);
+      for (std::int64_t n = 0; n < kImages; ++n) {
+        for (std::int64_t o = 0; o < kOutputs; ++o) {
+          const std::vector<float> alone = product(x.view(n * in, {1, in}), weight.view(o * in, {1, in}));
+          ASSERT_EQ(alone, std::vector{all[static_cast<std::size_t>(n * kOutputs + o)]}) << "image " << n << ", output " << o;
+        }
+      }
+    }
+  }
+}
+
 TEST_P(LinearTest, GivesValuesWorkedByHand) {
   LinearPlan plan({1, 3}, 2, true, device());
   Tensor y = empty({1, 2});
