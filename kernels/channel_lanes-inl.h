@@ -49,7 +49,7 @@ HWY_INLINE void add_lanes_of_channels(const BackwardBand& b, std::int64_t k, std
   const Floats d;
   const hn::Rebind<std::int32_t, Floats> integers;
   const hn::Rebind<std::uint8_t, Floats> bytes;
-  const std::int64_t row = (2 * b.columns + 2) * C, pixels = b.rows * b.columns;
+  const std::int64_t row = cpu::padded_row(b.columns, C), pixels = b.rows * b.columns;
   HWY_ALIGN static constexpr std::int32_t kStarts[kLanes] = {0, C, kLanes, kLanes + C};  // of each place; of those that end, 0
   const auto starts = hn::Load(integers, kStarts);
   const auto some = hn::FirstN(d, static_cast<std::size_t>(count));

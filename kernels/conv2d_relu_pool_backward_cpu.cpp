@@ -46,7 +46,7 @@ void backward_band(const BackwardBand& b) {
   find_gradients(b);
   for_parts(b.span, [&](auto vectors, std::int64_t s) HWY_ATTR { add_weight_gradients<decltype(vectors)::value>(b, s); });
   if (!b.winners) return;
-  const std::int64_t words = (b.K + 63) / 64;
+  const std::int64_t words = cpu::words(b.K);
   for (std::int64_t pixel = 0; pixel < b.rows * b.columns; ++pixel) {
     for (std::int64_t word = 0; word < words; ++word) {
       find_winners(b.place + pixel * b.K + word * 64, std::min<std::int64_t>(64, b.K - word * 64),
@@ -239,7 +239,7 @@ void conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions, con
     pass.sums += 3 * conv.K * span + channels;
     if (packed[c].defined()) pass.scratch += first ? conv.padded_band(band_rows) : conv.padded_image();
     elements = std::max(elements, band_rows * conv.columns * channels);
-    words = std::max(words, band_rows * conv.columns * 4 * ((conv.K + 63) / 64));
+    words = std::max(words, band_rows * conv.columns * 4 * cpu::words(conv.K));
     shape = {conv.N, conv.K, conv.rows, conv.columns};
   }
   const auto place = [&pass](std::int64_t floats) { return std::exchange(pass.scratch, pass.scratch + round_up(floats, kVector)); };

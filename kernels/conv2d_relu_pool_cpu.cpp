@@ -72,7 +72,7 @@ struct ForwardConv {
 /// The band, which is finite up to inputs of magnitude `max_input`, by the quicker way, or, where Winograd's products cannot serve
 /// all of it, row by row by that which serves the row: so it does not depend on what is in a band together.
 void compute(ForwardBand band, float max_input) {
-  const std::int64_t x_row = 2 * (2 * band.columns + 2) * band.C;  // of pooled rows
+  const std::int64_t x_row = 2 * padded_row(band.columns, band.C);  // of pooled rows
   const auto finite = [=](const ForwardBand& b) { return HWY_DYNAMIC_DISPATCH(max_abs)(b.x, b.rows * x_row + x_row) <= max_input; };
   band.finite = finite(band);
   if (!band.transformed || max_input < 0) return HWY_DYNAMIC_DISPATCH(direct_band)(band);

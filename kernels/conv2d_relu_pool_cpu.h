@@ -16,6 +16,12 @@ inline constexpr std::int64_t kMostPatches = 8;
 /// Terms of a gradient added up before their sum is added to others, so that long sums stay exact.
 inline constexpr std::int64_t kSummed = 1024;
 
+/// Floats of a padded row: of 2 columns + 2 pixels.
+inline std::int64_t padded_row(std::int64_t columns, std::int64_t C) { return (2 * columns + 2) * C; }
+
+/// Words with a bit for each of K channels.
+inline std::int64_t words(std::int64_t K) { return (K + 63) / 64; }
+
 /// Extents of x: [N, C, H, W] and y: [N, K, rows, columns], and how an image lies in a buffer with a border of zeros, whole or cut
 /// into bands of pooled rows: R of them have 2 R + 2 padded rows of 2 columns + 2 pixels. The 3 pixels of a window's row lie side
 /// by side there: 3 C floats.
@@ -24,7 +30,7 @@ struct PooledConv {
   PooledConv(const Shape& x, std::int64_t channels)
       : N(x[0]), C(x[1]), H(x[2]), W(x[3]), K(channels), rows(H / 2), columns(W / 2) {}
 
-  std::int64_t padded_row() const { return (2 * columns + 2) * C; }
+  std::int64_t padded_row() const { return cpu::padded_row(columns, C); }
   /// A buffer for a band of `count` rows, with room for a vector that begins at its last element.
   std::int64_t padded_band(std::int64_t count) const { return round_up((2 * count + 2) * padded_row(), kVector) + kVector; }
   /// The same for a whole image.

@@ -48,7 +48,7 @@ HWY_INLINE void pool_tile(const Sums<V, R, Q>& sums, const ForwardBand& b, std::
 template <int V, int R, int Q>
 HWY_INLINE void tile(const ForwardBand& b, std::int64_t i, std::int64_t j, std::int64_t k) {
   const Floats d;
-  const std::int64_t row = (2 * b.columns + 2) * b.C, step = 3 * b.C * cpu::kVector;
+  const std::int64_t row = cpu::padded_row(b.columns, b.C), step = 3 * b.C * cpu::kVector;
   const float* HWY_RESTRICT x = b.x + 2 * i * row + 2 * j * b.C;
   const float* HWY_RESTRICT weight = b.weight + k / cpu::kVector * 3 * step + k % cpu::kVector;
   Sums<V, R, Q> sums;

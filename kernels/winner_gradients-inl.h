@@ -25,7 +25,7 @@ void find_gradients(const BackwardBand& b) {
   const Floats d;
   const hn::Rebind<std::int32_t, Floats> integers;
   const hn::Rebind<std::uint8_t, Floats> bytes;
-  const std::int64_t row = (2 * b.columns + 2) * b.C;
+  const std::int64_t row = cpu::padded_row(b.columns, b.C);
   const auto right = hn::Set(integers, static_cast<std::int32_t>(b.C)), down = hn::Set(integers, static_cast<std::int32_t>(row));
   for (std::int64_t k = 0; k < b.K; k += kLanes) {
     const std::int64_t count = std::min<std::int64_t>(kLanes, b.K - k);
@@ -101,7 +101,7 @@ HWY_INLINE void for_parts(std::int64_t span, const Run& run) {
 template <int V, int G>
 HWY_INLINE void add_weight_gradients(const BackwardBand& b, std::int64_t k, std::int64_t s, std::int64_t first, std::int64_t last) {
   const Floats d;
-  const std::int64_t row = (2 * b.columns + 2) * b.C;
+  const std::int64_t row = cpu::padded_row(b.columns, b.C);
   Vector sums[G][3][V];
 #pragma GCC unroll 6
   for (int g = 0; g < G; ++g) {
@@ -187,7 +187,8 @@ struct SharedPixels {
 /// What the band's gradients give to dx, a window at a time: for C that fills vectors, where there are registers for 24 sums.
 void add_window_gradients(const BackwardBand& b) {
   const Floats d;
-  const std::int64_t C = b.C, columns = b.columns, channels = b.channels, words = (b.K + 63) / 64, row = (2 * columns + 2) * C;
+  const std::int64_t C = b.C, columns = b.columns, channels = b.channels, words = cpu::words(b.K);
+  const std::int64_t row = cpu::padded_row(columns, C);
   const auto load = [=](const float* at) HWY_ATTR { return SharedPixels{hn::LoadU(d, at), hn::LoadU(d, at + C)}; };
   const auto store = [=](const SharedPixels& pixels, float* at) HWY_ATTR {
     hn::StoreU(pixels.left, d, at);
@@ -204,6 +205,7 @@ void add_window_gradients(const BackwardBand& b) {
     for (std::int64_t i = 0; i < b.rows; ++i) {
       // Rows 0 and 1 of a window are those that windows above have added to, 2 and 3 are new.
       float *at0 = b.dx + 2 * i * row + channel, *at1 = at0 + row, *at2 = at1 + row, *at3 = at2 + row;
+      // Each by name: an array that goes from turn to turn would go through memory.
       SharedPixels row0 = load(at0), row1 = load(at1), row2 = none, row3 = none;
       for (std::int64_t j = 0; j < columns; ++j, winners += 4 * words, gradient += channels) {
         Vector sums[4][4];
@@ -240,7 +242,7 @@ void add_window_gradients(const BackwardBand& b) {
 /// Makes what `add_data_gradients` adds to 0 where no band before has added: behind the first two rows, up to where the last
 /// window's spans end.
 void clear_data_gradients(const BackwardBand& b) {
-  const std::int64_t row = (2 * b.columns + 2) * b.C;
+  const std::int64_t row = cpu::padded_row(b.columns, b.C);
   std::fill_n(b.dx + 2 * row, 2 * b.rows * row + cpu::kVector, 0.0F);
 }
 
@@ -248,7 +250,7 @@ void clear_data_gradients(const BackwardBand& b) {
 template <int V>
 HWY_INLINE void add_data_gradients(const BackwardBand& b, std::int64_t s) {
   const Floats d;
-  const std::int64_t row = (2 * b.columns + 2) * b.C, words = (b.K + 63) / 64;
+  const std::int64_t row = cpu::padded_row(b.columns, b.C), words = cpu::words(b.K);
   const std::int64_t in_span = 3 * b.C - s;
   const float* weight = b.weight + 3 * s * b.K;
   for (std::int64_t pixel = 0; pixel < b.rows * b.columns; ++pixel) {

@@ -167,7 +167,7 @@ HWY_INLINE void for_runs(std::int64_t first, std::int64_t count, std::int64_t co
 /// The band by Winograd's products. Only where all its outputs are finite for sure: infinities would meet others where the
 /// convolution keeps them apart.
 void winograd_band(const ForwardBand& b) {
-  const std::int64_t row = (2 * b.columns + 2) * b.C, padded = cpu::round_up(b.K, cpu::kVector), pixels = b.rows * b.columns;
+  const std::int64_t row = cpu::padded_row(b.columns, b.C), padded = cpu::round_up(b.K, cpu::kVector), pixels = b.rows * b.columns;
   float* const patches = b.memory;
   float* const products = b.memory + 16 * kPatches * cpu::round_up(b.C, cpu::kVector);
   for (std::int64_t first = 0; first < pixels; first += kPatches) {
