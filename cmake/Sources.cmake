@@ -69,6 +69,7 @@ set(GPUCNN_PRIVATE_HEADERS
     core/backend.h
     core/flush_subnormals.h
     core/host_memory.h
+    core/host_vector.h
     core/layout.h
     core/memory_plan.h
     core/parallel.h
@@ -102,6 +103,7 @@ set(GPUCNN_PRIVATE_HEADERS
     kernels/transpose.h
     kernels/vector_size.h
     kernels/vectors-inl.h
+    kernels/window_count.h
     kernels/winner_gradients-inl.h
     kernels/winograd-inl.h
     layers/stage.h

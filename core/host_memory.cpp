@@ -9,6 +9,9 @@
 #include <cstdlib>
 #include <limits>
 
+#include <gpucnn/core/allocator.h>
+#include <gpucnn/core/error.h>
+
 namespace gpucnn::host_memory {
 namespace {
 
@@ -73,6 +76,11 @@ void release(void* memory, std::size_t) noexcept { std::free(memory); }
 
 std::uint64_t free_bytes() noexcept {
   return std::min({available_in_machine(), available_in_group(), available_in_address_space()});
+}
+
+void fail(std::uint64_t bytes) {
+  const AllocatorStats stats = allocator_stats(Device::cpu());
+  throw OutOfMemory(Device::cpu().string(), bytes, free_bytes(), stats.in_use + stats.kept);
 }
 
 void add(float* sum, const float* more, std::int64_t count) noexcept {

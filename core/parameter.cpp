@@ -1,6 +1,9 @@
 #include <gpucnn/core/parameter.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
+#include <span>
 #include <stdexcept>
 
 #include <fmt/format.h>
@@ -19,7 +22,11 @@ struct Parameter::State {
   Slot slot{};
 };
 
-Parameter::Parameter(const Shape& shape, Init init) : state_(std::make_shared<State>(State{.shape = shape, .init = init})) {}
+Parameter::Parameter(const Shape& shape, Init init) : state_(std::make_shared<State>(State{.shape = shape, .init = init})) {
+  if (!std::isfinite(init.low) || !std::isfinite(init.high) || init.low > init.high) {
+    throw std::invalid_argument(fmt::format("Parameter: cannot draw from [{}, {})", init.low, init.high));
+  }
+}
 
 Parameter::State& Parameter::state() const {
   if (!state_) throw std::logic_error("Parameter: an empty handle names no parameter");
@@ -85,7 +92,8 @@ void Parameter::set_value(const Tensor& value) {
 namespace {
 
 Tensor drawn(const Shape& shape, Init init, std::uint64_t seed, std::size_t index) {
-  std::vector<float> values(static_cast<std::size_t>(shape.numel()), init.low);
+  Tensor flat = Tensor::full({shape.numel()}, init.low);
+  const std::span<float> values(flat.data<float>(), static_cast<std::size_t>(shape.numel()));
   if (init.high > init.low) {
     const RandomStream random(seed, Purpose::weights, static_cast<std::uint32_t>(index));
     random_uniforms(random, shape.numel(), [&](std::int64_t first, const std::array<float, 4>& uniform) {
@@ -101,7 +109,12 @@ Tensor drawn(const Shape& shape, Init init, std::uint64_t seed, std::size_t inde
 void Arena::pack(const std::vector<Parameter>& parameters, const std::vector<std::string>& names, std::uint64_t seed,
                  Device device) {
   std::int64_t total = 0;
-  for (const Parameter& parameter : parameters) total += padded(parameter.numel());
+  for (const Parameter& parameter : parameters) {
+    if (parameter.numel() > std::numeric_limits<std::int64_t>::max() - kAlignment ||
+        __builtin_add_overflow(total, padded(parameter.numel()), &total)) {
+      throw std::invalid_argument("Arena: the parameters have more elements than 63 bits count");
+    }
+  }
   const Tensor values = Tensor::zeros({total}, DType::f32, device);
   const Tensor grads = Tensor::zeros({total}, DType::f32, device);
   std::int64_t first = 0;

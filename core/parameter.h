@@ -1,5 +1,6 @@
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -24,6 +25,7 @@ struct Init {
 class GPUCNN_API Parameter {
  public:
   Parameter() = default;
+  /// Throws `std::invalid_argument` unless low <= high are finite.
   Parameter(const Shape& shape, Init init);
 
   bool defined() const noexcept { return state_ != nullptr; }
@@ -63,8 +65,8 @@ class GPUCNN_API Parameter {
   /// Replaces the values, from any device; the shapes must be equal.
   void set_value(const Tensor& value);
 
-  /// Whether both handles name the same parameter.
-  bool operator==(const Parameter& other) const noexcept = default;
+  /// Whether both handles name the same parameter; the order is any, for sets of parameters.
+  auto operator<=>(const Parameter& other) const noexcept = default;
 
  private:
   friend class Arena;

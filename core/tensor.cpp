@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <gpucnn/core/backend.h>
+#include <gpucnn/core/host_memory.h>
 #include <gpucnn/core/layout.h>
 #include <gpucnn/core/random_uniforms.h>
 
@@ -36,7 +37,8 @@ Tensor Tensor::full(const Shape& shape, float value, Device device) {
 
 Tensor Tensor::randn(const Shape& shape, std::uint64_t seed, Device device) {
   const RandomStream random(seed, Purpose::normal);
-  std::vector<float> values(static_cast<std::size_t>(shape.numel()));
+  Tensor flat = empty({shape.numel()});
+  const std::span<float> values(flat.data<float>(), static_cast<std::size_t>(shape.numel()));
   random_uniforms(random, 2 * shape.numel(), [&values](std::int64_t first, const std::array<float, 4>& uniform) {
     for (std::size_t pair = 0; pair < 2; ++pair) {
       const std::size_t e = static_cast<std::size_t>(first) / 2 + pair;
@@ -119,7 +121,10 @@ void Tensor::copy_from(const Tensor& source) {
     throw std::invalid_argument(fmt::format("Tensor::copy_from: expects {} {}, got {} {}", shape_.string(), name_of(dtype_),
                                             source.shape_.string(), source.defined() ? name_of(source.dtype_) : "undefined"));
   }
-  if (bytes() != source.bytes()) backend::copy(bytes(), device(), source.bytes(), source.device(), nbytes());
+  if (bytes() == source.bytes()) return;
+  const bool overlaps = device() == source.device() && bytes() < source.bytes() + nbytes() && source.bytes() < bytes() + nbytes();
+  if (overlaps) return copy_from(source.clone());
+  backend::copy(bytes(), device(), source.bytes(), source.device(), nbytes());
 }
 
 Tensor Tensor::narrow(std::int64_t first, std::int64_t count) const {
@@ -127,7 +132,7 @@ Tensor Tensor::narrow(std::int64_t first, std::int64_t count) const {
     throw std::invalid_argument(fmt::format("Tensor::narrow: {} slices from {} on are not in {}", count, first, shape_.string()));
   }
   const Shape part = shape_.with(0, count);
-  return view(first * shape_.with(0, 1).numel(), part);
+  return view(first > 0 ? first * shape_.with(0, 1).numel() : 0, part);
 }
 
 Tensor Tensor::view(std::int64_t first, const Shape& shape) const {
@@ -153,6 +158,8 @@ void Tensor::require_dtype(DType dtype, const char* call) const {
         fmt::format("Tensor::{}: the tensor is {}, asked for as {}", call, name_of(dtype_), name_of(dtype)));
   }
 }
+
+void Tensor::fail_copy() const { host_memory::fail(nbytes()); }
 
 void Tensor::copy_logical(void* to) const {
   const Tensor host = this->to(Device::cpu());

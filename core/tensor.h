@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <new>
 #include <span>
 #include <vector>
 
@@ -63,14 +64,20 @@ class GPUCNN_API Tensor {
   /// `count` slices of dimension 0 from `first` on, sharing memory. Throws `std::invalid_argument` outside [0, dim(0)].
   Tensor narrow(std::int64_t first, std::int64_t count) const;
 
-  /// Overwrites the values with those of `source`, of the same shape and dtype, from any device.
+  /// Overwrites the values with those of `source`, of the same shape and dtype, from any device. The two may share memory.
   void copy_from(const Tensor& source);
 
-  /// The elements in PyTorch's order. Waits for the device. Throws `std::invalid_argument` unless T is the dtype's type.
+  /// The elements in PyTorch's order. Waits for the device. Throws `std::invalid_argument` unless T is the dtype's type, and
+  /// `OutOfMemory` where there is no room for the copy.
   template <class T>
   std::vector<T> to_vector() const {
     require_dtype(dtype_of<T>, "to_vector");
-    std::vector<T> values(static_cast<std::size_t>(numel()));
+    std::vector<T> values;
+    try {
+      values.resize(static_cast<std::size_t>(numel()));
+    } catch (const std::bad_alloc&) {
+      fail_copy();
+    }
     copy_logical(values.data());
     return values;
   }
@@ -104,6 +111,7 @@ class GPUCNN_API Tensor {
   static Tensor from_host(const void* data, std::size_t count, const Shape& shape, DType dtype, Device device,
                           bool in_memory_order);
   void require_dtype(DType dtype, const char* call) const;
+  [[noreturn]] void fail_copy() const;
   void copy_logical(void* to) const;
 
   StoragePtr storage_;

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include <gpucnn/core/host_vector.h>
 #include <gpucnn/core/random.h>
 
 namespace gpucnn {
@@ -53,7 +54,7 @@ DataLoader::DataLoader(std::shared_ptr<const Dataset> dataset, const DataLoaderO
     : dataset_(std::move(dataset)),
       options_(options),
       examples_(checked(dataset_, options_).size()),
-      order_(static_cast<std::size_t>(examples_)),
+      order_(host_vector<std::int64_t>(examples_)),
       stream_(dataset_->device()) {
   if (options_.normalize) {
     mean_.assign(options_.normalize->mean.begin(), options_.normalize->mean.end());

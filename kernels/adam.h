@@ -10,10 +10,10 @@ namespace gpucnn::kernels {
 
 /// Coefficients of one Adam update, as `torch.optim.Adam`.
 struct AdamStep {
-  double lr;            ///< >= 0
+  double lr;            ///< >= 0 and finite
   double beta1, beta2;  ///< in [0, 1)
-  double eps;           ///< >= 0
-  double weight_decay;  ///< >= 0
+  double eps;           ///< >= 0 and finite
+  double weight_decay;  ///< >= 0 and finite
   std::int64_t step;    ///< counted from 1
 };
 

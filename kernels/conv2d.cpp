@@ -8,19 +8,12 @@
 #include <gpucnn/kernels/clear_gradient.h>
 #include <gpucnn/kernels/conv2d_impl.h>
 #include <gpucnn/kernels/dispatch.h>
+#include <gpucnn/kernels/window_count.h>
 
 namespace gpucnn::kernels {
 namespace {
 
-std::int64_t output_extent(std::int64_t size, int kernel, int stride, int padding, int dilation) {
-  const std::int64_t window = std::int64_t{dilation} * (kernel - 1) + 1;
-  const std::int64_t padded = size + 2 * std::int64_t{padding};
-  return padded < window ? 0 : (padded - window) / stride + 1;
-}
-
-}  // namespace
-
-Shape conv2d_weight_shape(std::int64_t in_channels, std::int64_t out_channels, const Conv2dOptions& options) {
+void check_options(std::int64_t in_channels, std::int64_t out_channels, const Conv2dOptions& options) {
   const auto require = [](bool holds, const char* rule) {
     if (!holds) throw std::invalid_argument(fmt::format("Conv2d: {}", rule));
   };
@@ -32,20 +25,31 @@ Shape conv2d_weight_shape(std::int64_t in_channels, std::int64_t out_channels, c
   require(at_least(options.dilation, 1), "dilation must be at least 1");
   require(options.groups >= 1 && in_channels % options.groups == 0 && out_channels % options.groups == 0,
           "groups must divide in_channels and out_channels");
+}
+
+/// What a window covers, with the gaps of its dilation.
+std::int64_t covered(int kernel, int dilation) { return std::int64_t{dilation} * (kernel - 1) + 1; }
+
+}  // namespace
+
+Shape conv2d_weight_shape(std::int64_t in_channels, std::int64_t out_channels, const Conv2dOptions& options) {
+  check_options(in_channels, out_channels, options);
   return {out_channels, in_channels / options.groups, options.kernel_size.height, options.kernel_size.width};
 }
 
 Shape conv2d_shape(const Shape& x, std::int64_t in_channels, std::int64_t out_channels, const Conv2dOptions& options) {
+  check_options(in_channels, out_channels, options);
   if (x.rank() == 3) throw std::invalid_argument(fmt::format("expects [N, C, H, W], got {}: add a batch dimension", x.string()));
   if (x.rank() != 4) throw std::invalid_argument(fmt::format("expects [N, C, H, W], got {}", x.string()));
   if (x[1] != in_channels) throw std::invalid_argument(fmt::format("expects {} input channels, got {}", in_channels, x[1]));
+  if (x[2] == 0 || x[3] == 0) throw std::invalid_argument(fmt::format("expects images of at least one pixel, got {}", x.string()));
   const Size2 kernel = options.kernel_size, stride = options.stride, padding = options.padding, dilation = options.dilation;
-  const std::int64_t height = output_extent(x[2], kernel.height, stride.height, padding.height, dilation.height);
-  const std::int64_t width = output_extent(x[3], kernel.width, stride.width, padding.width, dilation.width);
-  if (height < 1 || width < 1) {
-    throw std::invalid_argument(fmt::format("a window of {}x{} does not fit {} with padding {}x{}",
-                                            dilation.height * (kernel.height - 1) + 1, dilation.width * (kernel.width - 1) + 1,
-                                            x.string(), padding.height, padding.width));
+  const std::int64_t rows = covered(kernel.height, dilation.height), columns = covered(kernel.width, dilation.width);
+  const std::uint64_t height = window_count(x[2], rows, stride.height, padding.height);
+  const std::uint64_t width = window_count(x[3], columns, stride.width, padding.width);
+  if (height == 0 || width == 0) {
+    throw std::invalid_argument(fmt::format("a window of {}x{} does not fit {} with padding {}x{}", rows, columns, x.string(),
+                                            padding.height, padding.width));
   }
   return {x[0], out_channels, height, width};
 }
@@ -69,19 +73,24 @@ Conv2dPlan::~Conv2dPlan() = default;
 Conv2dPlan::Conv2dPlan(Conv2dPlan&&) noexcept = default;
 Conv2dPlan& Conv2dPlan::operator=(Conv2dPlan&&) noexcept = default;
 
+Conv2dPlan::Impl* Conv2dPlan::impl_for(const char* op) const {
+  if (!impl_ && x_.numel()) throw std::logic_error(fmt::format("{}: the plan was moved from", op));
+  return impl_.get();
+}
+
 void Conv2dPlan::forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream& stream) {
   check_tensor("conv2d", "x", x, x_, activation_dtype(precision_), stream);
   check_tensor("conv2d", "weight", weight, weight_, activation_dtype(precision_), stream);
   if (bias_) check_tensor("conv2d", "bias", bias, Shape{weight_[0]}, activation_dtype(precision_), stream);
   check_tensor("conv2d", "y", y, y_, activation_dtype(precision_), stream);
-  if (impl_) impl_->forward(x, weight, bias, relu, y, stream);
+  if (Impl* impl = impl_for("conv2d")) impl->forward(x, weight, bias, relu, y, stream);
 }
 
 void Conv2dPlan::backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream) {
   check_tensor("conv2d_backward_data", "dy", dy, y_, activation_dtype(precision_), stream);
   check_tensor("conv2d_backward_data", "weight", weight, weight_, activation_dtype(precision_), stream);
   check_tensor("conv2d_backward_data", "dx", dx, x_, activation_dtype(precision_), stream);
-  if (impl_) impl_->backward_data(dy, weight, dx, stream);
+  if (Impl* impl = impl_for("conv2d_backward_data")) impl->backward_data(dy, weight, dx, stream);
 }
 
 void Conv2dPlan::backward_weights(const Tensor& x, const Tensor& dy, Accumulate accumulate, Tensor& dweight, Tensor& dbias,
@@ -90,7 +99,7 @@ void Conv2dPlan::backward_weights(const Tensor& x, const Tensor& dy, Accumulate 
   check_tensor("conv2d_backward_weights", "dy", dy, y_, activation_dtype(precision_), stream);
   check_tensor("conv2d_backward_weights", "dweight", dweight, weight_, DType::f32, stream);
   if (bias_) check_tensor("conv2d_backward_weights", "dbias", dbias, Shape{weight_[0]}, DType::f32, stream);
-  if (impl_) return impl_->backward_weights(x, dy, accumulate, dweight, dbias, stream);
+  if (Impl* impl = impl_for("conv2d_backward_weights")) return impl->backward_weights(x, dy, accumulate, dweight, dbias, stream);
   clear_gradient(dweight, accumulate.dweight);
   clear_gradient(dbias, accumulate.dbias);
 }

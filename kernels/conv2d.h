@@ -11,8 +11,8 @@
 namespace gpucnn::kernels {
 
 /// [N, C, H, W] -> [N, K, Ho, Wo] with Ho = floor((H + 2 padding - dilation (kernel_size - 1) - 1) / stride) + 1, as PyTorch.
-/// Throws `std::invalid_argument` for a rank other than 4, other than `in_channels` channels, or a window larger than the padded
-/// image.
+/// Throws `std::invalid_argument` for a rank other than 4, other than `in_channels` channels, an image without a pixel, a window
+/// larger than the padded image, options out of their bounds, and sizes that 63 bits do not count. N may be 0.
 GPUCNN_API Shape conv2d_shape(const Shape& x, std::int64_t in_channels, std::int64_t out_channels, const Conv2dOptions& options);
 
 /// [K, C / groups, kH, kW]. Throws `std::invalid_argument` for options out of their bounds or channels that the groups do not
@@ -54,6 +54,9 @@ class GPUCNN_API Conv2dPlan {
   class Impl;  ///< a device's side of it
 
  private:
+  /// Null for an empty batch, which needs none. Throws `std::logic_error` if this plan was moved from.
+  Impl* impl_for(const char* op) const;
+
   Shape x_, weight_, y_;
   bool bias_;
   Device device_;

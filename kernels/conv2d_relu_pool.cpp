@@ -6,6 +6,7 @@
 #include <gpucnn/kernels/check.h>
 #include <gpucnn/kernels/clear_gradient.h>
 #include <gpucnn/kernels/conv2d_relu_pool_cpu.h>
+#include <gpucnn/kernels/flatten.h>
 
 namespace gpucnn::kernels {
 
@@ -18,9 +19,16 @@ void conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions, con
 namespace {
 
 void check_image(std::string_view op, const Shape& x) {
-  if (x[1] < 1 || x[2] < 2 || x[3] < 2) {
+  if (x.rank() != 4 || x[1] < 1 || x[2] < 2 || x[3] < 2) {
     throw std::invalid_argument(fmt::format("{}: x must have a channel and be at least 2 high and wide, got {}", op, x.string()));
   }
+}
+
+/// Floats of an image of x: [N, C, H, W] with its border; throws if 63 bits do not count them.
+std::int64_t padded_image(const Shape& x) {
+  // Twice what it is, to leave room for what rounds it up.
+  static_cast<void>(Shape{x[1], static_cast<std::uint64_t>(x[2]) + 2, static_cast<std::uint64_t>(x[3]) + 2, 2});
+  return cpu::PooledConv(x, 0).padded_image();
 }
 
 /// Checks all that goes in; returns the last y's shape before it is flattened. `kept`: whether a backward follows.
@@ -42,7 +50,7 @@ Shape check_operands(std::string_view op, std::span<const Conv2dReluPool> convol
     check_tensor(op, "weight", conv.weight, {K, shape[1], 3, 3}, DType::f32, stream);
     if (conv.bias.defined()) check_tensor(op, "bias", conv.bias, Shape{K}, DType::f32, stream);
     if (&conv != &convolutions.front() && kept) {
-      check_tensor(op, "x", conv.x, {shape[0], cpu::PooledConv(shape, K).padded_image()}, DType::f32, stream);
+      check_tensor(op, "x", conv.x, {shape[0], padded_image(shape)}, DType::f32, stream);
     }
     shape = {shape[0], K, shape[2] / 2, shape[3] / 2};
     if (kept) check_tensor(op, "place", conv.place, shape, DType::u8, stream);
@@ -51,9 +59,7 @@ Shape check_operands(std::string_view op, std::span<const Conv2dReluPool> convol
 }
 
 /// y's shape or what `flatten` makes of it, whichever is nearer to `given`.
-Shape as_given(const Shape& y, const Tensor& given) {
-  return given.defined() && given.rank() == 2 ? Shape{y[0], y[1] * y[2] * y[3]} : y;
-}
+Shape as_given(const Shape& y, const Tensor& given) { return given.defined() && given.rank() == 2 ? flatten_shape(y) : y; }
 
 }  // namespace
 
@@ -68,13 +74,17 @@ bool conv2d_relu_pool_fits(const Shape& image, std::span<const std::int64_t> cha
   std::int64_t floats = 0;
   for (const std::int64_t K : channels) {
     if (shape[2] < 2 || shape[3] < 2) return false;
-    floats += cpu::PooledConv(shape, K).padded_image();
+    if (std::max({shape[1], shape[2], shape[3], K}) > kFloats) return false;  // before their product overflows
+    floats += padded_image(shape);
     shape = {1, K, shape[2] / 2, shape[3] / 2};
   }
   return floats + shape.numel() <= kFloats;
 }
 
-Tensor conv2d_relu_pool_memory(const Shape& x) { return Tensor::empty({x[0], cpu::PooledConv(x, 0).padded_image()}); }
+Tensor conv2d_relu_pool_memory(const Shape& x) {
+  check_image("conv2d_relu_pool_memory", x);
+  return Tensor::empty({x[0], padded_image(x)});
+}
 
 void conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y, Stream& stream) {
   constexpr std::string_view kOp = "conv2d_relu_pool";

@@ -49,7 +49,8 @@ struct Conv2dReluPool {
 /// stay in a core's cache from one convolution to the next. False if a convolution is given less than 2 rows or columns.
 GPUCNN_API bool conv2d_relu_pool_fits(const Shape& image, std::span<const std::int64_t> channels);
 
-/// Memory for the x, [N, C, H, W], of a convolution that is not the first: its layout is the pass's own.
+/// Memory for the x, [N, C, H, W], of a convolution that is not the first: its layout is the pass's own. Throws
+/// `std::invalid_argument` for an x that the pass does not take.
 GPUCNN_API Tensor conv2d_relu_pool_memory(const Shape& x);
 
 /// y = max_pool2d(relu(conv2d(x, weight) + bias)) of each convolution in turn, with their rules for ties and NaN; of outputs that

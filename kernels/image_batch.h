@@ -22,7 +22,8 @@ struct ImageTransform {
 /// batch[i] = transform(images[indices[i]]): u8 values are divided by 255, f32 values taken as they are; then cropped, mirrored and
 /// normalised, (value - mean[c]) / std[c], each operation rounded to f32, in torchvision's order (padding is 0 before
 /// normalisation). images: u8 or f32 [M, C, H, W]; N indices, each in [0, M); batch: f32 [N, C, H, W]. Throws
-/// `std::invalid_argument` for an index outside, a mean or std that has not C values, a std that is not > 0 or a negative padding.
+/// `std::invalid_argument` for an index outside, a mean or std that has not C values or is not finite, a std that is not > 0 or a
+/// negative padding.
 ///
 /// With e = first + i: the crop's row and column offsets are RandomStream(seed, Purpose::crop, 0, epoch).below(2 e, 2 crop_padding
 /// + 1) and .below(2 e + 1, 2 crop_padding + 1); the image is mirrored if the highest bit of RandomStream(seed, Purpose::flip, 0,

@@ -18,7 +18,8 @@ GPUCNN_API Shape linear_shape(const Shape& x, std::int64_t in_features, std::int
 /// number of threads. N may be 0.
 class GPUCNN_API LinearPlan {
  public:
-  /// Throws what `linear_shape` throws, and `DeviceError` for a precision that the device has not.
+  /// Throws what `linear_shape` throws, `std::invalid_argument` for no features, and `DeviceError` for a precision that the device
+  /// has not.
   LinearPlan(const Shape& x, std::int64_t out_features, bool bias, Device device, Precision precision = Precision::fp32);
   ~LinearPlan();
   LinearPlan(LinearPlan&&) noexcept;
@@ -48,6 +49,9 @@ class GPUCNN_API LinearPlan {
   class Impl;  ///< a device's side of it
 
  private:
+  /// Null for an empty batch, which needs none. Throws `std::logic_error` if this plan was moved from.
+  Impl* impl_for(const char* op) const;
+
   Shape x_, weight_, y_;
   bool bias_;
   Device device_;

@@ -2,6 +2,7 @@
 
 #include <gpucnn/kernels/check.h>
 #include <gpucnn/kernels/dispatch.h>
+#include <gpucnn/kernels/window_count.h>
 
 /// As 2x3, written only where a message needs it.
 template <>
@@ -46,13 +47,13 @@ Shape pooled_shape(std::string_view prefix, const Shape& x, const Pool2d& pool) 
     throw std::invalid_argument(
         fmt::format("{}expects [N, C, H, W], got {}{}", prefix, x.string(), x.rank() == 3 ? ": add a batch dimension" : ""));
   }
-  const std::int64_t height = x[2] + 2 * std::int64_t{pool.padding.height} - pool.kernel_size.height;
-  const std::int64_t width = x[3] + 2 * std::int64_t{pool.padding.width} - pool.kernel_size.width;
-  if (x[2] == 0 || x[3] == 0 || height < 0 || width < 0) {
+  const std::uint64_t height = window_count(x[2], pool.kernel_size.height, pool.stride.height, pool.padding.height);
+  const std::uint64_t width = window_count(x[3], pool.kernel_size.width, pool.stride.width, pool.padding.width);
+  if (x[2] == 0 || x[3] == 0 || height == 0 || width == 0) {
     throw std::invalid_argument(
         fmt::format("{}a window of {} with padding {} does not fit {}", prefix, pool.kernel_size, pool.padding, x.string()));
   }
-  return {x[0], x[1], height / pool.stride.height + 1, width / pool.stride.width + 1};
+  return {x[0], x[1], height, width};
 }
 
 }  // namespace
@@ -69,6 +70,7 @@ void max_pool2d(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax, 
   check_tensor("max_pool2d", "y", y, shape, dtype, stream);
   check_apart("max_pool2d", "y", y, "x", x);
   if (argmax.defined()) check_tensor("max_pool2d", "argmax", argmax, shape, DType::u8, stream);
+  if (x.numel() == 0) return;
   dispatch(
       stream, [&] { cpu::max_pool2d(x, pool, y, argmax); }, [&] { cuda::max_pool2d(x, pool, y, argmax, stream); });
 }
@@ -80,6 +82,7 @@ void max_pool2d_backward(const Tensor& dy, const Tensor& argmax, const Pool2d& p
   check_tensor("max_pool2d_backward", "dy", dy, shape, dtype, stream);
   check_tensor("max_pool2d_backward", "argmax", argmax, shape, DType::u8, stream);
   check_apart("max_pool2d_backward", "dx", dx, "dy", dy);
+  if (dx.numel() == 0) return;
   dispatch(
       stream, [&] { cpu::max_pool2d_backward(dy, argmax, pool, dx); },
       [&] { cuda::max_pool2d_backward(dy, argmax, pool, dx, stream); });

@@ -1,21 +1,10 @@
 #include <gpucnn/layers/flatten.h>
 
-#include <stdexcept>
-
-#include <fmt/format.h>
-
 #include <gpucnn/kernels/flatten.h>
 
 namespace gpucnn {
 
-Shape Flatten::output_shape(const Shape& x) const {
-  if (x.rank() < 2) {
-    throw std::invalid_argument(fmt::format("expects at least 2 dimensions, got {}: add a batch dimension", x.string()));
-  }
-  std::int64_t features = 1;
-  for (int dim = 1; dim < x.rank(); ++dim) features *= x[dim];
-  return {x[0], features};
-}
+Shape Flatten::output_shape(const Shape& x) const { return kernels::flatten_shape(x); }
 
 Tensor Flatten::forward(const Tensor& x) {
   if (keeps()) x_shape_ = x.shape();

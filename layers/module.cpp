@@ -26,8 +26,19 @@ struct Module::Root {
   bool predicting = false;
   bool training = false;  // whether the outermost call under way counts
   Precision precision = Precision::fp32;
+  bool packed = false;   // whether the parameters have values; before, the tree only has names
   Tensor values = {};    // of all parameters: the arena; undefined without any
   Tensor operands = {};  // the same in bf16, if that is the precision
+
+  /// What a root on `device` takes over, with values to come.
+  Root packed_on(Device device) const {
+    return {.stream = Stream(device),
+            .seed = seed,
+            .calls = calls,
+            .training_forwards = training_forwards,
+            .precision = precision,
+            .packed = true};
+  }
 };
 
 /// A call under way: counts the outermost one, and undoes what it set however the call ends.
@@ -84,6 +95,7 @@ class Module::Walk final : public Members {
   }
 
   void visit(Module& module, const std::string& path) {
+    refuse_moved_from(module);
     modules.push_back(&module);
     paths.push_back(path);
     const std::string outer = std::exchange(prefix_, path);
@@ -106,8 +118,31 @@ class LabelledError final : public std::invalid_argument {
 
 Module::Module() = default;
 Module::~Module() = default;
-Module::Module(Module&&) noexcept = default;
-Module& Module::operator=(Module&&) noexcept = default;
+
+Module::Module(Module&& other) noexcept
+    : root_(std::move(other.root_)),
+      path_(std::move(other.path_)),
+      index_(other.index_),
+      last_call_(other.last_call_),
+      training_(other.training_),
+      input_grad_(other.input_grad_),
+      moved_from_(std::exchange(other.moved_from_, true)) {}
+
+Module& Module::operator=(Module&& other) noexcept {
+  if (this == &other) return *this;
+  root_ = std::move(other.root_);
+  path_ = std::move(other.path_);
+  index_ = other.index_;
+  last_call_ = other.last_call_;
+  training_ = other.training_;
+  input_grad_ = other.input_grad_;
+  moved_from_ = std::exchange(other.moved_from_, true);
+  return *this;
+}
+
+void Module::refuse_moved_from(const Module& module) {
+  if (module.moved_from_) throw std::logic_error(fmt::format("{}: was moved from; use what it was moved to", module.kind()));
+}
 
 void Module::members(Members&) {}
 
@@ -118,9 +153,10 @@ bool Module::keeps() const noexcept { return !(root_ && root_->predicting); }
 // ---- calls ---------------------------------------------------------------------------------------------------------
 
 Tensor Module::operator()(const Tensor& x) {
-  prepare();
+  find_root();
   if (root_->depth == 0) check_input(x);
   shape_of(*this, x.shape());
+  prepare();
   const Call call(*this, false);
   note_use();
   return run(x);
@@ -134,9 +170,10 @@ void Module::note_use() {
 }
 
 Tensor Module::predict(const Tensor& x) {
-  prepare();
+  find_root();
   check_input(x);
   shape_of(*this, x.shape());
+  prepare();
   const Call call(*this, true);
   return run(x);
 }
@@ -228,16 +265,29 @@ RandomStream Module::random(Purpose purpose) const {
 
 // ---- the tree ------------------------------------------------------------------------------------------------------
 
-void Module::prepare() {
-  if (!root_) make_root(0, Device::cpu());
+/// Gives the tree its names. Draws nothing, since a shape that does not fit is to be refused before that work.
+void Module::find_root() {
+  refuse_moved_from(*this);
+  if (!root_) make_root({.stream = Stream(Device::cpu()), .seed = 0});
 }
 
-void Module::make_root(std::uint64_t seed, Device device) {
-  auto root = std::make_shared<Root>(Root{.stream = Stream(device), .seed = seed});
+void Module::prepare() {
+  find_root();
+  if (root_->packed) return;
+  path_.clear();  // used before the tree that named it: a root of its own until that one is used
+  make_root(root_->packed_on(root_->stream.device()));
+}
+
+void Module::make_root(Root made) {
+  auto root = std::make_shared<Root>(std::move(made));
+  const Device device = root->stream.device();
   Walk walk(*this);
-  Arena::pack(walk.parameters, walk.names, seed, device);
-  if (!walk.parameters.empty()) root->values = walk.parameters.front().slot().values;
-  for (auto& [name, buffer] : walk.buffers) *buffer = buffer->to(device);
+  if (root->packed) {
+    Arena::pack(walk.parameters, walk.names, root->seed, device);
+    root->values = walk.parameters.empty() ? Tensor{} : walk.parameters.front().slot().values;
+    root->operands = {};
+    for (auto& [name, buffer] : walk.buffers) *buffer = buffer->to(device);
+  }
   for (std::size_t i = 0; i < walk.modules.size(); ++i) {
     Module& module = *walk.modules[i];
     module.root_ = root;
@@ -265,6 +315,7 @@ void Module::for_tree(const OnModule& on_module, const OnParameter& on_parameter
       child.members(*this);
     }
   } visit(on_module, on_parameter);
+  refuse_moved_from(*this);
   visit({}, *this);
 }
 
@@ -318,12 +369,8 @@ Module& Module::init(std::uint64_t seed) {
 Module& Module::to(Device device) {
   prepare();
   if (device == root_->stream.device()) return *this;
-  const std::uint64_t seed = root_->seed, forwards = root_->training_forwards;
-  const Precision precision = root_->precision;
-  require_precision(precision, device);
-  make_root(seed, device);
-  root_->training_forwards = forwards;
-  root_->precision = precision;
+  require_precision(root_->precision, device);
+  make_root(root_->packed_on(device));
   return *this;
 }
 
@@ -422,13 +469,14 @@ std::string Module::label() const { return path_.empty() ? kind() : fmt::format(
 
 void Module::add_summary_rows(const Shape& x, std::vector<SummaryRow>& rows) {
   std::int64_t count = 0;
-  for (const Parameter& parameter : parameters()) count += parameter.numel();
+  for (const Parameter& parameter : Walk(*this).parameters) count += parameter.numel();
   rows.push_back({path_, kind(), shape_of(*this, x), count});
 }
 
 std::string Module::summary(const Shape& x) {
-  prepare();
+  find_root();
   shape_of(*this, x);
+  prepare();
   std::vector<SummaryRow> rows;
   add_summary_rows(x, rows);
   const auto number = [](std::int64_t value) {
@@ -438,7 +486,7 @@ std::string Module::summary(const Shape& x) {
   };
   std::vector<std::array<std::string, 4>> cells{{"Layer", "Kind", "Output shape", "Parameters"}};
   std::int64_t total = 0;
-  for (const Parameter& parameter : parameters()) total += parameter.numel();
+  for (const Parameter& parameter : Walk(*this).parameters) total += parameter.numel();
   for (const SummaryRow& row : rows) cells.push_back({row.name, row.kind, row.output.string(), number(row.parameters)});
   std::array<std::size_t, 4> widths{};
   for (const auto& row : cells) {

@@ -23,9 +23,10 @@ namespace gpucnn {
 /// A layer, or a network of layers. Users call it: `Tensor y = model(x);` and `model.backward(dy)`. Authors of a layer override
 /// `output_shape`, `forward`, `backward`, and `members` if it has parameters or children.
 ///
-/// Movable, not copyable; parameters and optimizers stay valid when it moves. One thread at a time. The outermost module of a call
-/// is the root; the first call to any member function but the constructor makes it one, names its parameters, packs them and draws
-/// their values, unless they were loaded before, as `init(0)` does.
+/// Movable, not copyable; parameters and optimizers stay valid when it moves. A module that was moved from throws `std::logic_error`
+/// when it is used, until another is moved into it. One thread at a time. The outermost module of a call is the root; the first call
+/// to any member function but the constructor makes it one, names its parameters, packs them and draws their values, unless they
+/// were loaded before, as `init(0)` does. An input that does not fit is refused before anything is drawn.
 class GPUCNN_API Module {
  public:
   virtual ~Module();
@@ -138,6 +139,8 @@ class GPUCNN_API Module {
   /// Whether child number `i` must compute the gradient of its input. A container whose backward needs all of them says so, as
   /// here.
   virtual bool child_input_grad(std::size_t i) const;
+  /// Throws `std::logic_error` that names the module if it was moved from.
+  static void refuse_moved_from(const Module& module);
   /// `child.output_shape(x)`; what it throws is given the child's label, and `hint` at its end.
   static Shape shape_of(const Module& child, const Shape& x, const std::string& hint = {});
   /// This module's lines of `summary`; containers that know the order of their children give one for each.
@@ -158,7 +161,8 @@ class GPUCNN_API Module {
   struct Root;
   class Call;
   class Walk;
-  void make_root(std::uint64_t seed, Device device);
+  void make_root(Root made);
+  void find_root();
   void prepare();
   void note_use();
   template <class OnModule, class OnParameter>
@@ -178,6 +182,7 @@ class GPUCNN_API Module {
   std::uint64_t last_call_ = 0;  // the root's call in which this module last kept something
   bool training_ = true;
   bool input_grad_ = true;
+  bool moved_from_ = false;
 };
 
 }  // namespace gpucnn

@@ -32,6 +32,7 @@ Sequential::Sequential(std::initializer_list<Child> children) {
       throw std::invalid_argument(fmt::format("Sequential: there is already a child '{}'", name));
     }
     if (!child.module_) throw std::invalid_argument("Sequential: a child was moved from");
+    refuse_moved_from(*child.module_);
     entries_.push_back({std::move(name), std::move(child.module_)});
   }
   std::vector<Module*> layers;
@@ -44,9 +45,11 @@ Sequential::Sequential(Sequential&&) noexcept = default;
 Sequential& Sequential::operator=(Sequential&&) noexcept = default;
 
 Shape Sequential::output_shape(const Shape& x) const {
+  refuse_moved_from(*this);
   Shape shape = x, shape_before;
   const Module* before = nullptr;
   for (const Entry& entry : entries_) {
+    refuse_moved_from(*entry.module);
     try {
       shape_before = std::exchange(shape, entry.module->output_shape(shape));
     } catch (const std::invalid_argument&) {
@@ -75,6 +78,7 @@ Tensor Sequential::forward(const Tensor& x) {
 }
 
 Tensor Sequential::backward(const Tensor& dy) {
+  refuse_moved_from(*this);
   Tensor gradient = dy;
   for (auto stage = stages_.rbegin(); stage != stages_.rend(); ++stage) gradient = (*stage)->backward(gradient);
   return input_grad() ? returned(gradient) : Tensor{};

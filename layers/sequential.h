@@ -40,7 +40,8 @@ class GPUCNN_API Sequential : public Module {
     mutable std::unique_ptr<Module> module_;  // moved out of an initializer_list, whose elements are const
   };
 
-  /// Throws `std::invalid_argument` for a name that is taken or has a dot in it.
+  /// Throws `std::invalid_argument` for a name that is taken or has a dot in it, and `std::logic_error` for a module that was moved
+  /// from.
   Sequential(std::initializer_list<Child> children);
   ~Sequential() override;
   Sequential(Sequential&&) noexcept;

@@ -1,16 +1,20 @@
 #include <gpucnn/optim/adam.h>
 
+#include <cmath>
+
 #include <gpucnn/kernels/adam.h>
 
 namespace gpucnn {
 
 Adam::Adam(std::vector<Parameter> parameters, AdamOptions options)
-    : Optimizer(std::move(parameters), options.lr), options_(options), exp_avg_(make_state()), exp_avg_sq_(make_state()) {
+    : Optimizer(std::move(parameters), options.lr), options_(options) {
   const auto [beta1, beta2] = options.betas;
   require(beta1 >= 0.0 && beta1 < 1.0, "betas.first", beta1);
   require(beta2 >= 0.0 && beta2 < 1.0, "betas.second", beta2);
-  require(options.eps >= 0.0, "eps", options.eps);
-  require(options.weight_decay >= 0.0, "weight_decay", options.weight_decay);
+  require(std::isfinite(options.eps) && options.eps >= 0.0, "eps", options.eps);
+  require(std::isfinite(options.weight_decay) && options.weight_decay >= 0.0, "weight_decay", options.weight_decay);
+  exp_avg_ = make_state();
+  exp_avg_sq_ = make_state();
 }
 
 void Adam::update(const Run& run, Stream& stream) {

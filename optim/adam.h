@@ -6,7 +6,7 @@
 
 namespace gpucnn {
 
-/// PyTorch's names, order and defaults.
+/// PyTorch's names, order and defaults. Every number must be finite.
 struct AdamOptions {
   double lr = 1e-3;                                ///< >= 0
   std::pair<double, double> betas = {0.9, 0.999};  ///< of the running averages, each in [0, 1)

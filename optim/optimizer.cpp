@@ -1,6 +1,7 @@
 #include <gpucnn/optim/optimizer.h>
 
 #include <cmath>
+#include <set>
 #include <stdexcept>
 #include <utility>
 
@@ -10,14 +11,18 @@ namespace gpucnn {
 
 Optimizer::Optimizer(std::vector<Parameter> parameters, double lr) {
   if (parameters.empty()) throw std::invalid_argument("Optimizer: there are no parameters");
+  set_lr(lr);
+  std::set<Parameter> seen;
   std::int64_t first = 0;
   for (Parameter& parameter : parameters) {
     const std::int64_t size = Arena::padded(parameter.numel());
     device_ = parameter.slot().values.device();
+    if (!seen.insert(parameter).second) {
+      throw std::invalid_argument(fmt::format("Optimizer: parameter {} is given twice", parameter.name()));
+    }
     items_.push_back({std::move(parameter), first});
     first += size;
   }
-  set_lr(lr);
 }
 
 Optimizer::~Optimizer() = default;
@@ -50,6 +55,7 @@ void Optimizer::count_updates(std::int64_t count) noexcept {
 }
 
 void Optimizer::step() {
+  if (items_.empty()) throw std::logic_error("Optimizer: was moved from; use what it was moved to");
   ++updates_;
   if (const Device now = items_.front().parameter.slot().values.device(); now != device_) move_state(device_ = now);
   Stream stream(device_);

@@ -17,7 +17,7 @@ class GPUCNN_API Optimizer {
   Optimizer(Optimizer&&) noexcept;
   Optimizer& operator=(Optimizer&&) noexcept;
 
-  /// One update of every parameter that has a gradient.
+  /// One update of every parameter that has a gradient. Throws `std::logic_error` if the optimizer was moved from.
   void step();
   /// Forgets all gradients; the next backward writes instead of adding.
   void zero_grad();
@@ -27,7 +27,8 @@ class GPUCNN_API Optimizer {
   void set_lr(double lr);
 
  protected:
-  /// `parameters` as `Module::parameters()` gives them. Throws `std::invalid_argument` for none, or an lr as above.
+  /// `parameters` as `Module::parameters()` gives them. Throws `std::invalid_argument` for none, for one that is given twice, or an
+  /// lr as above.
   Optimizer(std::vector<Parameter> parameters, double lr);
 
   /// Throws `std::invalid_argument` with the option's name unless `holds`.

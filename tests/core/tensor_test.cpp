@@ -194,6 +194,27 @@ TEST_P(TensorTest, RefusesWhatNoMemoryHolds) {
   EXPECT_THAT([&] { empty({std::int64_t{1} << 62}); }, ThrowsMessage<std::invalid_argument>(HasSubstr("63 bits")));
 }
 
+TEST_P(TensorTest, RefusesValuesThatNoMemoryHolds) {
+  for (const int bits : {45, 60}) {
+    const Shape shape{std::int64_t{1} << bits};
+    EXPECT_THROW(Tensor::randn(shape, 1, device()), OutOfMemory) << bits;
+    EXPECT_THROW(Tensor::full(shape, 1, device()), OutOfMemory) << bits;
+    EXPECT_THROW(zeros(shape), OutOfMemory) << bits;
+  }
+}
+
+TEST_P(TensorTest, CopiesBetweenViewsThatOverlap) {
+  for (const std::int64_t to : {0, 1, 3}) {
+    for (const std::int64_t from : {0, 1, 3}) {
+      Tensor x = tensor(counting<float>(4096), {4096});
+      std::vector<float> expected = counting<float>(4096);
+      std::copy_n(counting<float>(4096).begin() + from, 4000, expected.begin() + to);
+      x.narrow(to, 4000).copy_from(x.narrow(from, 4000));
+      EXPECT_EQ(x.to_vector<float>(), expected) << "from " << from << " to " << to;
+    }
+  }
+}
+
 TEST_P(TensorTest, GoesToAnotherDeviceAndBackWithItsValues) {
   for (const Shape& shape : {Shape{4, 3, 5, 2}, Shape{7}, Shape{}, Shape{0, 3}}) {
     const Tensor x = Tensor::randn(shape, 1);

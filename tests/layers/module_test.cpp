@@ -457,6 +457,53 @@ TEST_P(ModuleTest, MovesWithItsParametersStateAndKeptValues) {
   EXPECT_EQ(assigned.parameters(), parameters);
 }
 
+/// Every way to use it throws.
+template <class Net>
+void expect_unusable(Net& net, const Tensor& x) {
+  EXPECT_THROW(net.predict(x), std::logic_error);
+  EXPECT_THROW(net(x), std::logic_error);
+  EXPECT_THROW(net.parameters(), std::logic_error);
+  EXPECT_THROW(net.state_dict(), std::logic_error);
+  EXPECT_THROW(net.load_state_dict({}), std::logic_error);
+  EXPECT_THROW(net.init(1), std::logic_error);
+  EXPECT_THROW(net.to(Device::cpu()), std::logic_error);
+  EXPECT_THROW(net.device(), std::logic_error);
+  EXPECT_THROW(net.eval(), std::logic_error);
+  EXPECT_THROW(net.zero_grad(), std::logic_error);
+  EXPECT_THROW(net.summary(x.shape()), std::logic_error);
+}
+
+TEST_P(ModuleTest, WhatWasMovedFromThrowsUntilSomethingIsMovedIntoIt) {
+  for (const bool used : {false, true}) {
+    Sequential net{Linear(3, 3), ReLU()};
+    net.to(device());
+    const Tensor x = random_tensor({2, 3}, 1);
+    if (used) net(x);
+    Sequential moved = std::move(net);
+    expect_unusable(net, x);
+    EXPECT_THROW(net.output_shape(x.shape()), std::logic_error);
+    EXPECT_THROW(net.backward(x), std::logic_error);
+    const std::vector<float> y = values(moved.predict(x));
+    net = std::move(moved);
+    expect_unusable(moved, x);
+    EXPECT_EQ(values(net.predict(x)), y);
+    if (used) net.backward(random_tensor({2, 3}, 2));
+  }
+}
+
+TEST_P(ModuleTest, ALayerThatWasMovedFromThrows) {
+  const Tensor x = random_tensor({2, 4}, 1);
+  ReLU relu;
+  Sequential net{Linear(4, 4), std::move(relu)};
+  net.to(device());
+  expect_unusable(relu, x);
+  EXPECT_THROW((Sequential{Linear(4, 4), std::move(relu)}), std::logic_error);
+  net.predict(x);
+  ReLU taken = std::move(net.at<ReLU>("1"));
+  EXPECT_THROW(net.predict(x), std::logic_error);
+  EXPECT_THROW(net(x), std::logic_error);
+}
+
 TEST_P(ModuleTest, MovesToADeviceAndBackWithItsHandlesStateAndGradients) {
   Net net;
   const Tensor x = gpucnn::random_tensor({2, 4}, 1), dy = gpucnn::random_tensor({2, 2}, 2);

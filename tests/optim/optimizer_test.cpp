@@ -161,6 +161,40 @@ TEST_P(AnyOptimizer, GoesOnWhereItsParametersMove) {
   });
 }
 
+TEST_P(AnyOptimizer, RefusesAParameterThatIsGivenTwice) {
+  for_each([&](auto make) {
+    const std::vector<Parameter> p = packed({{3}, {2}, {0}, {0}, {4}});
+    EXPECT_THAT([&] { make({p[0], p[0]}); }, misuse("parameter 0 is given twice"));
+    EXPECT_THAT([&] { make({p[4], p[1], p[0], p[2], p[3], p[1]}); }, misuse("parameter 1 is given twice"));
+    make(p);
+  });
+}
+
+TEST_P(AnyOptimizer, WhatWasMovedFromRefusesToStep) {
+  for_each([&](auto make) {
+    auto optimizer = make(packed({{3}}));
+    auto moved = std::move(optimizer);
+    EXPECT_THROW(optimizer.step(), std::logic_error);
+  });
+}
+
+TEST(OptimizerOptions, MustBeFinite) {
+  const std::vector<Parameter> p = packed({{1}});
+  constexpr double kInfinity = std::numeric_limits<double>::infinity(), kNan = std::numeric_limits<double>::quiet_NaN();
+  for (const double bad : {kInfinity, kNan}) {
+    EXPECT_THAT([&] { Adam(p, {.lr = bad}); }, misuse("invalid lr"));
+    EXPECT_THAT([&] { Adam(p, {.betas = {bad, 0.9}}); }, misuse("invalid betas.first"));
+    EXPECT_THAT([&] { Adam(p, {.betas = {0.9, bad}}); }, misuse("invalid betas.second"));
+    EXPECT_THAT([&] { Adam(p, {.eps = bad}); }, misuse("invalid eps"));
+    EXPECT_THAT([&] { Adam(p, {.weight_decay = bad}); }, misuse("invalid weight_decay"));
+    EXPECT_THAT([&] { SGD(p, {.lr = bad}); }, misuse("invalid lr"));
+    EXPECT_THAT([&] { SGD(p, {.momentum = bad}); }, misuse("invalid momentum"));
+    EXPECT_THAT([&] { SGD(p, {.momentum = 0.9, .dampening = bad}); }, misuse("invalid dampening"));
+    EXPECT_THAT([&] { SGD(p, {.weight_decay = bad}); }, misuse("invalid weight_decay"));
+    EXPECT_THAT([&] { Parameter({1}, Init::uniform(static_cast<float>(bad))); }, misuse("cannot draw from"));
+  }
+}
+
 TEST_P(AnyOptimizer, MovesWithItsState) {
   for_each([&](auto make) {
     std::vector<Parameter> parameters = packed({{3}}), still = packed({{3}});
