@@ -31,7 +31,7 @@ HWY_INLINE void sums_of_lanes(const Vector (&v)[kCount], float* to) {
 #else
 /// The sum of a vector's blocks of 4 lanes.
 template <class D>
-HWY_INLINE auto sum_of_blocks(D d, hn::Vec<D> v) {
+HWY_INLINE auto sum_of_blocks(D, hn::Vec<D> v) {
   if constexpr (hn::MaxLanes(D()) == 4) {
     return v;
   } else {

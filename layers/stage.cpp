@@ -3,7 +3,6 @@
 #include <array>
 #include <initializer_list>
 #include <optional>
-#include <type_traits>
 #include <typeinfo>
 
 #include <gpucnn/kernels/conv2d_relu_pool.h>
@@ -231,25 +230,29 @@ class Stage::LinearReluDropout final : public Stage {
   WithRelu linear_and_relu_;
 };
 
+namespace {
+
+/// The layer at `i` if there is one of this class. Classes derived from it may compute something else, so only the class itself
+/// is joined with others.
+template <class Layer>
+Layer* layer_at(std::span<Module* const> layers, std::size_t i) {
+  if (i >= layers.size()) return nullptr;
+  Module& layer = *layers[i];
+  return typeid(layer) == typeid(Layer) ? static_cast<Layer*>(&layer) : nullptr;
+}
+
+}  // namespace
+
 std::vector<std::unique_ptr<Stage>> Stage::of(std::span<Module* const> layers) {
   std::vector<std::unique_ptr<Stage>> stages;
   ConvReluPools* pools = nullptr;  // the last stage, if it can take another convolution
-  // Classes derived from these layers may compute something else, so only the classes themselves are joined.
-  const auto at = [layers]<class Layer>(std::size_t i, std::type_identity<Layer>) -> Layer* {
-    return i < layers.size() && typeid(*layers[i]) == typeid(Layer) ? static_cast<Layer*>(layers[i]) : nullptr;
-  };
-  constexpr std::type_identity<Conv2d> kConv;
-  constexpr std::type_identity<ReLU> kRelu;
-  constexpr std::type_identity<MaxPool2d> kPool;
-  constexpr std::type_identity<Linear> kLinear;
-  constexpr std::type_identity<Dropout> kDropout;
   for (std::size_t i = 0; i < layers.size();) {
     Module& layer = *layers[i];
-    Conv2d* const conv = at(i, kConv);
-    Linear* const linear = at(i, kLinear);
-    Dropout* const dropout_after = at(i + 2, kDropout);
-    ReLU *const relu = at(i, kRelu), *const relu_next = at(i + 1, kRelu);
-    MaxPool2d *const pool_next = at(i + 1, kPool), *const pool_after = at(i + 2, kPool);
+    Conv2d* const conv = layer_at<Conv2d>(layers, i);
+    Linear* const linear = layer_at<Linear>(layers, i);
+    Dropout* const dropout_after = layer_at<Dropout>(layers, i + 2);
+    ReLU *const relu = layer_at<ReLU>(layers, i), *const relu_next = layer_at<ReLU>(layers, i + 1);
+    MaxPool2d *const pool_next = layer_at<MaxPool2d>(layers, i + 1), *const pool_after = layer_at<MaxPool2d>(layers, i + 2);
     if (conv && relu_next && pool_after) {
       if (!pools || pools->full()) stages.push_back(std::unique_ptr<Stage>(pools = new ConvReluPools));
       pools->add(*conv, *relu_next, *pool_after);
