@@ -9,6 +9,7 @@
 #include <gpucnn/core/export.h>
 #include <gpucnn/core/parameter.h>
 #include <gpucnn/core/precision.h>
+#include <gpucnn/core/printable.h>
 #include <gpucnn/core/random.h>
 #include <gpucnn/core/shape.h>
 #include <gpucnn/core/state_dict.h>

@@ -9,6 +9,7 @@ set(GPUCNN_PUBLIC_HEADERS
     core/export.h
     core/parameter.h
     core/precision.h
+    core/printable.h
     core/random.h
     core/shape.h
     core/state_dict.h
@@ -72,6 +73,7 @@ set(GPUCNN_PRIVATE_HEADERS
     core/host_vector.h
     core/layout.h
     core/memory_plan.h
+    core/name_list.h
     core/parallel.h
     core/random_uniforms.h
     core/running_thread.h
@@ -117,8 +119,10 @@ set(GPUCNN_SOURCES
     core/host_memory.cpp
     core/layout.cpp
     core/memory_plan.cpp
+    core/name_list.cpp
     core/parameter.cpp
     core/precision.cpp
+    core/printable.cpp
     core/running_thread.cpp
     core/shape.cpp
     core/state_dict.cpp

@@ -7,6 +7,8 @@
 
 #include <gpucnn/core/backend.h>
 #include <gpucnn/core/error.h>
+#include <gpucnn/core/name_list.h>
+#include <gpucnn/core/printable.h>
 
 namespace gpucnn {
 
@@ -27,7 +29,7 @@ Device Device::parse(std::string_view text) {
     const auto [stop, failure] = std::from_chars(text.data() + kPrefix.size(), end, index);
     if (failure == std::errc{} && stop == end && index >= 0) return cuda(index);
   }
-  throw std::invalid_argument(fmt::format("device '{}' is not cpu, cuda or cuda:N", text));
+  throw std::invalid_argument(fmt::format("device '{}' is not cpu, cuda or cuda:N", printable(text, kMaxNameBytes)));
 }
 
 void Device::require() const {

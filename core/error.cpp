@@ -2,7 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <gpucnn/core/printable.h>
+
 namespace gpucnn {
+
+Error::Error(const std::string& message) : std::runtime_error(printable(message)) {}
 
 // Defined here so that each class has one home for its type information and can be caught across a shared library.
 Error::~Error() = default;

@@ -13,7 +13,8 @@ namespace gpucnn {
 /// `std::invalid_argument` (a wrong shape, dtype, device or value) or `std::logic_error` (calls in a wrong order) instead.
 class GPUCNN_API Error : public std::runtime_error {
  public:
-  explicit Error(const std::string& message) : std::runtime_error(message) {}
+  /// `message` may quote a file: see `printable`.
+  explicit Error(const std::string& message);
   ~Error() override;
 };
 

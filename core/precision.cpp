@@ -7,6 +7,8 @@
 
 #include <gpucnn/core/backend.h>
 #include <gpucnn/core/error.h>
+#include <gpucnn/core/name_list.h>
+#include <gpucnn/core/printable.h>
 
 namespace gpucnn {
 namespace {
@@ -29,7 +31,7 @@ Precision parse_precision(std::string_view text) {
   for (const Precision precision : kAll) {
     if (text == name_of(precision)) return precision;
   }
-  throw std::invalid_argument(fmt::format("precision '{}' is not fp32, tf32 or bf16", text));
+  throw std::invalid_argument(fmt::format("precision '{}' is not fp32, tf32 or bf16", printable(text, kMaxNameBytes)));
 }
 
 void require_precision(Precision precision, Device device) {

@@ -15,6 +15,8 @@
 
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/layout.h>
+#include <gpucnn/core/name_list.h>
+#include <gpucnn/core/printable.h>
 #include <gpucnn/io/atomic_file.h>
 #include <gpucnn/io/safetensors_header.h>
 
@@ -128,7 +130,7 @@ void save_safetensors(const std::filesystem::path& path, const StateDict& state,
   std::vector<const StateDict::Entry*> order;
   for (const StateDict::Entry& entry : state) {
     if (!entry.second.defined()) {
-      throw std::invalid_argument(fmt::format("save_safetensors: tensor '{}' is undefined", entry.first));
+      throw std::invalid_argument(fmt::format("save_safetensors: tensor '{}' is undefined", printable(entry.first, kMaxNameBytes)));
     }
     order.push_back(&entry);
   }

@@ -3,17 +3,20 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <functional>
 #include <optional>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 #include <string_view>
-#include <unordered_set>
 #include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <gpucnn/core/error.h>
+#include <gpucnn/core/name_list.h>
+#include <gpucnn/core/printable.h>
 
 namespace gpucnn::safetensors {
 namespace {
@@ -25,11 +28,7 @@ constexpr std::array<std::pair<std::string_view, DType>, 5> kDTypes{
     {{"F32", DType::f32}, {"BF16", DType::bf16}, {"I32", DType::i32}, {"I64", DType::i64}, {"U8", DType::u8}}};
 
 /// A text from a file, short and printable.
-std::string shown(std::string_view text) {
-  constexpr std::size_t kLongest = 60;
-  const std::string quote = json(text.substr(0, kLongest)).dump(-1, ' ', true, json::error_handler_t::replace);
-  return text.size() > kLongest ? quote + "..." : quote;
-}
+std::string shown(std::string_view text) { return fmt::format("\"{}\"", printable(text, kMaxNameBytes)); }
 
 /// The bytes of a tensor of these extents, or nothing if 63 bits do not count them.
 std::optional<std::uint64_t> bytes_of(const std::vector<std::int64_t>& extents, DType dtype) {
@@ -50,7 +49,7 @@ class HeaderReader final : public nlohmann::json_sax<json> {
   bool null() override { fail(wanted(), "null"); }
   bool boolean(bool value) override { fail(wanted(), value ? "true" : "false"); }
   bool number_integer(std::int64_t value) override { fail(wanted(), std::to_string(value)); }  // negative: see number_unsigned
-  bool number_float(double, const std::string& text) override { fail(wanted(), text); }
+  bool number_float(double, const std::string& text) override { fail(wanted(), printable(text, kMaxNameBytes)); }
   bool binary(json::binary_t&) override { fail(wanted(), "binary data"); }
 
   bool number_unsigned(std::uint64_t value) override {
@@ -150,13 +149,13 @@ class HeaderReader final : public nlohmann::json_sax<json> {
   }
 
   void finish_entry() {
-    const std::string tensor = shown(entry_.name);
-    if (keys_.size() != 3) fail(fmt::format("dtype, shape and data_offsets of tensor {}", tensor), "only some of them");
+    const auto tensor = [this] { return shown(entry_.name); };
+    const auto shape = [this] { return fmt::format("[{}] of {}", fmt::join(extents_, ", "), name_of(entry_.dtype)); };
+    if (keys_.size() != 3) fail(fmt::format("dtype, shape and data_offsets of tensor {}", tensor()), "only some of them");
     const std::optional<std::uint64_t> bytes = bytes_of(extents_, entry_.dtype);
-    const std::string shape = fmt::format("[{}] of {}", fmt::join(extents_, ", "), name_of(entry_.dtype));
-    if (!bytes) fail(fmt::format("a shape of tensor {} whose bytes 63 bits count", tensor), shape);
+    if (!bytes) fail(fmt::format("a shape of tensor {} whose bytes 63 bits count", tensor()), shape());
     if (offsets_[1] < offsets_[0] || offsets_[1] - offsets_[0] != *bytes) {
-      fail(fmt::format("data_offsets of tensor {} {} bytes apart for {}", tensor, *bytes, shape),
+      fail(fmt::format("data_offsets of tensor {} {} bytes apart for {}", tensor(), *bytes, shape()),
            fmt::format("[{}, {}]", offsets_[0], offsets_[1]));
     }
     entry_.shape = Shape::from(extents_);
@@ -176,7 +175,7 @@ class HeaderReader final : public nlohmann::json_sax<json> {
   Header header_;
   In in_ = In::file;
   std::string key_;
-  std::unordered_set<std::string> names_, keys_;  // of the header, of the object in it
+  std::set<std::string, std::less<>> names_, keys_;  // of the header, of the object in it; see StateDict on why they are ordered
   Entry entry_;
   std::vector<std::int64_t> extents_;
   std::vector<std::uint64_t> offsets_;
@@ -187,11 +186,13 @@ void check_cover(const std::string& file, std::vector<Entry>& entries, std::uint
   std::ranges::stable_sort(entries, {}, [](const Entry& entry) { return std::pair(entry.begin, entry.end); });
   std::uint64_t covered = 0;
   for (const Entry& entry : entries) {
-    const std::string range = fmt::format("tensor {} at [{}, {})", shown(entry.name), entry.begin, entry.end);
-    if (entry.begin != covered)
-      throw DataError(file, data_start + covered, fmt::format("a tensor at data offset {}", covered), range);
-    if (entry.end > data_bytes)
-      throw DataError(file, data_start + data_bytes, range, fmt::format("only {} bytes of data", data_bytes));
+    const auto range = [&entry] { return fmt::format("tensor {} at [{}, {})", shown(entry.name), entry.begin, entry.end); };
+    if (entry.begin != covered) {
+      throw DataError(file, data_start + covered, fmt::format("a tensor at data offset {}", covered), range());
+    }
+    if (entry.end > data_bytes) {
+      throw DataError(file, data_start + data_bytes, range(), fmt::format("only {} bytes of data", data_bytes));
+    }
     covered = entry.end;
   }
   if (covered != data_bytes) {

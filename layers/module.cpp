@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include <gpucnn/core/name_list.h>
 #include <gpucnn/kernels/cast.h>
 
 namespace gpucnn {
@@ -418,8 +419,6 @@ std::string relative(const std::string& name, const std::string& path) {
   return path.empty() ? name : name.substr(path.size() + 1);
 }
 
-std::string list(const std::vector<std::string>& names) { return fmt::format("{}", fmt::join(names, ", ")); }
-
 }  // namespace
 
 StateDict Module::state_dict() {
@@ -445,9 +444,9 @@ void Module::load_state_dict(const StateDict& state, bool strict) {
     if (!own.contains(name)) unexpected.push_back(name);
   }
   if (strict && !(missing.empty() && unexpected.empty())) {
-    throw std::invalid_argument(fmt::format("load_state_dict: {}{}{}", missing.empty() ? "" : "missing " + list(missing),
+    throw std::invalid_argument(fmt::format("load_state_dict: {}{}{}", missing.empty() ? "" : "missing " + list_names(missing),
                                             missing.empty() || unexpected.empty() ? "" : "; ",
-                                            unexpected.empty() ? "" : "unexpected " + list(unexpected)));
+                                            unexpected.empty() ? "" : "unexpected " + list_names(unexpected)));
   }
   for (const auto& [name, tensor] : own) {
     if (const Tensor* given = state.find(name)) Tensor(tensor).copy_from(*given);
@@ -469,7 +468,7 @@ std::string Module::label() const { return path_.empty() ? kind() : fmt::format(
 
 void Module::add_summary_rows(const Shape& x, std::vector<SummaryRow>& rows) {
   std::int64_t count = 0;
-  for (const Parameter& parameter : Walk(*this).parameters) count += parameter.numel();
+  for (const Parameter& parameter : parameters()) count += parameter.numel();
   rows.push_back({path_, kind(), shape_of(*this, x), count});
 }
 
@@ -479,15 +478,10 @@ std::string Module::summary(const Shape& x) {
   prepare();
   std::vector<SummaryRow> rows;
   add_summary_rows(x, rows);
-  const auto number = [](std::int64_t value) {
-    std::string text = std::to_string(value);
-    for (std::size_t place = text.size(); place > 3; place -= 3) text.insert(place - 3, 1, ',');
-    return text;
-  };
   std::vector<std::array<std::string, 4>> cells{{"Layer", "Kind", "Output shape", "Parameters"}};
   std::int64_t total = 0;
-  for (const Parameter& parameter : Walk(*this).parameters) total += parameter.numel();
-  for (const SummaryRow& row : rows) cells.push_back({row.name, row.kind, row.output.string(), number(row.parameters)});
+  for (const Parameter& parameter : parameters()) total += parameter.numel();
+  for (const SummaryRow& row : rows) cells.push_back({row.name, row.kind, row.output.string(), grouped(row.parameters)});
   std::array<std::size_t, 4> widths{};
   for (const auto& row : cells) {
     for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
@@ -497,7 +491,7 @@ std::string Module::summary(const Shape& x) {
     table +=
         fmt::format("{:<{}}  {:<{}}  {:<{}}  {:>{}}\n", row[0], widths[0], row[1], widths[1], row[2], widths[2], row[3], widths[3]);
   }
-  return table + fmt::format("Total parameters: {}\n", number(total));
+  return table + fmt::format("Total parameters: {}\n", grouped(total));
 }
 
 }  // namespace gpucnn

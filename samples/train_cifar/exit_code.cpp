@@ -6,11 +6,8 @@
 
 using namespace gpucnn;
 
-ExitCode fail(ExitCode code, std::string message) {
-  for (char& c : message) {
-    if (c == '\n' || c == '\r') c = '?';  // a name may hold anything
-  }
-  std::fputs(("train_cifar: " + message + '\n').c_str(), stderr);
+ExitCode fail(ExitCode code, const std::string& message) {
+  std::fputs(("train_cifar: " + printable(message) + '\n').c_str(), stderr);
   return code;
 }
 

@@ -31,7 +31,7 @@ class CheckpointError : public gpucnn::Error {
 };
 
 /// Prints a message as one line on standard error. Returns `code`.
-ExitCode fail(ExitCode code, std::string message);
+ExitCode fail(ExitCode code, const std::string& message);
 
 /// Says of the exception that is being handled what is wrong and what to do. Returns its code.
 ExitCode fail_as_caught();

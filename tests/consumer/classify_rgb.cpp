@@ -28,6 +28,6 @@ int main() {
   std::vector<std::uint8_t> rgb(32 * 32 * 3);
   for (std::size_t i = 0; i < rgb.size(); ++i) rgb[i] = static_cast<std::uint8_t>(i % 3 == 0 ? 255 : i / 96);
   const auto [best, probability] = classify(model, rgb);
-  std::printf("%s says: class %d, %.1f %%\n", metadata.at("model").c_str(), static_cast<int>(best), 100 * probability);
+  std::printf("%s says: class %d, %.1f %%\n", printable(metadata.at("model")).c_str(), static_cast<int>(best), 100 * probability);
   return std::pair(best, probability) == classify(trained, rgb) && probability > 0.1F ? 0 : 1;
 }
