@@ -1,25 +1,35 @@
 #include <gpucnn/core/state_dict.h>
 
-#include <algorithm>
 #include <stdexcept>
 
 #include <fmt/format.h>
 
+#include <gpucnn/core/name_list.h>
+#include <gpucnn/core/printable.h>
+
 namespace gpucnn {
 
 void StateDict::add(std::string name, Tensor tensor) {
-  if (contains(name)) throw std::invalid_argument(fmt::format("StateDict: there is already an entry '{}'", name));
-  entries_.emplace_back(std::move(name), std::move(tensor));
+  const auto [place, is_new] = places_.try_emplace(name, entries_.size());
+  if (!is_new) {
+    throw std::invalid_argument(fmt::format("StateDict: there is already an entry '{}'", printable(name, kMaxNameBytes)));
+  }
+  try {
+    entries_.emplace_back(std::move(name), std::move(tensor));
+  } catch (...) {
+    places_.erase(place);
+    throw;
+  }
 }
 
 const Tensor& StateDict::at(std::string_view name) const {
   if (const Tensor* tensor = find(name)) return *tensor;
-  throw std::invalid_argument(fmt::format("StateDict: there is no entry '{}'", name));
+  throw std::invalid_argument(fmt::format("StateDict: there is no entry '{}'", printable(name, kMaxNameBytes)));
 }
 
 const Tensor* StateDict::find(std::string_view name) const noexcept {
-  const auto entry = std::ranges::find(entries_, name, &Entry::first);
-  return entry == entries_.end() ? nullptr : &entry->second;
+  const auto place = places_.find(name);
+  return place == places_.end() ? nullptr : &entries_[place->second].second;
 }
 
 }  // namespace gpucnn

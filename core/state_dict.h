@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -32,6 +34,8 @@ class GPUCNN_API StateDict {
 
  private:
   std::vector<Entry> entries_;
+  // Ordered, for the names come from files: whoever writes one could choose names that a hash table takes long to find.
+  std::map<std::string, std::size_t, std::less<>> places_;
 };
 
 }  // namespace gpucnn

@@ -1,7 +1,9 @@
+#include <chrono>
 #include <cstring>
 
 #include <sys/stat.h>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -9,6 +11,7 @@
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/random.h>
 #include <gpucnn/io/safetensors.h>
+#include <gpucnn/layers/linear.h>
 #include <io/temporary_folder.h>
 
 namespace gpucnn {
@@ -180,6 +183,42 @@ TEST(LoadSafetensors, RefusesDuplicateNames) {
   EXPECT_EQ(entry(R"({"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]})").found, "\"dtype\" twice");
   EXPECT_EQ(Refusal(file_of(R"({"__metadata__":{"k":"1","k":"2"}})")).found, "\"k\" twice");
   EXPECT_EQ(Refusal(file_of(R"({"__metadata__":{},"__metadata__":{}})")).found, "\"__metadata__\" twice");
+}
+
+TEST(LoadSafetensors, QuotesNoEscapeSequence) {
+  const std::string escaped = "\"\\x1b]0;owned\\x07\\x0a\\u009b\\u202e\"";
+  const std::string name = R"("\u001b]0;owned\u0007\n\u009b\u202e")";
+  EXPECT_EQ(Refusal(file_of("{" + name + ":1}")).expected, "an object that describes tensor " + escaped);
+  EXPECT_EQ(Refusal(file_of("{" + name + R"(:{"dtype":)" + name + "}}")).found, escaped);
+  EXPECT_EQ(Refusal(file_of("{" + name + ":{" + name + ":1}}")).found, escaped);
+  EXPECT_EQ(Refusal(file_of(R"({"__metadata__":{)" + name + ":1}}")).expected, "a text as __metadata__ " + escaped);
+  EXPECT_EQ(Refusal(file_of("{" + name + R"(:{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})", 1)).found,
+            "tensor " + escaped + " at [1, 2)");
+  EXPECT_EQ(Refusal(file_of("\x1b[2J")).found, "\"\\x1b[2J\"");
+  EXPECT_EQ(Refusal(file_of("{\"\xff\"")).found, "a syntax error at \"\"\\xff\"");
+}
+
+TEST(LoadSafetensors, ReadsManyTensorsInLinearTime) {
+  constexpr int kTensors = 200'000;
+  std::string header = "{";
+  for (int i = 0; i < kTensors; ++i) {
+    header += fmt::format(R"({}"t{:06}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}})", i > 0 ? "," : "", i);
+  }
+  const TemporaryFolder folder;
+  write_bytes(folder / "x", file_of(header + "}"));
+  const auto start = std::chrono::steady_clock::now();
+  const StateDict state = load_safetensors(folder / "x").first;
+  ASSERT_EQ(state.size(), kTensors);
+  EXPECT_TRUE(state.contains("t123456"));
+  // A search of all names before each of them takes minutes.
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
+  try {
+    Linear(2, 2).load_state_dict(state);
+    ADD_FAILURE();
+  } catch (const std::invalid_argument& error) {
+    EXPECT_STREQ(error.what(),
+                 "load_state_dict: missing weight, bias; unexpected t000000, t000001, t000002, t000003, t000004 and 199,995 more");
+  }
 }
 
 TEST(LoadSafetensors, QuotesOnlyTheBeginningOfALongText) {
