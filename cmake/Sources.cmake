@@ -71,11 +71,13 @@ set(GPUCNN_PRIVATE_HEADERS
     core/flush_subnormals.h
     core/host_memory.h
     core/host_vector.h
+    core/input_file.h
     core/layout.h
     core/memory_plan.h
     core/name_list.h
     core/parallel.h
     core/random_uniforms.h
+    core/retry.h
     core/running_thread.h
     core/thread_team.h
     io/atomic_file.h
@@ -117,6 +119,7 @@ set(GPUCNN_SOURCES
     core/dtype.cpp
     core/error.cpp
     core/host_memory.cpp
+    core/input_file.cpp
     core/layout.cpp
     core/memory_plan.cpp
     core/name_list.cpp

@@ -2,11 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <fstream>
-#include <memory>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -14,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <gpucnn/core/error.h>
+#include <gpucnn/core/input_file.h>
 #include <gpucnn/core/layout.h>
 #include <gpucnn/core/parallel.h>
 
@@ -44,13 +41,32 @@ std::uintmax_t size_of_file(const fs::path& path, const std::string& expected) {
   return size;
 }
 
+/// Where the set is instead, in words, if `dir` holds it in one of the ways in which it is published.
+std::string hint_of(const fs::path& dir) {
+  std::error_code ignored;
+  const fs::path unpacked = dir / "cifar-10-batches-bin";
+  if (fs::exists(unpacked / "data_batch_1.bin", ignored)) return fmt::format("; give {}, which holds it", unpacked.string());
+  if (fs::exists(dir / "cifar-10-batches-py", ignored) || fs::exists(dir / "data_batch_1", ignored)) {
+    return "; this is the version for Python, and the binary version is wanted";
+  }
+  if (fs::exists(dir / "cifar-10-binary.tar.gz", ignored)) return "; cifar-10-binary.tar.gz there is not unpacked yet";
+  return "";
+}
+
 void check_directory(const fs::path& dir) {
   const char* expected = "a directory with the binary version of CIFAR-10";
   std::error_code failure;
   const fs::file_status status = fs::status(dir, failure);
-  if (status.type() == fs::file_type::directory) return;
   if (status.type() == fs::file_type::not_found) throw DataError(dir, 0, expected, "no such directory");
-  throw DataError(dir, 0, expected, failure ? failure.message() : "a file");
+  if (status.type() == fs::file_type::directory) {
+    if (fs::exists(dir / "data_batch_1.bin", failure)) return;
+    if (const std::string hint = hint_of(dir); !hint.empty()) throw DataError(dir, 0, expected, "no data_batch_1.bin" + hint);
+    return;
+  }
+  if (failure) throw DataError(dir, 0, expected, failure.message());
+  if (dir.extension() == ".gz" || dir.extension() == ".tar") throw DataError(dir, 0, expected, "an archive; unpack it first");
+  throw DataError(dir, 0, expected,
+                  fs::exists(dir.parent_path() / "data_batch_1.bin", failure) ? "a file; give its folder" : "a file");
 }
 
 void check_records(const fs::path& path) {
@@ -65,14 +81,16 @@ std::vector<std::string> read_class_names(const fs::path& path) {
   const std::string expected = fmt::format("{} class names, one on each line", kClasses);
   const std::uintmax_t size = size_of_file(path, expected);
   if (size > kLongestNames) throw DataError(path, kLongestNames, expected, fmt::format("{} bytes", size));
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw DataError(path, 0, expected, std::strerror(errno));
+  std::string text(size, '\0');
+  InputFile(path).read(0, std::as_writable_bytes(std::span(text)));
   std::vector<std::string> names;
-  for (std::string line; std::getline(file, line);) {
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    std::string line = text.substr(at, end - at);
     if (line.ends_with('\r')) line.pop_back();
     if (!line.empty()) names.push_back(std::move(line));
+    at = end + 1;
   }
-  if (file.bad()) throw DataError(path, 0, expected, "a file that cannot be read");
   if (names.size() != kClasses) throw DataError(path, size, expected, fmt::format("{} names", names.size()));
   return names;
 }
@@ -80,31 +98,23 @@ std::vector<std::string> read_class_names(const fs::path& path) {
 /// Reads a file's records into a training or test set piece by piece.
 class Reader {
  public:
-  explicit Reader(const fs::path& path) : path_(path), file_(std::fopen(path.c_str(), "rbe"), &std::fclose) {
-    if (!file_) throw DataError(path, 0, "a file that can be read", std::strerror(errno));
-  }
+  explicit Reader(const fs::path& path) : file_(path) {}
 
   /// The next `count` records.
   const std::uint8_t* read(std::int64_t count, std::vector<std::uint8_t>& buffer) {
-    const std::size_t wanted = static_cast<std::size_t>(count) * kRecord;
-    buffer.resize(wanted);
-    const std::size_t found = std::fread(buffer.data(), 1, wanted, file_.get());
-    if (found != wanted) {
-      throw DataError(path_, offset_ + found, fmt::format("{} bytes more", wanted - found),
-                      std::ferror(file_.get()) ? std::strerror(errno) : "the end of the file");
-    }
-    for (std::size_t at = 0; at < wanted; at += kRecord) {
+    buffer.resize(static_cast<std::size_t>(count) * kRecord);
+    file_.read(offset_, std::as_writable_bytes(std::span(buffer)));
+    for (std::size_t at = 0; at < buffer.size(); at += kRecord) {
       if (buffer[at] >= kClasses) {
-        throw DataError(path_, offset_ + at, fmt::format("a label from 0 to {}", kClasses - 1), fmt::format("{}", buffer[at]));
+        file_.fail(offset_ + at, fmt::format("a label from 0 to {}", kClasses - 1), fmt::format("{}", buffer[at]));
       }
     }
-    offset_ += wanted;
+    offset_ += buffer.size();
     return buffer.data();
   }
 
  private:
-  const fs::path& path_;
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file_;
+  InputFile file_;
   std::uint64_t offset_ = 0;
 };
 

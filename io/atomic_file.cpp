@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include <gpucnn/core/error.h>
+#include <gpucnn/core/retry.h>
 
 namespace gpucnn {
 namespace fs = std::filesystem;
@@ -39,8 +40,8 @@ AtomicFile::AtomicFile(const fs::path& path) : name_(path.string()), target_(res
   static std::atomic<unsigned> count{0};
   do {
     temporary_ = folder_of(target_) / fmt::format(".gpucnn-{}-{}.tmp", getpid(), count++);
-    fd_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  } while (fd_ < 0 && (errno == EEXIST || errno == EINTR));
+    fd_ = retry([&] { return open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); });
+  } while (fd_ < 0 && errno == EEXIST);
   if (fd_ < 0 && errno == ENOENT) throw OutputError(name_, fmt::format("there is no folder {}", folder_of(target_).string()));
   if (fd_ < 0) fail(errno);
 }
@@ -52,22 +53,22 @@ AtomicFile::~AtomicFile() {
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
-    const ssize_t written = ::write(fd_, bytes.data(), std::min(bytes.size(), std::size_t{1} << 30));
-    if (written < 0 && errno == EINTR) continue;
+    const ssize_t written = retry([&] { return ::write(fd_, bytes.data(), std::min(bytes.size(), std::size_t{1} << 30)); });
     if (written < 0) fail(errno);
     bytes = bytes.subspan(static_cast<std::size_t>(written));
   }
 }
 
 void AtomicFile::commit() {
-  if (fsync(fd_) != 0) fail(errno);
-  if (close(std::exchange(fd_, -1)) != 0) fail(errno);
-  if (rename(temporary_.c_str(), target_.c_str()) != 0) fail(errno);
+  if (retry([&] { return fsync(fd_); }) != 0) fail(errno);
+  // An interrupted close has closed: a second one might meet another thread's file.
+  if (close(std::exchange(fd_, -1)) != 0 && errno != EINTR) fail(errno);
+  if (retry([&] { return rename(temporary_.c_str(), target_.c_str()); }) != 0) fail(errno);
   temporary_.clear();
   // So that the new name outlives a power cut. The file is there already, and some file systems cannot flush a folder.
-  const int folder = open(folder_of(target_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int folder = retry([&] { return open(folder_of(target_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
   if (folder >= 0) {
-    fsync(folder);
+    retry([&] { return fsync(folder); });
     close(folder);
   }
 }

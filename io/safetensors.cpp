@@ -1,19 +1,13 @@
 #include <gpucnn/io/safetensors.h>
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <stdexcept>
-#include <system_error>
 #include <vector>
 
 #include <fmt/format.h>
 
-#include <gpucnn/core/error.h>
+#include <gpucnn/core/input_file.h>
 #include <gpucnn/core/layout.h>
 #include <gpucnn/core/name_list.h>
 #include <gpucnn/core/printable.h>
@@ -50,49 +44,6 @@ void write(AtomicFile& file, const Tensor& tensor) {
     file.write(bytes);
   });
 }
-
-/// A regular file, open for reading. Throws `DataError`.
-class InputFile {
- public:
-  explicit InputFile(const std::filesystem::path& path) : name_(path.string()) {
-    // Not blocking: opening a pipe would wait for somebody to write.
-    fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd_ < 0) fail(0, "a file that can be read", std::generic_category().message(errno));
-    struct stat status {};
-    const int result = fstat(fd_, &status);
-    if (result != 0 || !S_ISREG(status.st_mode)) {
-      close(fd_);
-      fail(0, "a file", result == 0 && S_ISDIR(status.st_mode) ? "a directory" : "a device or a pipe");
-    }
-    size_ = static_cast<std::uint64_t>(status.st_size);
-  }
-  ~InputFile() { close(fd_); }
-  InputFile(const InputFile&) = delete;
-  InputFile& operator=(const InputFile&) = delete;
-
-  const std::string& name() const noexcept { return name_; }
-  std::uint64_t size() const noexcept { return size_; }
-
-  void read(std::uint64_t offset, std::span<std::byte> bytes) const {
-    while (!bytes.empty()) {
-      const ssize_t got = pread(fd_, bytes.data(), std::min(bytes.size(), std::size_t{1} << 30), static_cast<off_t>(offset));
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0) fail(offset, "bytes that can be read", std::generic_category().message(errno));
-      if (got == 0) fail(offset, fmt::format("{} bytes more", bytes.size()), "the end of the file");
-      bytes = bytes.subspan(static_cast<std::size_t>(got));
-      offset += static_cast<std::uint64_t>(got);
-    }
-  }
-
-  [[noreturn]] void fail(std::uint64_t offset, const std::string& expected, const std::string& found) const {
-    throw DataError(name_, offset, expected, found);
-  }
-
- private:
-  std::string name_;
-  int fd_ = -1;
-  std::uint64_t size_ = 0;
-};
 
 /// The JSON of the header, whose length is held against the file first.
 std::string read_header(const InputFile& file) {
