@@ -1,17 +1,22 @@
 #include "display.h"
 
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
+#include <limits>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
+
+#include "fields.h"
+#include "write_all.h"
 
 using namespace gpucnn;
 
 namespace {
 
+constexpr std::size_t kAnyWidth = std::numeric_limits<std::size_t>::max();
 constexpr double kRedraw = 0.1;                 // seconds between redraws
 constexpr const char* kClearLine = "\r\x1b[K";  // back to the start of the line, and erase it
 
@@ -22,61 +27,71 @@ std::string clock_of(double seconds) {
 
 std::string epoch_of(int epoch, int epochs) { return fmt::format("epoch {:>{}}/{}", epoch, std::to_string(epochs).size(), epochs); }
 
-/// Leaves out the last fields of a line, which two spaces part, until the terminal can hold it: a line that wraps cannot be
-/// redrawn.
-std::string fit_terminal(std::string line) {
-  winsize window{};
-  const std::size_t width = ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0 ? window.ws_col : 80;
-  while (line.size() >= width) line.resize(std::min(line.rfind("  "), width - 1));
-  return line;
-}
-
-void print(const std::string& text) {
-  std::fputs(text.c_str(), stdout);
-  std::fflush(stdout);
-}
-
 }  // namespace
 
-Display::Display(bool quiet) : quiet_(quiet), terminal_(isatty(STDOUT_FILENO) == 1) {}
+Display::Display(bool quiet) : quiet_(quiet) {}
 
-void Display::start(const std::string& line) const {
-  if (!quiet_) print(line + '\n');
+Display::~Display() { end_line(); }
+
+void Display::print(const std::string& text) noexcept {
+  if (const int error = write_all(STDOUT_FILENO, text); error_ == 0) error_ = error;
+}
+
+void Display::start(const std::string& line) {
+  if (!quiet_) print(printable(line) + '\n');
 }
 
 void Display::progress(const Progress& progress) {
-  if (quiet_ || !terminal_) return;
+  if (quiet_ || !terminal_.can_erase) return;
   if (progress.train.images < progress.images && progress.seconds >= drawn_ && progress.seconds - drawn_ < kRedraw) return;
   drawn_ = progress.seconds;
+  redrawing_ = true;
   const double done = static_cast<double>(progress.train.images) / static_cast<double>(progress.images);
   const double left = (static_cast<double>(progress.epochs - progress.epoch) + 1 - done) * progress.seconds / done;
-  print(kClearLine + fit_terminal(fmt::format("{}  {:>3.0f} %  loss {:.4f}  accuracy {:.4f}  {:.0f} images/s  {} left",
-                                              epoch_of(progress.epoch, progress.epochs), done * 100, progress.train.loss(),
-                                              progress.train.accuracy(), progress.images_per_second(), clock_of(left))));
+  // The last column stays free: some terminals go to the next line with it.
+  print(kClearLine + fit_fields({{epoch_of(progress.epoch, progress.epochs), 5},
+                                 {fmt::format("{:>3.0f} %", done * 100), 4},
+                                 {fmt::format("loss {:.4f}", progress.train.loss()), 1},
+                                 {fmt::format("accuracy {:.4f}", progress.train.accuracy()), 3},
+                                 {fmt::format("{:.0f} images/s", progress.images_per_second()), 0},
+                                 {fmt::format("{} left", clock_of(left)), 2}},
+                                Terminal::width() - 1));
 }
 
-void Display::epoch(const EpochResult& result, int epochs) const {
+void Display::epoch(const EpochResult& result, int epochs) {
   if (quiet_) return;
-  const std::string line =
-      fmt::format("{}  loss {:.4f}  accuracy {:.4f}  test loss {:.4f}  test accuracy {:.4f}{}  {:.0f} images/s  {:.1f} s",
-                  epoch_of(result.epoch, epochs), result.train.loss(), result.train.accuracy(), result.test.loss(),
-                  result.test.accuracy(), result.best ? " *" : "", result.images_per_second, result.seconds);
-  print((terminal_ ? kClearLine + fit_terminal(line) : line) + '\n');
+  const std::string line = fit_fields({{epoch_of(result.epoch, epochs), 5},
+                                       {fmt::format("loss {:.4f}", result.train.loss()), 3},
+                                       {fmt::format("accuracy {:.4f}", result.train.accuracy()), 4},
+                                       {fmt::format("test loss {:.4f}", result.test.loss()), 2},
+                                       {fmt::format("test accuracy {:.4f}", result.test.accuracy()), 7},
+                                       {result.best ? "*" : "", 6, result.best ? " " : ""},
+                                       {fmt::format("{:.0f} images/s", result.images_per_second), 1},
+                                       {fmt::format("{:.1f} s", result.seconds), 0}},
+                                      terminal_.is_one ? Terminal::width() : kAnyWidth);
+  print((terminal_.can_erase ? kClearLine : "") + line + '\n');
+  redrawing_ = false;
 }
 
-void Display::interrupt() const {
-  if (!quiet_ && terminal_) print("\n");
+void Display::end_line() {
+  if (std::exchange(redrawing_, false)) print("\n");
 }
 
-bool Display::finish(const FitResult& result, double seconds, const std::filesystem::path& folder) const {
+int Display::finish(const FitResult& result, double seconds, const std::filesystem::path& folder) {
   const auto best = std::ranges::find(result.epochs.rbegin(), result.epochs.rend(), true, &EpochResult::best);
   double images = 0, training = 0;
   for (const EpochResult& epoch : result.epochs) {
     images += static_cast<double>(epoch.train.images);
     training += static_cast<double>(epoch.train.images) / epoch.images_per_second;
   }
-  print(fmt::format("test accuracy {:.4f}, best {:.4f} in epoch {}; {:.1f} s, {:.0f} images/s; files in {}\n",
-                    result.epochs.back().test.accuracy(), best->test.accuracy(), best->epoch, seconds, images / training,
-                    folder.string()));
-  return std::ferror(stdout) == 0;
+  const std::vector<Field> fields{{fmt::format("test accuracy {:.4f}", result.epochs.back().test.accuracy()), 3},
+                                  {fmt::format("best {:.4f} in epoch {}", best->test.accuracy(), best->epoch), 2, ", "},
+                                  {fmt::format("{:.1f} s", seconds), 1, "; "},
+                                  {fmt::format("{:.0f} images/s", images / training), 0, ", "}};
+  const std::string files = fmt::format("files in {}", printable(folder.string()));
+  const std::string line = fit_fields(fields, kAnyWidth) + "; " + files;
+  // Where a terminal has no room for all in one line, the name of the folder has one of its own: it must not be left out.
+  const std::size_t width = terminal_.is_one ? Terminal::width() : kAnyWidth;
+  print((line.size() <= width ? line : fit_fields(fields, width) + '\n' + files) + '\n');
+  return error_;
 }

@@ -12,7 +12,7 @@ enum class ExitCode {
   usage = 2,          // a wrong option
   device = 3,         // the device asked for is not there
   data = 4,           // the data set is missing or damaged
-  output = 5,         // the results cannot be written, or a checkpoint is damaged
+  output = 5,         // the results or standard output cannot be written, or a checkpoint is damaged
   not_finite = 6,     // the loss became NaN or infinite
   out_of_memory = 7,  //
   interrupted = 130,  // Ctrl-C
@@ -22,6 +22,12 @@ enum class ExitCode {
 class UsageError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
+};
+
+/// Standard output that cannot be written.
+class StandardOutputError : public gpucnn::Error {
+ public:
+  using Error::Error;
 };
 
 /// A checkpoint that cannot be read, or is of another model.
@@ -34,4 +40,4 @@ class CheckpointError : public gpucnn::Error {
 ExitCode fail(ExitCode code, const std::string& message);
 
 /// Says of the exception that is being handled what is wrong and what to do. Returns its code.
-ExitCode fail_as_caught();
+ExitCode fail_as_caught() noexcept;

@@ -1,11 +1,13 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
+#include <cmath>
 #include <csignal>
+#include <system_error>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <gpucnn/core/config.h>
 #include <gpucnn/gpucnn.h>
@@ -13,6 +15,7 @@
 
 #include "display.h"
 #include "exit_code.h"
+#include "json_text.h"
 #include "options.h"
 #include "run_folder.h"
 
@@ -20,7 +23,8 @@ using namespace gpucnn;
 
 namespace {
 
-const Normalize kNormalize{{0.4914, 0.4822, 0.4465}, {0.2470, 0.2435, 0.2616}};
+/// Made in each call: a global one would take memory before main can say that there is none.
+Normalize normalize() { return {{0.4914, 0.4822, 0.4465}, {0.2470, 0.2435, 0.2616}}; }
 
 volatile std::sig_atomic_t interrupted = 0;
 
@@ -30,10 +34,15 @@ void on_interrupt(int) {
   std::signal(SIGINT, SIG_DFL);
 }
 
+/// Whoever starts a program so that Ctrl-C does not reach it, as a shell does behind `&`, means it.
+void handle_interrupts() {
+  if (std::signal(SIGINT, SIG_IGN) != SIG_IGN) std::signal(SIGINT, on_interrupt);
+}
+
 /// A file must not be opened in place of a closed standard output or error: what is printed would go into it.
 void open_standard_files() {
   int fd = 0;
-  while (fd >= 0 && fd <= STDERR_FILENO) fd = open("/dev/null", O_RDWR);
+  while ((fd >= 0 && fd <= STDERR_FILENO) || (fd < 0 && errno == EINTR)) fd = open("/dev/null", O_RDWR);
   if (fd > STDERR_FILENO) close(fd);
 }
 
@@ -60,7 +69,7 @@ DataLoaderOptions loader_options(const Options& options) {
   return {.batch_size = options.batch_size,
           .shuffle = true,
           .seed = options.seed,
-          .normalize = kNormalize,
+          .normalize = normalize(),
           .crop_padding = options.augment ? 4 : 0,
           .flip = options.augment};
 }
@@ -70,43 +79,59 @@ std::unique_ptr<Optimizer> make_optimizer(const Options& options, Module& model)
   return std::make_unique<Adam>(model.parameters(), AdamOptions{.lr = options.lr});
 }
 
-nlohmann::ordered_json config_of(const Options& options, const DatasetSplits& data, Device device) {
-  return {{"model", "SimpleCNN"},
-          {"num_classes", data.class_names.size()},
-          {"class_names", data.class_names},
-          {"data", options.data.empty() ? "shapes" : options.data.string()},
-          {"train_images", data.train.size()},
-          {"test_images", data.test.size()},
-          {"mean", kNormalize.mean},
-          {"std", kNormalize.std},
-          {"augment", options.augment},
-          {"epochs", options.epochs},
-          {"batch_size", options.batch_size},
-          {"optimizer", options.optimizer},
-          {"lr", options.lr},
-          {"seed", options.seed},
-          {"init", options.init.string()},
-          {"device", device.string()},
-          {"precision", options.precision},
-          {"threads", options.threads},
-          {"version", kVersion}};
+/// The content of config.json.
+std::string config_of(const Options& options, const DatasetSplits& data, Device device) {
+  const auto text = [](const std::string& value) { return json_text::of(value); };
+  return json_text::object({{"model", text("SimpleCNN")},
+                            {"num_classes", std::to_string(data.class_names.size())},
+                            {"class_names", json_text::of(data.class_names)},
+                            {"data", text(options.data.empty() ? "shapes" : options.data.string())},
+                            {"train_images", std::to_string(data.train.size())},
+                            {"test_images", std::to_string(data.test.size())},
+                            {"mean", json_text::of(normalize().mean)},
+                            {"std", json_text::of(normalize().std)},
+                            {"augment", options.augment ? "true" : "false"},
+                            {"epochs", std::to_string(options.epochs)},
+                            {"batch_size", std::to_string(options.batch_size)},
+                            {"optimizer", text(options.optimizer)},
+                            {"lr", json_text::of(options.lr)},
+                            {"seed", std::to_string(options.seed)},
+                            {"init", text(options.init.string())},
+                            {"device", text(device.string())},
+                            {"precision", text(options.precision)},
+                            {"threads", std::to_string(options.threads)},
+                            {"version", text(kVersion)}},
+                           json_text::Layout::in_lines);
 }
 
 /// What a checkpoint needs to stand alone. Values are texts: lists are JSON.
 Metadata metadata_of(const Options& options, const DatasetSplits& data) try {
   return {{"model", "SimpleCNN"},
           {"num_classes", std::to_string(data.class_names.size())},
-          {"class_names", nlohmann::json(data.class_names).dump()},
-          {"mean", nlohmann::json(kNormalize.mean).dump()},
-          {"std", nlohmann::json(kNormalize.std).dump()},
+          {"class_names", json_text::utf8_list(data.class_names)},
+          {"mean", json_text::of(normalize().mean)},
+          {"std", json_text::of(normalize().std)},
           {"version", kVersion}};
 } catch (const nlohmann::json::type_error&) {
   throw DataError((options.data / "batches.meta.txt").string(), 0, "class names in UTF-8", "other bytes");
 }
 
+/// Weights that are no numbers would show as a loss that is none, whose cause would be looked for elsewhere.
+void require_finite(const StateDict& state, const std::filesystem::path& file) {
+  for (const auto& [name, tensor] : state) {
+    if (tensor.dtype() != DType::f32) continue;
+    for (const float value : tensor.to_vector<float>()) {
+      if (std::isfinite(value)) continue;
+      throw CheckpointError(fmt::format("{}: tensor {} holds {}, so the run that wrote it had failed", file.string(), name, value));
+    }
+  }
+}
+
 void load_checkpoint(const std::filesystem::path& file, Module& model) {
   try {
-    model.load_state_dict(load_safetensors(file).first);
+    const StateDict state = load_safetensors(file).first;
+    model.load_state_dict(state);
+    require_finite(state, file);
   } catch (const DataError& error) {
     throw CheckpointError(error.what());
   } catch (const std::invalid_argument& error) {
@@ -133,7 +158,7 @@ ExitCode run(const Options& options) {
   const std::unique_ptr<Optimizer> optimizer = make_optimizer(options, model);
   // On a GPU the images lie there as bytes, and no batch crosses the bus.
   DataLoader train(data.train.to(device), loader_options(options));
-  DataLoader test(data.test.to(device), {.batch_size = 512, .normalize = kNormalize});
+  DataLoader test(data.test.to(device), {.batch_size = 512, .normalize = normalize()});
   if (interrupted) return fail(ExitCode::interrupted, "interrupted before the first step; nothing was written");
   RunFolder folder(options.out, config_of(options, data, device), metadata_of(options, data));
 
@@ -145,26 +170,36 @@ ExitCode run(const Options& options) {
     folder.add(epoch, model);
     display.epoch(epoch, options.epochs);
   };
-  const FitResult result = fit(model, *optimizer, train, test,
-                               {.epochs = options.epochs,
-                                .on_step = [&](const Progress& progress) { display.progress(progress); },
-                                .on_epoch = add,
-                                .stop = [] { return interrupted != 0; }});
+  const auto train_all = [&] {
+    try {
+      return fit(model, *optimizer, train, test,
+                 {.epochs = options.epochs,
+                  .on_step = [&](const Progress& progress) { display.progress(progress); },
+                  .on_epoch = add,
+                  .stop = [] { return interrupted != 0; }});
+    } catch (const NonFiniteLoss& error) {
+      if (options.init.empty() || error.step() > 1) throw;
+      throw CheckpointError(fmt::format("{}: its weights give a loss that is not finite", options.init.string()));
+    }
+  };
+  const FitResult result = train_all();
   if (result.stopped) {
-    display.interrupt();
+    display.end_line();
     return fail(ExitCode::interrupted, fmt::format("interrupted after {} of {} epochs; the weights are in {}", result.epochs.size(),
                                                    options.epochs, folder.save_last(model).string()));
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  if (display.finish(result, seconds, folder.path())) return ExitCode::done;
-  return fail(ExitCode::output, fmt::format("standard output cannot be written; the results are in {}", folder.path().string()));
+  const int error = display.finish(result, seconds, folder.path());
+  if (error == 0) return ExitCode::done;
+  return fail(ExitCode::output, fmt::format("standard output cannot be written: {}; the results are in {}",
+                                            std::generic_category().message(error), folder.path().string()));
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   open_standard_files();
-  std::signal(SIGINT, on_interrupt);
+  handle_interrupts();
   std::signal(SIGXFSZ, SIG_IGN);  // a file that grows too long is an error like a full disk
   std::signal(SIGPIPE, SIG_IGN);  // a reader that went away does not end hours of training
   try {

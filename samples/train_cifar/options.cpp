@@ -1,8 +1,12 @@
 #include "options.h"
 
+#include <unistd.h>
+
 #include <charconv>
 #include <cstdlib>
 #include <limits>
+#include <sstream>
+#include <system_error>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -11,6 +15,7 @@
 #include <gpucnn/gpucnn.h>
 
 #include "exit_code.h"
+#include "write_all.h"
 
 namespace {
 
@@ -118,7 +123,12 @@ Options parse_options(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help_or_version) {
-    std::exit(app.exit(help_or_version));
+    std::ostringstream text;
+    app.exit(help_or_version, text, text);
+    if (const int error = write_all(STDOUT_FILENO, text.str()); error != 0) {
+      throw StandardOutputError("standard output cannot be written: " + std::generic_category().message(error));
+    }
+    std::exit(0);
   } catch (const CLI::ParseError& error) {
     throw UsageError(explain(error));
   }

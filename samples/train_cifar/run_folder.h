@@ -1,17 +1,20 @@
 #pragma once
 
 #include <filesystem>
-#include <fstream>
+#include <string>
 
 #include <gpucnn/gpucnn.h>
-#include <nlohmann/json.hpp>
 
 /// The folder of a run: config.json, metrics.jsonl, last.safetensors and best.safetensors. Whatever cannot be written throws
 /// `gpucnn::OutputError`.
 class RunFolder {
  public:
-  /// Makes the folder, runs/<date-time> if it has no name, and writes config.json. `metadata` goes into every checkpoint.
-  RunFolder(const std::filesystem::path& folder, const nlohmann::ordered_json& config, gpucnn::Metadata metadata);
+  /// Makes the folder, runs/<date-time> if it has no name, and writes `config` into config.json. `metadata` goes into every
+  /// checkpoint.
+  RunFolder(const std::filesystem::path& folder, const std::string& config, gpucnn::Metadata metadata);
+  ~RunFolder();
+  RunFolder(const RunFolder&) = delete;
+  RunFolder& operator=(const RunFolder&) = delete;
 
   const std::filesystem::path& path() const noexcept { return folder_; }
 
@@ -23,5 +26,5 @@ class RunFolder {
  private:
   std::filesystem::path folder_;
   gpucnn::Metadata metadata_;
-  std::ofstream metrics_;
+  int metrics_;  // the open metrics.jsonl
 };

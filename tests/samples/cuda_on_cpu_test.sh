@@ -113,7 +113,7 @@ not_finite() {
 }
 
 interrupt() {
-  "$train" --device cuda --limit 320 --batch-size 32 --epochs 100000 --out out >log 2>errors &
+  env --default-signal=INT "$train" --device cuda --limit 320 --batch-size 32 --epochs 100000 --out out >log 2>errors &
   local process=$!
   for _ in $(seq 200); do
     [ ! -e out/best.safetensors ] || break

@@ -4,13 +4,15 @@ set -u
 # shellcheck source=tests/scripts/expect.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../scripts/expect.sh"
 train="$1/samples/train_cifar"
+preloads="$1/tests/samples"
+under=() # what stands before the program in small
 cd "$scratch" || exit 1
 
 # small OUT [OPTION...]: a run of a moment.
 small() {
   local out="$1"
   shift
-  "$train" --limit 200 --epochs 2 --batch-size 32 --out "$out" "$@"
+  ${under[@]+"${under[@]}"} "$train" --limit 200 --epochs 2 --batch-size 32 --out "$out" "$@"
 }
 
 # fails CODE WORDS COMMAND...: it ends with the code, prints one line on standard error (and the usage line for code 2), with the words.
@@ -51,6 +53,8 @@ options() {
   fails 2 "cuda:x" "$train" --device cuda:x
   fails 2 "--epochs" "$train" --epochs
   fails 2 "--epochs" "$train" --epochs 1 --epochs 2
+  fails 2 '\x1b[2J' "$train" --optimizer "$(printf '\033[2J')"
+  fails 2 '\x1b[2J' "$train" "$(printf '\033[2J')"
   run "$train" --help
   expect "--help succeeds" code_is 0
   for option in data epochs batch-size lr optimizer device threads seed out augment limit quiet version; do
@@ -139,13 +143,21 @@ memory() {
   expect "  that says so" says "memory"
 }
 
-interrupt() {
-  "$train" --epochs 100000 --out out >log 2>errors &
-  local process=$!
-  for _ in $(seq 100); do
-    [ ! -e out/best.safetensors ] || break
+# is_there FILE: waits for it.
+is_there() {
+  local _
+  for _ in $(seq 200); do
+    [ ! -e "$1" ] || return 0
     sleep 0.1
   done
+  return 1
+}
+
+interrupt() {
+  # Without it, what runs behind & ignores Ctrl-C.
+  env --default-signal=INT "$train" --epochs 100000 --out out >log 2>errors &
+  local process=$!
+  expect "a checkpoint is written" is_there out/best.safetensors
   kill -INT $process
   code=0
   wait $process || code=$?
@@ -155,6 +167,15 @@ interrupt() {
   expect "  that names the weights" says "out/last.safetensors"
   run small again --init out/last.safetensors
   expect "  which can be loaded" code_is 0
+  env --ignore-signal=INT "$train" --limit 1000 --epochs 10 --out ignored >log 2>errors &
+  process=$!
+  expect "a checkpoint is written" is_there ignored/best.safetensors
+  kill -INT $process
+  code=0
+  wait $process || code=$?
+  output=$(cat errors)
+  expect "an ignored Ctrl-C stays ignored" code_is 0
+  expect "  to the end" [ "$(wc -l <ignored/metrics.jsonl)" -eq 10 ]
 }
 
 same_bits() {
@@ -190,6 +211,227 @@ files() {
   expect "a reader that went away ends no run" [ -s unread/best.safetensors ]
   run small piped
   expect "plain lines when piped" is_silent_on "$(printf '\r')"
+}
+
+# checkpoint NAME: a safetensors file with one empty tensor of this name, as JSON writes it.
+checkpoint() {
+  local header="{\"$1\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}}"
+  # shellcheck disable=SC2059  # the length is a character
+  printf "\\x$(printf %x "${#header}")\\0\\0\\0\\0\\0\\0\\0"
+  printf '%s' "$header"
+}
+
+# Whether $output is ASCII without control characters but the ends of lines.
+is_plain() { [ -z "$(printf '%s' "$output" | LC_ALL=C tr -d '\040-\176\n')" ]; }
+
+names() {
+  local name folder
+  # The name in JSON, and what is shown of it: an escape sequence, a line, a control character of two bytes, a right-to-left override.
+  for name in '\u001b]0;owned\u0007 \x1b]0;owned\x07' 'a\nb a\x0ab' '\u009b31m \u009b31m' 'a\u202eb a\u202eb'; do
+    checkpoint "${name%% *}" >named.safetensors
+    fails 5 "${name##* }" small out --init named.safetensors
+    expect "  in plain text" is_plain
+  done
+  folder=$(printf 'a\033]0;owned\007\nb\302\2331\377c')
+  for option in --data --init; do
+    fails "$([ $option = --data ] && echo 4 || echo 5)" 'a\x1b]0;owned\x07\x0ab\u009b1\xffc' small out $option "$folder"
+    expect "  in plain text" is_plain
+  done
+  run small "$folder"
+  expect "a folder of any name can be written" code_is 0
+  expect "  its name is shown" says 'files in a\x1b]0;owned\x07\x0ab\u009b1\xffc'
+  expect "  in plain text" is_plain
+  fails 5 'it is a file' small "$folder/config.json"
+  make_cifar good
+  printf '\033]0;owned\007%s\302\233\n' 0 1 2 3 4 5 6 7 8 9 >good/batches.meta.txt
+  run small classes --data good
+  expect "classes may have any name in UTF-8" code_is 0
+  expect "  of which nothing is printed raw" is_plain
+  output=$(cat classes/config.json)
+  expect "  nor stands so in config.json" is_plain
+  expect "  where it is escaped" says '"\u001b]0;owned\u00079\u009b"'
+  for name in config.json metrics.jsonl; do
+    output=$(head -n "$([ $name = config.json ] && echo 100 || echo 1)" "classes/$name")
+    if command -v python3 >/dev/null; then expect "  $name is JSON" python3 -c 'import json, sys; json.loads(sys.argv[1])' "$output"; fi
+  done
+  run small again --init classes/last.safetensors
+  expect "  and their checkpoint can be loaded" code_is 0
+}
+
+# Runs a command as a user who is nobody's owner. 77 if this user cannot be tried.
+as_nobody() {
+  if [ "$(id -u)" = 0 ]; then setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; else "$@"; fi
+}
+
+reasons() {
+  local words
+  mkdir -p parent/cifar-10-batches-bin python/cifar-10-batches-py archive
+  touch parent/cifar-10-batches-bin/data_batch_1.bin archive/cifar-10-binary.tar.gz
+  fails 4 "give parent/cifar-10-batches-bin" "$train" --data parent
+  fails 4 "version for Python" "$train" --data python
+  fails 4 "not unpacked" "$train" --data archive
+  fails 4 "unpack it" "$train" --data archive/cifar-10-binary.tar.gz
+  fails 4 "give its folder" "$train" --data parent/cifar-10-batches-bin/data_batch_1.bin
+
+  run small good
+  { head -c -4 good/last.safetensors; printf '\377\377\377\177'; } >nan.safetensors
+  fails 5 "classifier.4.bias holds nan" small out --init nan.safetensors
+  expect "  without other advice" is_silent_on "learning rate"
+  { head -c -1024 good/last.safetensors; head -c 1024 /dev/zero | tr '\0' '\177'; } >huge.safetensors
+  fails 5 "loss that is not finite" small out --init huge.safetensors
+  expect "  without other advice" is_silent_on "learning rate"
+  : >empty.safetensors
+  fails 5 "an empty file" small out --init empty.safetensors
+  fails 5 "a directory" small out --init good
+  expect "nothing but the good run and the huge weights' folder" [ ! -e out/last.safetensors ]
+
+  if [ -c /dev/full ]; then
+    for words in --help --version; do
+      code=0
+      output=$("$train" "$words" 2>&1 >/dev/full) || code=$?
+      expect "$words on a full disk: 5" code_is 5
+      expect "  it says so" says "standard output cannot be written: No space left on device"
+    done
+    code=0
+    output=$(small full 2>&1 >/dev/full) || code=$?
+    expect "a run that prints on a full disk: 5" code_is 5
+    expect "  it says so" says "No space left on device; the results are in full"
+    expect "  and they are" [ -s full/best.safetensors ]
+  fi
+
+  ln -s nowhere link
+  fails 5 "a symbolic link to a folder that is not there" small link
+  mkdir gone taken
+  touch taken/runs
+  code=0
+  output=$(cd taken && "$train" --limit 100 --epochs 1 2>&1 >/dev/null) || code=$?
+  expect "a file called runs: 5" code_is 5
+  expect "  it says so" says "runs: cannot be written: it is a file, not a folder"
+  code=0
+  output=$(cd gone && rmdir ../gone && "$train" --limit 100 --epochs 1 2>&1 >/dev/null) || code=$?
+  expect "a current folder that was removed: 5" code_is 5
+  expect "  it says so" says "the current folder is not there"
+  mkdir locked
+  chmod 755 "$scratch"
+  chmod 555 locked
+  cp "$train" trains
+  chmod 755 trains
+  if as_nobody ./trains --version >/dev/null 2>&1; then
+    code=0
+    output=$(cd locked && as_nobody ../trains --limit 100 --epochs 1 2>&1 >/dev/null) || code=$?
+    expect "a current folder without permission: 5" code_is 5
+    expect "  it says so" says "runs: cannot be written: Permission denied; choose another folder with --out"
+    make_cifar secret
+    chmod 000 secret/batches.meta.txt
+    code=0
+    output=$(as_nobody ./trains --data secret 2>&1 >/dev/null) || code=$?
+    expect "a file without permission: 4" code_is 4
+    expect "  it says so" says "Permission denied; it is there, but this user may not read it"
+  fi
+}
+
+# on_terminal COLUMNS COMMAND...: $output is what it prints on a terminal of so many columns, line by line, also those drawn again.
+on_terminal() {
+  local columns="$1"
+  shift
+  run script -qec "stty cols $columns; $(printf '%q ' "$@")" /dev/null
+  raw="$output"
+  output=$(printf '%s\n' "$output" | sed -e 's/\r$//' -e 's/\r\x1b\[K/\n/g')
+}
+
+# Whether every line of a run in $output is one of whole fields.
+has_whole_fields() {
+  local number='[0-9]\.[0-9]{4}' gap='( *|$)' epoch last other
+  epoch="(epoch +[0-9]+/[0-9]+$gap)?( *[0-9]+ %$gap)?(loss $number$gap)?(accuracy $number$gap)?(test loss $number$gap)?(test accuracy $number( \*)?$gap)?([0-9]+ images/s$gap)?([0-9]+\.[0-9] s$gap)?([0-9]+:[0-9]{2} left)?"
+  last="test accuracy $number(, best $number in epoch [0-9]+)?(; [0-9]+\.[0-9] s)?(, [0-9]+ images/s)?(; files in .*)?"
+  other="files in .*|SimpleCNN on .*|[0-9]+ threads?; .*"
+  ! printf '%s\n' "$output" | grep -qvE "^($epoch|$last|$other)$"
+}
+
+# Whether no line of fields in $output has more than $1 columns.
+is_within() { ! printf '%s\n' "$output" | grep -E '^epoch|accuracy' | grep -qE "^.{$(($1 + 1))}"; }
+
+has_escapes() { case "$raw" in *"$(printf '\033')"*) ;; *) return 1 ;; esac; }
+has_no_escapes() { ! has_escapes; }
+
+terminal() {
+  local columns raw
+  script --version 2>/dev/null | grep -q util-linux || exit 77
+  export TERM=xterm
+  unset NO_COLOR COLUMNS
+  for columns in 200 100 80 79 60 50 40 30 20; do
+    on_terminal $columns "$train" --limit 200 --epochs 2 --batch-size 32 --out out
+    expect "$columns columns: a run succeeds" code_is 0
+    expect "  whole fields" has_whole_fields
+    expect "  no line is longer" is_within "$columns"
+    expect "  both epochs have a test accuracy" [ "$(printf '%s\n' "$output" | grep -c '^[^;,]*test accuracy 0\.[0-9]*\( \*\)\{0,1\}\(  [^;,]*\)\{0,1\}$')" -ge 2 ]
+    expect "  the folder is named" says "files in out"
+    expect "  lines are drawn again" has_escapes
+  done
+  COLUMNS=40 on_terminal 100 "$train" --limit 200 --epochs 2 --batch-size 32 --out out
+  expect "COLUMNS counts" is_within 40
+  TERM=dumb on_terminal 60 "$train" --limit 200 --epochs 2 --batch-size 32 --out out
+  expect "TERM=dumb: no escape sequences" has_no_escapes
+  expect "  whole fields" has_whole_fields
+  expect "  no line is longer" is_within 60
+  TERM="" on_terminal 60 "$train" --limit 200 --epochs 2 --batch-size 32 --out out
+  expect "no TERM: no escape sequences" has_no_escapes
+  NO_COLOR=1 on_terminal 60 "$train" --limit 200 --epochs 2 --batch-size 32 --out out
+  expect "NO_COLOR: no escape sequences" has_no_escapes
+  cat >resized <<'END'
+stty cols 100
+(
+  while [ "$(cat resize/metrics.jsonl 2>/dev/null | wc -l)" -lt 3 ]; do sleep 0.05; done
+  stty cols 40 </dev/tty
+) &
+"$1" --limit 1000 --epochs 10 --batch-size 32 --out resize
+wait
+END
+  on_terminal 100 bash resized "$train"
+  expect "a terminal that is resized: a run succeeds" code_is 0
+  expect "  at first there is room for all" says "  accuracy"
+  output=$(printf '%s\n' "$output" | tail -n 8)
+  expect "  then there is less" is_within 40
+}
+
+interrupted_calls() {
+  run small clean
+  under=(env LD_PRELOAD="$preloads/libinterrupted_calls.so")
+  run small signals
+  expect "signals amid all system calls change nothing" code_is 0
+  expect "  in what is printed" [ "$(printf '%s\n' "$output" | wc -l)" -eq 5 ]
+  expect "  in the weights" cmp clean/last.safetensors signals/last.safetensors
+  expect "  in the folder" [ "$(ls signals)" = "$(ls clean)" ]
+  run small start --init clean/last.safetensors
+  expect "  in what is read" code_is 0
+  make_cifar good
+  run small read --data good
+  expect "  in a set that is read" code_is 0
+  run "${under[@]}" "$train" --help
+  expect "  in --help" says "Exit codes"
+  mkdir elsewhere
+  run bash -c 'cd elsewhere && LD_PRELOAD="$1" "$2" --limit 100 --epochs 1' bash "$preloads/libinterrupted_calls.so" "$train"
+  expect "  in the default folder" code_is 0
+}
+
+# Every allocation from some number on fails: the program ends with 7, or has come to its end.
+no_memory() {
+  local n count step kinds=0
+  under=(env LD_PRELOAD="$preloads/libno_memory.so" COUNT_TO=count)
+  run small out --quiet
+  expect "with memory it succeeds" code_is 0
+  count=$(cat count)
+  expect "allocations are counted" [ "$count" -gt 500 ]
+  run small first
+  step=$((count / 50))
+  for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 20 25 $(seq 30 $step "$count"); do
+    under=(env LD_PRELOAD="$preloads/libno_memory.so" FAIL_FROM="$n")
+    run small "out-$n" --init first/last.safetensors
+    [ "$code" != 7 ] || kinds=$((kinds + 1))
+    [ "$code" = 0 ] || expect "from allocation $n on there is none: 7" code_is 7
+    [ "$code" != 7 ] || expect "  it says so" says "memory"
+  done
+  expect "most were too few to train" [ "$kinds" -gt 50 ]
 }
 
 quickstart() {
