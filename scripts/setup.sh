@@ -2,8 +2,9 @@
 # What scripts/train and scripts/test share: it brings the machine and build/ to the point where the work can start, and does nothing
 # that is done already. Sourced; bash 3.2 or later.
 
-program="scripts/${0##*/}"
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+self="${self:-$0}" # the script that was called, without symbolic links
+program="scripts/${self##*/}"
+root=$(CDPATH='' cd -P -- "$(dirname "${BASH_SOURCE[0]}")" && cd .. && pwd -P)
 build="$root/build"
 
 debian_libraries="libdnnl-dev libhwy-dev libfmt-dev libcli11-dev nlohmann-json3-dev libgtest-dev libgmock-dev libbenchmark-dev"
@@ -18,6 +19,75 @@ die() {
 }
 
 has() { command -v "$1" >/dev/null 2>&1; }
+
+# ---- the build folder --------------------------------------------------------------------------------------------------
+
+# What to do about files that are not what they should be.
+remove_build() { printf "if build/ is damaged, remove it and run %s again: rm -rf '%s'" "$program" "$build"; }
+
+# A sentence about the disk, if it has no room for a build.
+no_room() {
+  local folder free
+  for folder in "$build" "${TMPDIR:-/tmp}"; do
+    free=$(df -Pk "$folder" 2>/dev/null | awk 'NR == 2 { print int($4 / 1024) }' || true)
+    if [ -n "$free" ] && [ "$free" -lt 200 ]; then
+      printf '. The disk is full: %s MiB are free for %s; make room and run %s again' "$free" "$folder" "$program"
+      return 0
+    fi
+  done
+}
+
+make_build_folder() {
+  local why
+  if [ -e "$build" ] && [ ! -d "$build" ]; then die "$build is a file where a folder must be; remove it: rm '$build'"; fi
+  why=$(mkdir -p "$build" 2>&1) || die "cannot make the folder $build: ${why##*: }$(no_room)"
+  [ -w "$build" ] || die "this user cannot write in $build; whoever made it can remove it: sudo rm -rf '$build'"
+}
+
+# Takes the lock of the build folder, behind whoever has it. Scripts that build at the same time would write each other's files.
+lock_build() {
+  local owner waits=0 said=""
+  make_build_folder
+  if has flock; then
+    exec 9>>"$build/lock" || die "cannot write in $build$(no_room)"
+    if ! flock -n 9; then
+      owner=$(cat "$build/lock" 2>/dev/null || true)
+      say "Waiting for ${owner:+process }${owner:-another script}, which is building in build/"
+      flock 9
+    fi
+    printf '%s' "$$" >"$build/lock" || true
+    return 0
+  fi
+  while ! mkdir "$build/lock.d" 2>/dev/null; do
+    [ -d "$build/lock.d" ] || [ "$waits" -lt 10 ] || die "cannot make the folder $build/lock.d$(no_room)"
+    owner=$(cat "$build/lock.d/pid" 2>/dev/null || true)
+    # The process that made it has ended, or was stopped before it could write its number down.
+    if { [ -n "$owner" ] && ! ps -p "$owner" >/dev/null 2>&1; } || { [ -z "$owner" ] && [ "$waits" -ge 10 ]; }; then
+      # One of those that wait moves it away; what another has made anew in the meantime goes back.
+      if mv "$build/lock.d" "$build/lock.d.$$" 2>/dev/null; then
+        [ "$(cat "$build/lock.d.$$/pid" 2>/dev/null || true)" = "$owner" ] || mv "$build/lock.d.$$" "$build/lock.d"
+        rm -rf "$build/lock.d.$$"
+      fi
+      waits=0
+      continue
+    fi
+    [ -n "$said" ] || [ -z "$owner" ] || say "Waiting for process $owner, which is building in build/"
+    [ -z "$owner" ] || said=1
+    waits=$((waits + 1))
+    sleep 1
+  done
+  trap unlock_build EXIT
+  printf '%s' "$$" >"$build/lock.d/pid" || true
+}
+
+unlock_build() {
+  if has flock; then
+    exec 9>&-
+  else
+    rm -rf "$build/lock.d"
+    trap - EXIT
+  fi
+}
 
 # ---- packages ----------------------------------------------------------------------------------------------------------
 
@@ -37,7 +107,7 @@ missing_packages() {
 
 apt_get() {
   # A machine that has just started may be installing its updates: wait for it.
-  $as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 "$@" >>"$build/setup.log" 2>&1 </dev/null
+  $as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 "$@" >>"$build/setup.log" 2>&1 </dev/null 9>&-
 }
 
 # Installs those of the Debian packages "$@" that are not there.
@@ -165,7 +235,7 @@ configure() {
   if [ "$source" = "$root" ] && { [ -f "$build/build.ninja" ] || [ -f "$build/Makefile" ]; }; then return 0; fi
 
   set -- -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=Release -DGPUCNN_WERROR=OFF
-  [ -z "$source" ] || set -- "$@" --fresh
+  [ ! -f "$build/CMakeCache.txt" ] || set -- "$@" --fresh
   if has ninja; then set -- "$@" -G Ninja; fi
   if has ccache; then set -- "$@" -DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DCMAKE_CUDA_COMPILER_LAUNCHER=ccache; fi
   if [ -z "${CXX:-}" ] && [ "$(uname -s)" = Linux ]; then set -- "$@" -DCMAKE_CXX_COMPILER=g++; fi
@@ -174,16 +244,17 @@ configure() {
     [ -z "$architectures" ] || set -- "$@" "-DGPUCNN_CUDA_ARCHITECTURES=$architectures"
   fi
   say "Configuring build/"
-  mkdir -p "$build"
   if ! cmake "$@" >"$build/configure.log" 2>&1; then
     tail -n 15 "$build/configure.log" >&2
-    die "CMake could not configure build/ (all it said: $build/configure.log)${by_hand:+. Something is missing? $by_hand}"
+    die "CMake could not configure build/ (all it said: $build/configure.log)${by_hand:+. Something is missing? $by_hand}" \
+      "($(remove_build))$(no_room)"
   fi
 }
 
-# Everything up to a configured build/.
+# Everything up to a configured build/, and its lock.
 prepare() {
   by_hand=""
+  lock_build
   install_everything
   check_tools
   mention_the_gpu
@@ -204,14 +275,24 @@ thin_out() {
   done
 }
 
+build_failed() { die "the build failed; the words above say where. If they name no source: $(remove_build)$(no_room)"; }
+
 # build_target NAME: silent when there is nothing to do.
 build_target() {
   if [ -f "$build/build.ninja" ] && ninja -C "$build" -n "$1" 2>/dev/null | grep -q 'no work to do'; then return 0; fi
   say "Building $1 in build/ with $jobs jobs; the first time takes a few minutes"
   if [ -t 1 ]; then
-    cmake --build "$build" --target "$1" --parallel "$jobs" || die "the build failed; the compiler's words stand above"
+    cmake --build "$build" --target "$1" --parallel "$jobs" || build_failed
   else
-    (set -o pipefail && cmake --build "$build" --target "$1" --parallel "$jobs" 2>&1 | thin_out) ||
-      die "the build failed; the compiler's words stand above"
+    (set -o pipefail && cmake --build "$build" --target "$1" --parallel "$jobs" 2>&1 | thin_out) || build_failed
+  fi
+}
+
+# check_program FILE: dies unless it starts. A file of a disk that was full or of a build that was broken off may be cut short.
+check_program() {
+  local code=0 said
+  said=$("$1" --version 2>&1 >/dev/null </dev/null) || code=$?
+  if [ ! -s "$1" ] || [ "$code" -ge 126 ]; then
+    die "build/${1#"$build/"} does not start${said:+ ($(printf '%s\n' "$said" | tail -n 1))}; $(remove_build)"
   fi
 }

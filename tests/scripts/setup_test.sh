@@ -22,7 +22,7 @@ new_machine() {
   mkdir -p "$bin" "$project"
   cp -R "$root/scripts" "$project/"
   : >"$calls"
-  for tool in bash sh env sed tr tail sort mkdir dirname cat grep awk uname chmod rm; do ln -s "$(command -v "$tool")" "$bin/$tool"; done
+  for tool in bash sh env sed tr tail sort mkdir dirname cat grep awk uname chmod rm mv ps sleep readlink; do ln -s "$(command -v "$tool")" "$bin/$tool"; done
   printf 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nVERSION_CODENAME=bookworm\n' >"$machine/os-release"
   printf 'MemAvailable:    8000000 kB\n' >"$machine/meminfo"
   sed -e "s|/etc/os-release|'$machine/os-release'|" -e "s|/dev/nvidiactl|'$machine/nvidiactl'|" -e 's|/usr/local/cuda|/none|' \
@@ -177,5 +177,90 @@ on_machine test
 expect "or for brew" says "brew install cmake ninja libomp"
 expect "and stops where something is missing" code_is 1
 expect "with CMake's own reason" says "Could NOT find oneDNN"
+
+new_machine
+mkdir "$machine/elsewhere"
+ln -s ../../"${machine##*/}"/elsewhere/second "$machine/elsewhere/first"
+ln -s "$project/scripts/train" "$machine/elsewhere/second"
+run env -i PATH="$bin" HOME="$machine" bash "$machine/elsewhere/first" --epochs 3
+expect "a symbolic link to a link to the script works" says "[--epochs]
+[3]"
+expect "from the caller's folder" says "trained in $scratch with:"
+printf 'exit 1\n' | stand_in cmake
+run env -i PATH="$bin" HOME="$machine" bash "$machine/elsewhere/first"
+expect "and the script has its own name" says "scripts/train: CMake"
+new_machine
+ln -s "$project/scripts" "$machine/linked"
+run env -i PATH="$bin" HOME="$machine" CDPATH="$machine" bash "$machine/linked/train"
+expect "as does a link to its folder" says "trained in $scratch with:"
+
+# Two at once: a build that meets another one says so.
+for locking in flock none; do
+  new_machine
+  [ "$locking" = none ] || ln -s "$(command -v flock)" "$bin/flock"
+  cat <<'END' | stand_in cmake
+case "$1" in
+  --version) echo "cmake version 3.25.1" ;;
+  -S) mkdir "$4/busy" || echo COLLISION; sleep 1; echo "CMAKE_HOME_DIRECTORY:INTERNAL=$2" >"$4/CMakeCache.txt"; : >"$4/build.ninja"; rm -r "$4/busy" ;;
+  --build) mkdir "$2/busy" || echo COLLISION; sleep 1; mkdir -p "$2/samples"; : >"$2/samples/training"; printf '#!/bin/sh\n[ "$1" = --version ] || { echo trained; while [ -e "${0%%/*}/training" ]; do sleep 0.2; done; }\n' >"$2/samples/train_cifar"; chmod +x "$2/samples/train_cifar"; rm -r "$2/busy" ;;
+esac
+END
+  : >"$scratch/first"
+  env -i PATH="$bin" HOME="$machine" bash "$project/scripts/train" >"$scratch/first" 2>&1 &
+  first=$!
+  for _ in 1 2 3 4 5 6 7 8 9 10; do grep -q Configuring "$scratch/first" || sleep 0.2; done
+  env -i PATH="$bin" HOME="$machine" bash "$project/scripts/train" >"$scratch/second" 2>&1 &
+  for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14; do grep -q trained "$scratch/second" || sleep 0.5; done
+  output="$(cat "$scratch/first") / $(cat "$scratch/second")"
+  expect "two at once (lock: $locking): the second waits and says for whom" says "Waiting for process $first, which is building in build/"
+  expect "they do not build at the same time" is_silent_on COLLISION
+  expect "it trains" grep -q trained "$scratch/second"
+  expect "while the first is training still" kill -0 "$first"
+  rm "$project/build/samples/training"
+  wait
+done
+sed -i 's/: >"$2\/samples\/training"; //' "$bin/cmake"
+mkdir "$project/build/lock.d"
+(exit 0) &
+echo $! >"$project/build/lock.d/pid"
+wait
+on_machine train
+expect "a lock whose owner has ended holds up nobody" says trained
+expect "and is removed" test ! -e "$project/build/lock.d"
+
+new_machine
+printf 'printf "Filesystem 1024-blocks Used Available Capacity Mounted on\\n/dev/x 1000 1000 0 100%%%% /\\n"\n' | stand_in df
+printf 'case "$1" in --version) echo "cmake version 3.25.1" ;; *) echo "ninja: fatal: no words of ours"; exit 1 ;; esac\n' | stand_in cmake
+on_machine train
+expect "a full disk is named when configuring" says "The disk is full: 0 MiB are free for $project/build; make room and run scripts/train again"
+echo "CMAKE_HOME_DIRECTORY:INTERNAL=$project" >"$project/build/CMakeCache.txt"
+: >"$project/build/build.ninja"
+on_machine train
+expect "and when building" says "The disk is full: 0 MiB are free for $project/build; make room and run scripts/train again"
+rm "$bin/df"
+on_machine train
+expect "a build folder that may be damaged: what to remove" says "rm -rf '$project/build'"
+expect "with no word of the disk" is_silent_on "disk is full"
+
+new_machine
+mkdir "$project/build"
+head -c 100 /dev/zero >"$project/build/CMakeCache.txt"
+: >"$project/build/build.ninja"
+on_machine train
+expect "a damaged cache is made anew" called "cmake -S .*--fresh"
+expect "and the build goes on" says "trained in"
+printf '\177ELF\0\0' >"$project/build/samples/train_cifar"
+printf 'echo "ninja: no work to do."\n' | stand_in ninja
+on_machine train
+expect "a damaged program: what to remove" says "cannot execute binary file: Exec format error); if build/ is damaged, remove it and run scripts/train again: rm -rf '$project/build'"
+: >"$project/build/samples/train_cifar"
+on_machine train
+expect "an empty one too" says "does not start; if build/ is damaged, remove it and run scripts/train again: rm -rf '$project/build'"
+expect "is an error" code_is 1
+
+new_machine
+: >"$project/build"
+on_machine train
+expect "a file in place of the build folder is named" ends_with_line "scripts/train: $project/build is a file where a folder must be; remove it: rm '$project/build'"
 
 finish
