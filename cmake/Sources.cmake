@@ -68,6 +68,7 @@ set(GPUCNN_PUBLIC_HEADERS
 
 set(GPUCNN_PRIVATE_HEADERS
     core/backend.h
+    core/float_environment.h
     core/flush_subnormals.h
     core/host_memory.h
     core/host_vector.h
@@ -118,6 +119,7 @@ set(GPUCNN_SOURCES
     core/device.cpp
     core/dtype.cpp
     core/error.cpp
+    core/float_environment.cpp
     core/host_memory.cpp
     core/input_file.cpp
     core/layout.cpp
@@ -186,6 +188,7 @@ set(GPUCNN_SOURCES
     optim/optimizer.cpp
     optim/sgd.cpp
     train/fit.cpp
+    train/metrics.cpp
     train/train_step.cpp
     train/trainer.cpp)
 

@@ -11,6 +11,7 @@
 
 #include <gpucnn/core/allocator.h>
 #include <gpucnn/core/error.h>
+#include <gpucnn/core/float_environment.h>
 
 namespace gpucnn::host_memory {
 namespace {
@@ -84,6 +85,7 @@ void fail(std::uint64_t bytes) {
 }
 
 void add(float* sum, const float* more, std::int64_t count) noexcept {
+  const FloatEnvironment standard;
   for (std::int64_t i = 0; i < count; ++i) sum[i] += more[i];
 }
 

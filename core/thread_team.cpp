@@ -7,6 +7,8 @@
 #include <system_error>
 #include <utility>
 
+#include <gpucnn/core/float_environment.h>
+
 namespace gpucnn {
 namespace {
 
@@ -105,6 +107,7 @@ void ThreadTeam::grow(int threads) {
 }
 
 void ThreadTeam::work(Slot& slot, Slot& caller, int thread) {
+  const FloatEnvironment standard;  // a thread inherits that of whoever made it
   slot.thread.become_this();
   for (;;) {
     std::uint32_t phase = slot.phase.load(std::memory_order_acquire);

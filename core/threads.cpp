@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include <gpucnn/core/float_environment.h>
 #include <gpucnn/core/parallel.h>
 #include <gpucnn/core/thread_team.h>
 
@@ -52,6 +53,9 @@ void set_num_threads(int n) {
   team().shrink(n);
 }
 
-void detail::parallel_tasks(std::int64_t tasks, int threads, TaskRef run) { team().run(tasks, threads, run); }
+void detail::parallel_tasks(std::int64_t tasks, int threads, TaskRef run) {
+  const FloatEnvironment standard;
+  team().run(tasks, threads, run);
+}
 
 }  // namespace gpucnn

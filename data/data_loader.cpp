@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include <gpucnn/core/float_environment.h>
 #include <gpucnn/core/host_vector.h>
 #include <gpucnn/core/random.h>
 
@@ -15,6 +16,7 @@ namespace gpucnn {
 namespace {
 
 void check_normalize(const Normalize& normalize, std::size_t channels) {
+  const FloatEnvironment standard;  // what is no float is refused, and must not stop the program
   if (normalize.mean.size() != channels || normalize.std.size() != channels) {
     throw std::invalid_argument(fmt::format("DataLoader: images of {} channels, but normalize has {} values of mean and {} of std",
                                             channels, normalize.mean.size(), normalize.std.size()));
@@ -57,6 +59,7 @@ DataLoader::DataLoader(std::shared_ptr<const Dataset> dataset, const DataLoaderO
       order_(host_vector<std::int64_t>(examples_)),
       stream_(dataset_->device()) {
   if (options_.normalize) {
+    const FloatEnvironment standard;
     mean_.assign(options_.normalize->mean.begin(), options_.normalize->mean.end());
     std_.assign(options_.normalize->std.begin(), options_.normalize->std.end());
   }

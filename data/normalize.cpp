@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <gpucnn/core/float_environment.h>
 #include <gpucnn/core/host_vector.h>
 #include <gpucnn/kernels/image_batch.h>
 
@@ -14,6 +15,7 @@ namespace gpucnn {
 Tensor Normalize::operator()(const Tensor& images) const {
   if (images.rank() != 4)
     throw std::invalid_argument(fmt::format("Normalize: expects [N, C, H, W], got {}", images.shape().string()));
+  const FloatEnvironment standard;
   const std::vector<float> means(mean.begin(), mean.end()), deviations(std.begin(), std.end());
   std::vector<std::int64_t> all = host_vector<std::int64_t>(images.dim(0));
   std::iota(all.begin(), all.end(), 0);

@@ -15,6 +15,7 @@
 #include <nlohmann/json.hpp>
 
 #include <gpucnn/core/error.h>
+#include <gpucnn/core/float_environment.h>
 #include <gpucnn/core/name_list.h>
 #include <gpucnn/core/printable.h>
 
@@ -218,6 +219,7 @@ Header parse_header(const std::string& file, std::string text, std::uint64_t dat
   }
   std::istringstream stream(std::move(text));
   HeaderReader reader(file, stream);
+  const FloatEnvironment standard;  // the parser converts numbers such as 1e999, too, before it hands them over
   json::sax_parse(stream, &reader);
   Header header = reader.take();
   check_cover(file, header.entries, data_start, data_bytes);

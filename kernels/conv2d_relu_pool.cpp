@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include <gpucnn/core/float_environment.h>
 #include <gpucnn/kernels/check.h>
 #include <gpucnn/kernels/clear_gradient.h>
 #include <gpucnn/kernels/conv2d_relu_pool_cpu.h>
@@ -98,6 +99,7 @@ void conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y, Stream&
       throw std::invalid_argument(fmt::format("{}: kept is the same for two convolutions", kOp));
     }
   }
+  const FloatEnvironment standard;
   if (y.numel()) cpu::conv2d_relu_pool(convolutions, y);
 }
 
@@ -120,6 +122,7 @@ void conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions, con
     check_apart(kOp, "dx", dx, "x", x);
     check_apart(kOp, "dx", dx, "dy", dy);
   }
+  const FloatEnvironment standard;
   if (x.dim(0) > 0) return cpu::conv2d_relu_pool_backward(convolutions, dy, gradients, dx);
   for (auto& [dweight, dbias, accumulate] : gradients) {
     clear_gradient(dweight, accumulate.dweight);

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <gpucnn/core/float_environment.h>
 #include <gpucnn/kernels/check.h>
 #include <gpucnn/kernels/clear_gradient.h>
 #include <gpucnn/kernels/dispatch.h>
@@ -52,6 +53,7 @@ void LinearPlan::forward(const Tensor& x, const Tensor& weight, const Tensor& bi
   check_tensor("linear", "weight", weight, weight_, activation_dtype(precision_), stream);
   if (bias_) check_tensor("linear", "bias", bias, Shape{weight_[0]}, activation_dtype(precision_), stream);
   check_tensor("linear", "y", y, y_, activation_dtype(precision_), stream);
+  const FloatEnvironment standard;
   if (Impl* impl = impl_for("linear")) impl->forward(x, weight, bias, relu, y, stream);
 }
 
@@ -59,6 +61,7 @@ void LinearPlan::backward_data(const Tensor& dy, const Tensor& weight, Tensor& d
   check_tensor("linear_backward_data", "dy", dy, y_, activation_dtype(precision_), stream);
   check_tensor("linear_backward_data", "weight", weight, weight_, activation_dtype(precision_), stream);
   check_tensor("linear_backward_data", "dx", dx, x_, activation_dtype(precision_), stream);
+  const FloatEnvironment standard;
   if (Impl* impl = impl_for("linear_backward_data")) impl->backward_data(dy, weight, dx, stream);
 }
 
@@ -68,6 +71,7 @@ void LinearPlan::backward_weights(const Tensor& x, const Tensor& dy, Accumulate 
   check_tensor("linear_backward_weights", "dy", dy, y_, activation_dtype(precision_), stream);
   check_tensor("linear_backward_weights", "dweight", dweight, weight_, DType::f32, stream);
   if (bias_) check_tensor("linear_backward_weights", "dbias", dbias, Shape{weight_[0]}, DType::f32, stream);
+  const FloatEnvironment standard;
   if (Impl* impl = impl_for("linear_backward_weights")) return impl->backward_weights(x, dy, accumulate, dweight, dbias, stream);
   clear_gradient(dweight, accumulate.dweight);
   clear_gradient(dbias, accumulate.dbias);

@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include <gpucnn/core/float_environment.h>
+
 namespace gpucnn {
 
 Linear::Linear(int in_features, int out_features, LinearOptions options)
@@ -14,6 +16,7 @@ Linear::Linear(int in_features, int out_features, LinearOptions options)
     throw std::invalid_argument(
         fmt::format("Linear: in_features and out_features must be at least 1, got {} and {}", in_features, out_features));
   }
+  const FloatEnvironment standard;
   const Init init = Init::uniform(static_cast<float>(1.0 / std::sqrt(in_features)));
   weight_ = Parameter({out_features, in_features}, init);
   if (options.bias) bias_ = Parameter({out_features}, init);

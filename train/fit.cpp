@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include <gpucnn/core/float_environment.h>
 #include <gpucnn/train/train_step.h>
 #include <gpucnn/train/trainer.h>
 
@@ -16,7 +17,10 @@ namespace {
 
 class Stopwatch {
  public:
-  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+  double seconds() const {
+    const FloatEnvironment standard;
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
 
  private:
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
@@ -85,8 +89,11 @@ FitResult fit(Module& model, Optimizer& optimizer, DataLoader& train, DataLoader
     if (!std::isfinite(judged.loss_sum)) throw NonFiniteLoss(judged.loss(), trainer.steps());
     const bool is_best = judged.accuracy() > best;
     best = std::max(best, judged.accuracy());
-    result.epochs.push_back(
-        {epoch, progress.train, judged, optimizer.lr(), watch.seconds(), progress.images_per_second(), is_best});
+    {
+      const FloatEnvironment standard;
+      result.epochs.push_back(
+          {epoch, progress.train, judged, optimizer.lr(), watch.seconds(), progress.images_per_second(), is_best});
+    }
     if (options.on_epoch) options.on_epoch(result.epochs.back());
   }
   return result;

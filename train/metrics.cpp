@@ -1,0 +1,25 @@
+#include <gpucnn/train/metrics.h>
+
+#include <gpucnn/core/float_environment.h>
+
+namespace gpucnn {
+
+double Metrics::loss() const noexcept {
+  const FloatEnvironment standard;
+  return images ? loss_sum / static_cast<double>(images) : 0.0;
+}
+
+double Metrics::accuracy() const noexcept {
+  const FloatEnvironment standard;
+  return images ? static_cast<double>(correct) / static_cast<double>(images) : 0.0;
+}
+
+Metrics& Metrics::operator+=(const Metrics& more) noexcept {
+  const FloatEnvironment standard;
+  loss_sum += more.loss_sum;
+  correct += more.correct;
+  images += more.images;
+  return *this;
+}
+
+}  // namespace gpucnn
