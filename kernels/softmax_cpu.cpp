@@ -24,10 +24,13 @@ double exp_row(const float* x, double largest, float* e, std::size_t C) {
   const hn::ScalableTag<double> d;
   const hn::Rebind<float, decltype(d)> narrow;
   const std::size_t lanes = hn::Lanes(d);
-  const auto top = hn::Set(d, largest);
+  // What lies further below is 0, for it adds nothing to a sum from 1 on. Exp would overflow where it lies far below, and finite
+  // numbers must raise no floating-point exception.
+  const auto top = hn::Set(d, largest), least = hn::Set(d, -700.0);
   auto sum = hn::Zero(d);
   const auto step = [&](const float* from, float* to) HWY_ATTR {
-    const auto value = hn::Exp(d, hn::Sub(hn::PromoteTo(d, hn::LoadU(narrow, from)), top));
+    const auto below = hn::Sub(hn::PromoteTo(d, hn::LoadU(narrow, from)), top);
+    const auto value = hn::IfThenElseZero(hn::Gt(below, least), hn::Exp(d, hn::Max(below, least)));
     sum = hn::Add(sum, value);
     if (to) hn::StoreU(hn::DemoteTo(narrow, value), narrow, to);
   };

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <stdexcept>
 
 #include <fmt/format.h>
@@ -50,7 +51,7 @@ void softmax_cross_entropy(const Tensor& logits, const Tensor& labels, Tensor& l
   });
   double total = 0;
   for (const double sum : sums) total += sum;
-  *loss.data<float>() = static_cast<float>(total / static_cast<double>(N));
+  *loss.data<float>() = N > 0 ? static_cast<float>(total / static_cast<double>(N)) : std::numeric_limits<float>::quiet_NaN();
 }
 
 }  // namespace gpucnn::kernels::cpu

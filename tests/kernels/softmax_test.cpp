@@ -1,8 +1,11 @@
 #include <gpucnn/kernels/softmax.h>
 
+#include <cfenv>
 #include <limits>
 
 #include <gtest/gtest.h>
+
+#include <gpucnn/kernels/softmax_row.h>
 
 #include "close.h"
 #include "device_test.h"
@@ -38,6 +41,25 @@ TEST_P(SoftmaxTest, DoesNotOverflow) {
 TEST_P(SoftmaxTest, ARowWithoutALargestFiniteValueIsNan) {
   expect_close(softmax_of({1, kNan, 1, kInfinity, -kInfinity, -kInfinity, 2, 2}, {4, 2}),
                reference::Values{kNan, kNan, kNan, kNan, kNan, kNan, 0.5, 0.5}, kSameValue);
+}
+
+TEST(SoftmaxCpuTest, RaisesNoFloatingPointExceptionForFiniteRows) {
+  for (const std::int64_t target : ForcedInstructionSet::all()) {
+    const ForcedInstructionSet forced(target);
+    for (std::size_t C = 1; C <= 33; ++C) {
+      SCOPED_TRACE(testing::Message() << hwy::TargetName(target) << ", " << C << " classes");
+      std::vector<float> equal(C), apart = reference::random_floats(static_cast<std::int64_t>(C), 1), far(C), e(C);
+      for (std::size_t c = 0; c < C; ++c) {
+        apart[c] *= 200;
+        far[c] = c % 2 ? 3e38F : -3e38F;
+      }
+      for (const std::vector<float>& row : {equal, apart, far}) {
+        std::feclearexcept(FE_ALL_EXCEPT);
+        cpu::softmax_row(row.data(), e.data(), static_cast<std::int64_t>(C));
+        EXPECT_EQ(std::fetestexcept(FE_INVALID | FE_DIVBYZERO | FE_OVERFLOW), 0);
+      }
+    }
+  }
 }
 
 TEST_P(SoftmaxTest, AgreesWithTheReferenceForEverySize) {
