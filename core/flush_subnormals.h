@@ -6,13 +6,13 @@
 
 namespace gpucnn {
 
-/// While one lives, this thread's arithmetic takes numbers below 1.2e-38, and gives them, as 0. They come up where gradients fade,
-/// as the moments of weights that are at rest, and cost a hundred cycles each. Only for sums and updates, where they count for
-/// nothing.
+/// While one lives, this thread's arithmetic gives results below 2^-126 as 0; operands count as they are. Such results come up
+/// where gradients fade, as the moments of weights that are at rest, and cost a hundred cycles each. Only for sums of gradients,
+/// which decide nothing, and for updates in which nobody can tell; never for what a ReLU, a maximum or a comparison looks at.
 class FlushSubnormals {
  public:
 #if defined(__SSE2__)
-  FlushSubnormals() : before_(_mm_getcsr()) { _mm_setcsr(before_ | kResultsAndOperands); }
+  FlushSubnormals() : before_(_mm_getcsr()) { _mm_setcsr(before_ | kResults); }
   ~FlushSubnormals() { _mm_setcsr(before_); }
 #else
   FlushSubnormals() = default;
@@ -23,7 +23,26 @@ class FlushSubnormals {
 
 #if defined(__SSE2__)
  private:
-  static constexpr unsigned kResultsAndOperands = 0x8040;
+  static constexpr unsigned kResults = 0x8000;
+  const unsigned before_;
+#endif
+};
+
+/// The contrary of that, while one lives.
+class KeepSubnormals {
+ public:
+#if defined(__SSE2__)
+  KeepSubnormals() : before_(_mm_getcsr()) { _mm_setcsr(before_ & ~0x8000U); }
+  ~KeepSubnormals() { _mm_setcsr(before_); }
+#else
+  KeepSubnormals() = default;
+  ~KeepSubnormals() = default;
+#endif
+  KeepSubnormals(const KeepSubnormals&) = delete;
+  KeepSubnormals& operator=(const KeepSubnormals&) = delete;
+
+#if defined(__SSE2__)
+ private:
   const unsigned before_;
 #endif
 };

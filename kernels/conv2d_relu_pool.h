@@ -67,8 +67,8 @@ struct Conv2dReluPoolGradients {
 
 /// The gradients, from dy, of y's shape, and what the forward left in `convolutions`. Only winners have a gradient, so that only
 /// their quarter of the convolution's backward is computed: the three zeros beside each winner are left out, with any infinity or
-/// NaN that they would be multiplied with. dx: the first x's shape; undefined: not wanted. Sums over images do not depend on the
-/// number of threads.
+/// NaN that they would be multiplied with. Results below 2^-126 may be 0; the forward keeps them, for they decide who wins. dx: the
+/// first x's shape; undefined: not wanted. Sums over images do not depend on the number of threads.
 GPUCNN_API void conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions, const Tensor& dy,
                                           std::span<Conv2dReluPoolGradients> gradients, Tensor& dx, Stream& stream);
 

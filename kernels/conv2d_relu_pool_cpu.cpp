@@ -7,7 +7,6 @@
 #include <limits>
 #include <utility>
 
-#include <gpucnn/core/flush_subnormals.h>
 #include <gpucnn/core/parallel.h>
 #include <gpucnn/kernels/conv2d_relu_pool.h>
 #include <gpucnn/kernels/shards.h>
@@ -101,7 +100,6 @@ struct ForwardPass {
   std::array<ForwardConv, kMostConvolutions> convs;
 
   void operator()(std::int64_t shard, int thread) const {
-    const FlushSubnormals flush;
     float* const mine = memory + thread * scratch;
     std::fill_n(mine + convs[0].buffer, convs[0].conv.padded_band(convs[0].band_rows), 0.0F);
     for (int c = 1; c < count; ++c) {

@@ -56,7 +56,6 @@ class LinearCpu final : public LinearPlan::Impl {
     // cache.
     const bool by_outputs = std::exchange(backward_since_forward_, false);
     parallel_for(images.tasks() * outputs.tasks(), [=](std::int64_t task) {
-      const FlushSubnormals flush;
       const std::int64_t image = by_outputs ? task % images.tasks() : task / outputs.tasks();
       const std::int64_t output = by_outputs ? task / images.tasks() : task % outputs.tasks();
       const std::int64_t n = images.first(image), o = outputs.first(output);
