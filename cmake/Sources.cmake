@@ -90,6 +90,7 @@ set(GPUCNN_PRIVATE_HEADERS
     kernels/conv2d_relu_pool_cpu.h
     kernels/direct-inl.h
     kernels/dispatch.h
+    kernels/flushed_update-inl.h
     kernels/image_transform.h
     kernels/indices.h
     kernels/lanes-inl.h

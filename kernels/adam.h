@@ -22,6 +22,8 @@ struct AdamStep {
 ///   m = m + (1 - beta1) * (g - m);  v = beta2 * v + (1 - beta2) * g * g
 ///   weight -= lr / (1 - beta1^step) * m / (sqrt(v) / sqrt(1 - beta2^step) + eps)
 /// dweight, weight, m, v: f32 of one shape, each in memory of its own. Coefficients are computed in double and rounded to f32.
+/// For every eps weights are PyTorch's but for rounding, also where v is subnormal, below 2^-126. On the CPU an m or v that is
+/// becomes 0 where no weight shows it: at the default betas that takes an eps from 1e-9 on, and weights that are not tiny.
 /// Throws `std::invalid_argument` for a coefficient outside its bounds. One pass over memory.
 GPUCNN_API void adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m, Tensor& v, Stream& stream);
 

@@ -22,7 +22,9 @@ struct SgdStep {
 ///                  g = nesterov ? g + momentum * velocity : velocity
 ///   weight -= lr * g
 /// dweight, weight, velocity: f32 of one shape, each in memory of its own; velocity is left alone, and may be undefined, if
-/// momentum is 0. Throws `std::invalid_argument` for a coefficient outside its bounds. One pass over memory.
+/// momentum is 0. Weights are PyTorch's but for rounding, also where numbers are subnormal, below 2^-126. On the CPU a velocity
+/// that is becomes 0 where no weight shows it. Throws `std::invalid_argument` for a coefficient outside its bounds. One pass over
+/// memory.
 GPUCNN_API void sgd(const Tensor& dweight, const SgdStep& step, Tensor& weight, Tensor& velocity, Stream& stream);
 
 }  // namespace gpucnn::kernels

@@ -7,6 +7,7 @@
 #include "close.h"
 #include "device_test.h"
 #include "everywhere.h"
+#include "kernels/tiny_numbers.h"
 #include "misuse.h"
 #include "reference/adam.h"
 #include "unaligned.h"
@@ -87,6 +88,85 @@ TEST_P(AdamTest, ViewsMayBeginAnywhere) {
       EXPECT_EQ(v2.to_vector<float>(), v.to_vector<float>());
     }
   }
+}
+
+/// What PyTorch's `_single_tensor_adam` makes of float32 tensors, element by element.
+struct PyTorchsAdam {
+  std::vector<float> weight, m, v, scale;
+
+  explicit PyTorchsAdam(const std::vector<float>& weights)
+      : weight(weights), m(weights.size()), v(weights.size()), scale(weights.size()) {}
+
+  void step(const std::vector<float>& gradients, const AdamStep& s, bool fused) {
+    const double correction1 = 1 - std::pow(s.beta1, static_cast<double>(s.step));
+    const double correction2 = 1 - std::pow(s.beta2, static_cast<double>(s.step));
+    for (std::size_t i = 0; i < weight.size(); ++i) {
+      const float g = multiply_add(static_cast<float>(s.weight_decay), weight[i], gradients[i], fused);
+      m[i] = multiply_add(static_cast<float>(1 - s.beta1), g - m[i], m[i], fused);
+      const volatile float kept = static_cast<float>(s.beta2) * v[i], part = static_cast<float>(1 - s.beta2) * g;
+      v[i] = multiply_add(part, g, kept, fused);
+      const float denominator = std::sqrt(v[i]) / static_cast<float>(std::sqrt(correction2)) + static_cast<float>(s.eps);
+      const volatile float product = static_cast<float>(s.lr / correction1) * m[i];
+      const float change = product / denominator;
+      scale[i] = std::max({scale[i], std::abs(weight[i]), std::abs(change)});
+      weight[i] -= change;
+    }
+  }
+};
+
+TEST_P(AdamTest, DividesByRootsOfSubnormals) {
+  for (const double eps : {1e-30, 0.0}) {
+    SCOPED_TRACE(eps);
+    Tensor weight = tensor({1}), m = tensor({0}), v = tensor({0});
+    for (int step = 1; step <= 3; ++step) {
+      adam(tensor({1e-20F}), {.lr = 0.1, .beta1 = 0.9, .beta2 = 0.999, .eps = eps, .weight_decay = 0, .step = step}, weight, m, v,
+           stream());
+    }
+    EXPECT_NEAR(static_cast<double>(weight.item()), 0.69931, 1e-5);  // PyTorch's
+  }
+}
+
+TEST_P(AdamTest, GivesPyTorchsWeightsForEveryEpsAndGradient) {
+  // Together, where one decides for its neighbours, and each kind alone.
+  std::vector<std::vector<float>> several = {{1, -1e-3F, 1e-10F, 1e-20F, 1e-25F, -1e-30F, 1e-36F, 1e-39F, 0, 1e10F}};
+  for (const float weight : several.front()) several.push_back({weight});
+  for (const double eps : {0.0, 1e-45, 1e-38, 1e-30, 1e-20, 1e-12, 1e-10, 1e-8, 1e-3, 1.0}) {
+    for (const auto& [lr, decay] : {std::pair{0.1, 0.0}, {1e-3, 0.01}, {1e10, 0.0}}) {
+      for (const std::vector<float>& weights : several) {
+        SCOPED_TRACE(testing::Message() << "eps " << eps << ", lr " << lr << ", weight " << weights.front() << " of "
+                                        << weights.size());
+        const TinyCases cases(weights);
+        AdamStep step{.lr = lr, .beta1 = 0.9, .beta2 = 0.999, .eps = eps, .weight_decay = decay, .step = 1};
+        PyTorchsAdam once(cases.weights), twice(cases.weights);
+        for (step.step = 1; step.step <= 5; ++step.step) {
+          once.step(cases.gradients, step, true);
+          twice.step(cases.gradients, step, false);
+        }
+        everywhere(device(), [&] {
+          Tensor w = tensor(cases.weights), m = tensor(std::vector<float>(cases.weights.size())), v = m.clone();
+          for (step.step = 1; step.step <= 5; ++step.step) adam(tensor(cases.gradients), step, w, m, v, stream());
+          expect_either(w.to_vector<float>(), once.weight, twice.weight, once.scale);
+          return w.to_vector<float>();
+        });
+      }
+    }
+  }
+}
+
+TEST(AdamCpuTest, MomentsAtRestBecomeZeroInsteadOfSubnormal) {
+  // They cost a hundred cycles each, in every step from then on. Zeros are the padding of an arena.
+  const std::int64_t size = 40'000;
+  std::vector<float> weights = random_floats(size, 1);
+  for (std::size_t i = 0; i < weights.size(); i += 9) weights[i] = 0;
+  Tensor w = Tensor::from(weights, {size}), m = Tensor::zeros({size}), v = Tensor::zeros({size});
+  for (std::size_t i = 0; i < weights.size(); ++i) m.data<float>()[i] = weights[i] == 0 ? 0 : 1e-37F;
+  for (std::size_t i = 0; i < weights.size(); ++i) v.data<float>()[i] = weights[i] == 0 ? 0 : 1.2e-38F;
+  AdamStep step = kDefaults;
+  Stream stream;
+  for (step.step = 1000; step.step < 1100; ++step.step) adam(Tensor::zeros({size}), step, w, m, v, stream);
+  EXPECT_EQ(w.to_vector<float>(), weights);
+  EXPECT_EQ(m.to_vector<float>(), std::vector<float>(weights.size()));
+  EXPECT_EQ(v.to_vector<float>(), std::vector<float>(weights.size()));
 }
 
 TEST_P(AdamTest, RefusesCoefficientsOutsideTheirBounds) {

@@ -7,6 +7,7 @@
 #include "close.h"
 #include "device_test.h"
 #include "everywhere.h"
+#include "kernels/tiny_numbers.h"
 #include "misuse.h"
 #include "reference/sgd.h"
 #include "unaligned.h"
@@ -48,6 +49,77 @@ TEST_P(SgdTest, NesterovLooksOneStepAhead) {
   sgd(tensor({2}), step, weight, velocity, stream());
   EXPECT_EQ(velocity.to_vector<float>(), std::vector<float>{4});
   EXPECT_EQ(weight.to_vector<float>(), std::vector<float>{-2});
+}
+
+/// What PyTorch's `_single_tensor_sgd` makes of float32 tensors, element by element.
+struct PyTorchsSgd {
+  std::vector<float> weight, velocity, scale;
+
+  explicit PyTorchsSgd(const std::vector<float>& weights) : weight(weights), velocity(weights.size()), scale(weights.size()) {}
+
+  void step(const std::vector<float>& gradients, const SgdStep& s, bool fused) {
+    const auto momentum = static_cast<float>(s.momentum), lr = static_cast<float>(s.lr);
+    for (std::size_t i = 0; i < weight.size(); ++i) {
+      const float g = multiply_add(static_cast<float>(s.weight_decay), weight[i], gradients[i], fused);
+      float direction = g;
+      if (s.momentum != 0) {
+        const volatile float kept = momentum * velocity[i];
+        velocity[i] = s.first ? g : multiply_add(static_cast<float>(1 - s.dampening), g, kept, fused);
+        direction = s.nesterov ? multiply_add(momentum, velocity[i], g, fused) : velocity[i];
+      }
+      scale[i] = std::max({scale[i], std::abs(weight[i]), std::abs(lr * direction)});
+      weight[i] = multiply_add(-lr, direction, weight[i], fused);
+    }
+  }
+};
+
+TEST_P(SgdTest, GivesPyTorchsWeightsForEveryGradient) {
+  // Together, where one decides for its neighbours, and each kind alone.
+  std::vector<std::vector<float>> several = {{1, -1e-3F, 1e-10F, 1e-20F, 1e-25F, -1e-30F, 1e-36F, 1e-39F, 0, 1e10F}};
+  for (const float weight : several.front()) several.push_back({weight});
+  for (const double lr : {1e-10, 0.1, 1.0, 1e10, 1e30}) {
+    for (const SgdStep& kind : {SgdStep{lr, 0, 0, 0, false, false},
+                                {lr, 0, 0, 0.01, false, false},
+                                {lr, 0.9, 0, 0, false, false},
+                                {lr, 0.9, -1e10, 0, false, false},
+                                {lr, 0.9, 0, 1e-3, true, false},
+                                {lr, 1.5, 0, 0, false, false}}) {
+      for (const std::vector<float>& weights : several) {
+        SCOPED_TRACE(testing::Message() << "lr " << lr << ", momentum " << kind.momentum << ", weight " << weights.front() << " of "
+                                        << weights.size());
+        const TinyCases cases(weights);
+        PyTorchsSgd once(cases.weights), twice(cases.weights);
+        SgdStep step = kind;
+        for (int i = 0; i < 4; ++i) {
+          step.first = i == 0;
+          once.step(cases.gradients, step, true);
+          twice.step(cases.gradients, step, false);
+        }
+        everywhere(device(), [&] {
+          Tensor w = tensor(cases.weights), velocity = tensor(std::vector<float>(cases.weights.size(), std::nanf("")));
+          for (int i = 0; i < 4; ++i) {
+            step.first = i == 0;
+            sgd(tensor(cases.gradients), step, w, velocity, stream());
+          }
+          expect_either(w.to_vector<float>(), once.weight, twice.weight, once.scale);
+          return w.to_vector<float>();
+        });
+      }
+    }
+  }
+}
+
+TEST(SgdCpuTest, VelocitiesAtRestBecomeZeroInsteadOfSubnormal) {
+  // They cost a hundred cycles each, in every step from then on. Zeros are the padding of an arena.
+  const std::int64_t size = 70'000;
+  std::vector<float> weights = random_floats(size, 1);
+  for (std::size_t i = 0; i < weights.size(); i += 9) weights[i] = 0;
+  Tensor w = Tensor::from(weights, {size}), velocity = Tensor::zeros({size});
+  for (std::size_t i = 0; i < weights.size(); ++i) velocity.data<float>()[i] = weights[i] == 0 ? 0 : 1e-37F;
+  Stream stream;
+  for (int step = 0; step < 10; ++step) sgd(Tensor::zeros({size}), kMomentum, w, velocity, stream);
+  EXPECT_EQ(w.to_vector<float>(), weights);
+  EXPECT_EQ(velocity.to_vector<float>(), std::vector<float>(weights.size()));
 }
 
 TEST_P(SgdTest, AgreesWithTheReferenceForEverySizeAndCoefficient) {
