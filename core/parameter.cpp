@@ -60,7 +60,7 @@ void Parameter::accumulate_grad(const Tensor& gradient) {
   auto [grad, accumulate] = grad_target();
   if (!accumulate) return grad.copy_from(gradient);
   const Tensor more = gradient.to(grad.device());
-  backend::add(grad.device(), grad.data<float>(), more.data<float>(), grad.numel());
+  backend::add(grad.device(), grad.device_data<float>(), more.device_data<float>(), grad.numel());
 }
 
 Parameter::GradTarget Parameter::grad_target() {

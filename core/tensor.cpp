@@ -151,6 +151,11 @@ float Tensor::item() const {
   return value;
 }
 
+void Tensor::refuse_device() const {
+  throw std::invalid_argument(fmt::format(
+      "Tensor::data: the tensor lies on {}, whose memory the CPU cannot read; to(Device::cpu()) gives a copy", device().string()));
+}
+
 void Tensor::require_dtype(DType dtype, const char* call) const {
   if (!defined()) throw std::invalid_argument(fmt::format("Tensor::{}: the tensor is undefined", call));
   if (dtype != dtype_) {

@@ -85,20 +85,35 @@ class GPUCNN_API Tensor {
   /// The one element of an f32 tensor. Waits for the device.
   float item() const;
 
-  /// The elements in memory order (channels-last for rank 4). Only the CPU may follow a pointer to its own memory. Throws
-  /// `std::invalid_argument` unless T is the dtype's type.
+  /// The elements in memory order (channels-last for rank 4) of a tensor on the CPU. Throws `std::invalid_argument` unless T is the
+  /// dtype's type, and for a tensor on a GPU, whose memory the CPU cannot read: `to(Device::cpu())` gives a copy.
   template <class T>
   T* data() {
     require_dtype(dtype_of<T>, "data");
+    require_on_cpu();
     return reinterpret_cast<T*>(bytes());
   }
   template <class T>
   const T* data() const {
     require_dtype(dtype_of<T>, "data");
+    require_on_cpu();
     return reinterpret_cast<const T*>(bytes());
   }
 
-  /// The memory itself; null when undefined.
+  /// The same for kernels of one's own, on whatever device the tensor lies: of a GPU's memory only its kernels may follow the
+  /// pointer. Throws `std::invalid_argument` unless T is the dtype's type.
+  template <class T>
+  T* device_data() {
+    require_dtype(dtype_of<T>, "device_data");
+    return reinterpret_cast<T*>(bytes());
+  }
+  template <class T>
+  const T* device_data() const {
+    require_dtype(dtype_of<T>, "device_data");
+    return reinterpret_cast<const T*>(bytes());
+  }
+
+  /// The memory itself, on whatever device it lies; null when undefined.
   std::byte* bytes() noexcept { return storage_ ? storage_->data + offset_ : nullptr; }
   const std::byte* bytes() const noexcept { return storage_ ? storage_->data + offset_ : nullptr; }
 
@@ -112,6 +127,10 @@ class GPUCNN_API Tensor {
                           bool in_memory_order);
   void require_dtype(DType dtype, const char* call) const;
   [[noreturn]] void fail_copy() const;
+  void require_on_cpu() const {
+    if (device().kind != Device::Kind::cpu) refuse_device();
+  }
+  [[noreturn]] void refuse_device() const;
   void copy_logical(void* to) const;
 
   StoragePtr storage_;

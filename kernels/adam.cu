@@ -78,10 +78,10 @@ __global__ void adam_by_clock_kernel(AdamStep s, const StepClock* clock, const f
 }  // namespace
 
 void adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m, Tensor& v, Stream& stream) {
-  const float* gradient = dweight.data<float>();
-  float* value = weight.data<float>();
-  float* mean = m.data<float>();
-  float* square = v.data<float>();
+  const float* gradient = dweight.device_data<float>();
+  float* value = weight.device_data<float>();
+  float* mean = m.device_data<float>();
+  float* square = v.device_data<float>();
   const std::int64_t count = weight.numel();
   const bool wide = are_aligned<4>(gradient, value, mean, square);
   const LaunchShape shape = element_grid(stream, count, wide, kAtOnce);

@@ -17,8 +17,8 @@ __global__ void argmax_kernel(const float* x, std::int64_t* y, std::int64_t N, s
 
 void argmax(const Tensor& x, Tensor& y, Stream& stream) {
   const std::int64_t N = x.dim(0);
-  launch(stream, "argmax", {(N + kRows - 1) / kRows, kThreads}, argmax_kernel, x.data<float>(), y.data<std::int64_t>(), N,
-         x.dim(1));
+  launch(stream, "argmax", {(N + kRows - 1) / kRows, kThreads}, argmax_kernel, x.device_data<float>(),
+         y.device_data<std::int64_t>(), N, x.dim(1));
 }
 
 }  // namespace gpucnn::kernels::cuda

@@ -85,13 +85,13 @@ void bias_grad(const Tensor& dy, bool accumulate, Tensor& dbias, Stream& stream)
   if (!direct) memory = Tensor::empty({division.slices * K * std::int64_t{sizeof(double)}}, DType::u8, stream.device());
   auto* sums = reinterpret_cast<double*>(memory.bytes());
   for_activation(dy.dtype(), [&]<class T>(T) {
-    launch(stream, "bias_grad", {division.tiles * division.slices, kThreads}, slices_kernel<T>, dy.data<T>(), division, sums,
-           accumulate, dbias.data<float>());
+    launch(stream, "bias_grad", {division.tiles * division.slices, kThreads}, slices_kernel<T>, dy.device_data<T>(), division, sums,
+           accumulate, dbias.device_data<float>());
   });
   if (direct) return;
   constexpr int kWarps = kThreads / kWarp;
   launch(stream, "bias_grad", {(K + kWarps - 1) / kWarps, kThreads}, columns_kernel, sums, division.slices, K, accumulate,
-         dbias.data<float>());
+         dbias.device_data<float>());
 }
 
 }  // namespace gpucnn::kernels::cuda

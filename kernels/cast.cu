@@ -20,8 +20,8 @@ __global__ void cast_kernel(const From* x, To* y, std::int64_t count, bool wide)
 
 template <class From, class To>
 void run(const Tensor& x, Tensor& y, const Stream& stream) {
-  const From* from = x.data<From>();
-  To* to = y.data<To>();
+  const From* from = x.device_data<From>();
+  To* to = y.device_data<To>();
   const bool wide = are_aligned<4>(from, to);
   launch(stream, "cast", element_grid(stream, x.numel(), wide, kAtOnce), cast_kernel<From, To>, from, to, x.numel(), wide);
 }

@@ -159,7 +159,7 @@ class Conv2dCudnn final : public Conv2dPlan::Impl {
     const Tensor to = output(sum, activation_dtype(precision_));
     cudnn->run({address(from), address(to), nullptr, address(gradients)});
     finish(to, sum, stream);
-    if (accumulate.dweight) backend::add(device_, dweight.data<float>(), sum.data<float>(), dweight.numel());
+    if (accumulate.dweight) backend::add(device_, dweight.device_data<float>(), sum.device_data<float>(), dweight.numel());
     if (convolution_.options.bias) bias_grad(dy, accumulate.dbias, dbias, stream);
   }
 

@@ -212,12 +212,12 @@ void choose(const Window& window, bool fours, const Run& run) {
 void convolve(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, const Window& window, WeightLayout layout,
               Tensor& y, Stream& stream) {
   for_activation(x.dtype(), [&]<class T>(T) {
-    const Epilogue epilogue{relu, window.K % 4 == 0 && are_aligned<4>(y.data<T>())};
-    const T* const biases = bias.defined() ? bias.data<T>() : nullptr;
-    const bool fours = window.C % 4 == 0 && are_aligned<4>(x.data<T>());
+    const Epilogue epilogue{relu, window.K % 4 == 0 && are_aligned<4>(y.device_data<T>())};
+    const T* const biases = bias.defined() ? bias.device_data<T>() : nullptr;
+    const bool fours = window.C % 4 == 0 && are_aligned<4>(x.device_data<T>());
     choose<T>(window, fours, [&]<class Tile, int kWidth>(Tile, std::integral_constant<int, kWidth>) {
-      launch(stream, "conv2d", {tiles<Tile>(window), Tile::kThreads}, convolve_kernel<Tile, kWidth, T>, x.data<T>(),
-             weight.data<T>(), biases, y.data<T>(), window, layout, epilogue);
+      launch(stream, "conv2d", {tiles<Tile>(window), Tile::kThreads}, convolve_kernel<Tile, kWidth, T>, x.device_data<T>(),
+             weight.device_data<T>(), biases, y.device_data<T>(), window, layout, epilogue);
     });
   });
 }

@@ -152,13 +152,13 @@ class Conv2dPlain : public Conv2dPlan::Impl {
   }
 
   void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream& stream) override {
-    launch(stream, "conv2d", one_thread_each(s_.y_numel()), forward_kernel, x.data<float>(), weight.data<float>(),
-           bias_ ? bias.data<float>() : nullptr, relu, y.data<float>(), s_.y_numel(), s_);
+    launch(stream, "conv2d", one_thread_each(s_.y_numel()), forward_kernel, x.device_data<float>(), weight.device_data<float>(),
+           bias_ ? bias.device_data<float>() : nullptr, relu, y.device_data<float>(), s_.y_numel(), s_);
   }
 
   void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream) override {
-    launch(stream, "conv2d_backward_data", one_thread_each(s_.x_numel()), backward_data_kernel, dy.data<float>(),
-           weight.data<float>(), dx.data<float>(), s_.x_numel(), s_);
+    launch(stream, "conv2d_backward_data", one_thread_each(s_.x_numel()), backward_data_kernel, dy.device_data<float>(),
+           weight.device_data<float>(), dx.device_data<float>(), s_.x_numel(), s_);
   }
 
   void backward_weights(const Tensor& x, const Tensor& dy, Conv2dPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias,
@@ -166,10 +166,10 @@ class Conv2dPlain : public Conv2dPlan::Impl {
     const std::int64_t weights = s_.weight_numel();
     Tensor memory = Tensor::empty({slices_ * weights * std::int64_t{sizeof(double)}}, DType::u8, stream.device());
     auto* sums = reinterpret_cast<double*>(memory.bytes());
-    launch(stream, "conv2d_backward_weights", one_thread_each(slices_ * weights), backward_weights_kernel, x.data<float>(),
-           dy.data<float>(), sums, slices_, rows_, s_);
+    launch(stream, "conv2d_backward_weights", one_thread_each(slices_ * weights), backward_weights_kernel, x.device_data<float>(),
+           dy.device_data<float>(), sums, slices_, rows_, s_);
     launch(stream, "conv2d_backward_weights", one_thread_each(weights), add_slices_kernel, sums, slices_, weights,
-           accumulate.dweight, dweight.data<float>());
+           accumulate.dweight, dweight.device_data<float>());
     if (bias_) bias_grad(dy, accumulate.dbias, dbias, stream);
   }
 

@@ -242,11 +242,12 @@ void conv2d_weight_grad(const Tensor& x, const Tensor& dy, const Conv2dOptions& 
   const auto run = [&]<class Tile, class T>(Tile, T) {
     const Division division = divide<Tile>(window, count);
     Tensor memory = Tensor::empty({division.slices * count.all}, DType::f32, stream.device());
-    launch(stream, "conv2d_weight_grad", {division.blocks(), Tile::kThreads}, kernel_for<Tile>(window, x.data<T>(), dy.data<T>()),
-           x.data<T>(), dy.data<T>(), memory.data<float>(), window, count, division);
+    launch(stream, "conv2d_weight_grad", {division.blocks(), Tile::kThreads},
+           kernel_for<Tile>(window, x.device_data<T>(), dy.device_data<T>()), x.device_data<T>(), dy.device_data<T>(),
+           memory.device_data<float>(), window, count, division);
     launch(stream, "conv2d_weight_grad, slices", {(count.all + kAdders - 1) / kAdders, kLines * kAdders}, add_slices_kernel,
-           memory.data<float>(), division.slices, count, accumulate, dweight.data<float>(),
-           options.bias ? dbias.data<float>() : nullptr);
+           memory.device_data<float>(), division.slices, count, accumulate, dweight.device_data<float>(),
+           options.bias ? dbias.device_data<float>() : nullptr);
   };
   for_activation(x.dtype(), [&](auto element) {
     if (tiled<Small>(window) < tiled<Large>(window)) {

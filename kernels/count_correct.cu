@@ -34,9 +34,10 @@ __global__ void total_kernel(const std::int64_t* counts, std::int64_t groups, fl
 void count_correct(const Tensor& logits, const Tensor& labels, Tensor& count, Stream& stream) {
   const std::int64_t N = logits.dim(0), groups = (N + kRows - 1) / kRows;
   Tensor counts = Tensor::empty({groups}, DType::i64, stream.device());
-  launch(stream, "count_correct", {groups, kThreads}, group_kernel, logits.data<float>(), labels.data<std::int32_t>(),
-         counts.data<std::int64_t>(), N, logits.dim(1));
-  launch(stream, "count_correct", {1, kThreads}, total_kernel, counts.data<std::int64_t>(), groups, count.data<float>());
+  launch(stream, "count_correct", {groups, kThreads}, group_kernel, logits.device_data<float>(), labels.device_data<std::int32_t>(),
+         counts.device_data<std::int64_t>(), N, logits.dim(1));
+  launch(stream, "count_correct", {1, kThreads}, total_kernel, counts.device_data<std::int64_t>(), groups,
+         count.device_data<float>());
 }
 
 }  // namespace gpucnn::kernels::cuda

@@ -74,8 +74,8 @@ Mask mask_of(double p, const RandomStream& random) {
 
 template <class T>
 void run(const Tensor& x, const Mask& mask, Tensor& y, const Stream& stream) {
-  const T* from = x.data<T>();
-  T* to = y.data<T>();
+  const T* from = x.device_data<T>();
+  T* to = y.device_data<T>();
   const StepClock* clock = gpu::queue(stream.device()).clock();
   const bool one_plane = layout::is_same(x.shape());
   if (one_plane && are_aligned<4>(from, to)) {

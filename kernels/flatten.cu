@@ -66,7 +66,7 @@ void transpose_all(const char* name, const Tensor& x, Tensor& y, std::int64_t co
   for_activation(x.dtype(), [&]<class T>(T) {
     const std::size_t bytes = sizeof(T) * m.tile_rows * pitch(m);
     const std::int64_t tiles = count * m.tiles_down() * m.tiles_across();
-    launch(stream, name, {tiles, kThreads, bytes}, transpose_kernel<T>, m, x.data<T>(), y.data<T>());
+    launch(stream, name, {tiles, kThreads, bytes}, transpose_kernel<T>, m, x.device_data<T>(), y.device_data<T>());
   });
 }
 

@@ -137,8 +137,8 @@ BatchTask task_of(const Tensor& images, const ImageTransform& transform, std::in
 Tensor channel_table(const BatchTask& task, const ImageTransform& transform, Device device) {
   if (!task.normalize || task.C <= kMostChannels) return {};
   Tensor table = Tensor::empty({2, task.C}, DType::f32, device);
-  backend::copy(table.data<float>(), device, transform.mean.data(), Device::cpu(), transform.mean.size_bytes());
-  backend::copy(table.data<float>() + task.C, device, transform.std.data(), Device::cpu(), transform.std.size_bytes());
+  backend::copy(table.device_data<float>(), device, transform.mean.data(), Device::cpu(), transform.mean.size_bytes());
+  backend::copy(table.device_data<float>() + task.C, device, transform.std.data(), Device::cpu(), transform.std.size_bytes());
   return table;
 }
 
@@ -146,13 +146,14 @@ Tensor channel_table(const BatchTask& task, const ImageTransform& transform, Dev
 void queue_batch(const Tensor& images, const Tensor* labels, const Tensor& indices, const StepClock* clock, const Tensor& channels,
                  const BatchTask& task, Tensor& batch, Tensor* batch_labels, Stream& stream) {
   const auto run = [&]<class T>(const char* name, const T* from) {
-    launch(stream, name, {task.N * task.pieces(), kThreads}, batch_kernel<T>, from, labels ? labels->data<std::int32_t>() : nullptr,
-           indices.data<std::int64_t>(), clock, channels.defined() ? channels.data<float>() : nullptr, task, batch.data<float>(),
-           batch_labels ? batch_labels->data<std::int32_t>() : nullptr);
+    launch(stream, name, {task.N * task.pieces(), kThreads}, batch_kernel<T>, from,
+           labels ? labels->device_data<std::int32_t>() : nullptr, indices.device_data<std::int64_t>(), clock,
+           channels.defined() ? channels.device_data<float>() : nullptr, task, batch.device_data<float>(),
+           batch_labels ? batch_labels->device_data<std::int32_t>() : nullptr);
   };
   const char* name = labels ? "ordered_batch" : "image_batch";
-  if (images.dtype() == DType::u8) return run(name, images.data<std::uint8_t>());
-  run(name, images.data<float>());
+  if (images.dtype() == DType::u8) return run(name, images.device_data<std::uint8_t>());
+  run(name, images.device_data<float>());
 }
 
 }  // namespace

@@ -52,8 +52,8 @@ __global__ void labels_kernel(const T* labels, std::int64_t N, std::int64_t clas
 template <class T>
 void convert(const Tensor& labels, std::int64_t num_classes, Tensor& y, Stream& stream) {
   const std::int64_t N = labels.numel();
-  launch(stream, "to_labels", {N > 0 ? 1 : 0, kThreads}, labels_kernel<T>, labels.data<T>(), N, num_classes, y.data<std::int32_t>(),
-         gpu::queue(stream.device()).misuse());
+  launch(stream, "to_labels", {N > 0 ? 1 : 0, kThreads}, labels_kernel<T>, labels.device_data<T>(), N, num_classes,
+         y.device_data<std::int32_t>(), gpu::queue(stream.device()).misuse());
 }
 
 }  // namespace

@@ -193,10 +193,10 @@ void unpool_lanes(const Extents& s, const Pool2d& pool, const T* dy, const std::
 
 void max_pool2d(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax, Stream& stream) {
   const Extents s = extents_of(x, y);
-  std::uint8_t* places = argmax.defined() ? argmax.data<std::uint8_t>() : nullptr;
+  std::uint8_t* places = argmax.defined() ? argmax.device_data<std::uint8_t>() : nullptr;
   for_activation(x.dtype(), [&]<class T>(T) {
-    const T* from = x.data<T>();
-    T* to = y.data<T>();
+    const T* from = x.device_data<T>();
+    T* to = y.device_data<T>();
     if (s.C % 4 == 0 && are_aligned<4>(from, to, places)) {
       pool_lanes<4>(s, pool, from, to, places, stream);
     } else {
@@ -207,10 +207,10 @@ void max_pool2d(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax, 
 
 void max_pool2d_backward(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Tensor& dx, Stream& stream) {
   const Extents s = extents_of(dx, dy);
-  const std::uint8_t* places = argmax.data<std::uint8_t>();
+  const std::uint8_t* places = argmax.device_data<std::uint8_t>();
   for_activation(dy.dtype(), [&]<class T>(T) {
-    const T* from = dy.data<T>();
-    T* to = dx.data<T>();
+    const T* from = dy.device_data<T>();
+    T* to = dx.device_data<T>();
     if (s.C % 4 == 0 && are_aligned<4>(from, places, to)) {
       unpool_lanes<4>(s, pool, from, places, to, stream);
     } else {

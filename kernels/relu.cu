@@ -42,8 +42,8 @@ __global__ void relu_backward_kernel(const T* y, const T* dy, T* dx, std::int64_
 
 void relu(const Tensor& x, Tensor& y, Stream& stream) {
   for_activation(x.dtype(), [&]<class T>(T) {
-    const T* from = x.data<T>();
-    T* to = y.data<T>();
+    const T* from = x.device_data<T>();
+    T* to = y.device_data<T>();
     const bool wide = are_aligned<4>(from, to);
     launch(stream, "relu", element_grid(stream, x.numel(), wide, kAtOnce), relu_kernel<T>, from, to, x.numel(), wide);
   });
@@ -51,9 +51,9 @@ void relu(const Tensor& x, Tensor& y, Stream& stream) {
 
 void relu_backward(const Tensor& y, const Tensor& dy, Tensor& dx, Stream& stream) {
   for_activation(y.dtype(), [&]<class T>(T) {
-    const T* out = y.data<T>();
-    const T* from = dy.data<T>();
-    T* to = dx.data<T>();
+    const T* out = y.device_data<T>();
+    const T* from = dy.device_data<T>();
+    T* to = dx.device_data<T>();
     const bool wide = are_aligned<4>(out, from, to);
     launch(stream, "relu_backward", element_grid(stream, y.numel(), wide, kAtOnceBackward), relu_backward_kernel<T>, out, from, to,
            y.numel(), wide);

@@ -62,9 +62,9 @@ void sgd(const Tensor& dweight, const SgdStep& step, Tensor& weight, Tensor& vel
                                   .lr = static_cast<float>(step.lr),
                                   .nesterov = step.nesterov,
                                   .first = step.first};
-  const float* gradient = dweight.data<float>();
-  float* value = weight.data<float>();
-  float* speed = step.momentum != 0 ? velocity.data<float>() : nullptr;
+  const float* gradient = dweight.device_data<float>();
+  float* value = weight.device_data<float>();
+  float* speed = step.momentum != 0 ? velocity.device_data<float>() : nullptr;
   const bool wide = are_aligned<4>(gradient, value, speed);
   launch(stream, "sgd", element_grid(stream, weight.numel(), wide, kAtOnce), sgd_kernel, coefficients,
          gpu::queue(stream.device()).clock(), gradient, value, speed, weight.numel(), wide);

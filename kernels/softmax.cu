@@ -20,7 +20,8 @@ __global__ void softmax_kernel(const float* x, float* y, std::int64_t N, std::in
 void softmax(const Tensor& x, Tensor& y, Stream& stream) {
   const std::int64_t N = x.dim(0), C = x.dim(1);
   if (C == 0) return;  // no elements
-  launch(stream, "softmax", {(N + kRows - 1) / kRows, kThreads}, softmax_kernel, x.data<float>(), y.data<float>(), N, C);
+  launch(stream, "softmax", {(N + kRows - 1) / kRows, kThreads}, softmax_kernel, x.device_data<float>(), y.device_data<float>(), N,
+         C);
 }
 
 }  // namespace gpucnn::kernels::cuda

@@ -50,9 +50,9 @@ void softmax_cross_entropy(const Tensor& logits, const Tensor& labels, Tensor& l
   const std::int64_t N = logits.dim(0), C = logits.dim(1), groups = (N + kRows - 1) / kRows;
   Tensor memory = Tensor::empty({groups * std::int64_t{sizeof(double)}}, DType::u8, stream.device());
   auto* sums = reinterpret_cast<double*>(memory.bytes());
-  launch(stream, "softmax_cross_entropy", {groups, kThreads}, loss_kernel, logits.data<float>(), labels.data<std::int32_t>(),
-         dlogits.defined() ? dlogits.data<float>() : nullptr, sums, N, C);
-  launch(stream, "softmax_cross_entropy", {1, kThreads}, mean_kernel, sums, groups, loss.data<float>(), N);
+  launch(stream, "softmax_cross_entropy", {groups, kThreads}, loss_kernel, logits.device_data<float>(),
+         labels.device_data<std::int32_t>(), dlogits.defined() ? dlogits.device_data<float>() : nullptr, sums, N, C);
+  launch(stream, "softmax_cross_entropy", {1, kThreads}, mean_kernel, sums, groups, loss.device_data<float>(), N);
 }
 
 }  // namespace gpucnn::kernels::cuda

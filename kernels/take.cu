@@ -20,8 +20,8 @@ void take(const Tensor& x, std::span<const std::int64_t> indices, Tensor& y, Str
   const std::int64_t N = y.numel();
   Tensor there = Tensor::empty({N}, DType::i64, stream.device());
   backend::copy(there.bytes(), stream.device(), indices.data(), Device::cpu(), indices.size_bytes());
-  launch(stream, "take", {(N + kThreads - 1) / kThreads, kThreads}, take_kernel, x.data<std::int32_t>(), there.data<std::int64_t>(),
-         y.data<std::int32_t>(), N);
+  launch(stream, "take", {(N + kThreads - 1) / kThreads, kThreads}, take_kernel, x.device_data<std::int32_t>(),
+         there.device_data<std::int64_t>(), y.device_data<std::int32_t>(), N);
 }
 
 }  // namespace gpucnn::kernels::cuda

@@ -56,8 +56,8 @@ __global__ void set_clock_kernel(StepClock* clock, StepClock now, bool forget_fa
 
 void report_step(const Tensor& logits, const Tensor& labels, const Tensor& loss, StepClock* clock, StepReport* reports,
                  std::int64_t slots, Stream& stream) {
-  launch(stream, "report_step", {1, kThreads}, report_kernel, logits.data<float>(), labels.data<std::int32_t>(), logits.dim(0),
-         logits.dim(1), loss.data<float>(), clock, reports, slots);
+  launch(stream, "report_step", {1, kThreads}, report_kernel, logits.device_data<float>(), labels.device_data<std::int32_t>(),
+         logits.dim(0), logits.dim(1), loss.device_data<float>(), clock, reports, slots);
 }
 
 void tick(StepClock* clock, std::int64_t images, bool counts_forward, Stream& stream) {

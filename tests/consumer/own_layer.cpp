@@ -1,4 +1,4 @@
-// A layer of one's own: y = factor * x, with a factor that is learned.
+// A layer of one's own: y = factor * x, with a factor that is learned. For the CPU: on a GPU data() throws.
 #include <gpucnn/gpucnn.h>
 #include <cstdio>
 

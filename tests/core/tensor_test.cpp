@@ -16,6 +16,7 @@
 namespace gpucnn {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -103,6 +104,24 @@ TEST(Tensor, RefusesToBeReadAsAnotherType) {
   EXPECT_THAT([&] { labels.data<float>(); }, ThrowsMessage<std::invalid_argument>(HasSubstr("is i32, asked for as f32")));
   EXPECT_THROW(labels.to_vector<std::int64_t>(), std::invalid_argument);
   EXPECT_THROW(labels.item(), std::invalid_argument);
+}
+
+TEST_P(TensorTest, TheCpuReadsItsOwnMemoryOnly) {
+  Tensor x = zeros({2});
+  const Tensor& same = x;
+  EXPECT_EQ(reinterpret_cast<std::byte*>(x.device_data<float>()), x.bytes());
+  EXPECT_EQ(same.device_data<float>(), x.device_data<float>());
+  EXPECT_THROW(x.device_data<std::int32_t>(), std::invalid_argument);
+  if (device() == Device::cpu()) {
+    EXPECT_EQ(x.data<float>(), x.device_data<float>());
+    EXPECT_EQ(same.data<float>(), x.device_data<float>());
+    return;
+  }
+  const auto names_the_way_out =
+      ThrowsMessage<std::invalid_argument>(AllOf(HasSubstr("lies on cuda"), HasSubstr("to(Device::cpu())")));
+  EXPECT_THAT([&] { x.data<float>(); }, names_the_way_out);
+  EXPECT_THAT([&] { same.data<float>(); }, names_the_way_out);
+  EXPECT_EQ(x.to(Device::cpu()).data<float>()[1], 0);
 }
 
 TEST_P(TensorTest, ZerosAndFullFill) {

@@ -316,6 +316,27 @@ TEST_P(ModuleTest, BackwardWorksInEvalMode) {
   EXPECT_NO_THROW(net.backward(zeros({1, 2})));
 }
 
+TEST_P(ModuleTest, ALayerForTheCpuSaysSoOnAGpu) {
+  // As the layer of docs/programs.md.
+  struct Halve : Module {
+    Shape output_shape(const Shape& x) const override { return x; }
+    Tensor forward(const Tensor& x) override {
+      Tensor y = Tensor::empty(x.shape());
+      for (std::int64_t i = 0; i < x.numel(); ++i) y.data<float>()[i] = x.data<float>()[i] / 2;
+      return y;
+    }
+    Tensor backward(const Tensor& dy) override { return forward(dy); }
+  };
+  Halve halve;
+  halve.to(device());
+  const Tensor x = full({3}, 4);
+  if (device() == Device::cpu()) {
+    EXPECT_THAT(values(halve(x)), Each(2));
+  } else {
+    EXPECT_THAT([&] { halve(x); }, misuse("to(Device::cpu())"));
+  }
+}
+
 // ---- the order of calls ----------------------------------------------------------------------------------------------------
 
 TEST_P(ModuleTest, ABackwardNeedsAForwardOfItsOwn) {
