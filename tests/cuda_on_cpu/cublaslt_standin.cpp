@@ -234,12 +234,16 @@ bool read_operation(cublasOperation_t& value, const void* buffer, std::size_t by
 extern "C" {
 
 cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) {
-  static std::uint64_t only = kMagic;
-  *handle = reinterpret_cast<cublasLtHandle_t>(&only);
+  auto made = std::make_unique<gpucnn_standin_context>();
+  if (!gpucnn_standin_create(made.get())) return refuse(CUBLAS_STATUS_INTERNAL_ERROR, "a context while a stream captures");
+  *handle = reinterpret_cast<cublasLtHandle_t>(made.release());
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtDestroy(cublasLtHandle_t) { return CUBLAS_STATUS_SUCCESS; }
+cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle) {
+  delete &as<gpucnn_standin_context>(handle);
+  return CUBLAS_STATUS_SUCCESS;
+}
 
 const char* cublasLtGetStatusName(cublasStatus_t status) {
   switch (status) {
@@ -335,6 +339,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
   const Preference& preference = as<Preference>(preference_opaque);
   *count = 0;
   if (!handle || requested < 1) return refuse(CUBLAS_STATUS_INVALID_VALUE, "heuristic");
+  gpucnn_standin_use(&as<gpucnn_standin_context>(handle));
   const auto p = problem(desc, as<Layout>(A), as<Layout>(B), as<Layout>(C), as<Layout>(D));
   if (!p) return refuse(CUBLAS_STATUS_INVALID_VALUE, "matrices that do not fit together");
   if (preference.reductions & CUBLASLT_REDUCTION_SCHEME_INPLACE) {
@@ -364,6 +369,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
   const Desc& desc = as<Desc>(desc_opaque);
   if (!handle || !alpha || !beta || !A || !B || !C || !D || !algo_opaque)
     return refuse(CUBLAS_STATUS_INVALID_VALUE, "a null pointer");
+  gpucnn_standin_use(&as<gpucnn_standin_context>(handle));
   const auto p = problem(desc, as<Layout>(Adesc), as<Layout>(Bdesc), as<Layout>(Cdesc), as<Layout>(Ddesc));
   if (!p) return refuse(CUBLAS_STATUS_INVALID_VALUE, "matrices that do not fit together");
   Algo algo{};

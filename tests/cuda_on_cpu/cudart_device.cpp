@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <thread>
 
 #include <fmt/format.h>
 
@@ -73,6 +74,23 @@ using namespace gpucnn::standin;  // cudart's functions are in no namespace
 
 int gpucnn_standin_capability(void) { return settings().capability; }
 
+bool gpucnn_standin_create(gpucnn_standin_context* context) {
+  *context = {current_gpu(), 0};
+  return synchronize(current_gpu());
+}
+
+void gpucnn_standin_use(const gpucnn_standin_context* context) {
+  if (context->gpu == current_gpu()) return;
+  stop(fmt::format("a vendor's context of GPU {} is used while GPU {} is current", context->gpu, current_gpu()));
+}
+
+void gpucnn_standin_use_alone(gpucnn_standin_context* context) {
+  gpucnn_standin_use(context);
+  const std::int64_t uses = ++context->uses;
+  std::this_thread::yield();  // time for another thread to come
+  if (context->uses != uses) stop("two threads use a vendor's context at once that serves one at a time");
+}
+
 gpucnn_standin_calls gpucnn_standin_counts(void) {
   const std::scoped_lock lock(mutex());
   return calls();
@@ -97,6 +115,7 @@ const char* cudaGetErrorName(cudaError_t error) {
     case cudaErrorInvalidDevice: return "cudaErrorInvalidDevice";
     case cudaErrorNoKernelImageForDevice: return "cudaErrorNoKernelImageForDevice";
     case cudaErrorNotReady: return "cudaErrorNotReady";
+    case cudaErrorInvalidResourceHandle: return "cudaErrorInvalidResourceHandle";
     case cudaErrorStreamCaptureUnsupported: return "cudaErrorStreamCaptureUnsupported";
     case cudaErrorStreamCaptureInvalidated: return "cudaErrorStreamCaptureInvalidated";
     default: return "unrecognized error code";
@@ -114,6 +133,7 @@ const char* cudaGetErrorString(cudaError_t error) {
     case cudaErrorInvalidDevice: return "invalid device ordinal";
     case cudaErrorNoKernelImageForDevice: return "no kernel image is available for execution on the device";
     case cudaErrorNotReady: return "device not ready";
+    case cudaErrorInvalidResourceHandle: return "invalid resource handle";
     case cudaErrorStreamCaptureUnsupported: return "operation not permitted when stream is capturing";
     case cudaErrorStreamCaptureInvalidated: return "operation failed due to a previous error during capture";
     default: return "unrecognized error code";
@@ -136,6 +156,12 @@ cudaError_t cudaSetDevice(int gpu) {
   if (availability() != cudaSuccess) return result(availability());
   if (gpu < 0 || gpu >= settings().gpus) return result(cudaErrorInvalidDevice);
   gpu_of_thread = gpu;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGetDevice(int* gpu) {
+  if (availability() != cudaSuccess) return result(availability());
+  *gpu = gpu_of_thread;
   return cudaSuccess;
 }
 

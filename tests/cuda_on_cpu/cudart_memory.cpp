@@ -116,6 +116,17 @@ cudaError_t cudaFree(void* pointer) {
   return cudaSuccess;
 }
 
+cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const void* pointer) {
+  if (availability() != cudaSuccess) return result(availability());
+  const std::scoped_lock lock(mutex());
+  *attributes = {};
+  const auto* block = block_before(memory().device, number(pointer) & ~kOnDevice);
+  if (!is_device_pointer(pointer) || !block) return cudaSuccess;  // memory that CUDA does not know
+  attributes->type = cudaMemoryTypeDevice;
+  attributes->device = block->second.gpu;
+  return cudaSuccess;
+}
+
 cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
   if (availability() != cudaSuccess) return result(availability());
   const std::scoped_lock lock(mutex());

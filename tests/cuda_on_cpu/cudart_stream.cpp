@@ -43,6 +43,9 @@ StandinStream& stream_of(cudaStream_t handle) {
   return *stream;
 }
 
+/// CUDA launches nothing in a stream of another GPU than the current one.
+bool is_current(const StandinStream& stream) { return stream.gpu == current_gpu(); }
+
 void run_one(StandinStream& stream) {
   const std::shared_ptr<Operation> operation = std::move(stream.queue.front());
   stream.queue.pop_front();
@@ -132,7 +135,7 @@ cudaError_t enqueue_kernel(cudaStream_t handle, std::shared_ptr<emulator::Kernel
   if (kernel->threads < 1 || kernel->threads > emulator::kMostThreads || kernel->shared_bytes > emulator::kMostShared) {
     return result(cudaErrorInvalidConfiguration);
   }
-  if (stream_of(handle).gpu != current_gpu()) return result(cudaErrorInvalidResourceHandle);
+  if (!is_current(stream_of(handle))) return result(cudaErrorInvalidResourceHandle);
   kernel->translate(stream_of(handle).gpu);  // whoever gives a kernel a wrong pointer is told here, where he stands
   ++calls().launches;
   return enqueue(handle, std::make_shared<Launch>(std::move(kernel)));
@@ -144,12 +147,28 @@ void run_all(int gpu) {
   }
 }
 
+bool synchronize(int gpu) {
+  const std::scoped_lock lock(mutex());
+  bool captures = false;
+  for (StandinStream* stream : streams()) {
+    if (stream->gpu == gpu && stream->capturing) captures = stream->invalidated = true;
+  }
+  if (!captures) run_all(gpu);
+  return !captures;
+}
+
 }  // namespace gpucnn::standin
 
 using namespace gpucnn::standin;  // cudart's functions are in no namespace
 
+bool gpucnn_standin_captures(cudaStream_t stream) {
+  const std::scoped_lock lock(mutex());
+  return stream_of(stream).capturing;
+}
+
 void gpucnn_standin_enqueue(cudaStream_t stream, void (*run)(void*), void (*destroy)(void*), void* argument) {
   const std::scoped_lock lock(mutex());
+  if (!is_current(stream_of(stream))) stop("a vendor library queues work in a stream of a GPU that is not current");
   ++calls().vendor_calls;
   enqueue(stream, std::make_shared<VendorCall>(run, destroy, argument));
 }
@@ -257,6 +276,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* made, cudaGraph_t graph, unsig
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t handle) {
   const std::scoped_lock lock(mutex());
+  if (!is_current(stream_of(handle))) return result(cudaErrorInvalidResourceHandle);
   ++calls().graph_launches;
   for (const auto& operation : *reinterpret_cast<Operations*>(graph)) enqueue(handle, operation);
   return cudaSuccess;

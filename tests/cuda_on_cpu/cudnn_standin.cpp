@@ -114,6 +114,8 @@ std::int64_t get(const Node& node, Name name, cudnnBackendAttributeType_t type, 
 
 /// A plan with the memory it works on.
 struct Job {
+  std::weak_ptr<const Node> plan;
+  bool captured;
   Convolution convolution;
   std::array<void*, 4> pointers{};  // of x, weight, bias and y, on the device
   void* workspace;
@@ -122,6 +124,7 @@ struct Job {
 
 void run(void* argument) {
   const Job& job = *static_cast<const Job*>(argument);
+  if (job.captured && job.plan.expired()) give_up("a plan is replayed that was destroyed, and its kernels with it");
   const Convolution& c = job.convolution;
   if (job.workspace_bytes) std::memset(gpucnn_standin_address(job.workspace, job.workspace_bytes), 0xa5, job.workspace_bytes);
   const std::array<std::int64_t, 4> numels{c.x.numel(), c.weight.numel(), c.y.C, c.y.numel()};
@@ -135,13 +138,16 @@ void run(void* argument) {
 
 void destroy(void* argument) { delete static_cast<Job*>(argument); }
 
-void execute(cudaStream_t stream, const Node& plan, const Node& pack) {
+void execute(cudaStream_t stream, const std::shared_ptr<const Node>& plan_node, const Node& pack) {
+  const Node& plan = *plan_node;
   require(plan.kind == CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR && plan.finalized, "no finalised plan");
   require(pack.kind == CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR && pack.finalized, "no finalised variant pack");
   if (plan.engine != kTensorCores && plan.engine != kGood) give_up("an engine is run that must not be chosen");
   const auto uids = pack.all<std::int64_t>(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS);
   const auto pointers = pack.all<void*>(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS);
   auto job = std::make_unique<Job>();
+  job->plan = plan_node;
+  job->captured = gpucnn_standin_captures(stream);
   job->convolution = plan.convolution;
   job->workspace_bytes = static_cast<std::size_t>(workspace_bytes(plan.convolution.pass));
   job->workspace = pack.one<void*>(CUDNN_ATTR_VARIANT_PACK_WORKSPACE);
@@ -165,8 +171,18 @@ void execute(cudaStream_t stream, const Node& plan, const Node& pack) {
 }  // namespace gpucnn::cudnn_standin
 
 struct cudnnContext {
+  gpucnn_standin_context context{};
   cudaStream_t stream = nullptr;
 };
+
+namespace gpucnn::cudnn_standin {
+
+void use(cudnnHandle_t handle) {
+  require(handle, "the handle is null", CUDNN_STATUS_BAD_PARAM_NULL_POINTER);
+  gpucnn_standin_use_alone(&handle->context);
+}
+
+}  // namespace gpucnn::cudnn_standin
 
 // ---- what is exported ------------------------------------------------------------------------------------------------
 
@@ -190,7 +206,11 @@ void cudnnGetLastErrorString(char* message, std::size_t max_size) {
 }
 
 cudnnStatus_t cudnnCreate(cudnnHandle_t* handle) {
-  return guarded([&] { *handle = new cudnnContext; });
+  return guarded([&] {
+    auto made = std::make_unique<cudnnContext>();
+    require(gpucnn_standin_create(&made->context), "a context is made while a stream captures", CUDNN_STATUS_INTERNAL_ERROR);
+    *handle = made.release();
+  });
 }
 
 cudnnStatus_t cudnnDestroy(cudnnHandle_t handle) {
@@ -199,7 +219,7 @@ cudnnStatus_t cudnnDestroy(cudnnHandle_t handle) {
 
 cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream) {
   return guarded([&] {
-    require(handle, "the handle is null", CUDNN_STATUS_BAD_PARAM_NULL_POINTER);
+    use(handle);
     handle->stream = stream;
   });
 }
@@ -235,8 +255,9 @@ cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descriptor) {
 
 cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t plan, cudnnBackendDescriptor_t pack) {
   return guarded([&] {
-    require(handle, "the handle is null", CUDNN_STATUS_BAD_PARAM_NULL_POINTER);
-    execute(handle->stream, node_of(plan), node_of(pack));
+    use(handle);
+    node_of(plan);
+    execute(handle->stream, static_cast<const Holder*>(plan)->node, node_of(pack));
   });
 }
 

@@ -101,6 +101,9 @@ void set(Node& node, Name name, cudnnBackendAttributeType_t type, std::int64_t c
 /// cudnnBackendFinalize.
 void finalize(Node& node);
 
+/// Every use of a context, which serves one thread at a time.
+void use(cudnnHandle_t handle);
+
 /// An engine as the heuristics name it.
 struct Engine {
   std::vector<cudnnBackendNumericalNote_t> notes;

@@ -116,6 +116,7 @@ void set(Node& node, Name name, cudnnBackendAttributeType_t type, std::int64_t c
   } else {
     const auto* bytes = static_cast<const std::byte*>(values);
     value.bytes.assign(bytes, bytes + static_cast<std::size_t>(count) * size_of(type));
+    if (type == CUDNN_TYPE_HANDLE) use(*static_cast<const cudnnHandle_t*>(values));
   }
   node.values[name] = std::move(value);
 }

@@ -127,6 +127,9 @@ void finish_graph(Node& graph) {
   graph.convolution.alpha_bias = add.one(CUDNN_ATTR_OPERATION_POINTWISE_ALPHA2, 1.0F);
 }
 
+/// The context that a graph was made for.
+cudnnHandle_t handle_of(const Node& graph) { return graph.one<cudnnHandle_t>(CUDNN_ATTR_OPERATIONGRAPH_HANDLE); }
+
 void finish_plan(Node& plan) {
   const Node& choice = *plan.node(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
   require(kEngines[choice.engine].plannable, "an engine that cannot be planned", CUDNN_STATUS_NOT_SUPPORTED_ARCH_MISMATCH);
@@ -149,13 +152,20 @@ void finalize(Node& node) {
     case CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR: check_convolution(node); break;
     case CUDNN_BACKEND_POINTWISE_DESCRIPTOR: break;
     case CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR: check_addition(node); break;
-    case CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR: finish_graph(node); break;
+    case CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR:
+      use(handle_of(node));
+      finish_graph(node);
+      break;
     case CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR: {
       const auto mode = node.one<cudnnBackendHeurMode_t>(CUDNN_ATTR_ENGINEHEUR_MODE);
+      use(handle_of(*node.node(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH)));
       require(mode == CUDNN_HEUR_MODE_A || mode == CUDNN_HEUR_MODE_B || mode == CUDNN_HEUR_MODE_FALLBACK, "a mode of heuristics");
       break;
     }
-    case CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR: finish_plan(node); break;
+    case CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR:
+      use(node.one<cudnnHandle_t>(CUDNN_ATTR_EXECUTION_PLAN_HANDLE));
+      finish_plan(node);
+      break;
     case CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR:
       require(node.all<std::int64_t>(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS).size() ==
                   node.all<void*>(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS).size(),

@@ -61,4 +61,7 @@ cudaError_t enqueue_kernel(cudaStream_t stream, std::shared_ptr<emulator::Kernel
 /// Runs all that the streams of a GPU have queued, the youngest stream first.
 void run_all(int gpu);
 
+/// Waits for all streams of a GPU. If some capture, false, and they capture in vain.
+bool synchronize(int gpu);
+
 }  // namespace gpucnn::standin

@@ -19,8 +19,28 @@ void gpucnn_standin_enqueue(cudaStream_t stream, void (*run)(void*), void (*dest
 /// sentence unless all of them lie in one block that cudaMalloc gave and cudaFree did not take back.
 void* gpucnn_standin_address(const void* device_pointer, std::size_t bytes);
 
+/// Whether what is queued in the stream is captured.
+bool gpucnn_standin_captures(cudaStream_t stream);
+
 /// The compute capability of the GPUs, as 90.
 int gpucnn_standin_capability(void);
+
+/// A vendor's context, as cudnnHandle_t: made while its GPU was current.
+struct gpucnn_standin_context {
+  int gpu;
+  std::int64_t uses;
+};
+
+/// Makes a context for the calling thread's GPU. It waits for the whole GPU, as NVIDIA's libraries may: while a stream of that GPU
+/// captures it fails, false, and so does the capture.
+bool gpucnn_standin_create(gpucnn_standin_context* context);
+
+/// Every call that is given a context says so here. Aborts unless the context's GPU is the calling thread's.
+void gpucnn_standin_use(const gpucnn_standin_context* context);
+
+/// The same for a context that serves one thread at a time. Changes it without a lock, gives others time to come, and aborts if one
+/// did.
+void gpucnn_standin_use_alone(gpucnn_standin_context* context);
 
 /// Calls since the start of the process.
 struct gpucnn_standin_calls {
