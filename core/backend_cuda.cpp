@@ -22,7 +22,8 @@ bool cuda_usable(int index, std::string* reason) { return gpu::probe(index, reas
 void* allocate(Device device, std::size_t bytes) noexcept {
   if (is_cpu(device)) return host_memory::allocate(bytes);
   void* memory = nullptr;
-  if (gpu::make_current(device.index) != cudaSuccess || cudaMalloc(&memory, bytes) != cudaSuccess) {
+  const gpu::CurrentGpu current(device.index);
+  if (current.status() != cudaSuccess || cudaMalloc(&memory, bytes) != cudaSuccess) {
     cudaGetLastError();  // the failure is told here, not in the next call
     return nullptr;
   }
@@ -32,13 +33,15 @@ void* allocate(Device device, std::size_t bytes) noexcept {
 void release(Device device, void* memory, std::size_t bytes) noexcept {
   if (is_cpu(device)) return host_memory::release(memory, bytes);
   // cudaFree waits for work that is queued. At the end of the process the driver may be gone already, and its memory with it.
-  if (gpu::make_current(device.index) == cudaSuccess) cudaFree(memory);
+  const gpu::CurrentGpu current(device.index);
+  if (current.status() == cudaSuccess) cudaFree(memory);
 }
 
 std::uint64_t free_memory(Device device) noexcept {
   if (is_cpu(device)) return host_memory::free_bytes();
   std::size_t free = 0, total = 0;
-  if (gpu::make_current(device.index) != cudaSuccess || cudaMemGetInfo(&free, &total) != cudaSuccess) {
+  const gpu::CurrentGpu current(device.index);
+  if (current.status() != cudaSuccess || cudaMemGetInfo(&free, &total) != cudaSuccess) {
     return std::numeric_limits<std::uint64_t>::max();
   }
   return free;

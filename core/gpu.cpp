@@ -18,9 +18,8 @@
 namespace gpucnn::gpu {
 namespace {
 
-/// What this thread captures, and the GPU that is current for it.
+/// What this thread captures.
 thread_local Capture* capture = nullptr;
-thread_local int current = -1;
 
 bool asks_for_waiting() {
   const char* value = std::getenv("GPUCNN_CUDA_SYNC");
@@ -29,11 +28,16 @@ bool asks_for_waiting() {
 
 }  // namespace
 
-cudaError_t make_current(int index) noexcept {
-  if (current == index) return cudaSuccess;
-  const cudaError_t status = cudaSetDevice(index);
-  current = status == cudaSuccess ? index : -1;
-  return status;
+CurrentGpu::CurrentGpu(int index) noexcept {
+  int before = 0;
+  status_ = cudaGetDevice(&before);
+  if (status_ != cudaSuccess || before == index) return;
+  status_ = cudaSetDevice(index);
+  if (status_ == cudaSuccess) before_ = before;
+}
+
+CurrentGpu::~CurrentGpu() {
+  if (before_ >= 0) cudaSetDevice(before_);
 }
 
 void check(cudaError_t status, const char* call) {
@@ -62,7 +66,8 @@ Queue& queue(Device device) {
 }
 
 Queue::Queue(int index) : index_(index), synchronous_(asks_for_waiting()) {
-  check(make_current(index), "cudaSetDevice");
+  const CurrentGpu current(index);
+  check(current.status(), "cudaSetDevice");
   check(cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount, index), "cudaDeviceGetAttribute");
   int reads_host_memory = 0;
   check(cudaDeviceGetAttribute(&reads_host_memory, cudaDevAttrPageableMemoryAccess, index), "cudaDeviceGetAttribute");
@@ -76,8 +81,7 @@ Queue::Queue(int index) : index_(index), synchronous_(asks_for_waiting()) {
   misuse_on_device_ = static_cast<Misuse*>(device);
 }
 
-cudaStream_t Queue::stream() const {
-  check(make_current(index_), "cudaSetDevice");
+cudaStream_t Queue::current_stream() const noexcept {
   return capture && &capture->queue_ == this ? capture_stream_ : stream_;
 }
 
@@ -120,7 +124,8 @@ void Queue::after_launch(const char* name) const {
 
 Capture::Capture(Device device, const StepClock* clock) : queue_(queue(device)), clock_(clock) {
   if (capture) throw std::logic_error("a step is being captured already");
-  check(make_current(queue_.index_), "cudaSetDevice");
+  const CurrentGpu current(queue_.index_);
+  check(current.status(), "cudaSetDevice");
   if (!queue_.capture_stream_) {
     check(cudaStreamCreateWithFlags(&queue_.capture_stream_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
   }
@@ -132,6 +137,7 @@ Capture::Capture(Device device, const StepClock* clock) : queue_(queue(device)),
 
 Capture::~Capture() {
   if (open_) {
+    const CurrentGpu current(queue_.index_);
     cudaGraph_t graph = nullptr;
     cudaStreamEndCapture(queue_.capture_stream_, &graph);
     if (graph) cudaGraphDestroy(graph);
@@ -141,6 +147,8 @@ Capture::~Capture() {
 }
 
 cudaGraphExec_t Capture::finish() {
+  const CurrentGpu current(queue_.index_);
+  check(current.status(), "cudaSetDevice");
   cudaGraph_t graph = nullptr;
   open_ = false;
   check(cudaStreamEndCapture(queue_.capture_stream_, &graph), "cudaStreamEndCapture");

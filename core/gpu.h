@@ -15,8 +15,36 @@ inline constexpr std::int64_t kMostBlocks = 2'147'483'647;
 /// Throws `DeviceError` that names the call unless it succeeded.
 void check(cudaError_t status, const char* call);
 
-/// Makes this GPU the one that the calling thread's CUDA calls mean. All of the library goes through here.
-cudaError_t make_current(int index) noexcept;
+/// While one lives, the calling thread's CUDA calls mean this GPU; then the GPU is current again that was before. Nothing is
+/// remembered between two calls of the library, because the application may choose another GPU there. All of the library goes
+/// through here.
+class CurrentGpu {
+ public:
+  /// `status` says whether it worked; if not, nothing has changed.
+  explicit CurrentGpu(int index) noexcept;
+  ~CurrentGpu();
+  CurrentGpu(const CurrentGpu&) = delete;
+  CurrentGpu& operator=(const CurrentGpu&) = delete;
+
+  cudaError_t status() const noexcept { return status_; }
+
+ private:
+  int before_ = -1;  // what comes back; negative if that GPU was current already
+  cudaError_t status_;
+};
+
+/// A CUDA stream for the calls that queue work there: its GPU is the current one as long as this lives.
+class [[nodiscard]] StreamInUse {
+ public:
+  /// Throws `DeviceError` if the GPU does not become current.
+  StreamInUse(int index, cudaStream_t stream) : current_(index), stream_(stream) { check(current_.status(), "cudaSetDevice"); }
+
+  operator cudaStream_t() const noexcept { return stream_; }  // NOLINT: implicit
+
+ private:
+  CurrentGpu current_;
+  cudaStream_t stream_;
+};
 
 /// A misuse that a kernel found: it lies in host memory that the device can write, and is thrown by the next call that waits.
 struct Misuse {
@@ -32,8 +60,11 @@ class Queue {
   int index() const noexcept { return index_; }
   int multiprocessors() const noexcept { return multiprocessors_; }
 
-  /// Where to queue work. Makes this GPU the calling thread's current one.
-  cudaStream_t stream() const;
+  /// Where to queue work, with this GPU as the calling thread's current one until the end of the statement:
+  /// `cudaMemsetAsync(memory, 0, bytes, queue.stream())`. A capture's own stream while this thread captures.
+  StreamInUse stream() const { return {index_, current_stream()}; }
+  /// The same stream for others to queue work in, who see to the current GPU themselves.
+  cudaStream_t current_stream() const noexcept;
 
   /// The clock of the step that this thread captures, in device memory; null when it captures nothing.
   const StepClock* clock() const noexcept;

@@ -76,8 +76,9 @@ Finding look(int index) {
   }
   cudaDeviceProp gpu{};
   cudaFuncAttributes code{};
+  const CurrentGpu current(index);
   cudaError_t status = cudaGetDeviceProperties(&gpu, index);
-  if (status == cudaSuccess) status = make_current(index);
+  if (status == cudaSuccess) status = current.status();
   if (status == cudaSuccess) status = cudaFuncGetAttributes(&code, probe_kernel_address());
   if (status == cudaErrorNoKernelImageForDevice || status == cudaErrorInvalidDeviceFunction ||
       status == cudaErrorUnsupportedPtxVersion) {

@@ -43,7 +43,7 @@ cublasLtHandle_t handle(Device device) {
   // Never destroyed: at the end of the process the driver may be gone before them.
   static std::mutex& mutex = *new std::mutex;
   static auto& handles = *new std::map<int, cublasLtHandle_t>;
-  gpu::queue(device).stream();  // a context belongs to the GPU that is current when it is made
+  const gpu::StreamInUse current = gpu::queue(device).stream();  // a context belongs to the GPU that is current when it is made
   const std::scoped_lock lock(mutex);
   cublasLtHandle_t& made = handles[device.index];
   if (!made) check(functions().create(&made), "cublasLtCreate");

@@ -31,8 +31,8 @@ const Functions& functions();
 /// Throws `DeviceError` that names the call unless it succeeded.
 void check(cublasStatus_t status, const char* call);
 
-/// This GPU's context, made at the first call and kept for good; several threads may use it. Makes the GPU the thread's current
-/// one.
+/// This GPU's context, made at the first call and kept for good. It is told of no stream, and several threads may use it at once.
+/// Whoever uses it makes its GPU current.
 cublasLtHandle_t handle(Device device);
 
 struct Destroy {

@@ -16,7 +16,7 @@ namespace {
 /// A context may be used by one thread at a time.
 struct Context {
   explicit Context(Device device) {
-    gpu::queue(device).stream();  // makes the GPU current: a context belongs to the one that is
+    const gpu::StreamInUse current = gpu::queue(device).stream();  // a context belongs to the GPU that is current
     check(functions().create(&handle), "cudnnCreate");
   }
 
@@ -94,16 +94,14 @@ std::int64_t Descriptor::get_raw(cudnnBackendAttributeName_t name, cudnnBackendA
   return most ? std::min(count, most) : count;
 }
 
-cudnnHandle_t handle(Device device) {
-  gpu::queue(device).stream();  // makes the GPU current, which plans are made for
-  return context(device).handle;
-}
+cudnnHandle_t handle(Device device) { return context(device).handle; }
 
 void execute(Device device, const Descriptor& plan, const Descriptor& variant_pack) {
   Context& used = context(device);
   const std::scoped_lock lock(used.mutex);
+  const gpu::StreamInUse stream = gpu::queue(device).stream();
   // The queue's stream is another while a step is captured.
-  check(functions().set_stream(used.handle, gpu::queue(device).stream()), "cudnnSetStream");
+  check(functions().set_stream(used.handle, stream), "cudnnSetStream");
   check(functions().execute(used.handle, plan.get(), variant_pack.get()), "cudnnBackendExecute");
 }
 

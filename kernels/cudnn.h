@@ -90,7 +90,7 @@ class Descriptor {
   std::unique_ptr<void, Destroy> handle_;
 };
 
-/// cuDNN's context for a GPU, made when first asked for and kept for good.
+/// cuDNN's context for a GPU, made when first asked for and kept for good. Whoever uses it makes its GPU current.
 cudnnHandle_t handle(Device device);
 
 /// Queues a finalised execution plan with its variant pack.

@@ -65,7 +65,7 @@ class Product {
   /// c = a b + bias, or c += a b. `bias` is undefined without one.
   void run(const Tensor& a, const Tensor& b, const Tensor& bias, bool accumulate, Tensor& c) {
     const gpu::Queue& queue = gpu::queue(device_);
-    const cudaStream_t stream = queue.stream();
+    const gpu::StreamInUse stream = queue.stream();
     const Algorithm& algorithm = choose(aligned(a) && aligned(b) && aligned(c) && (!bias_ || aligned(bias)));
     if (bias_) cublaslt::set(desc_, CUBLASLT_MATMUL_DESC_BIAS_POINTER, static_cast<const void*>(bias.bytes()));
     Tensor workspace;

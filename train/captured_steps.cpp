@@ -43,7 +43,7 @@ CapturedSteps::CapturedSteps(Module& model, Optimizer& optimizer, DataLoader& lo
       clock_(Tensor::zeros({sizeof(StepClock)}, DType::u8, device_)) {
   void* host = nullptr;
   void* mapped = nullptr;
-  gpu::queue(device_).stream();  // makes the GPU current
+  const gpu::StreamInUse current = gpu::queue(device_).stream();  // only the current GPU may write to this memory
   gpu::check(cudaHostAlloc(&host, kSlots * sizeof(gpu::StepReport), cudaHostAllocMapped), "cudaHostAlloc");
   reports_.reset(static_cast<gpu::StepReport*>(host));
   std::uninitialized_fill_n(reports_.get(), kSlots, gpu::StepReport{});
