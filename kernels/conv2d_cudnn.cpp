@@ -183,8 +183,8 @@ class Conv2dCudnn final : public Conv2dPlan::Impl {
   Execution* execution(Pass pass) {
     Choice& choice = choices_[static_cast<std::size_t>(pass)];
     if (!choice.made) {
-      const gpu::StreamInUse current = gpu::queue(device_).stream();  // plans are made for the current GPU
-      if (auto plan = cudnn::plan(pass, convolution_, precision_, {.handle = cudnn::handle(device_)})) {
+      const cudnn::Handle handle(device_);
+      if (auto plan = cudnn::plan(pass, convolution_, precision_, {.handle = &handle})) {
         choice.execution.emplace(*std::move(plan), device_);
       }
       choice.made = true;

@@ -94,15 +94,17 @@ std::int64_t Descriptor::get_raw(cudnnBackendAttributeName_t name, cudnnBackendA
   return most ? std::min(count, most) : count;
 }
 
-cudnnHandle_t handle(Device device) { return context(device).handle; }
+Handle::Handle(Device device) : stream_(gpu::queue(device).stream()) {
+  Context& used = context(device);
+  lock_ = std::unique_lock(used.mutex);
+  handle_ = used.handle;
+  // The queue's stream is another while a step is captured.
+  check(functions().set_stream(handle_, stream_), "cudnnSetStream");
+}
 
 void execute(Device device, const Descriptor& plan, const Descriptor& variant_pack) {
-  Context& used = context(device);
-  const std::scoped_lock lock(used.mutex);
-  const gpu::StreamInUse stream = gpu::queue(device).stream();
-  // The queue's stream is another while a step is captured.
-  check(functions().set_stream(used.handle, stream), "cudnnSetStream");
-  check(functions().execute(used.handle, plan.get(), variant_pack.get()), "cudnnBackendExecute");
+  const Handle handle(device);
+  check(functions().execute(handle.get(), plan.get(), variant_pack.get()), "cudnnBackendExecute");
 }
 
 }  // namespace gpucnn::kernels::cudnn

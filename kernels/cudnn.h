@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <vector>
 
 #include <gpucnn/core/device.h>
+#include <gpucnn/core/gpu.h>
 
 /// cuDNN 9 by its backend graph API: the functions, found at run time, and their descriptors as values.
 namespace gpucnn::kernels::cudnn {
@@ -90,8 +92,22 @@ class Descriptor {
   std::unique_ptr<void, Destroy> handle_;
 };
 
-/// cuDNN's context for a GPU, made when first asked for and kept for good. Whoever uses it makes its GPU current.
-cudnnHandle_t handle(Device device);
+/// cuDNN's context for a GPU, made when first asked for and kept for good. cuDNN allows it to one thread at a time, also where plans
+/// are only made; so there is no other way to it than through this, which has it locked, with its GPU current and the queue's stream
+/// set, as long as it lives.
+class Handle {
+ public:
+  explicit Handle(Device device);
+  Handle(const Handle&) = delete;
+  Handle& operator=(const Handle&) = delete;
+
+  cudnnHandle_t get() const noexcept { return handle_; }
+
+ private:
+  gpu::StreamInUse stream_;
+  std::unique_lock<std::mutex> lock_;
+  cudnnHandle_t handle_ = nullptr;
+};
 
 /// Queues a finalised execution plan with its variant pack.
 void execute(Device device, const Descriptor& plan, const Descriptor& variant_pack);

@@ -114,7 +114,7 @@ std::optional<Descriptor> graph(Pass pass, const Convolution& c, Precision preci
     operations.push_back(convolve(pass, c.options, x, weight, y));
   }
   Descriptor made(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
-  if (target.handle) made.set(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, target.handle);
+  if (target.handle) made.set(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, target.handle->get());
   made.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, std::span<const Descriptor>(operations));
   if (made.try_finalize() != CUDNN_STATUS_SUCCESS) return std::nullopt;
   return made;
@@ -153,7 +153,7 @@ std::optional<Plan> plan(Pass pass, const Convolution& convolution, Precision pr
       const auto engines = choice.get(CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_BACKEND_ENGINE_DESCRIPTOR, 1);
       if (engines.empty() || !allowed(engines[0], precision)) continue;
       Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
-      if (target.handle) plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, target.handle);
+      if (target.handle) plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, target.handle->get());
       if (target.properties) plan.set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, *target.properties);
       plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, choice);
       if (plan.try_finalize() != CUDNN_STATUS_SUCCESS) continue;

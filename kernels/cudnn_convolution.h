@@ -26,9 +26,9 @@ enum Uid : std::int64_t { kX = 1, kWeight, kBias, kY };
 /// To so many bytes every tensor must be aligned.
 inline constexpr std::int64_t kAlignment = 16;
 
-/// Which GPU a plan is for: the one of this context, or one that is only described.
+/// Which GPU a plan is for: the one of this context, which stays locked meanwhile, or one that is only described.
 struct Target {
-  cudnnHandle_t handle = nullptr;
+  const Handle* handle = nullptr;
   const Descriptor* properties = nullptr;  ///< CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR
 };
 
