@@ -81,9 +81,7 @@ Queue::Queue(int index) : index_(index), synchronous_(asks_for_waiting()) {
   misuse_on_device_ = static_cast<Misuse*>(device);
 }
 
-cudaStream_t Queue::current_stream() const noexcept {
-  return capture && &capture->queue_ == this ? capture_stream_ : stream_;
-}
+cudaStream_t Queue::current_stream() const noexcept { return capture && &capture->queue_ == this ? capture->stream_ : stream_; }
 
 const StepClock* Queue::clock() const noexcept { return capture && &capture->queue_ == this ? capture->clock_ : nullptr; }
 
@@ -111,7 +109,11 @@ void Queue::refuse_in_capture() {
 void Queue::throw_misuse() {
   // The kernel writes `raised` last; a stale 0 is read again by the next call.
   if (std::atomic_ref(misuse_->raised).load(std::memory_order_acquire) == 0) return;
-  const Misuse found = std::exchange(*misuse_, Misuse{});
+  const std::scoped_lock lock(mutex_);
+  const std::atomic_ref raised(misuse_->raised);
+  if (raised.load(std::memory_order_acquire) == 0) return;  // another thread has thrown it
+  const Misuse found = *misuse_;
+  raised.store(0, std::memory_order_release);
   throw std::invalid_argument(
       fmt::format("to_labels: label {} at index {} is outside [0, {})", found.label, found.index, found.classes));
 }
@@ -122,15 +124,44 @@ void Queue::after_launch(const char* name) const {
 
 // ---- capture ---------------------------------------------------------------------------------------------------------
 
+void Queue::keep_with_capture(std::shared_ptr<const void> needed) {
+  if (capture && &capture->queue_ == this) capture->needed_.push_back(std::move(needed));
+}
+
+std::unique_lock<std::shared_mutex> Queue::between_captures() {
+  if (capture && &capture->queue_ == this) return {};  // it would wait for itself
+  return std::unique_lock(captures_);
+}
+
+cudaStream_t Queue::take_capture_stream() {
+  const std::scoped_lock lock(mutex_);
+  if (idle_capture_streams_.empty()) {
+    idle_capture_streams_.reserve(static_cast<std::size_t>(capture_streams_) + 1);  // for all, so that give_back cannot fail
+    cudaStream_t made = nullptr;
+    check(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+    ++capture_streams_;
+    return made;
+  }
+  cudaStream_t stream = idle_capture_streams_.back();
+  idle_capture_streams_.pop_back();
+  return stream;
+}
+
+void Queue::give_back(cudaStream_t capture_stream) noexcept {
+  const std::scoped_lock lock(mutex_);
+  idle_capture_streams_.push_back(capture_stream);
+}
+
 Capture::Capture(Device device, const StepClock* clock) : queue_(queue(device)), clock_(clock) {
   if (capture) throw std::logic_error("a step is being captured already");
   const CurrentGpu current(queue_.index_);
   check(current.status(), "cudaSetDevice");
-  if (!queue_.capture_stream_) {
-    check(cudaStreamCreateWithFlags(&queue_.capture_stream_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
-  }
-  // Relaxed: a block of memory that is missing may still be asked for.
-  check(cudaStreamBeginCapture(queue_.capture_stream_, cudaStreamCaptureModeRelaxed), "cudaStreamBeginCapture");
+  lock_ = std::shared_lock(queue_.captures_);
+  stream_ = queue_.take_capture_stream();
+  // Relaxed: a block of memory that is missing may still be asked for, here and by other threads.
+  const cudaError_t status = cudaStreamBeginCapture(stream_, cudaStreamCaptureModeRelaxed);
+  if (status != cudaSuccess) queue_.give_back(stream_);
+  check(status, "cudaStreamBeginCapture");
   open_ = true;
   capture = this;
 }
@@ -139,25 +170,34 @@ Capture::~Capture() {
   if (open_) {
     const CurrentGpu current(queue_.index_);
     cudaGraph_t graph = nullptr;
-    cudaStreamEndCapture(queue_.capture_stream_, &graph);
+    cudaStreamEndCapture(stream_, &graph);
     if (graph) cudaGraphDestroy(graph);
     cudaGetLastError();
   }
   capture = nullptr;
+  queue_.give_back(stream_);
 }
 
-cudaGraphExec_t Capture::finish() {
+std::unique_ptr<Graph> Capture::finish() {
   const CurrentGpu current(queue_.index_);
   check(current.status(), "cudaSetDevice");
   cudaGraph_t graph = nullptr;
   open_ = false;
-  check(cudaStreamEndCapture(queue_.capture_stream_, &graph), "cudaStreamEndCapture");
+  check(cudaStreamEndCapture(stream_, &graph), "cudaStreamEndCapture");
   cudaGraphExec_t made = nullptr;
   const cudaError_t status = cudaGraphInstantiate(&made, graph, 0);
   cudaGraphDestroy(graph);
   check(status, "cudaGraphInstantiate");
-  return made;
+  return std::make_unique<Graph>(queue_, made, std::move(needed_));
 }
+
+Graph::~Graph() {
+  const CurrentGpu current(queue_.index_);
+  cudaStreamSynchronize(queue_.stream_);
+  cudaGraphExecDestroy(graph_);
+}
+
+void Graph::launch() const { check(cudaGraphLaunch(graph_, queue_.stream()), "cudaGraphLaunch"); }
 
 // ---- profiling -------------------------------------------------------------------------------------------------------
 

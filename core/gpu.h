@@ -3,6 +3,11 @@
 #include <cuda_runtime_api.h>
 
 #include <cstdint>
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <utility>
+#include <vector>
 
 #include <gpucnn/core/device.h>
 #include <gpucnn/core/step_clock.h>
@@ -85,17 +90,32 @@ class Queue {
 
   void after_launch(const char* name) const;
 
+  /// If this thread captures: keeps `needed` as long as what is recorded. A vendor's plan is to be held so, whose kernels go with
+  /// it.
+  void keep_with_capture(std::shared_ptr<const void> needed);
+  /// For a call that waits for the whole GPU, which fails while any of its streams captures: waits until no other thread captures,
+  /// and keeps captures waiting as long as the result lives. Ask before locking anything that captures use.
+  std::unique_lock<std::shared_mutex> between_captures();
+
  private:
   friend Queue& queue(Device device);
   friend class Capture;
+  friend class Graph;
   explicit Queue(int index);
+
+  /// A stream for a capture, which nobody else has. Streams are kept, since vendors' handles remember the last one they were given.
+  cudaStream_t take_capture_stream();
+  void give_back(cudaStream_t capture_stream) noexcept;
 
   int index_;
   int multiprocessors_ = 0;
   bool synchronous_;                // GPUCNN_CUDA_SYNC=1
   bool reads_host_memory_ = false;  // itself, pageable memory too: copies from there are not staged
   cudaStream_t stream_ = nullptr;
-  cudaStream_t capture_stream_ = nullptr;  // kept, since vendors' handles remember the last stream they were given
+  std::shared_mutex captures_;  // shared by those under way
+  std::mutex mutex_;            // for what follows
+  std::vector<cudaStream_t> idle_capture_streams_;
+  int capture_streams_ = 0;
   Misuse* misuse_ = nullptr;
   Misuse* misuse_on_device_ = nullptr;
 };
@@ -103,7 +123,27 @@ class Queue {
 /// The queue of this GPU. Throws `DeviceError` if the device is no usable GPU.
 Queue& queue(Device device);
 
-/// While one lives, the calling thread's work for this GPU is recorded instead of run.
+/// Recorded work, to be replayed, and what it needs.
+class Graph {
+ public:
+  Graph(Queue& queue, cudaGraphExec_t graph, std::vector<std::shared_ptr<const void>> needed)
+      : queue_(queue), graph_(graph), needed_(std::move(needed)) {}
+  /// Waits for the replays, since what they need goes.
+  ~Graph();
+  Graph(const Graph&) = delete;
+  Graph& operator=(const Graph&) = delete;
+
+  /// Queues a replay.
+  void launch() const;
+
+ private:
+  Queue& queue_;
+  cudaGraphExec_t graph_;
+  std::vector<std::shared_ptr<const void>> needed_;
+};
+
+/// While one lives, the calling thread's work for this GPU is recorded instead of run, in a stream of its own: other threads may
+/// capture or work meanwhile.
 class Capture {
  public:
   /// `clock` is what `Queue::clock` gives meanwhile.
@@ -113,8 +153,8 @@ class Capture {
   Capture(const Capture&) = delete;
   Capture& operator=(const Capture&) = delete;
 
-  /// Ends the recording; the caller owns what it holds.
-  cudaGraphExec_t finish();
+  /// Ends the recording and gives what it holds.
+  std::unique_ptr<Graph> finish();
 
   /// Whether something was asked for that cannot be recorded: a result on the host, or a copy from there.
   bool refused() const noexcept { return refused_; }
@@ -123,6 +163,9 @@ class Capture {
   friend class Queue;
   Queue& queue_;
   const StepClock* clock_;
+  std::shared_lock<std::shared_mutex> lock_;
+  cudaStream_t stream_ = nullptr;
+  std::vector<std::shared_ptr<const void>> needed_;
   bool open_ = false, refused_ = false;
 };
 

@@ -48,14 +48,17 @@ void finish(const Tensor& written, Tensor& tensor, Stream& stream) {
 /// One pass as cuDNN runs it.
 class Execution {
  public:
-  Execution(cudnn::Plan plan, Device device) : plan_(std::move(plan)), device_(device) {}
+  Execution(cudnn::Plan plan, Device device)
+      : plan_(std::make_shared<const cudnn::Descriptor>(std::move(plan.plan))),
+        workspace_bytes_(plan.workspace_bytes),
+        device_(device) {}
 
   void run(const Pointers& pointers) {
-    const Tensor workspace = Tensor::empty({plan_.workspace_bytes}, DType::u8, device_);
-    std::byte* scratch = plan_.workspace_bytes ? address(workspace) : nullptr;
+    const Tensor workspace = Tensor::empty({workspace_bytes_}, DType::u8, device_);
+    std::byte* scratch = workspace_bytes_ ? address(workspace) : nullptr;
     if (!pack_ || pointers != pointers_ || scratch != scratch_) point_at(pointers, scratch);
     const gpu::Range range("conv2d");
-    cudnn::execute(device_, plan_.plan, *pack_);
+    cudnn::execute(device_, plan_, *pack_);
     gpu::queue(device_).after_launch("conv2d");
   }
 
@@ -79,7 +82,8 @@ class Execution {
     scratch_ = scratch;
   }
 
-  cudnn::Plan plan_;
+  std::shared_ptr<const cudnn::Descriptor> plan_;
+  std::int64_t workspace_bytes_;
   Device device_;
   std::optional<cudnn::Descriptor> pack_;
   Pointers pointers_{};

@@ -43,11 +43,17 @@ cublasLtHandle_t handle(Device device) {
   // Never destroyed: at the end of the process the driver may be gone before them.
   static std::mutex& mutex = *new std::mutex;
   static auto& handles = *new std::map<int, cublasLtHandle_t>;
+  {
+    const std::scoped_lock lock(mutex);
+    if (const auto made = handles.find(device.index); made != handles.end()) return made->second;
+  }
+  const auto no_capture = gpu::queue(device).between_captures();
   const gpu::StreamInUse current = gpu::queue(device).stream();  // a context belongs to the GPU that is current when it is made
   const std::scoped_lock lock(mutex);
-  cublasLtHandle_t& made = handles[device.index];
-  if (!made) check(functions().create(&made), "cublasLtCreate");
-  return made;
+  if (const auto made = handles.find(device.index); made != handles.end()) return made->second;
+  cublasLtHandle_t made = nullptr;
+  check(functions().create(&made), "cublasLtCreate");
+  return handles[device.index] = made;
 }
 
 MatmulDesc matmul_desc(cublasComputeType_t compute, cudaDataType_t scale) {

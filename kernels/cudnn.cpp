@@ -15,20 +15,23 @@ namespace {
 
 /// A context may be used by one thread at a time.
 struct Context {
-  explicit Context(Device device) {
-    const gpu::StreamInUse current = gpu::queue(device).stream();  // a context belongs to the GPU that is current
-    check(functions().create(&handle), "cudnnCreate");
-  }
-
   cudnnHandle_t handle = nullptr;
   std::mutex mutex;
 };
 
+/// The context of a GPU, which is current.
 Context& context(Device device) {
   static std::mutex& mutex = *new std::mutex;
   static auto& contexts = *new std::map<int, Context>;  // never destroyed: plans of static lifetime may run late
+  {
+    const std::scoped_lock lock(mutex);
+    if (const auto made = contexts.find(device.index); made != contexts.end() && made->second.handle) return made->second;
+  }
+  const auto no_capture = gpu::queue(device).between_captures();
   const std::scoped_lock lock(mutex);
-  return contexts.try_emplace(device.index, device).first->second;
+  Context& made = contexts[device.index];
+  if (!made.handle) check(functions().create(&made.handle), "cudnnCreate");
+  return made;
 }
 
 }  // namespace
@@ -102,9 +105,10 @@ Handle::Handle(Device device) : stream_(gpu::queue(device).stream()) {
   check(functions().set_stream(handle_, stream_), "cudnnSetStream");
 }
 
-void execute(Device device, const Descriptor& plan, const Descriptor& variant_pack) {
+void execute(Device device, const std::shared_ptr<const Descriptor>& plan, const Descriptor& variant_pack) {
   const Handle handle(device);
-  check(functions().execute(handle.get(), plan.get(), variant_pack.get()), "cudnnBackendExecute");
+  check(functions().execute(handle.get(), plan->get(), variant_pack.get()), "cudnnBackendExecute");
+  gpu::queue(device).keep_with_capture(plan);
 }
 
 }  // namespace gpucnn::kernels::cudnn

@@ -92,9 +92,10 @@ class Descriptor {
   std::unique_ptr<void, Destroy> handle_;
 };
 
-/// cuDNN's context for a GPU, made when first asked for and kept for good. cuDNN allows it to one thread at a time, also where plans
-/// are only made; so there is no other way to it than through this, which has it locked, with its GPU current and the queue's stream
-/// set, as long as it lives.
+/// cuDNN's context for a GPU, made when first asked for and kept for good. cuDNN allows it to one thread at a time, also where
+/// plans are only made; so there is no other way to it than through this, which has it locked, with its GPU current and the queue's
+/// stream set, as long as it lives. One for each GPU and not for each stream: making one waits for the whole GPU, which no capture
+/// survives.
 class Handle {
  public:
   explicit Handle(Device device);
@@ -109,7 +110,7 @@ class Handle {
   cudnnHandle_t handle_ = nullptr;
 };
 
-/// Queues a finalised execution plan with its variant pack.
-void execute(Device device, const Descriptor& plan, const Descriptor& variant_pack);
+/// Queues a finalised execution plan with its variant pack. A capture keeps the plan.
+void execute(Device device, const std::shared_ptr<const Descriptor>& plan, const Descriptor& variant_pack);
 
 }  // namespace gpucnn::kernels::cudnn

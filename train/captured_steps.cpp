@@ -172,7 +172,7 @@ bool CapturedSteps::capture(Step& step) {
   step.memory.emplace(device_);
   try {
     record(step);
-    step.graph.reset(capture.finish());
+    step.graph = capture.finish();
   } catch (const std::exception& error) {
     // A layer read what it computed, a vendor's call cannot be recorded, or there is no room for memory of the step's own: what
     // works call by call goes on so.
@@ -214,7 +214,7 @@ bool CapturedSteps::holds(const Step& step) {
 
 void CapturedSteps::launch(const Step& step, const StepClock& now) {
   set_clock(now);
-  gpu::check(cudaGraphLaunch(step.graph.get(), gpu::queue(device_).stream()), "cudaGraphLaunch");
+  step.graph->launch();
   ++begun_;
   if (step.counts_forward) ++on_device_.forwards;
   ++on_device_.updates;

@@ -31,10 +31,6 @@ class CapturedSteps final : public Trainer::Impl {
  private:
   static constexpr std::int64_t kSlots = 64;  // steps that the GPU may be behind
 
-  struct DestroyGraph {
-    using pointer = cudaGraphExec_t;
-    void operator()(cudaGraphExec_t graph) const noexcept { cudaGraphExecDestroy(graph); }
-  };
   struct FreeReports {
     void operator()(gpu::StepReport* reports) const noexcept { cudaFreeHost(reports); }
   };
@@ -47,7 +43,7 @@ class CapturedSteps final : public Trainer::Impl {
     std::array<Tensor, 2> parameters;  // Module::memory, held, because the graph has its addresses
     Precision precision = Precision::fp32;
     std::optional<MemoryPlan> memory;
-    std::unique_ptr<cudaGraphExec_t, DestroyGraph> graph;
+    std::unique_ptr<gpu::Graph> graph;
     std::int64_t updates = 0;        // the optimizer's when it was captured
     bool counts_forward = false;     // whether the model counts its forwards
     std::vector<Parameter> learned;  // those that get a gradient

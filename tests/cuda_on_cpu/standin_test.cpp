@@ -1,4 +1,6 @@
 #include <cstdlib>
+#include <memory>
+#include <thread>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -96,7 +98,7 @@ TEST(Standin, ReplaysWhatWasCapturedAndRunsNothingMeanwhile) {
   const DeviceMemory<float> x({1, 2});
   const Pinned pinned;
   pinned.data()[0] = pinned.data()[1] = 0;
-  cudaGraphExec_t graph = nullptr;
+  std::unique_ptr<gpu::Graph> graph;
   {
     gpu::Capture capture(kGpu, nullptr);
     add_one(x.data());
@@ -106,8 +108,8 @@ TEST(Standin, ReplaysWhatWasCapturedAndRunsNothingMeanwhile) {
   }
   EXPECT_THAT(x.values(), ElementsAre(1, 2));
   const gpucnn_standin_calls before = gpucnn_standin_counts();
-  cudaGraphLaunch(graph, queue());
-  cudaGraphLaunch(graph, queue());
+  graph->launch();
+  graph->launch();
   EXPECT_EQ(pinned.data()[0], 0);
   cudaStreamSynchronize(queue());
   EXPECT_EQ(pinned.data()[0], 5);
@@ -115,7 +117,6 @@ TEST(Standin, ReplaysWhatWasCapturedAndRunsNothingMeanwhile) {
   EXPECT_EQ(after.graph_launches - before.graph_launches, 2);
   EXPECT_EQ(after.launches - before.launches, 0);
   EXPECT_EQ(after.synchronisations - before.synchronisations, 1);
-  cudaGraphExecDestroy(graph);
 }
 
 TEST(Standin, ACaptureThatWaitsIsInvalid) {
@@ -141,6 +142,19 @@ TEST(StandinDeathTest, RefusesToCaptureACopyOfMemoryThatMayBeGone) {
       "host memory is not pinned");
 }
 
+TEST(Standin, AContextThatIsMadeMeanwhileBreaksACapture) {
+  gpucnn_standin_context context{};
+  cudaStream_t stream = nullptr;
+  cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
+  cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed);
+  EXPECT_FALSE(gpucnn_standin_create(&context));
+  cudaGraph_t graph = nullptr;
+  EXPECT_EQ(cudaStreamEndCapture(stream, &graph), cudaErrorStreamCaptureInvalidated);
+  EXPECT_TRUE(gpucnn_standin_create(&context));
+  cudaStreamDestroy(stream);
+  cudaGetLastError();
+}
+
 struct Countdown {
   int runs = 0, destroyed = 0;
 };
@@ -149,20 +163,24 @@ TEST(Standin, RunsAVendorsWorkWithTheStreamAndInEveryReplay) {
   Countdown count;
   const auto run = [](void* c) { ++static_cast<Countdown*>(c)->runs; };
   const auto destroy = [](void* c) { ++static_cast<Countdown*>(c)->destroyed; };
-  cudaGraphExec_t graph = nullptr;
-  {
-    gpu::Capture capture(kGpu, nullptr);
-    gpucnn_standin_enqueue(queue(), run, destroy, &count);
-    graph = capture.finish();
-  }
-  cudaGraphLaunch(graph, queue());
-  cudaGraphLaunch(graph, queue());
+  cudaStream_t stream = nullptr;
+  cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
+  cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed);
+  gpucnn_standin_enqueue(stream, run, destroy, &count);
+  cudaGraph_t graph = nullptr;
+  cudaGraphExec_t replayed = nullptr;
+  cudaStreamEndCapture(stream, &graph);
+  cudaGraphInstantiate(&replayed, graph, 0);
+  cudaGraphDestroy(graph);
+  cudaGraphLaunch(replayed, queue());
+  cudaGraphLaunch(replayed, queue());
   EXPECT_EQ(count.runs, 0);
-  cudaGraphExecDestroy(graph);
+  cudaGraphExecDestroy(replayed);
   EXPECT_EQ(count.destroyed, 0);
   cudaStreamSynchronize(queue());
   EXPECT_EQ(count.runs, 2);
   EXPECT_EQ(count.destroyed, 1);
+  cudaStreamDestroy(stream);
 }
 
 // ---- memory ----------------------------------------------------------------------------------------------------------
@@ -270,6 +288,41 @@ TEST(StandinDeathTest, HasSeveralGpusThatDoNotReachEachOther) {
     const Tensor there = Tensor::from(std::vector<float>{1, 2}, {2}, Device::cuda(1));
     return there.to(kGpu).to_vector<float>() == std::vector<float>{1, 2};
   });
+}
+
+TEST(StandinDeathTest, WorksForTheCurrentGpuOnly) {
+  expect_with("GPUCNN_STANDIN_GPUS", "2", [] {
+    cudaStream_t stream = nullptr;
+    float* x = nullptr;
+    gpucnn_standin_context context{};
+    gpucnn_standin_create(&context);
+    cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
+    cudaMalloc(reinterpret_cast<void**>(&x), 8);
+    const auto launched = [&] {
+      return standin::enqueue_kernel(
+          stream, std::make_shared<emulator::KernelCall<float*>>("add_one", 1, LaunchShape{1, 2}, add_one_kernel, x));
+    };
+    if (launched() != cudaSuccess) return false;
+    cudaSetDevice(1);
+    return launched() == cudaErrorInvalidResourceHandle && cudaGetLastError() == cudaErrorInvalidResourceHandle;
+  });
+  const gpucnn_standin_context elsewhere = {.gpu = 1, .uses = 0};
+  EXPECT_DEATH(gpucnn_standin_use(&elsewhere), "a vendor's context of GPU 1 is used while GPU 0 is current");
+}
+
+TEST(StandinDeathTest, AContextServesOneThreadAtATime) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(
+      {
+        gpucnn_standin_context context{};
+        const auto use = [&] {
+          for (int i = 0; i < 1'000'000; ++i) gpucnn_standin_use_alone(&context);
+        };
+        std::thread other(use);
+        use();
+        other.join();
+      },
+      "two threads use a vendor's context at once");
 }
 
 TEST(StandinDeathTest, HasNoCodeForAnOldGpu) {

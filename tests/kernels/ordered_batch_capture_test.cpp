@@ -49,14 +49,13 @@ TEST_P(OrderedBatchCaptureTest, TakesItsPlaceAndEpochFromTheClock) {
 
   std::optional<gpu::Capture> capture(std::in_place, device(), clock.get());
   ordered_batch(images, labels, order, transform, batch, batch_labels, stream());
-  const std::unique_ptr<std::remove_pointer_t<cudaGraphExec_t>, decltype(&cudaGraphExecDestroy)> step(capture->finish(),
-                                                                                                      cudaGraphExecDestroy);
+  const std::unique_ptr<gpu::Graph> step = capture->finish();
   capture.reset();
 
   for (const StepClock& now : {StepClock{.epoch = 3, .first = 2}, StepClock{.epoch = 1, .first = 5}, StepClock{}}) {
     SCOPED_TRACE(now.first);
     clock.set(now);
-    gpu::check(cudaGraphLaunch(step.get(), gpu::queue(device()).stream()), "cudaGraphLaunch");
+    step->launch();
     transform.first = now.first;
     transform.epoch = now.epoch;
     const Indices here(places.begin() + now.first, places.begin() + now.first + 3);

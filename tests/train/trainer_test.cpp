@@ -11,6 +11,8 @@
 #include <gpucnn/core/backend.h>
 #include <gpucnn/core/error.h>
 #include <gpucnn/data/tensor_dataset.h>
+#include <gpucnn/kernels/conv2d.h>
+#include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/dropout.h>
 #include <gpucnn/layers/flatten.h>
 #include <gpucnn/layers/sequential.h>
@@ -262,6 +264,47 @@ TEST_P(TrainerTest, RunsLayersThatWaitForTheirResults) {
   }
   expect_close(all_values(model), as_doubles(all_values(by_step.model)), kSum);
   EXPECT_GE(model.at<Watched>("3").forwards, 9);
+}
+
+/// A layer that makes the plan of its convolution anew in every call, as a user's may.
+class Forgetful : public Module {
+ public:
+  Shape output_shape(const Shape& x) const override { return x; }
+  Tensor forward(const Tensor& x) override {
+    Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
+    kernels::Conv2dPlan(x.shape(), 33, {.kernel_size = 1}, x.device())
+        .forward(x, weight_.value(), bias_.value(), false, y, stream());
+    return y;
+  }
+  Tensor backward(const Tensor&) override { return {}; }
+  void members(Members& m) override {
+    m("weight", weight_);
+    m("bias", bias_);
+  }
+
+ private:
+  Parameter weight_{{33, 33, 1, 1}, Init::constant(0.02F)}, bias_{{33}, Init::constant(0.1F)};
+};
+
+TEST_P(TrainerTest, ReplaysAStepWhosePlansTheLayersHaveForgotten) {
+  struct Convolutions {
+    explicit Convolutions(Device device)
+        : optimizer((model.init(3).to(device), model.parameters())),
+          loader(bytes(8, {0, 33, 3, 3}, device), {.batch_size = 4}),
+          trainer(model, optimizer, loader) {}
+    Sequential model{Forgetful(), Conv2d(33, 32, {.kernel_size = 3}), Flatten(), Linear(32, 3)};
+    Adam optimizer;
+    DataLoader loader;
+    Trainer trainer;
+  };
+  Convolutions one(device()), other(device());
+  for (int epoch = 0; epoch < 3; ++epoch) {
+    const double loss = epoch_of(one.trainer).loss();
+    // More shapes than a layer keeps plans for.
+    for (std::int64_t N = 5; N < 12; ++N) one.model.predict(random_tensor({N, 33, 3, 3}, 1, device()));
+    EXPECT_EQ(loss, epoch_of(other.trainer).loss());
+  }
+  EXPECT_EQ(all_values(one.model), all_values(other.model));
 }
 
 TEST_P(TrainerTest, LearnsAsTheCpuDoes) {
