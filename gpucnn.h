@@ -7,6 +7,7 @@
 #include <gpucnn/core/dtype.h>
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/export.h>
+#include <gpucnn/core/parallel.h>
 #include <gpucnn/core/parameter.h>
 #include <gpucnn/core/precision.h>
 #include <gpucnn/core/printable.h>

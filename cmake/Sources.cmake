@@ -7,6 +7,7 @@ set(GPUCNN_PUBLIC_HEADERS
     core/dtype.h
     core/error.h
     core/export.h
+    core/parallel.h
     core/parameter.h
     core/precision.h
     core/printable.h
@@ -76,7 +77,6 @@ set(GPUCNN_PRIVATE_HEADERS
     core/layout.h
     core/memory_plan.h
     core/name_list.h
-    core/parallel.h
     core/random_uniforms.h
     core/retry.h
     core/running_thread.h

@@ -38,4 +38,7 @@ int compute_capability(Device device);
 /// that only the device could see.
 void synchronize(Device device);
 
+/// The CUDA stream in which the calling thread's work for the device is queued now; null for the CPU.
+void* native_stream(Device device);
+
 }  // namespace gpucnn::backend

@@ -43,4 +43,9 @@ int compute_capability(Device device) {
 
 void synchronize(Device device) { device.require(); }
 
+void* native_stream(Device device) {
+  device.require();
+  return nullptr;
+}
+
 }  // namespace gpucnn::backend

@@ -100,4 +100,6 @@ void synchronize(Device device) {
   if (!is_cpu(device)) gpu::queue(device).synchronize();
 }
 
+void* native_stream(Device device) { return is_cpu(device) ? nullptr : gpu::queue(device).current_stream(); }
+
 }  // namespace gpucnn::backend

@@ -4,11 +4,13 @@
 #include <type_traits>
 #include <utility>
 
+#include <gpucnn/core/export.h>
 #include <gpucnn/core/threads.h>
 
+/// Work on the CPU's threads. This is the only door to them: nothing else in the library starts a thread, and layers of one's own
+/// take it too.
 namespace gpucnn {
 
-/// Runs work on the CPU's threads. This is the only door to them: nothing else in the library starts a thread.
 namespace detail {
 
 /// A callable by reference: no copy, no allocation.
@@ -32,7 +34,7 @@ class TaskRef {
   void (*call_)(void*, std::int64_t, int) = nullptr;
 };
 
-void parallel_tasks(std::int64_t tasks, int threads, TaskRef run);
+GPUCNN_API void parallel_tasks(std::int64_t tasks, int threads, TaskRef run);
 
 }  // namespace detail
 

@@ -10,4 +10,6 @@ Stream::~Stream() = default;
 
 void Stream::synchronize() { backend::synchronize(device_); }
 
+void* Stream::native_handle() const { return backend::native_stream(device_); }
+
 }  // namespace gpucnn

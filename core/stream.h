@@ -21,6 +21,13 @@ class GPUCNN_API Stream {
   /// `std::invalid_argument` for a label outside its bounds.
   void synchronize();
 
+  /// For kernels of one's own: the CUDA stream (`cudaStream_t`) in which the calling thread queues work for the device now; null on
+  /// the CPU, where there is no queue. What is queued there is in order with the library's work. While a Trainer records a step it
+  /// is the recording's stream, so ask before each launch, and let nothing wait for it: a layer that waits is run call by call. The
+  /// launch wants the stream's GPU to be the current one, which the library neither sets nor changes:
+  /// `cudaSetDevice(device().index)`. The stream is the library's: it must not be destroyed or captured.
+  void* native_handle() const;
+
  private:
   Device device_;
 };

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <gpucnn/gpucnn.h>
+
+/// PyTorch's LeakyReLU: y = x where x > 0, otherwise slope * x. A layer of one's own that works on the CPU and, by a kernel of its
+/// own, on a GPU, where a Trainer captures it with the rest of a step. In fp32 and tf32.
+class LeakyReLU : public gpucnn::Module {
+ public:
+  explicit LeakyReLU(float slope = 0.01F) : slope_(slope) {}
+
+  gpucnn::Shape output_shape(const gpucnn::Shape& x) const override { return x; }
+  gpucnn::Tensor forward(const gpucnn::Tensor& x) override;
+  gpucnn::Tensor backward(const gpucnn::Tensor& dy) override;
+
+ private:
+  float slope_;
+  gpucnn::Tensor x_;  // from forward to backward
+};
