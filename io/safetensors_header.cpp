@@ -212,6 +212,7 @@ std::string to_json(const std::string& text) {
 }  // namespace
 
 Header parse_header(const std::string& file, std::string text, std::uint64_t data_bytes) {
+  const FloatEnvironment standard;  // the parser converts numbers such as 1e999, too, before it hands them over
   const std::uint64_t data_start = kLengthBytes + text.size();
   if (!text.starts_with('{')) throw DataError(file, kLengthBytes, "a header that begins with {", shown(text));
   if (const std::size_t zero = text.find('\0'); zero != std::string::npos) {  // which the parser would take for the end
@@ -219,7 +220,6 @@ Header parse_header(const std::string& file, std::string text, std::uint64_t dat
   }
   std::istringstream stream(std::move(text));
   HeaderReader reader(file, stream);
-  const FloatEnvironment standard;  // the parser converts numbers such as 1e999, too, before it hands them over
   json::sax_parse(stream, &reader);
   Header header = reader.take();
   check_cover(file, header.entries, data_start, data_bytes);

@@ -11,8 +11,11 @@
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/random.h>
 #include <gpucnn/io/safetensors.h>
+#include <gpucnn/io/safetensors_header.h>
 #include <gpucnn/layers/linear.h>
 #include <io/temporary_folder.h>
+
+#include "float_environments.h"
 
 namespace gpucnn {
 namespace {
@@ -72,6 +75,14 @@ TEST(LoadSafetensors, RefusesWhatIsNotAFile) {
   EXPECT_EQ(found(folder.path()), "a directory");
   EXPECT_EQ(found("/dev/zero"), "a device or a pipe");
   EXPECT_EQ(found(folder / "pipe"), "a device or a pipe");
+}
+
+TEST(LoadSafetensors, RefusesNumbersThatNoDoubleHoldsWhereExceptionsTrap) {
+  // The parser converts them before it hands them over, and overflows.
+  const ForcedFloatEnvironment callers({.name = "trapping", .traps = true});
+  for (const char* number : {"1e999", "-1e999", "1e-999"}) {
+    EXPECT_THROW(safetensors::parse_header("x", std::string(R"({"t":)") + number + "}", 4), DataError);
+  }
 }
 
 TEST(LoadSafetensors, RefusesFilesWithoutAWholeHeader) {
