@@ -6,6 +6,7 @@
 #include <thread>
 #include <utility>
 
+#include <gpucnn/core/float_environment.h>
 #include <gpucnn/kernels/labels.h>
 #include <gpucnn/kernels/ordered_batch.h>
 #include <gpucnn/kernels/softmax_cross_entropy.h>
@@ -20,6 +21,7 @@ bool same(const StepClock& a, const StepClock& b) {
 }
 
 Metrics metrics_of(const gpu::StepReport& report) {
+  const FloatEnvironment standard;
   return {report.loss * static_cast<double>(report.images), report.correct, report.images};
 }
 
