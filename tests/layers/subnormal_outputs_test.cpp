@@ -79,6 +79,7 @@ TEST_P(SubnormalOutputs, OpenTheReluOfJoinedLayers) {
 TEST_P(SubnormalOutputs, OpenAReluOfItsOwn) {
   const Tensor x = Tensor::from(std::vector<float>{1e-45F, -1e-45F, 1e-40F, -1e-40F, 0}, {1, 5}, device());
   Sequential net{ReLU()};
+  net.to(device());
   net.set_input_grad(true);
   everywhere(device(), [&] {
     const std::vector<float> y = values(net(x)), dx = values(net.backward(full({1, 5}, 1e-40F)));
@@ -97,6 +98,7 @@ TEST_P(SubnormalOutputs, AreToldApartByAMaximum) {
     const Tensor x = Tensor::from(pixels, {1, channels, 2, 2}, device());
     for (const int stride : {2, 1}) {
       Sequential net{MaxPool2d(2, stride)};
+      net.to(device());
       net.set_input_grad(true);
       everywhere(device(), [&] {
         const std::vector<float> y = values(net(x)), dx = values(net.backward(full({1, channels, 1, 1}, 1)));
