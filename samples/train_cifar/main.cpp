@@ -170,15 +170,20 @@ ExitCode run(const Options& options) {
     folder.add(epoch, model);
     display.epoch(epoch, options.epochs);
   };
+  bool has_trained = false;  // which a first loss that is not finite prevents
   const auto train_all = [&] {
     try {
       return fit(model, *optimizer, train, test,
                  {.epochs = options.epochs,
-                  .on_step = [&](const Progress& progress) { display.progress(progress); },
+                  .on_step =
+                      [&](const Progress& progress) {
+                        has_trained = true;
+                        display.progress(progress);
+                      },
                   .on_epoch = add,
                   .stop = [] { return interrupted != 0; }});
     } catch (const NonFiniteLoss& error) {
-      if (options.init.empty() || error.step() > 1) throw;
+      if (options.init.empty() || has_trained || error.step() > 1) throw;
       throw CheckpointError(fmt::format("{}: its weights give a loss that is not finite", options.init.string()));
     }
   };

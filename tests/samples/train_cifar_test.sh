@@ -280,6 +280,7 @@ reasons() {
   { head -c -1024 good/last.safetensors; head -c 1024 /dev/zero | tr '\0' '\177'; } >huge.safetensors
   fails 5 "loss that is not finite" small out --init huge.safetensors
   expect "  without other advice" is_silent_on "learning rate"
+  fails 6 "learning rate" "$train" --limit 100 --epochs 1 --lr 1e30 --init good/last.safetensors --out steep
   : >empty.safetensors
   fails 5 "an empty file" small out --init empty.safetensors
   fails 5 "a directory" small out --init good
