@@ -98,10 +98,12 @@ set(GPUCNN_PRIVATE_HEADERS
     kernels/max_abs-inl.h
     kernels/nonzeros.h
     kernels/onednn.h
+    kernels/onednn_pass.h
     kernels/pool_outputs-inl.h
     kernels/products-inl.h
     kernels/products.h
     kernels/relu_block.h
+    kernels/sampling.h
     kernels/shard_sums.h
     kernels/shards.h
     kernels/softmax_row.h

@@ -1,151 +1,84 @@
-#include <algorithm>
-#include <functional>
 #include <optional>
-#include <set>
-#include <vector>
+#include <utility>
 
 #include <gpucnn/core/parallel.h>
 #include <gpucnn/kernels/conv2d_impl.h>
 #include <gpucnn/kernels/onednn.h>
+#include <gpucnn/kernels/onednn_pass.h>
 #include <gpucnn/kernels/relu_block.h>
+#include <gpucnn/kernels/sampling.h>
 #include <gpucnn/kernels/shard_sums.h>
-#include <gpucnn/kernels/shards.h>
 
-// Convolution on the CPU by oneDNN. A batch is split into shards by its size only; each shard runs on one thread, a few images at
-// a time so that they stay in cache, and the shards' weight gradients are added in order. So the bits do not depend on the number
-// of threads, which oneDNN's own threading cannot promise.
+// Convolution on the CPU by oneDNN, but for what it must not be given: windows of 1x1 with a stride or a padding, and padding that
+// meets a number that is not finite. Then it is given images that we make of x, and neither stride nor padding.
 namespace gpucnn::kernels::cpu {
 namespace {
 
 using dnnl::memory;
 using onednn::Arguments;
+using onednn::Layout;
+using onednn::Pass;
 using onednn::Primitive;
-
-constexpr std::int64_t kChunk = 8;  // images of one run: what two SimpleCNN activations leave in a 2 MB cache
 
 std::int64_t floats_of(const memory::desc& desc) { return static_cast<std::int64_t>(desc.get_size() / sizeof(float)); }
 
-/// One direction of the convolution: a primitive for every number of images that a run can have, with arguments of its own for
-/// every shard, since those are pointed at data while other shards run.
-class Pass {
- public:
-  /// `make(images, weights)` gives the primitive for so many images, with weights in the given layout, and `describe` its arguments
-  /// in the order they are set, without the scratchpad.
-  template <class Make>
-  Pass(std::int64_t images, const onednn::Engine& engine, Make make) : shards_(images) {
-    const onednn::OneThread one;
-    std::set<std::int64_t, std::greater<>> sizes;
-    for (std::int64_t shard = 0; shard < shards_.count(); ++shard) {
-      const std::int64_t count = shards_.last(shard) - shards_.first(shard);
-      if (count >= kChunk) sizes.insert(kChunk);
-      if (count % kChunk) sizes.insert(count % kChunk);
-    }
-    for (std::int64_t size : sizes) {
-      Variant& variant = variants_.emplace_back(Variant{size, {}, {}});
-      variant.arguments.resize(static_cast<std::size_t>(shards_.count()));
-      make(variant.images, variant.primitive, [&](int kind, const memory::desc& desc) {
-        for (Arguments& arguments : variant.arguments) arguments.add(kind, desc, engine);
-      });
-      for (Arguments& arguments : variant.arguments) {
-        arguments.add(DNNL_ARG_SCRATCHPAD, variant.primitive.scratch_desc(), engine);
-      }
-      scratch_bytes_ = std::max(scratch_bytes_, (variant.primitive.scratch_bytes() + 63) / 64 * 64);
-    }
-  }
+std::int64_t image_of(const Shape& shape) { return shape.with(0, 1).numel(); }
 
-  const Shards& shards() const noexcept { return shards_; }
+/// The gradients of a convolution's parameters as they come from oneDNN.
+struct ParameterGradients {
+  Tensor sums;   // the shards', of which the first is that of all: of the weights in oneDNN's layout, then of the bias
+  Tensor plain;  // of the weights as they lie in a Tensor; undefined if that is oneDNN's layout
+  std::int64_t weights;
 
-  /// A part of a shard that runs at once: so many images from `first` on. `again`: not the shard's first.
-  struct Run {
-    std::int64_t shard, first, images;
-    bool again;
-  };
-
-  /// Runs all shards: `point(arguments, run)` sets the arguments, `done(run)` follows.
-  template <class Point, class Done>
-  void run(const onednn::Engine& engine, Point point, Done done) {
-    const Tensor scratch = Tensor::empty({shards_.count() * static_cast<std::int64_t>(scratch_bytes_)}, DType::u8);
-    const std::byte* scratch_bytes = scratch.bytes();
-    parallel_for(shards_.count(), [&](std::int64_t shard) {
-      const onednn::OneThread one;
-      const std::int64_t begin = shards_.first(shard), end = shards_.last(shard);
-      for (std::int64_t first = begin; first < end;) {
-        const Run run{shard, first, std::min(kChunk, end - first), first != begin};
-        Variant& variant = *std::ranges::find(variants_, run.images, &Variant::images);
-        Arguments& arguments = variant.arguments[static_cast<std::size_t>(shard)];
-        point(arguments, run);
-        arguments.set(arguments.size() - 1, scratch_bytes + static_cast<std::size_t>(shard) * scratch_bytes_);
-        arguments.run(variant.primitive, engine);
-        done(run);
-        first += run.images;
-      }
-    });
-  }
-
- private:
-  struct Variant {
-    std::int64_t images;
-    Primitive primitive;
-    std::vector<Arguments> arguments;  // one a shard
-  };
-
-  Shards shards_;
-  std::vector<Variant> variants_;
-  std::size_t scratch_bytes_ = 0;
+  const float* dweight() const { return plain.defined() ? plain.data<float>() : sums.data<float>(); }
+  const float* dbias() const { return sums.data<float>() + weights; }
 };
 
-/// The layout of weights that the first primitive made chooses and the others follow.
-class Layout {
+/// A convolution as oneDNN is given it: of x, or of images that are sampled from x.
+class Convolution {
  public:
-  void impose(memory::desc& weight) const {
-    if (chosen_) weight = *chosen_;
-  }
-  void note(const memory::desc& weight) {
-    if (!chosen_) chosen_ = weight;
-  }
-  const memory::desc& get() const { return *chosen_; }
+  /// `x` and `options` are oneDNN's. `sampling`, if there is one, makes its images.
+  Convolution(const Shape& x, const Shape& y, const Conv2dOptions& options, std::optional<Sampling> sampling)
+      : x_(x), y_(y), options_(options), sampling_(sampling), weight_(onednn::weight_desc(x, y, options)) {}
 
- private:
-  std::optional<memory::desc> chosen_;
-};
-
-class Conv2dOnednn final : public Conv2dPlan::Impl {
- public:
-  Conv2dOnednn(const Shape& x, const Shape& y, const Conv2dOptions& options)
-      : x_(x), y_(y), options_(options), weight_(onednn::weight_desc(x, y, options)) {}
-
-  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream&) override {
+  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y) {
     if (!forward_) forward_.emplace(*this);
     const float* weights = forward_->weights.pack(weight, engine_);
     const float* biases = options_.bias ? bias.data<float>() : nullptr;
     forward_->pass.run(
         engine_,
         [&](Arguments& arguments, const Pass::Run& run) {
-          arguments.set(0, x.data<float>() + run.first * x_image());
+          arguments.set(0, images(x, run));
           arguments.set(1, weights);
-          arguments.set(2, y.data<float>() + run.first * y_image());
+          arguments.set(2, y.data<float>() + run.first * image_of(y_));
           if (biases) arguments.set(3, biases);
         },
         [&](const Pass::Run& run) {
-          if (relu) relu_block(y.data<float>() + run.first * y_image(), run.images * y_image());
+          if (relu) relu_block(y.data<float>() + run.first * image_of(y_), run.images * image_of(y_));
         });
   }
 
-  void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream&) override {
+  void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx) {
     if (!backward_data_) backward_data_.emplace(*this);
     const float* weights = backward_data_->weights.pack(weight, engine_);
+    float* const to = dx.data<float>();
     backward_data_->pass.run(
         engine_,
         [&](Arguments& arguments, const Pass::Run& run) {
-          arguments.set(0, dy.data<float>() + run.first * y_image());
+          arguments.set(0, dy.data<float>() + run.first * image_of(y_));
           arguments.set(1, weights);
-          arguments.set(2, dx.data<float>() + run.first * x_image());
+          arguments.set(2, sampling_ ? run.samples : to + run.first * image_of(x_));
         },
-        [](const Pass::Run&) {});
+        [&](const Pass::Run& run) {
+          if (!sampling_) return;
+          const std::int64_t image = image_of(dx.shape());
+          for (std::int64_t n = 0; n < run.images; ++n) {
+            sampling_->scatter(run.samples + n * sampling_->floats(), to + (run.first + n) * image);
+          }
+        });
   }
 
-  void backward_weights(const Tensor& x, const Tensor& dy, Conv2dPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias,
-                        Stream&) override {
+  ParameterGradients backward_weights(const Tensor& x, const Tensor& dy, const Shape& weight) {
     if (!backward_weights_) backward_weights_.emplace(*this);
     const Shards& shards = backward_weights_->pass.shards();
     const std::int64_t weights = floats_of(backward_weights_->layout.get());
@@ -156,8 +89,8 @@ class Conv2dOnednn final : public Conv2dPlan::Impl {
         engine_,
         [&](Arguments& arguments, const Pass::Run& run) {
           float* to = (run.again ? more : sums).data<float>() + run.shard * row;
-          arguments.set(0, x.data<float>() + run.first * x_image());
-          arguments.set(1, dy.data<float>() + run.first * y_image());
+          arguments.set(0, images(x, run));
+          arguments.set(1, dy.data<float>() + run.first * image_of(y_));
           arguments.set(2, to);
           if (options_.bias) arguments.set(3, to + weights);
         },
@@ -165,15 +98,12 @@ class Conv2dOnednn final : public Conv2dPlan::Impl {
           if (run.again) add(more.data<float>() + run.shard * row, row, sums.data<float>() + run.shard * row);
         });
     add_shards(sums);
-    float* sum = sums.data<float>();
+    Tensor plain;
     if (backward_weights_->unpack.needed()) {
-      Tensor plain = Tensor::empty(dweight.shape());
-      backward_weights_->unpack.run(sum, plain.bytes(), engine_);
-      finish(plain.data<float>(), dweight.numel(), accumulate.dweight, dweight.data<float>());
-    } else {
-      finish(sum, dweight.numel(), accumulate.dweight, dweight.data<float>());
+      plain = Tensor::empty(weight);
+      backward_weights_->unpack.run(sums.bytes(), plain.bytes(), engine_);
     }
-    if (options_.bias) finish(sum + weights, dbias.numel(), accumulate.dbias, dbias.data<float>());
+    return {sums, plain, weights};
   }
 
  private:
@@ -192,8 +122,8 @@ class Conv2dOnednn final : public Conv2dPlan::Impl {
   };
 
   struct Forward {
-    explicit Forward(Conv2dOnednn& conv)
-        : pass(conv.x_[0], conv.engine_,
+    explicit Forward(Convolution& conv)
+        : pass(conv.x_[0], conv.samples(), conv.engine_,
                [&](std::int64_t images, Primitive& primitive, auto&& argument) {
                  onednn::Convolution c = conv.describe(images, layout);
                  const auto pd = onednn::convolution_forward(c, conv.engine_);
@@ -211,8 +141,8 @@ class Conv2dOnednn final : public Conv2dPlan::Impl {
   };
 
   struct BackwardData {
-    explicit BackwardData(Conv2dOnednn& conv)
-        : pass(conv.x_[0], conv.engine_,
+    explicit BackwardData(Convolution& conv)
+        : pass(conv.x_[0], conv.samples(), conv.engine_,
                [&](std::int64_t images, Primitive& primitive, auto&& argument) {
                  const onednn::Convolution c = conv.describe(images, layout);
                  const auto pd = onednn::convolution_backward_data(c, conv.engine_);
@@ -229,8 +159,8 @@ class Conv2dOnednn final : public Conv2dPlan::Impl {
   };
 
   struct BackwardWeights {
-    explicit BackwardWeights(Conv2dOnednn& conv)
-        : pass(conv.x_[0], conv.engine_,
+    explicit BackwardWeights(Convolution& conv)
+        : pass(conv.x_[0], conv.samples(), conv.engine_,
                [&](std::int64_t images, Primitive& primitive, auto&& argument) {
                  const onednn::Convolution c = conv.describe(images, layout);
                  const auto pd = onednn::convolution_backward_weights(c, conv.engine_);
@@ -253,16 +183,72 @@ class Conv2dOnednn final : public Conv2dPlan::Impl {
     return c;
   }
 
-  std::int64_t x_image() const { return x_.with(0, 1).numel(); }
-  std::int64_t y_image() const { return y_.with(0, 1).numel(); }
+  std::int64_t samples() const { return sampling_ ? sampling_->floats() : 0; }
+
+  /// The images of a run as oneDNN reads them.
+  const float* images(const Tensor& x, const Pass::Run& run) const {
+    const std::int64_t image = image_of(x.shape());
+    const float* const from = x.data<float>() + run.first * image;
+    if (!sampling_) return from;
+    for (std::int64_t n = 0; n < run.images; ++n) sampling_->gather(from + n * image, run.samples + n * sampling_->floats());
+    return run.samples;
+  }
 
   Shape x_, y_;
   Conv2dOptions options_;
+  std::optional<Sampling> sampling_;
   onednn::Engine engine_;
   memory::desc weight_;  // as it lies in a Tensor
   std::optional<Forward> forward_;
   std::optional<BackwardData> backward_data_;
   std::optional<BackwardWeights> backward_weights_;
+};
+
+/// The convolution that `sampling` leaves to oneDNN.
+Convolution of_samples(const Shape& x, const Shape& y, Conv2dOptions options, const Sampling& sampling) {
+  options.padding = 0;
+  return {{x[0], x[1], sampling.height, sampling.width}, y, options, sampling};
+}
+
+/// With a window of 1x1 there is a pixel of x, or padding, for each of y: oneDNN gets these alone. Its own way of leaving pixels
+/// out (2.6.3, gradient of weights, fewer input channels than floats in a vector) reads and writes beyond its memory.
+Convolution direct(const Shape& x, const Shape& y, Conv2dOptions options) {
+  if (options.kernel_size != 1) return {x, y, options, {}};
+  options.dilation = 1;
+  if (options.stride == 1 && options.padding == 0) return {x, y, options, {}};
+  const Sampling sampling{.C = x[1],
+                          .H = x[2],
+                          .W = x[3],
+                          .height = y[2],
+                          .width = y[3],
+                          .stride = std::exchange(options.stride, 1),
+                          .padding = options.padding};
+  return of_samples(x, y, options, sampling);
+}
+
+class Conv2dOnednn final : public Conv2dPlan::Impl {
+ public:
+  Conv2dOnednn(const Shape& x, const Shape& y, const Conv2dOptions& options)
+      : bias_(options.bias), direct_(cpu::direct(x, y, options)) {}
+
+  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream&) override {
+    direct_.forward(x, weight, bias, relu, y);
+  }
+
+  void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream&) override {
+    direct_.backward_data(dy, weight, dx);
+  }
+
+  void backward_weights(const Tensor& x, const Tensor& dy, Conv2dPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias,
+                        Stream&) override {
+    const ParameterGradients gradients = direct_.backward_weights(x, dy, dweight.shape());
+    finish(gradients.dweight(), dweight.numel(), accumulate.dweight, dweight.data<float>());
+    if (bias_) finish(gradients.dbias(), dbias.numel(), accumulate.dbias, dbias.data<float>());
+  }
+
+ private:
+  bool bias_;
+  Convolution direct_;
 };
 
 }  // namespace

@@ -43,6 +43,14 @@ const Case kCases[] = {
     {"depthwise", {.N = 3, .C = 8, .H = 8, .W = 8, .K = 8, .kernel_size = 3, .padding = 1, .groups = 8}},
     {"many pairs of channels", {.N = 2, .C = 33, .H = 6, .W = 5, .K = 32, .kernel_size = 3, .padding = 1}},
     {"pointwise", {.N = 3, .C = 33, .H = 5, .W = 5, .K = 31, .kernel_size = 1}},
+    {"pointwise, stride", {.N = 9, .C = 3, .H = 20, .W = 33, .K = 2, .kernel_size = 1, .stride = 2}},
+    {"pointwise, oblong stride", {.N = 17, .C = 5, .H = 6, .W = 12, .K = 11, .kernel_size = 1, .stride = {1, 4}}},
+    {"pointwise, padding", {.N = 3, .C = 9, .H = 4, .W = 5, .K = 8, .kernel_size = 1, .padding = {1, 3}, .dilation = 2}},
+    {"pointwise, stride and padding",
+     {.N = 10, .C = 17, .H = 5, .W = 6, .K = 7, .kernel_size = 1, .stride = {3, 2}, .padding = {4, 1}}},
+    {"pointwise, padding that hides columns",
+     {.N = 2, .C = 3, .H = 3, .W = 1, .K = 4, .kernel_size = 1, .stride = {1, 4}, .padding = {0, 2}}},
+    {"pointwise, groups", {.N = 3, .C = 12, .H = 7, .W = 8, .K = 6, .kernel_size = 1, .stride = 2, .groups = 3}},
     {"without bias", {.N = 3, .C = 4, .H = 6, .W = 6, .K = 5, .kernel_size = 3, .padding = 1}, false}};
 
 Conv2dOptions options_of(const Case& c) {
@@ -265,6 +273,16 @@ TEST_P(Conv2dTest, RefusesTensorsOfOtherShapesThanItsPlan) {
   EXPECT_THAT([&] { problem.plan.forward(problem.dy, problem.weight, problem.bias, false, problem.y, problem.stream); },
               misuse("conv2d: x must be [2, 3, 8, 8], got [2, 4, 6, 6]"));
   EXPECT_THROW(problem.plan.forward(problem.x, problem.weight, Tensor{}, false, problem.y, problem.stream), std::invalid_argument);
+}
+
+TEST_P(Conv2dTest, OfPointsWithAStrideStaysWithinItsMemory) {
+  const Case c{"", {.N = 8, .C = 3, .H = 128, .W = 128, .K = 2, .kernel_size = 1, .stride = 2}};
+  const int rounds = device().kind == Device::Kind::cpu ? 20 : 1;
+  for (int round = 0; round < rounds; ++round) {
+    Problem problem(c, device());
+    problem.run();
+    problem.expect_reference(c, kVendorSum);
+  }
 }
 
 TEST(Conv2dShape, NamesWhatDoesNotFit) {
