@@ -83,6 +83,7 @@ set(GPUCNN_PRIVATE_HEADERS
     core/thread_team.h
     io/atomic_file.h
     io/safetensors_header.h
+    kernels/all_finite.h
     kernels/channel_lanes-inl.h
     kernels/check.h
     kernels/clear_gradient.h
@@ -103,6 +104,7 @@ set(GPUCNN_PRIVATE_HEADERS
     kernels/products-inl.h
     kernels/products.h
     kernels/relu_block.h
+    kernels/sampled_conv2d.h
     kernels/sampling.h
     kernels/shard_sums.h
     kernels/shards.h

@@ -22,7 +22,8 @@ GPUCNN_API Shape conv2d_weight_shape(std::int64_t in_channels, std::int64_t out_
 /// A convolution (cross-correlation, as PyTorch's Conv2d) prepared for one input shape: what the device's library wants to know
 /// once. x: [N, C, H, W]; weight: [K, C / groups, kH, kW]; bias: [K] if options.bias, else undefined; y: [N, K, Ho, Wo]; these and
 /// gradients of x and y of `activation_dtype(precision)`, gradients of weight and bias f32. Results do not depend on the number of
-/// threads. N may be 0. Subnormal numbers are kept.
+/// threads. N may be 0. Subnormal numbers are kept. The padding's zeros are factors like any pixel, so that a weight, or a gradient
+/// of y, that is infinite or NaN makes NaN where its window meets them; cuDNN alone does not promise it.
 class GPUCNN_API Conv2dPlan {
  public:
   /// `x` is the input's shape. Throws what the shape functions throw, and `DeviceError` for a precision that the device has not.

@@ -1,218 +1,25 @@
+#include <algorithm>
 #include <optional>
 #include <utility>
 
-#include <gpucnn/core/parallel.h>
+#include <gpucnn/kernels/all_finite.h>
 #include <gpucnn/kernels/conv2d_impl.h>
-#include <gpucnn/kernels/onednn.h>
-#include <gpucnn/kernels/onednn_pass.h>
-#include <gpucnn/kernels/relu_block.h>
-#include <gpucnn/kernels/sampling.h>
-#include <gpucnn/kernels/shard_sums.h>
+#include <gpucnn/kernels/sampled_conv2d.h>
 
 // Convolution on the CPU by oneDNN, but for what it must not be given: windows of 1x1 with a stride or a padding, and padding that
-// meets a number that is not finite. Then it is given images that we make of x, and neither stride nor padding.
+// meets a number that is not finite. Then it is given images that we make of x, without padding.
 namespace gpucnn::kernels::cpu {
 namespace {
 
-using dnnl::memory;
-using onednn::Arguments;
-using onednn::Layout;
-using onednn::Pass;
-using onednn::Primitive;
-
-std::int64_t floats_of(const memory::desc& desc) { return static_cast<std::int64_t>(desc.get_size() / sizeof(float)); }
-
-std::int64_t image_of(const Shape& shape) { return shape.with(0, 1).numel(); }
-
-/// The gradients of a convolution's parameters as they come from oneDNN.
-struct ParameterGradients {
-  Tensor sums;   // the shards', of which the first is that of all: of the weights in oneDNN's layout, then of the bias
-  Tensor plain;  // of the weights as they lie in a Tensor; undefined if that is oneDNN's layout
-  std::int64_t weights;
-
-  const float* dweight() const { return plain.defined() ? plain.data<float>() : sums.data<float>(); }
-  const float* dbias() const { return sums.data<float>() + weights; }
-};
-
-/// A convolution as oneDNN is given it: of x, or of images that are sampled from x.
-class Convolution {
- public:
-  /// `x` and `options` are oneDNN's. `sampling`, if there is one, makes its images.
-  Convolution(const Shape& x, const Shape& y, const Conv2dOptions& options, std::optional<Sampling> sampling)
-      : x_(x), y_(y), options_(options), sampling_(sampling), weight_(onednn::weight_desc(x, y, options)) {}
-
-  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y) {
-    if (!forward_) forward_.emplace(*this);
-    const float* weights = forward_->weights.pack(weight, engine_);
-    const float* biases = options_.bias ? bias.data<float>() : nullptr;
-    forward_->pass.run(
-        engine_,
-        [&](Arguments& arguments, const Pass::Run& run) {
-          arguments.set(0, images(x, run));
-          arguments.set(1, weights);
-          arguments.set(2, y.data<float>() + run.first * image_of(y_));
-          if (biases) arguments.set(3, biases);
-        },
-        [&](const Pass::Run& run) {
-          if (relu) relu_block(y.data<float>() + run.first * image_of(y_), run.images * image_of(y_));
-        });
-  }
-
-  void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx) {
-    if (!backward_data_) backward_data_.emplace(*this);
-    const float* weights = backward_data_->weights.pack(weight, engine_);
-    float* const to = dx.data<float>();
-    backward_data_->pass.run(
-        engine_,
-        [&](Arguments& arguments, const Pass::Run& run) {
-          arguments.set(0, dy.data<float>() + run.first * image_of(y_));
-          arguments.set(1, weights);
-          arguments.set(2, sampling_ ? run.samples : to + run.first * image_of(x_));
-        },
-        [&](const Pass::Run& run) {
-          if (!sampling_) return;
-          const std::int64_t image = image_of(dx.shape());
-          for (std::int64_t n = 0; n < run.images; ++n) {
-            sampling_->scatter(run.samples + n * sampling_->floats(), to + (run.first + n) * image);
-          }
-        });
-  }
-
-  ParameterGradients backward_weights(const Tensor& x, const Tensor& dy, const Shape& weight) {
-    if (!backward_weights_) backward_weights_.emplace(*this);
-    const Shards& shards = backward_weights_->pass.shards();
-    const std::int64_t weights = floats_of(backward_weights_->layout.get());
-    const std::int64_t row = weights + y_[1];  // a shard's gradients: of the weights, then of the bias
-    // A shard's later runs land beside its sum and are added to it.
-    Tensor sums = Tensor::empty({shards.count(), row}), more = Tensor::empty({shards.count(), row});
-    backward_weights_->pass.run(
-        engine_,
-        [&](Arguments& arguments, const Pass::Run& run) {
-          float* to = (run.again ? more : sums).data<float>() + run.shard * row;
-          arguments.set(0, images(x, run));
-          arguments.set(1, dy.data<float>() + run.first * image_of(y_));
-          arguments.set(2, to);
-          if (options_.bias) arguments.set(3, to + weights);
-        },
-        [&](const Pass::Run& run) {
-          if (run.again) add(more.data<float>() + run.shard * row, row, sums.data<float>() + run.shard * row);
-        });
-    add_shards(sums);
-    Tensor plain;
-    if (backward_weights_->unpack.needed()) {
-      plain = Tensor::empty(weight);
-      backward_weights_->unpack.run(sums.bytes(), plain.bytes(), engine_);
-    }
-    return {sums, plain, weights};
-  }
-
- private:
-  /// Weights in the layout that a pass wants, in memory of the plan's own.
-  struct Packed {
-    Packed(const memory::desc& from, const memory::desc& to, const onednn::Engine& engine) : reorder(from, to, engine) {
-      if (reorder.needed()) memory = Tensor::empty({to.get_size()}, DType::u8);
-    }
-    const float* pack(const Tensor& weight, const onednn::Engine& engine) {
-      if (!reorder.needed()) return weight.data<float>();
-      reorder.run(weight.bytes(), memory.bytes(), engine);
-      return reinterpret_cast<const float*>(memory.bytes());
-    }
-    onednn::Reorder reorder;
-    Tensor memory;
-  };
-
-  struct Forward {
-    explicit Forward(Convolution& conv)
-        : pass(conv.x_[0], conv.samples(), conv.engine_,
-               [&](std::int64_t images, Primitive& primitive, auto&& argument) {
-                 onednn::Convolution c = conv.describe(images, layout);
-                 const auto pd = onednn::convolution_forward(c, conv.engine_);
-                 layout.note(pd.weights_desc());
-                 primitive = Primitive::make<dnnl::convolution_forward>(pd);
-                 argument(DNNL_ARG_SRC, c.x);
-                 argument(DNNL_ARG_WEIGHTS, pd.weights_desc());
-                 argument(DNNL_ARG_DST, c.y);
-                 if (conv.options_.bias) argument(DNNL_ARG_BIAS, c.bias);
-               }),
-          weights(conv.weight_, layout.get(), conv.engine_) {}
-    Layout layout;
-    Pass pass;
-    Packed weights;
-  };
-
-  struct BackwardData {
-    explicit BackwardData(Convolution& conv)
-        : pass(conv.x_[0], conv.samples(), conv.engine_,
-               [&](std::int64_t images, Primitive& primitive, auto&& argument) {
-                 const onednn::Convolution c = conv.describe(images, layout);
-                 const auto pd = onednn::convolution_backward_data(c, conv.engine_);
-                 layout.note(pd.weights_desc());
-                 primitive = Primitive::make<dnnl::convolution_backward_data>(pd);
-                 argument(DNNL_ARG_DIFF_DST, c.y);
-                 argument(DNNL_ARG_WEIGHTS, pd.weights_desc());
-                 argument(DNNL_ARG_DIFF_SRC, c.x);
-               }),
-          weights(conv.weight_, layout.get(), conv.engine_) {}
-    Layout layout;
-    Pass pass;
-    Packed weights;
-  };
-
-  struct BackwardWeights {
-    explicit BackwardWeights(Convolution& conv)
-        : pass(conv.x_[0], conv.samples(), conv.engine_,
-               [&](std::int64_t images, Primitive& primitive, auto&& argument) {
-                 const onednn::Convolution c = conv.describe(images, layout);
-                 const auto pd = onednn::convolution_backward_weights(c, conv.engine_);
-                 layout.note(pd.diff_weights_desc());
-                 primitive = Primitive::make<dnnl::convolution_backward_weights>(pd);
-                 argument(DNNL_ARG_SRC, c.x);
-                 argument(DNNL_ARG_DIFF_DST, c.y);
-                 argument(DNNL_ARG_DIFF_WEIGHTS, pd.diff_weights_desc());
-                 if (conv.options_.bias) argument(DNNL_ARG_DIFF_BIAS, c.bias);
-               }),
-          unpack(layout.get(), conv.weight_, conv.engine_) {}
-    Layout layout;
-    Pass pass;
-    onednn::Reorder unpack;
-  };
-
-  onednn::Convolution describe(std::int64_t images, const Layout& layout) const {
-    onednn::Convolution c = onednn::convolution(images, x_, y_, options_);
-    layout.impose(c.weight);
-    return c;
-  }
-
-  std::int64_t samples() const { return sampling_ ? sampling_->floats() : 0; }
-
-  /// The images of a run as oneDNN reads them.
-  const float* images(const Tensor& x, const Pass::Run& run) const {
-    const std::int64_t image = image_of(x.shape());
-    const float* const from = x.data<float>() + run.first * image;
-    if (!sampling_) return from;
-    for (std::int64_t n = 0; n < run.images; ++n) sampling_->gather(from + n * image, run.samples + n * sampling_->floats());
-    return run.samples;
-  }
-
-  Shape x_, y_;
-  Conv2dOptions options_;
-  std::optional<Sampling> sampling_;
-  onednn::Engine engine_;
-  memory::desc weight_;  // as it lies in a Tensor
-  std::optional<Forward> forward_;
-  std::optional<BackwardData> backward_data_;
-  std::optional<BackwardWeights> backward_weights_;
-};
-
 /// The convolution that `sampling` leaves to oneDNN.
-Convolution of_samples(const Shape& x, const Shape& y, Conv2dOptions options, const Sampling& sampling) {
+SampledConv2d of_samples(const Shape& x, const Shape& y, Conv2dOptions options, const Sampling& sampling) {
   options.padding = 0;
   return {{x[0], x[1], sampling.height, sampling.width}, y, options, sampling};
 }
 
 /// With a window of 1x1 there is a pixel of x, or padding, for each of y: oneDNN gets these alone. Its own way of leaving pixels
 /// out (2.6.3, gradient of weights, fewer input channels than floats in a vector) reads and writes beyond its memory.
-Convolution direct(const Shape& x, const Shape& y, Conv2dOptions options) {
+SampledConv2d direct(const Shape& x, const Shape& y, Conv2dOptions options) {
   if (options.kernel_size != 1) return {x, y, options, {}};
   options.dilation = 1;
   if (options.stride == 1 && options.padding == 0) return {x, y, options, {}};
@@ -226,13 +33,68 @@ Convolution direct(const Shape& x, const Shape& y, Conv2dOptions options) {
   return of_samples(x, y, options, sampling);
 }
 
+/// The same with padding that is there: rows and columns of zeros around x.
+SampledConv2d padded(const Shape& x, const Shape& y, const Conv2dOptions& options) {
+  const auto reach = [](std::int64_t count, int kernel, int step, int apart) {
+    return (count - 1) * step + std::int64_t{apart} * (kernel - 1) + 1;
+  };
+  const auto& [kernel, stride, padding, dilation, groups, bias] = options;
+  const Sampling sampling{.C = x[1],
+                          .H = x[2],
+                          .W = x[3],
+                          .height = reach(y[2], kernel.height, stride.height, dilation.height),
+                          .width = reach(y[3], kernel.width, stride.width, dilation.width),
+                          .stride = 1,
+                          .padding = padding};
+  return of_samples(x, y, options, sampling);
+}
+
+/// Along a height or a width: what the windows see of an image with padding.
+struct Sight {
+  std::int64_t size, count;  // of the image, of windows
+  int kernel, step, before, apart;
+
+  /// The first window that lies inside; `count` if none does.
+  std::int64_t whole() const {
+    const std::int64_t first = (std::int64_t{before} + step - 1) / step;
+    return first < count && first * step - before + std::int64_t{apart} * (kernel - 1) < size ? first : count;
+  }
+  /// Whether no tap of some window lies inside.
+  bool has_blind() const {
+    for (std::int64_t window = 0; window < count; ++window) {
+      const std::int64_t start = window * step - before, tap = std::max<std::int64_t>(0, (apart - 1 - start) / apart);
+      if (tap >= kernel || start + tap * apart >= size) return true;  // the first tap that is not before the image
+    }
+    return false;
+  }
+};
+
+/// oneDNN leaves out the products with the padding's zeros or does not, as its instruction set would have it. Where their other
+/// factor is infinite or NaN they are NaN: then it gets the padding as pixels. Results show where that may be.
 class Conv2dOnednn final : public Conv2dPlan::Impl {
  public:
   Conv2dOnednn(const Shape& x, const Shape& y, const Conv2dOptions& options)
-      : bias_(options.bias), direct_(cpu::direct(x, y, options)) {}
+      : x_(x),
+        y_(y),
+        options_(options),
+        pads_(options.kernel_size != 1 && options.padding != 0),
+        direct_(cpu::direct(x, y, options)) {
+    const auto& [kernel, stride, padding, dilation, groups, bias] = options;
+    const Sight rows{x[2], y[2], kernel.height, stride.height, padding.height, dilation.height};
+    const Sight columns{x[3], y[3], kernel.width, stride.width, padding.width, dilation.width};
+    if (!pads_) return;
+    shows_ = bias || !(rows.has_blind() || columns.has_blind());
+    if (rows.whole() < y[2] && columns.whole() < y[3]) whole_ = rows.whole() * y[3] + columns.whole();
+  }
 
   void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream&) override {
-    direct_.forward(x, weight, bias, relu, y);
+    // An output whose window meets no padding has all weights of its channel in it.
+    bool suspect = pads_ && !whole_;
+    direct_.forward(x, weight, bias, relu, y, [&](const onednn::Pass::Run& run) {
+      if (run.first == 0 && whole_) suspect = !all_finite(y.data<float>() + *whole_ * y_[1], y_[1]);
+    });
+    if (!suspect || all_finite(weight.data<float>(), weight.numel())) return;
+    padded().forward(x, weight, bias, relu, y, [](const onednn::Pass::Run&) {});
   }
 
   void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream&) override {
@@ -241,14 +103,33 @@ class Conv2dOnednn final : public Conv2dPlan::Impl {
 
   void backward_weights(const Tensor& x, const Tensor& dy, Conv2dPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias,
                         Stream&) override {
-    const ParameterGradients gradients = direct_.backward_weights(x, dy, dweight.shape());
-    finish(gradients.dweight(), dweight.numel(), accumulate.dweight, dweight.data<float>());
-    if (bias_) finish(gradients.dbias(), dbias.numel(), accumulate.dbias, dbias.data<float>());
+    const Shape& weight = dweight.shape();
+    ParameterGradients gradients = (shows_ ? direct_ : padded()).backward_weights(x, dy, weight);
+    if (pads_ && shows_ && may_be_spoilt(gradients, weight)) gradients = padded().backward_weights(x, dy, weight);
+    finish(gradients.dweight(), weight.numel(), accumulate.dweight, dweight.data<float>());
+    if (options_.bias) finish(gradients.dbias(), dbias.numel(), accumulate.dbias, dbias.data<float>());
   }
 
  private:
-  bool bias_;
-  Convolution direct_;
+  /// Whether a gradient of y may not have been finite. It shows in that of the bias, and, of every input channel, in those of the
+  /// weights whose taps lie inside.
+  bool may_be_spoilt(const ParameterGradients& gradients, const Shape& weight) const {
+    if (options_.bias) return !all_finite(gradients.dbias(), y_[1]);
+    return !all_finite(gradients.dweight(), weight.numel() / weight[1], weight[1]);
+  }
+
+  SampledConv2d& padded() {
+    if (!padded_) padded_.emplace(cpu::padded(x_, y_, options_));
+    return *padded_;
+  }
+
+  Shape x_, y_;
+  Conv2dOptions options_;
+  bool pads_;                          // whether oneDNN is left to do it
+  bool shows_ = true;                  // whether results show every gradient of y that is not finite
+  std::optional<std::int64_t> whole_;  // a pixel of y whose window meets no padding
+  SampledConv2d direct_;
+  std::optional<SampledConv2d> padded_;
 };
 
 }  // namespace

@@ -222,6 +222,36 @@ TEST(Conv2dReluPool, AWeightThatIsNoNumberMakesNanOfZeros) {
   }
 }
 
+TEST(Conv2dReluPool, ANumberThatIsNotFiniteMakesNanOfThePadding) {
+  for (const std::int64_t C : kFewAndManyChannels) {
+    for (const auto& [H, W] : {std::pair<std::int64_t, std::int64_t>{6, 9}, {2, 2}, {5, 4}}) {
+      for (const float value : {kNan, kInfinity, -kInfinity}) {
+        const Data numbers = random_data({2, C, H, W, 5});
+        for (const std::int64_t tap : {0, 2, 5, 8}) {  // of output channel 2
+          SCOPED_TRACE(numbers.sizes.string() + ", weight " + std::to_string(tap) + " is " + std::to_string(value));
+          Data data = numbers;
+          data.weight[static_cast<std::size_t>(9 * (2 * C + C - 1) + tap)] = value;
+          const Forward expected = reference_forward(data);
+          everywhere(Device::cpu(), [&] {
+            const Results actual = compute(data);
+            expect_close(actual.y, expected.y, kSum);
+            return actual.y;
+          });
+        }
+        SCOPED_TRACE(numbers.sizes.string() + ", dy is " + std::to_string(value));
+        Data data = numbers;
+        data.bias.assign(5, 1000);  // so that there is a winner everywhere
+        data.dy.front() = data.dy.back() = value;
+        everywhere(Device::cpu(), [&] {
+          const Results actual = compute(data);
+          expect_close(actual.dweight, reference_backward(data, actual.place).dweight, kVendorSum);
+          return actual.dweight;
+        });
+      }
+    }
+  }
+}
+
 TEST(Conv2dReluPool, AnInfinityThatOnlyALoserMeetsIsLeftOut) {
   for (const std::int64_t C : kFewAndManyChannels) {
     SCOPED_TRACE(C);

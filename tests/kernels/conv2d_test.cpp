@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <string>
 #include <vector>
@@ -51,6 +52,11 @@ const Case kCases[] = {
     {"pointwise, padding that hides columns",
      {.N = 2, .C = 3, .H = 3, .W = 1, .K = 4, .kernel_size = 1, .stride = {1, 4}, .padding = {0, 2}}},
     {"pointwise, groups", {.N = 3, .C = 12, .H = 7, .W = 8, .K = 6, .kernel_size = 1, .stride = 2, .groups = 3}},
+    {"windows of padding", {.N = 2, .C = 3, .H = 3, .W = 4, .K = 5, .kernel_size = 2, .stride = {1, 2}, .padding = {4, 3}}, false},
+    {"padding between taps",
+     {.N = 1, .C = 2, .H = 2, .W = 9, .K = 3, .kernel_size = {2, 1}, .padding = {2, 0}, .dilation = 4},
+     false},
+    {"no window without padding", {.N = 2, .C = 4, .H = 4, .W = 3, .K = 3, .kernel_size = 5, .padding = 2}},
     {"without bias", {.N = 3, .C = 4, .H = 6, .W = 6, .K = 5, .kernel_size = 3, .padding = 1}, false}};
 
 Conv2dOptions options_of(const Case& c) {
@@ -283,6 +289,64 @@ TEST_P(Conv2dTest, OfPointsWithAStrideStaysWithinItsMemory) {
     problem.run();
     problem.expect_reference(c, kVendorSum);
   }
+}
+
+constexpr float kNotNumbers[] = {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
+                                 -std::numeric_limits<float>::infinity()};
+
+/// Holds every convolution on the CPU to the reference with one of `values` infinite or NaN, which `tensor` gets: the first, in the
+/// corner of the window or the image, the last, and one amid them. With the padding's zeros they make NaN.
+void expect_nan_in_padding(std::vector<float> Problem::*values, Tensor Problem::*tensor) {
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(c.name);
+    const Problem clean(c, Device::cpu());
+    const std::size_t count = (clean.*values).size();
+    for (const float value : kNotNumbers) {
+      for (const std::size_t element : {std::size_t{0}, count / 2, count - 1}) {
+        SCOPED_TRACE(std::to_string(element) + " is " + std::to_string(value));
+        Problem problem(c, Device::cpu());
+        (problem.*values)[element] = value;
+        const Tensor& spoilt = problem.*tensor;
+        (problem.*tensor).copy_from(Tensor::from(problem.*values, spoilt.shape()));
+        problem.run();
+        problem.expect_reference(c, kVendorSum);
+        const std::vector<float> first = problem.results();
+        problem.run();
+        const std::vector<float> again = problem.results();
+        EXPECT_EQ(std::memcmp(first.data(), again.data(), first.size() * sizeof(float)), 0);
+      }
+    }
+  }
+}
+
+TEST(Conv2dPadding, MakesNanOfWeightsThatAreNotFinite) { expect_nan_in_padding(&Problem::weight_values, &Problem::weight); }
+
+TEST(Conv2dPadding, MakesNanOfGradientsThatAreNotFinite) { expect_nan_in_padding(&Problem::dy_values, &Problem::dy); }
+
+TEST(Conv2dPadding, TakesNoHarmFromInputsThatAreNotFinite) { expect_nan_in_padding(&Problem::x_values, &Problem::x); }
+
+TEST(Conv2dPadding, KeepsItsNanThroughRelu) {
+  for (const float value : kNotNumbers) {
+    for (const Case& c : kCases) {
+      SCOPED_TRACE(c.name);
+      Problem problem(c, Device::cpu());
+      problem.weight_values[0] = value;
+      problem.weight.copy_from(Tensor::from(problem.weight_values, problem.weight.shape()));
+      problem.plan.forward(problem.x, problem.weight, problem.bias, true, problem.y, problem.stream);
+      reference::Values expected =
+          reference::conv2d(c.sizes, widen(problem.x_values), widen(problem.weight_values), widen(problem.bias_values));
+      for (double& y : expected) y = y < 0 ? 0 : y;
+      expect_close(problem.y.to_vector<float>(), expected, kVendorSum);
+    }
+  }
+}
+
+TEST(Conv2dPadding, OfAPointIsNanIfItsWeightIs) {
+  Stream stream;
+  Conv2dPlan plan({1, 1, 2, 2}, 1, {.kernel_size = 1, .padding = 1}, Device::cpu());
+  Tensor y = Tensor::empty(plan.y_shape());
+  plan.forward(Tensor::zeros({1, 1, 2, 2}), Tensor::full({1, 1, 1, 1}, kNotNumbers[0]), Tensor::full({1}, 0.5F), false, y, stream);
+  EXPECT_THAT(y.to_vector<float>(), testing::Each(testing::IsNan()));
 }
 
 TEST(Conv2dShape, NamesWhatDoesNotFit) {

@@ -22,7 +22,10 @@ struct Conv2d {
   std::int64_t y_numel() const { return N * K * Ho() * Wo(); }
 };
 
-/// Calls `visit(x index, weight index, y index)` for every product of the convolution.
+/// What a product takes from x where its window reaches beyond the image: no element, but a zero.
+inline constexpr std::size_t kPadding = static_cast<std::size_t>(-1);
+
+/// Calls `visit(x index, weight index, y index)` for every product of the convolution; x's index may be `kPadding`.
 template <class Visit>
 void for_each_product(const Conv2d& c, Visit visit) {
   const std::int64_t group_inputs = c.C / c.groups, group_outputs = c.K / c.groups;
@@ -35,9 +38,9 @@ void for_each_product(const Conv2d& c, Visit visit) {
               for (std::int64_t s = 0; s < c.kernel_size.width; ++s) {
                 const std::int64_t h = i * c.stride.height - c.padding.height + r * c.dilation.height;
                 const std::int64_t w = j * c.stride.width - c.padding.width + s * c.dilation.width;
-                if (h < 0 || h >= c.H || w < 0 || w >= c.W) continue;
+                const bool inside = h >= 0 && h < c.H && w >= 0 && w < c.W;
                 const std::int64_t channel = k / group_outputs * group_inputs + g;
-                visit(static_cast<std::size_t>(((n * c.C + channel) * c.H + h) * c.W + w),
+                visit(inside ? static_cast<std::size_t>(((n * c.C + channel) * c.H + h) * c.W + w) : kPadding,
                       static_cast<std::size_t>(((k * group_inputs + g) * c.kernel_size.height + r) * c.kernel_size.width + s),
                       static_cast<std::size_t>(((n * c.K + k) * c.Ho() + i) * c.Wo() + j));
               }
@@ -50,12 +53,13 @@ void for_each_product(const Conv2d& c, Visit visit) {
 }
 
 /// y[n, k, i, j] = bias[k] + the sum over c, r, s of weight[k, c, r, s] * x[n, c, i stride - padding + r dilation, ...].
-/// An empty bias is none.
+/// x is 0 in the padding: a weight that is infinite or NaN makes NaN of it. An empty bias is none.
 inline Values conv2d(const Conv2d& c, const Values& x, const Values& weight, const Values& bias) {
   Values y(static_cast<std::size_t>(c.y_numel()));
   const auto pixels = static_cast<std::size_t>(c.Ho() * c.Wo());
   for (std::size_t i = 0; !bias.empty() && i < y.size(); ++i) y[i] = bias[i / pixels % bias.size()];
-  for_each_product(c, [&](std::size_t from, std::size_t w, std::size_t to) { y[to] += weight[w] * x[from]; });
+  for_each_product(
+      c, [&](std::size_t from, std::size_t w, std::size_t to) { y[to] += weight[w] * (from == kPadding ? 0.0 : x[from]); });
   return y;
 }
 
@@ -63,13 +67,14 @@ struct Conv2dGradients {
   Values dx, dweight, dbias;
 };
 
+/// A gradient of y that is infinite or NaN makes NaN of dweight where its window reaches into the padding.
 inline Conv2dGradients conv2d_backward(const Conv2d& c, const Values& x, const Values& weight, const Values& dy) {
   Conv2dGradients gradients{Values(x.size()), Values(weight.size()), Values(static_cast<std::size_t>(c.K))};
   const auto pixels = static_cast<std::size_t>(c.Ho() * c.Wo());
   for (std::size_t i = 0; i < dy.size(); ++i) gradients.dbias[i / pixels % gradients.dbias.size()] += dy[i];
   for_each_product(c, [&](std::size_t from, std::size_t w, std::size_t to) {
-    gradients.dx[from] += weight[w] * dy[to];
-    gradients.dweight[w] += x[from] * dy[to];
+    if (from != kPadding) gradients.dx[from] += weight[w] * dy[to];
+    gradients.dweight[w] += (from == kPadding ? 0.0 : x[from]) * dy[to];
   });
   return gradients;
 }
