@@ -38,6 +38,13 @@ __device__ std::int64_t first_element() { return std::int64_t{blockIdx.x} * kThr
 
 __device__ std::int64_t all_threads() { return std::int64_t{gridDim.x} * kThreads; }
 
+/// The products of `count` numbers, `step` apart, with the padding's zeros, added up: NaN if one is infinite or NaN.
+__device__ float times_padding(const float* values, std::int64_t step, std::int64_t count) {
+  float sum = 0;
+  for (std::int64_t i = 0; i < count; ++i) sum = fmaf(values[i * step], 0.0F, sum);
+  return sum;
+}
+
 /// `bias` may be null.
 __global__ void forward_kernel(const float* x, const float* weight, const float* bias, bool relu, float* y, std::int64_t count,
                                Sizes s) {
@@ -48,10 +55,11 @@ __global__ void forward_kernel(const float* x, const float* weight, const float*
     float sum = bias ? bias[k] : 0.0F;
     for (std::int64_t r = 0; r < s.kH; ++r) {
       const std::int64_t h = i * s.stride_h - s.padding_h + r * s.dilation_h;
-      if (h < 0 || h >= s.H) continue;
       for (std::int64_t t = 0; t < s.kW; ++t) {
         const std::int64_t v = j * s.stride_w - s.padding_w + t * s.dilation_w;
-        if (v >= 0 && v < s.W) sum += dot(from + (h * s.W + v) * s.C, w + (r * s.kW + t) * s.Cg, s.Cg);
+        const bool inside = h >= 0 && h < s.H && v >= 0 && v < s.W;
+        const float* tap = w + (r * s.kW + t) * s.Cg;
+        sum += inside ? dot(from + (h * s.W + v) * s.C, tap, s.Cg) : times_padding(tap, 1, s.Cg);
       }
     }
     y[e] = relu && sum <= 0 ? 0.0F : sum;
@@ -110,8 +118,13 @@ __global__ void backward_weights_kernel(const float* x, const float* dy, double*
     double sum = 0;
     for (std::int64_t row = begin; row < end; ++row) {
       const std::int64_t n = row / s.Ho, h = row % s.Ho * s.stride_h - s.padding_h + r * s.dilation_h;
-      if (h < 0 || h >= s.H) continue;
       const float* gradient = dy + row * s.Wo * s.K + k;
+      if (h < 0 || h >= s.H || first >= last) {
+        sum += static_cast<double>(times_padding(gradient, s.K, s.Wo));
+        continue;
+      }
+      sum += static_cast<double>(times_padding(gradient, s.K, first));
+      sum += static_cast<double>(times_padding(gradient + last * s.K, s.K, s.Wo - last));
       const std::int64_t line = ((n * s.H + h) * s.W + shift) * s.C + channel;
       for (std::int64_t j = first; j < last;) {
         const std::int64_t stop = j + kRun < last ? j + kRun : last;

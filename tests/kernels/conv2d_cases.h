@@ -1,5 +1,6 @@
 #pragma once
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,9 @@ inline const Conv2dCase kConv2dCases[] = {
     {"places outside", {.N = 2, .C = 4, .H = 3, .W = 2, .K = 4, .kernel_size = 1, .padding = 2}},
     {"pointwise", {.N = 3, .C = 33, .H = 5, .W = 5, .K = 31, .kernel_size = 1}},
     {"without bias", {.N = 3, .C = 4, .H = 6, .W = 6, .K = 8, .kernel_size = 3, .padding = 1}, false}};
+
+/// Values that make NaN of the padding's zeros.
+inline constexpr float kNotNumbers[] = {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()};
 
 class Conv2dKernelTest : public DeviceTest {
  protected:

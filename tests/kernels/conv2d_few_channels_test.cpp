@@ -65,6 +65,22 @@ TEST_P(Conv2dFewChannelsTest, RoundsBf16Once) {
   }
 }
 
+TEST_P(Conv2dFewChannelsTest, MakesNanOfThePaddingWhereAWeightIsNotFinite) {
+  for (const Conv2dCase& test : kConv2dCases) {
+    SCOPED_TRACE(test.name);
+    const reference::Conv2d& c = test.sizes;
+    const std::vector<float> x = numbers(c.x_numel(), 1, DType::f32), bias = numbers(test.bias ? c.K : 0, 3, DType::f32);
+    for (const float value : kNotNumbers) {
+      std::vector<float> weight = numbers(c.weight_numel(), 2, DType::f32);
+      weight.front() = weight.back() = value;
+      Tensor y = empty(test.y_shape());
+      cuda::conv2d_few_channels(tensor(x, test.x_shape()), tensor(weight, test.weight_shape()), test.bias ? tensor(bias) : Tensor{},
+                                test.options(), false, y, stream());
+      expect_close(values(y), reference::conv2d(c, widen(x), widen(weight), widen(bias)), kSum);
+    }
+  }
+}
+
 TEST_P(Conv2dFewChannelsTest, ReluKeepsNan) {
   constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
   Tensor y = empty({1, 1, 1, 3});

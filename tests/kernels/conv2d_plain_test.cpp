@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "close.h"
+#include "conv2d_cases.h"
 #include "device_test.h"
 #include "reference/conv2d.h"
 
@@ -90,6 +91,30 @@ TEST_P(Conv2dPlainTest, EqualsTheReference) {
     for (double& value : twice) value *= 2;
     expect_close(dweight.to_vector<float>(), twice, kSameValue);
     if (test.bias) expect_close(dbias.to_vector<float>(), expected.dbias, kSum);
+  }
+}
+
+TEST_P(Conv2dPlainTest, MakesNanOfThePaddingWhereTheOtherFactorIsNotFinite) {
+  for (const Conv2dCase& test : kConv2dCases) {
+    SCOPED_TRACE(test.name);
+    const reference::Conv2d& c = test.sizes;
+    const auto conv = cuda::conv2d_plain(test.x_shape(), test.y_shape(), test.options());
+    const std::vector<float> x = random_floats(c.x_numel(), 1), bias = random_floats(test.bias ? c.K : 0, 3);
+    const Tensor images = tensor(x, test.x_shape()), biases = test.bias ? tensor(bias) : Tensor{};
+    for (const float value : kNotNumbers) {
+      std::vector<float> weight = random_floats(c.weight_numel(), 2), dy = random_floats(c.y_numel(), 4);
+      weight.front() = weight.back() = dy.front() = value;
+      const Tensor weights = tensor(weight, test.weight_shape()), gradient = tensor(dy, test.y_shape());
+      Tensor y = empty(test.y_shape()), dx = empty(test.x_shape()), dweight = empty(test.weight_shape()),
+             dbias = test.bias ? empty({c.K}) : Tensor{};
+      conv->forward(images, weights, biases, false, y, stream());
+      expect_close(y.to_vector<float>(), reference::conv2d(c, widen(x), widen(weight), widen(bias)), kSum);
+      const auto expected = reference::conv2d_backward(c, widen(x), widen(weight), widen(dy));
+      conv->backward_data(gradient, weights, dx, stream());
+      expect_close(dx.to_vector<float>(), expected.dx, kSum);
+      conv->backward_weights(images, gradient, {}, dweight, dbias, stream());
+      expect_close(dweight.to_vector<float>(), expected.dweight, kSum);
+    }
   }
 }
 

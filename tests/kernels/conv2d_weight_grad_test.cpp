@@ -66,6 +66,22 @@ TEST_P(Conv2dWeightGradTest, AddsBf16InF32) {
   }
 }
 
+TEST_P(Conv2dWeightGradTest, MakesNanOfThePaddingWhereAGradientIsNotFinite) {
+  for (const Conv2dCase& test : kConv2dCases) {
+    SCOPED_TRACE(test.name);
+    const reference::Conv2d& c = test.sizes;
+    const std::vector<float> x = numbers(c.x_numel(), 1, DType::f32);
+    for (const float value : kNotNumbers) {
+      std::vector<float> dy = numbers(c.y_numel(), 2, DType::f32);
+      dy.front() = value;
+      Tensor dweight = empty(test.weight_shape()), dbias = test.bias ? empty({c.K}) : Tensor{};
+      cuda::conv2d_weight_grad(tensor(x, test.x_shape()), tensor(dy, test.y_shape()), test.options(), {}, dweight, dbias, stream());
+      const Values no_weight(static_cast<std::size_t>(c.weight_numel()));
+      expect_close(dweight.to_vector<float>(), reference::conv2d_backward(c, widen(x), no_weight, widen(dy)).dweight, kSum);
+    }
+  }
+}
+
 TEST_P(Conv2dWeightGradTest, PassesNanOn) {
   const Conv2dOptions options{.kernel_size = 1};
   Tensor dweight = empty({1, 1, 1, 1}), dbias = empty({1});
