@@ -77,9 +77,11 @@ set(GPUCNN_PRIVATE_HEADERS
     core/layout.h
     core/memory_plan.h
     core/name_list.h
+    core/preempted_thread.h
+    core/processors.h
     core/random_uniforms.h
     core/retry.h
-    core/running_thread.h
+    core/signals_blocked.h
     core/thread_team.h
     io/atomic_file.h
     io/safetensors_header.h
@@ -132,8 +134,9 @@ set(GPUCNN_SOURCES
     core/name_list.cpp
     core/parameter.cpp
     core/precision.cpp
+    core/preempted_thread.cpp
     core/printable.cpp
-    core/running_thread.cpp
+    core/processors.cpp
     core/shape.cpp
     core/state_dict.cpp
     core/stream.cpp

@@ -1,13 +1,16 @@
 #include <gpucnn/core/thread_team.h>
 
+#include <pthread.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <string>
 #include <system_error>
 #include <utility>
 
 #include <gpucnn/core/float_environment.h>
+#include <gpucnn/core/signals_blocked.h>
 
 namespace gpucnn {
 namespace {
@@ -40,7 +43,7 @@ ThreadTeam::~ThreadTeam() { end_workers(); }
 void ThreadTeam::run(std::int64_t tasks, int threads, detail::TaskRef run) {
   threads = static_cast<int>(std::min<std::int64_t>(threads, tasks));
   std::unique_lock<std::mutex> call(calls_, std::defer_lock);
-  if (threads < 2 || in_task || !call.try_lock()) {
+  if (threads < 2 || in_task || !call.try_lock() || closed_.load(std::memory_order_relaxed)) {
     for (std::int64_t task = 0; task < tasks; ++task) run(task, 0);
     return;
   }
@@ -62,7 +65,7 @@ void ThreadTeam::run(std::int64_t tasks, int threads, detail::TaskRef run) {
   ++mine.call;
   mine.phase.store(kBegun, std::memory_order_release);
   take_tasks(0, threads);
-  if (end_work(mine)) mine.thread.release();
+  end_work(mine);
   for (int thread = 1; thread < threads; ++thread) {
     Slot& slot = *slots_[static_cast<std::size_t>(thread)];
     std::uint32_t phase = kOffered;
@@ -82,6 +85,14 @@ void ThreadTeam::shrink(int threads) {
   if (static_cast<int>(slots_.size()) > threads) end_workers();
 }
 
+void ThreadTeam::close() noexcept {
+  closed_.store(true, std::memory_order_relaxed);
+  // A task may end the process; a forked child has no threads to end.
+  if (in_task || process_.load(std::memory_order_relaxed) != getpid()) return;
+  const std::unique_lock<std::mutex> call(calls_, std::try_to_lock);
+  if (call) end_workers();
+}
+
 void ThreadTeam::end_workers() {
   for (const auto& slot : slots_) {
     slot->phase.store(kStop, std::memory_order_release);
@@ -94,7 +105,9 @@ void ThreadTeam::end_workers() {
 }
 
 void ThreadTeam::grow(int threads) {
+  if (static_cast<int>(slots_.size()) >= threads) return;
   if (slots_.empty()) process_.store(getpid(), std::memory_order_relaxed);
+  const SignalsBlocked blocked;
   while (static_cast<int>(slots_.size()) < threads) {
     const int thread = static_cast<int>(slots_.size());
     Slot& slot = *slots_.emplace_back(std::make_unique<Slot>());
@@ -108,6 +121,7 @@ void ThreadTeam::grow(int threads) {
 
 void ThreadTeam::work(Slot& slot, Slot& caller, int thread) {
   const FloatEnvironment standard;  // a thread inherits that of whoever made it
+  pthread_setname_np(pthread_self(), ("gpucnn-" + std::to_string(thread)).c_str());
   slot.thread.become_this();
   for (;;) {
     std::uint32_t phase = slot.phase.load(std::memory_order_acquire);
@@ -117,11 +131,8 @@ void ThreadTeam::work(Slot& slot, Slot& caller, int thread) {
     } else if (slot.phase.compare_exchange_strong(phase, kBegun, std::memory_order_acq_rel)) {
       take_tasks(thread, slot.threads);
       const bool moved = end_work(slot);
-      slot.phase.notify_one();  // the caller may be asleep
-      if (moved) {
-        slot.thread.release();
-        RunningThread::leave_core();  // it is the caller's
-      }
+      slot.phase.notify_one();                   // the caller may be asleep
+      if (moved) PreemptedThread::leave_core();  // it is the caller's
     }
   }
 }
@@ -163,7 +174,7 @@ void ThreadTeam::take_tasks(int thread, int threads) noexcept {
   in_task = false;
 }
 
-std::uint32_t ThreadTeam::wait_while(const Slot& slot, std::uint32_t seen, Slot* busy) {
+std::uint32_t ThreadTeam::wait_while(const Slot& slot, std::uint32_t seen, Slot* busy) const {
   const bool calls = &slot == busy;
   Look last;
   const auto start = Clock::now();
@@ -174,25 +185,24 @@ std::uint32_t ThreadTeam::wait_while(const Slot& slot, std::uint32_t seen, Slot*
     }
     if (!busy || now < look) continue;
     look = now + kLook;
-    if (!give_core_to(*busy, last)) continue;
-    if (calls) {
-      seen = kMoved;
-    } else {
-      RunningThread::leave_core();
-    }
+    const bool move = migrate();
+    if (!is_preempted(*busy, last, move)) continue;
+    if (move && calls) seen = kMoved;
+    if (move && !calls) PreemptedThread::leave_core();
     break;
   }
   slot.phase.wait(seen, std::memory_order_acquire);
   return slot.phase.load(std::memory_order_acquire);
 }
 
-bool ThreadTeam::give_core_to(Slot& busy, Look& last) {
+bool ThreadTeam::is_preempted(Slot& busy, Look& last, bool move) {
   std::uint32_t phase = busy.phase.load(std::memory_order_relaxed);
   if (phase != kBegun || !busy.phase.compare_exchange_strong(phase, kMoving, std::memory_order_acq_rel)) return false;
   const Look before = std::exchange(last, {busy.thread.cpu_time(), busy.call});
-  const bool moved = last.call == before.call && last.ran - before.ran < kLeast && busy.thread.bring_here();
-  busy.phase.store(moved ? kMoved : kBegun, std::memory_order_release);
-  return moved;
+  const bool preempted = last.call == before.call && last.ran - before.ran < kLeast;
+  if (preempted && move) busy.thread.bring_here();
+  busy.phase.store(preempted && move ? kMoved : kBegun, std::memory_order_release);
+  return preempted;
 }
 
 }  // namespace gpucnn

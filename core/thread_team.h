@@ -12,14 +12,15 @@
 #include <vector>
 
 #include <gpucnn/core/parallel.h>
-#include <gpucnn/core/running_thread.h>
+#include <gpucnn/core/preempted_thread.h>
 
 namespace gpucnn {
 
-/// The threads behind `parallel_for`. The caller works too, and waits only for threads that have begun a task. Where the processor
-/// is shared, the system puts a thread aside amid a task for some milliseconds, which the others would spend waiting: whoever waits
-/// for such a thread gives it the core that it waits on. An idle thread spins for a moment, since work comes in quick succession,
-/// then sleeps.
+/// The threads behind `parallel_for`. The caller works too, and waits only for threads that have begun a task. An idle thread spins
+/// for a moment, since work comes in quick succession, then sleeps.
+///
+/// Where the processor is shared, the system preempts a thread amid a task for some milliseconds. Whoever waits for it stops
+/// spinning, so that a core gets free. With `migrate` it also moves the preempted thread to its own core.
 class ThreadTeam {
  public:
   ThreadTeam() = default;
@@ -36,6 +37,14 @@ class ThreadTeam {
   /// ones. Not from inside a task.
   void shrink(int threads);
 
+  /// Ends the threads for good: from here on every call is the caller's alone, so that no thread outlives its code. Waits until
+  /// they are gone, unless a call is under way, as when the process exits amid work.
+  void close() noexcept;
+
+  /// Whether a thread that waits moves the preempted thread that it waits for to its own core. At first it does not.
+  void set_migrate(bool on) { migrate_.store(on, std::memory_order_relaxed); }
+  bool migrate() const { return migrate_.load(std::memory_order_relaxed); }
+
  private:
   enum Phase : std::uint32_t { kIdle, kOffered, kBegun, kMoving, kMoved, kDone, kStop };
 
@@ -48,9 +57,9 @@ class ThreadTeam {
     std::atomic<std::int64_t> next{0};
     std::int64_t last = 0;
     detail::TaskRef run;
-    std::thread worker;     // slot 0 is the caller's, and has none
-    RunningThread thread;   // who is at work from kBegun to kDone
-    std::int64_t call = 0;  // the number of the call that it works for, in slot 0
+    std::thread worker;      // slot 0 is the caller's, and has none
+    PreemptedThread thread;  // who is at work from kBegun to kDone
+    std::int64_t call = 0;   // the number of the call that it works for, in slot 0
   };
 
   /// A thread's time on a core when it was last looked at, and the call that it worked for.
@@ -65,14 +74,14 @@ class ThreadTeam {
   void take_tasks(int thread, int threads) noexcept;
   /// Ends what kBegun began. True if the thread was moved amid it.
   static bool end_work(Slot& slot);
-  /// Waits while the phase is `seen`: spinning, then asleep. While it spins, who is at work in `busy`, if given, gets this core if
-  /// it has none.
-  static std::uint32_t wait_while(const Slot& slot, std::uint32_t seen, Slot* busy);
-  /// Moves who is at work here if it has hardly run since `last`, which becomes this look.
-  static bool give_core_to(Slot& busy, Look& last);
+  /// Waits while the phase is `seen`: spinning, then asleep; at once asleep if who is at work in `busy`, if given, has no core.
+  std::uint32_t wait_while(const Slot& slot, std::uint32_t seen, Slot* busy) const;
+  /// Whether who is at work here has hardly run since `last`, which becomes this look; if so and `move`, moves it to this core.
+  static bool is_preempted(Slot& busy, Look& last, bool move);
 
   std::mutex calls_;
   std::vector<std::unique_ptr<Slot>> slots_;
+  std::atomic<bool> closed_{false}, migrate_{false};
   std::atomic<pid_t> process_{0};  // whose threads the workers are: a forked child has none
   std::atomic<bool> failed_{false};
   std::exception_ptr failure_;

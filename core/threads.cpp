@@ -2,56 +2,66 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
-#include <cstdio>
+#include <cstddef>
+#include <new>
 #include <stdexcept>
 #include <thread>
 
 #include <fmt/format.h>
 
+#include <gpucnn/core/allocator.h>
 #include <gpucnn/core/float_environment.h>
 #include <gpucnn/core/parallel.h>
+#include <gpucnn/core/processors.h>
 #include <gpucnn/core/thread_team.h>
 
 namespace gpucnn {
 namespace {
 
-constexpr int kMostThreads = 1024;
+constexpr int kMaxThreads = 1024;
 
-/// Processors the container's quota allows, rounded up; a large number without a quota.
-int quota() {
-  std::FILE* file = std::fopen("/sys/fs/cgroup/cpu.max", "re");
-  if (!file) return kMostThreads;
-  double allowed = 0, period = 0;
-  const bool limited = std::fscanf(file, "%lf %lf", &allowed, &period) == 2 && allowed > 0 && period > 0;
-  std::fclose(file);
-  return limited ? static_cast<int>(std::ceil(allowed / period)) : kMostThreads;
+int usable_processors() {
+  const int affinity = affinity_processors(), quota = quota_processors();
+  const int processors = affinity > 0 ? affinity : static_cast<int>(std::thread::hardware_concurrency());
+  return std::clamp(quota > 0 ? std::min(processors, quota) : processors, 1, kMaxThreads);
 }
 
 std::atomic<int>& count() {
-  // The C library counts the processors of this process's affinity, 0 where it does not know.
-  static std::atomic<int> threads{
-      std::clamp(std::min(static_cast<int>(std::thread::hardware_concurrency()), quota()), 1, kMostThreads)};
+  static std::atomic<int> threads{usable_processors()};
   return threads;
 }
 
 ThreadTeam& team() {
   // Never destroyed: tasks may come from the destructors of other statics, and a forked child has no workers to join.
-  static ThreadTeam& shared = *new ThreadTeam;
+  alignas(ThreadTeam) static std::byte memory[sizeof(ThreadTeam)];
+  static ThreadTeam& shared = *new (memory) ThreadTeam;
   return shared;
 }
+
+/// What the library leaves when the process ends or its code is unloaded: no thread, and no memory that is kept for later.
+struct Unload {
+  ~Unload() {
+    team().close();
+    empty_cache(Device::cpu());
+  }
+};
+const Unload unload;
 
 }  // namespace
 
 int num_threads() { return count().load(std::memory_order_relaxed); }
 
 void set_num_threads(int n) {
-  if (n < 1 || n > kMostThreads) {
-    throw std::invalid_argument(fmt::format("set_num_threads: expects 1 to {}, got {}", kMostThreads, n));
+  if (n < 1 || n > kMaxThreads) {
+    throw std::invalid_argument(fmt::format("set_num_threads: expects 1 to {}, got {}", kMaxThreads, n));
   }
   count().store(n, std::memory_order_relaxed);
   team().shrink(n);
 }
+
+bool core_migration() { return team().migrate(); }
+
+void set_core_migration(bool on) { team().set_migrate(on); }
 
 void detail::parallel_tasks(std::int64_t tasks, int threads, TaskRef run) {
   const FloatEnvironment standard;

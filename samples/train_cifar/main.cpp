@@ -142,6 +142,7 @@ void load_checkpoint(const std::filesystem::path& file, Module& model) {
 ExitCode run(const Options& options) {
   const auto start = std::chrono::steady_clock::now();
   set_num_threads(options.threads);
+  set_core_migration(true);  // all threads of this process are the training's
   std::string why;
   const Device device = choose_device(options.device, why);
   const Precision precision = parse_precision(options.precision);

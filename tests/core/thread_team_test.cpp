@@ -58,7 +58,7 @@ TEST(ThreadTeam, NumbersItsThreadsSoThatNoTwoHaveANumberAtOnce) {
   }
 }
 
-TEST(ThreadTeam, WaitsForThreadsThatArePutAside) {
+TEST(ThreadTeam, WaitsForThreadsThatArePreempted) {
   ThreadTeam team;
   const auto work_for = [](std::chrono::microseconds time) {
     for (const auto start = std::chrono::steady_clock::now(); std::chrono::steady_clock::now() - start < time;) {
@@ -86,44 +86,172 @@ cpu_set_t cores_of_this_thread() {
 
 const cpu_set_t all = cores_of_this_thread();  // before a test can leave this thread on fewer
 
-TEST(ThreadTeam, GivesTheCoreThatWaitsToWhoIsPutAside) {
+cpu_set_t only(int core) {
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  CPU_SET(static_cast<std::size_t>(core), &cores);
+  return cores;
+}
+
+/// Runs tasks of which `sleeper`'s has no core for some milliseconds, as if the system had preempted it, while the other thread
+/// waits. After each nap it calls `look`, until that says true. Returns whether it did.
+template <class Look>
+bool preempt(ThreadTeam& team, int sleeper, Look look) {
+  bool seen = false;
+  std::atomic<bool> asleep{false};
+  // Others may keep the thread that waits from looking: so it is tried again.
+  const auto task = [&](std::int64_t number, int thread) {
+    if (number != thread) return;
+    if (thread != sleeper) {
+      for (int wait = 0; wait < 100 && !asleep; ++wait) std::this_thread::sleep_for(std::chrono::microseconds(100));
+      return;
+    }
+    asleep = true;
+    for (int wait = 0; wait < 20 && !seen; ++wait) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      seen = look();
+    }
+  };
+  for (int call = 0; call < 100 && !seen; ++call) {
+    asleep = false;
+    team.run(2, 2, detail::TaskRef(task));
+  }
+  return seen;
+}
+
+TEST(ThreadTeam, LeavesThreadsWhereTheyMayRunUnlessAskedToMigrate) {
   if (CPU_COUNT(&all) < 2) GTEST_SKIP() << "needs two cores";
   ThreadTeam team;
+  EXPECT_FALSE(team.migrate());
   for (const int sleeper : {0, 1}) {
-    SCOPED_TRACE(sleeper);
-    bool brought = false;
-    std::atomic<bool> asleep{false};
-    // A thread that sleeps has no core either. It gives up at last; others may keep the one that waits from looking at it.
-    const auto task = [&](std::int64_t number, int thread) {
-      if (number != thread) return;
-      if (thread != sleeper) {
-        for (int wait = 0; wait < 100 && !asleep; ++wait) std::this_thread::sleep_for(std::chrono::microseconds(100));
-        return;
-      }
-      asleep = true;
-      for (int wait = 0; wait < 20 && !brought; ++wait) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-        const cpu_set_t cores = cores_of_this_thread();
-        brought = CPU_COUNT(&cores) == 1;
-      }
-    };
-    for (int call = 0; call < 100 && !brought; ++call) {
-      asleep = false;
-      team.run(2, 2, detail::TaskRef(task));
-    }
-    EXPECT_TRUE(brought);
-
-    std::atomic<int> confined{0};
-    const auto look = [&](std::int64_t) {
+    int looks = 0;
+    bool confined = false;
+    preempt(team, sleeper, [&] {
       const cpu_set_t cores = cores_of_this_thread();
-      if (!CPU_EQUAL(&cores, &all)) ++confined;
-      std::this_thread::sleep_for(std::chrono::microseconds(20));  // so that both threads take some
-    };
-    team.run(200, 2, detail::TaskRef(look));
-    EXPECT_EQ(confined, 0);
+      confined = confined || !CPU_EQUAL(&cores, &all);
+      return ++looks == 100;
+    });
+    EXPECT_EQ(looks, 100);
+    EXPECT_FALSE(confined) << "thread " << sleeper;
   }
-  const cpu_set_t after = cores_of_this_thread();
-  EXPECT_TRUE(CPU_EQUAL(&after, &all));
+}
+
+TEST(ThreadTeam, LeavesThreadsWhereTheyMayRunAfterMigration) {
+  if (CPU_COUNT(&all) < 2) GTEST_SKIP() << "needs two cores";
+  ThreadTeam team;
+  team.set_migrate(true);
+  for (const int sleeper : {0, 1}) {
+    int looks = 0, confined = 0;
+    preempt(team, sleeper, [&] {
+      const cpu_set_t cores = cores_of_this_thread();
+      confined += !CPU_EQUAL(&cores, &all);
+      return ++looks == 100;
+    });
+    EXPECT_EQ(looks, 100);
+    EXPECT_LE(confined, 5) << "thread " << sleeper;  // a nap may end in the microseconds of a move
+    EXPECT_EQ(sum_below(team, 20, 2), 190);
+    const cpu_set_t cores = cores_of_this_thread();
+    EXPECT_TRUE(CPU_EQUAL(&cores, &all));
+  }
+}
+
+TEST(PreemptedThread, IsBroughtToTheCallersCoreAndMayRunWhereItMightBefore) {
+  if (CPU_COUNT(&all) < 2) GTEST_SKIP() << "needs two cores";
+  const int here = sched_getcpu();
+  int there = 0;
+  while (there == here || !CPU_ISSET(static_cast<std::size_t>(there), &all)) ++there;
+  const cpu_set_t on_here = only(here), on_there = only(there);
+  ASSERT_EQ(sched_setaffinity(0, sizeof on_here, &on_here), 0);
+  PreemptedThread busy;
+  std::atomic<int> core{-1};
+  std::atomic<bool> stop{false};
+  std::thread other([&] {
+    busy.become_this();
+    EXPECT_EQ(sched_setaffinity(0, sizeof on_there, &on_there), 0);
+    EXPECT_EQ(sched_setaffinity(0, sizeof all, &all), 0);
+    while (!stop) core = sched_getcpu();
+    const cpu_set_t cores = cores_of_this_thread();
+    EXPECT_TRUE(CPU_EQUAL(&cores, &all));
+  });
+  while (core < 0) std::this_thread::yield();
+  bool brought = false;
+  for (int attempt = 0; attempt < 20 && !brought; ++attempt) {
+    busy.bring_here();
+    const auto start = std::chrono::steady_clock::now();
+    while (!brought && std::chrono::steady_clock::now() - start < std::chrono::milliseconds(50)) brought = core == here;
+  }
+  EXPECT_TRUE(brought);
+  stop = true;
+  other.join();
+  ASSERT_EQ(sched_setaffinity(0, sizeof all, &all), 0);
+}
+
+TEST(ThreadTeam, LeavesAnAffinityThatIsSetAmidWork) {
+  if (CPU_COUNT(&all) < 2) GTEST_SKIP() << "needs two cores";
+  for (const bool migrate : {false, true}) {
+    for (const int sleeper : {0, 1}) {
+      SCOPED_TRACE(testing::Message() << "migrate " << migrate << ", thread " << sleeper);
+      ThreadTeam team;
+      team.set_migrate(migrate);
+      const cpu_set_t one = only(sched_getcpu());
+      int looks = 0;
+      bool set = false, stays = true;
+      preempt(team, sleeper, [&] {
+        if (!set) {
+          set = sched_setaffinity(0, sizeof one, &one) == 0;
+        } else {
+          const cpu_set_t cores = cores_of_this_thread();
+          stays = stays && CPU_EQUAL(&cores, &one);
+        }
+        return ++looks == 30;
+      });
+      EXPECT_TRUE(set);
+      EXPECT_TRUE(stays);
+      EXPECT_EQ(looks, 30);
+      ASSERT_EQ(sched_setaffinity(0, sizeof all, &all), 0);
+    }
+  }
+}
+
+TEST(ThreadTeam, EndsItsThreadsForGood) {
+  ThreadTeam team;
+  EXPECT_EQ(sum_below(team, 100, 3), 4950);
+  team.close();
+  const auto caller = std::this_thread::get_id();
+  const auto alone = [&](std::int64_t, int thread) {
+    EXPECT_EQ(thread, 0);
+    EXPECT_EQ(std::this_thread::get_id(), caller);
+  };
+  team.run(100, 3, detail::TaskRef(alone));
+  team.shrink(1);
+  team.close();
+}
+
+TEST(ThreadTeam, IsClosedWhileAnotherThreadCallsIt) {
+  for (int round = 0; round < 50; ++round) {
+    ThreadTeam team;
+    std::atomic<bool> begun{false}, stop{false};
+    std::atomic<int> wrong{0};
+    std::thread other([&] {
+      while (!stop) {
+        wrong += sum_below(team, 20, 3) != 190;
+        begun = true;
+      }
+    });
+    while (!begun) std::this_thread::yield();
+    team.close();
+    EXPECT_EQ(sum_below(team, 20, 3), 190);
+    stop = true;
+    other.join();
+    EXPECT_EQ(wrong, 0);
+  }
+}
+
+TEST(ThreadTeam, IsNotWaitedForWhereATaskClosesIt) {
+  ThreadTeam team;
+  const auto close = [&](std::int64_t) { team.close(); };
+  team.run(10, 3, detail::TaskRef(close));
+  EXPECT_EQ(sum_below(team, 20, 3), 190);
 }
 
 TEST(ThreadTeam, EndsItsThreadsAndGoesOnWithNewOnes) {

@@ -1,16 +1,22 @@
 #include <gpucnn/core/threads.h>
 
+#include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <csignal>
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <iterator>
+#include <map>
 #include <set>
 #include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -171,6 +177,82 @@ TEST(Threads, AChildForkedWhileOthersWorkMaySetTheNumberOfThreads) {
   stop = true;
   other.join();
   set_num_threads(before);
+}
+
+/// The lines of /proc/self/task/<thread>/status, and its name, of the threads that the library has started.
+std::map<std::string, std::string> own_threads() {
+  std::map<std::string, std::string> found;
+  for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::ifstream status(thread.path() / "status");
+    const std::string text{std::istreambuf_iterator<char>(status), std::istreambuf_iterator<char>()};
+    const std::size_t begin = text.find("Name:\t") + 6;
+    const std::string name = text.substr(begin, text.find('\n') - begin);
+    if (name.starts_with("gpucnn-")) found[name] = text;
+  }
+  return found;
+}
+
+/// Calls parallel_for until so many threads of the library are there with their names.
+std::map<std::string, std::string> start_threads(std::size_t workers) {
+  std::map<std::string, std::string> found;
+  for (int wait = 0; wait < 1000 && found.size() < workers; ++wait) {
+    parallel_for(64, [](std::int64_t) { std::this_thread::sleep_for(std::chrono::microseconds(10)); });
+    found = own_threads();
+  }
+  return found;
+}
+
+TEST(Threads, HaveNames) {
+  const int before = num_threads();
+  set_num_threads(3);
+  const auto threads = start_threads(2);
+  EXPECT_TRUE(threads.contains("gpucnn-1"));
+  EXPECT_TRUE(threads.contains("gpucnn-2"));
+  set_num_threads(before);
+}
+
+TEST(Threads, BlockEverySignal) {
+  const int before = num_threads();
+  set_num_threads(1);
+  set_num_threads(3);
+  const auto threads = start_threads(2);
+  EXPECT_EQ(threads.size(), 2U);
+  for (const auto& [name, status] : threads) {
+    const std::uint64_t blocked = std::stoull(status.substr(status.find("SigBlk:") + 7), nullptr, 16);
+    for (int signal = 1; signal <= SIGRTMAX; ++signal) {
+      const bool never =
+          signal == SIGKILL || signal == SIGSTOP || (signal >= 32 && signal < SIGRTMIN);  // the system's and the C library's
+      EXPECT_EQ((blocked >> (signal - 1)) & 1U, never ? 0U : 1U) << name << ", signal " << signal;
+    }
+  }
+  sigset_t mine;
+  ASSERT_EQ(pthread_sigmask(SIG_SETMASK, nullptr, &mine), 0);
+  EXPECT_EQ(sigismember(&mine, SIGTERM), 0);
+  set_num_threads(before);
+}
+
+TEST(Threads, LeaveASignalToTheThreadThatWaitsForIt) {
+  const int before = num_threads();
+  set_num_threads(2);
+  start_threads(1);
+  sigset_t wanted, old;
+  sigemptyset(&wanted);
+  sigaddset(&wanted, SIGTERM);
+  ASSERT_EQ(pthread_sigmask(SIG_BLOCK, &wanted, &old), 0);
+  ASSERT_EQ(kill(getpid(), SIGTERM), 0);
+  int signal = 0;
+  EXPECT_EQ(sigwait(&wanted, &signal), 0);
+  EXPECT_EQ(signal, SIGTERM);
+  ASSERT_EQ(pthread_sigmask(SIG_SETMASK, &old, nullptr), 0);
+  set_num_threads(before);
+}
+
+TEST(Threads, AreMigratedOnlyOnRequest) {
+  EXPECT_FALSE(core_migration());
+  set_core_migration(true);
+  EXPECT_TRUE(core_migration());
+  set_core_migration(false);
+  EXPECT_FALSE(core_migration());
 }
 
 TEST(Threads, WorkAfterAFailureIsDoneAsBefore) {
