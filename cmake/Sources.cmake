@@ -102,6 +102,7 @@ set(GPUCNN_PRIVATE_HEADERS
     kernels/nonzeros.h
     kernels/onednn.h
     kernels/onednn_pass.h
+    kernels/onednn_use.h
     kernels/pool_outputs-inl.h
     kernels/products-inl.h
     kernels/products.h
@@ -158,6 +159,8 @@ set(GPUCNN_SOURCES
     kernels/cast.cpp
     kernels/cast_cpu.cpp
     kernels/conv2d.cpp
+    kernels/conv2d_cpu.cpp
+    kernels/conv2d_direct.cpp
     kernels/conv2d_onednn.cpp
     kernels/conv2d_relu_pool.cpp
     kernels/count_correct.cpp
@@ -171,6 +174,7 @@ set(GPUCNN_SOURCES
     kernels/linear.cpp
     kernels/max_pool2d.cpp
     kernels/onednn.cpp
+    kernels/onednn_use.cpp
     kernels/ordered_batch.cpp
     kernels/ordered_batch_cpu.cpp
     kernels/relu.cpp

@@ -66,7 +66,7 @@ Conv2dPlan::Conv2dPlan(const Shape& x, std::int64_t out_channels, const Conv2dOp
   const Stream stream(device);
   if (!x.numel()) return;
   impl_ = dispatch(
-      stream, [&] { return cpu::conv2d_onednn(x_, y_, options); },
+      stream, [&] { return cpu::conv2d_cpu(x_, y_, options); },
       [&] { return cuda::conv2d_cudnn(x_, y_, options, device, precision); });
 }
 

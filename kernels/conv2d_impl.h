@@ -15,7 +15,9 @@ class Conv2dPlan::Impl {
 };
 
 namespace cpu {
+std::unique_ptr<Conv2dPlan::Impl> conv2d_cpu(const Shape& x, const Shape& y, const Conv2dOptions& options);
 std::unique_ptr<Conv2dPlan::Impl> conv2d_onednn(const Shape& x, const Shape& y, const Conv2dOptions& options);
+std::unique_ptr<Conv2dPlan::Impl> conv2d_direct(const Shape& x, const Shape& y, const Conv2dOptions& options);
 }  // namespace cpu
 
 namespace cuda {
