@@ -20,18 +20,6 @@ bool is_exact(clockid_t clock) {
   return clock_getres(clock, &step) == 0 && step.tv_sec == 0 && step.tv_nsec <= 1000;
 }
 
-/// Has `thread`, which may run on `cores`, go on on `core`, one of them. The system moves it as soon as it may run nowhere else,
-/// and leaves it there when it may run everywhere again.
-void migrate(pthread_t thread, const cpu_set_t& cores, int core) {
-  if (CPU_COUNT(&cores) < 2) return;
-  cpu_set_t only, now;
-  CPU_ZERO(&only);
-  CPU_SET(core, &only);
-  if (!confine(thread, only)) return;
-  const bool set_by_others = !cores_of(thread, now) || !CPU_EQUAL(&now, &only);
-  if (!set_by_others) confine(thread, cores);
-}
-
 }  // namespace
 
 std::chrono::nanoseconds PreemptedThread::cpu_time() const {
@@ -44,19 +32,25 @@ std::chrono::nanoseconds PreemptedThread::cpu_time() const {
   return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
 
-void PreemptedThread::bring_here() const {
+void PreemptedThread::bring_here() {
+  brought_by_ = pthread_self();
+  CPU_ZERO(&cores_);
   const int core = this_core();
-  cpu_set_t cores;
-  if (core >= 0 && cores_of(thread_, cores) && CPU_ISSET(core, &cores)) migrate(thread_, cores, core);
+  cpu_set_t cores, mine, only, now;
+  if (core < 0 || !cores_of(thread_, cores) || !cores_of(brought_by_, mine)) return;
+  if (!CPU_EQUAL(&cores, &mine) || !CPU_ISSET(core, &cores) || CPU_COUNT(&cores) < 2) return;
+  CPU_ZERO(&only);
+  CPU_SET(core, &only);
+  if (!confine(thread_, only)) return;
+  // The system has moved it, and leaves it here when it may run everywhere again.
+  const bool set_by_others = !cores_of(thread_, now) || !CPU_EQUAL(&now, &only);
+  if (!set_by_others && confine(thread_, cores)) cores_ = cores;
 }
 
-void PreemptedThread::leave_core() {
-  const int core = this_core();
-  cpu_set_t cores;
-  if (core < 0 || !cores_of(pthread_self(), cores) || !CPU_ISSET(core, &cores) || CPU_COUNT(&cores) != 2) return;
-  for (int other = 0; other < CPU_SETSIZE; ++other) {
-    if (other != core && CPU_ISSET(other, &cores)) migrate(pthread_self(), cores, other);
-  }
+void PreemptedThread::settle() const {
+  cpu_set_t mine, others;
+  if (CPU_COUNT(&cores_) == 0 || !cores_of(brought_by_, others) || !cores_of(thread_, mine)) return;
+  if (CPU_EQUAL(&mine, &cores_) && !CPU_EQUAL(&others, &cores_)) confine(thread_, others);
 }
 
 }  // namespace gpucnn

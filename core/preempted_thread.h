@@ -19,15 +19,16 @@ class PreemptedThread {
   std::chrono::nanoseconds cpu_time() const;
 
   /// Migrates it to the core of the calling thread, which it gets when that one sleeps. Its affinity is set for a few microseconds
-  /// and then what it was; a setting that somebody else makes meanwhile stays.
-  void bring_here() const;
+  /// and then to what it was.
+  void bring_here();
 
-  /// Migrates the calling thread to the other core, if it may run on one other: of several the system finds an idle one as a
-  /// thread wakes.
-  static void leave_core();
+  /// For the thread that was brought, while the other one still waits. Whoever sets the affinity of all threads in just these
+  /// microseconds has set the other one's too: it becomes this one's.
+  void settle() const;
 
  private:
-  pthread_t thread_{};
+  pthread_t thread_{}, brought_by_{};
+  cpu_set_t cores_{};  // where both might run when it was brought; none if it was not
 };
 
 }  // namespace gpucnn

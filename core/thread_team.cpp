@@ -130,22 +130,22 @@ void ThreadTeam::work(Slot& slot, Slot& caller, int thread) {
       wait_while(slot, phase, thread == 1 ? &caller : nullptr);  // one is enough to look at the caller
     } else if (slot.phase.compare_exchange_strong(phase, kBegun, std::memory_order_acq_rel)) {
       take_tasks(thread, slot.threads);
-      const bool moved = end_work(slot);
-      slot.phase.notify_one();                   // the caller may be asleep
-      if (moved) PreemptedThread::leave_core();  // it is the caller's
+      end_work(slot);
+      slot.phase.notify_one();  // the caller may be asleep
     }
   }
 }
 
-bool ThreadTeam::end_work(Slot& slot) {
+void ThreadTeam::end_work(Slot& slot) {
   for (int wait = 0;; ++wait) {
     std::uint32_t phase = kBegun;
-    if (slot.phase.compare_exchange_strong(phase, kDone, std::memory_order_acq_rel)) return false;
+    if (slot.phase.compare_exchange_strong(phase, kDone, std::memory_order_acq_rel)) return;
     if (phase == kMoved) {
+      slot.thread.settle();
       slot.phase.store(kDone, std::memory_order_release);
-      return true;
+      return;
     }
-    // Somebody looks at this thread: for a microsecond, unless that one is put aside.
+    // Somebody looks at this thread: for a microsecond, unless that one is preempted.
     if (wait < 100) {
       pause();
     } else {
@@ -188,7 +188,6 @@ std::uint32_t ThreadTeam::wait_while(const Slot& slot, std::uint32_t seen, Slot*
     const bool move = migrate();
     if (!is_preempted(*busy, last, move)) continue;
     if (move && calls) seen = kMoved;
-    if (move && !calls) PreemptedThread::leave_core();
     break;
   }
   slot.phase.wait(seen, std::memory_order_acquire);
@@ -197,7 +196,7 @@ std::uint32_t ThreadTeam::wait_while(const Slot& slot, std::uint32_t seen, Slot*
 
 bool ThreadTeam::is_preempted(Slot& busy, Look& last, bool move) {
   std::uint32_t phase = busy.phase.load(std::memory_order_relaxed);
-  if (phase != kBegun || !busy.phase.compare_exchange_strong(phase, kMoving, std::memory_order_acq_rel)) return false;
+  if (phase != kBegun || !busy.phase.compare_exchange_strong(phase, kLookedAt, std::memory_order_acq_rel)) return false;
   const Look before = std::exchange(last, {busy.thread.cpu_time(), busy.call});
   const bool preempted = last.call == before.call && last.ran - before.ran < kLeast;
   if (preempted && move) busy.thread.bring_here();

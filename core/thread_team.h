@@ -46,7 +46,7 @@ class ThreadTeam {
   bool migrate() const { return migrate_.load(std::memory_order_relaxed); }
 
  private:
-  enum Phase : std::uint32_t { kIdle, kOffered, kBegun, kMoving, kMoved, kDone, kStop };
+  enum Phase : std::uint32_t { kIdle, kOffered, kBegun, kLookedAt, kMoved, kDone, kStop };
 
   /// What a thread and the caller tell each other, and the tasks that the thread takes first: always the same for a number of tasks
   /// and threads, so that it finds in its cache what it left there. All in one line of the cache, for a line takes a good part of a
@@ -72,8 +72,8 @@ class ThreadTeam {
   void end_workers();
   void work(Slot& slot, Slot& caller, int thread);
   void take_tasks(int thread, int threads) noexcept;
-  /// Ends what kBegun began. True if the thread was moved amid it.
-  static bool end_work(Slot& slot);
+  /// Ends what kBegun began.
+  static void end_work(Slot& slot);
   /// Waits while the phase is `seen`: spinning, then asleep; at once asleep if who is at work in `busy`, if given, has no core.
   std::uint32_t wait_while(const Slot& slot, std::uint32_t seen, Slot* busy) const;
   /// Whether who is at work here has hardly run since `last`, which becomes this look; if so and `move`, moves it to this core.

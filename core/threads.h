@@ -18,9 +18,9 @@ GPUCNN_API void set_num_threads(int n);
 GPUCNN_API bool core_migration();
 
 /// While it is on, a thread that waits for another one which the system has preempted moves that one to its own core: work goes on
-/// where other programs use the same cores. The thread that calls the library may be the one that is moved. For each move a
-/// thread's affinity is set for a few microseconds, and then to what it was; an affinity that somebody sets in just these may be
-/// lost. For a program that owns its threads.
+/// where other programs use the same cores. The thread that calls the library may be the one that is moved. For each move its
+/// affinity is set for a few microseconds, and then to what it was. What is set meanwhile for all threads stays; what is set for
+/// one of the two alone may reach both. For a program that owns its threads.
 GPUCNN_API void set_core_migration(bool on);
 
 }  // namespace gpucnn

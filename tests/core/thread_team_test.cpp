@@ -155,35 +155,47 @@ TEST(ThreadTeam, LeavesThreadsWhereTheyMayRunAfterMigration) {
   }
 }
 
-TEST(PreemptedThread, IsBroughtToTheCallersCoreAndMayRunWhereItMightBefore) {
-  if (CPU_COUNT(&all) < 2) GTEST_SKIP() << "needs two cores";
-  const int here = sched_getcpu();
-  int there = 0;
-  while (there == here || !CPU_ISSET(static_cast<std::size_t>(there), &all)) ++there;
-  const cpu_set_t on_here = only(here), on_there = only(there);
-  ASSERT_EQ(sched_setaffinity(0, sizeof on_here, &on_here), 0);
-  PreemptedThread busy;
-  std::atomic<int> core{-1};
-  std::atomic<bool> stop{false};
+/// Where another thread may run once it has been brought here and, after `meanwhile` on this thread, has settled. `before` comes
+/// first, on that thread.
+template <class Before, class Meanwhile>
+cpu_set_t cores_after_move(Before before, Meanwhile meanwhile) {
+  PreemptedThread moved;
+  std::atomic<int> step{0};
+  cpu_set_t cores;
   std::thread other([&] {
-    busy.become_this();
-    EXPECT_EQ(sched_setaffinity(0, sizeof on_there, &on_there), 0);
-    EXPECT_EQ(sched_setaffinity(0, sizeof all, &all), 0);
-    while (!stop) core = sched_getcpu();
-    const cpu_set_t cores = cores_of_this_thread();
-    EXPECT_TRUE(CPU_EQUAL(&cores, &all));
+    before();
+    moved.become_this();
+    step = 1;
+    while (step != 2) std::this_thread::yield();
+    moved.settle();
+    cores = cores_of_this_thread();
   });
-  while (core < 0) std::this_thread::yield();
-  bool brought = false;
-  for (int attempt = 0; attempt < 20 && !brought; ++attempt) {
-    busy.bring_here();
-    const auto start = std::chrono::steady_clock::now();
-    while (!brought && std::chrono::steady_clock::now() - start < std::chrono::milliseconds(50)) brought = core == here;
-  }
-  EXPECT_TRUE(brought);
-  stop = true;
+  while (step != 1) std::this_thread::yield();
+  moved.bring_here();
+  meanwhile();
+  step = 2;
   other.join();
-  ASSERT_EQ(sched_setaffinity(0, sizeof all, &all), 0);
+  EXPECT_EQ(sched_setaffinity(0, sizeof all, &all), 0);
+  return cores;
+}
+
+TEST(PreemptedThread, MayRunWhereItMightBeforeOnceItIsMoved) {
+  const cpu_set_t cores = cores_after_move([] {}, [] {});
+  EXPECT_TRUE(CPU_EQUAL(&cores, &all));
+}
+
+TEST(PreemptedThread, TakesOverTheAffinityThatIsSetWhileItIsMoved) {
+  if (CPU_COUNT(&all) < 2) GTEST_SKIP() << "needs two cores";
+  const cpu_set_t one = only(sched_getcpu());
+  const cpu_set_t cores = cores_after_move([] {}, [&] { EXPECT_EQ(sched_setaffinity(0, sizeof one, &one), 0); });
+  EXPECT_TRUE(CPU_EQUAL(&cores, &one));
+}
+
+TEST(PreemptedThread, IsNotMovedWhereItMayRunOnOtherCores) {
+  if (CPU_COUNT(&all) < 2) GTEST_SKIP() << "needs two cores";
+  const cpu_set_t one = only(sched_getcpu());
+  const cpu_set_t cores = cores_after_move([&] { EXPECT_EQ(sched_setaffinity(0, sizeof one, &one), 0); }, [] {});
+  EXPECT_TRUE(CPU_EQUAL(&cores, &one));
 }
 
 TEST(ThreadTeam, LeavesAnAffinityThatIsSetAmidWork) {
