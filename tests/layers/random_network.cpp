@@ -27,7 +27,7 @@ namespace {
 using reference::Values;
 
 constexpr std::int64_t kMaxActivations = 6'000, kMaxProducts = 400'000;  // of one layer, so that float64 keeps up
-constexpr std::size_t kMaxLayers = 24;  // a block has up to 5, what follows the last up to 7
+constexpr std::size_t kMaxLayers = 24;                                   // a block has up to 5, what follows the last up to 7
 
 /// Decisions closer than this, relative to the largest value of the layer, may be turned by rounding.
 constexpr double kCertain = 2e-5;
@@ -281,6 +281,7 @@ RandomNetwork::Pass RandomNetwork::run(bool training) const {
     const Layer& layer = layers_[i];
     const Values weight = reference::widen(layer.weight), bias = reference::widen(layer.bias_values);
     const double margin = exact ? 0 : kCertain * largest_of(x);
+    pass.largest_activation = std::max(pass.largest_activation, largest_of(x));
     inputs.push_back(x);
     switch (layer.kind) {
       case Kind::conv2d: {
@@ -327,6 +328,7 @@ RandomNetwork::Pass RandomNetwork::run(bool training) const {
   Values dy = reference::widen(dy_);
   for (std::size_t i = layers_.size(); i-- > 0;) {
     const Layer& layer = layers_[i];
+    pass.largest_gradient = std::max(pass.largest_gradient, largest_of(dy));
     const Values weight = reference::widen(layer.weight);
     Values dbias;
     switch (layer.kind) {
@@ -357,6 +359,7 @@ RandomNetwork::Pass RandomNetwork::run(bool training) const {
   }
   pass.gradients.assign(backwards.rbegin(), backwards.rend());
   pass.gradients.push_back(dy);
+  for (const Values& gradient : pass.gradients) pass.largest_gradient = std::max(pass.largest_gradient, largest_of(gradient));
   return pass;
 }
 

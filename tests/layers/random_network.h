@@ -45,6 +45,8 @@ class RandomNetwork {
     std::vector<reference::Values> gradients;  ///< of the parameters in order, then of x
     /// Whether no decision (a ReLU's, a maximum's) was so close that rounding may turn it.
     bool certain = true;
+    /// Of all values on the way, which those of a sum that cancels are measured by.
+    double largest_activation = 0, largest_gradient = 0;
   };
   /// In training with the first forward's dropout, and the gradients of `dy`; in eval mode without gradients.
   Pass run(bool training) const;
