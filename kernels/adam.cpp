@@ -18,11 +18,14 @@ void adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m
 namespace {
 
 void check_step(const AdamStep& s) {
-  check_value("adam", "lr", s.lr, s.lr >= 0 && std::isfinite(s.lr), ">= 0 and finite");
+  check_value("adam", "lr", s.lr, s.lr >= 0, ">= 0");
+  check_value("adam", "lr", s.lr, std::isfinite(s.lr), "finite");
   check_value("adam", "beta1", s.beta1, s.beta1 >= 0 && s.beta1 < 1, "in [0, 1)");
   check_value("adam", "beta2", s.beta2, s.beta2 >= 0 && s.beta2 < 1, "in [0, 1)");
-  check_value("adam", "eps", s.eps, s.eps >= 0 && std::isfinite(s.eps), ">= 0 and finite");
-  check_value("adam", "weight_decay", s.weight_decay, s.weight_decay >= 0 && std::isfinite(s.weight_decay), ">= 0 and finite");
+  check_value("adam", "eps", s.eps, s.eps >= 0, ">= 0");
+  check_value("adam", "eps", s.eps, std::isfinite(s.eps), "finite");
+  check_value("adam", "weight_decay", s.weight_decay, s.weight_decay >= 0, ">= 0");
+  check_value("adam", "weight_decay", s.weight_decay, std::isfinite(s.weight_decay), "finite");
   check_value("adam", "step", s.step, s.step >= 1, ">= 1");
 }
 

@@ -22,8 +22,8 @@ inline void check_transform(std::string_view op, const ImageTransform& transform
     if (!std::isfinite(mean)) throw std::invalid_argument(fmt::format("{}: mean must be finite, got {}", op, mean));
   }
   for (float std : transform.std) {
-    if (!(std > 0 && std::isfinite(std)))
-      throw std::invalid_argument(fmt::format("{}: std must be > 0 and finite, got {}", op, std));
+    if (!(std > 0)) throw std::invalid_argument(fmt::format("{}: std must be > 0, got {}", op, std));
+    if (!std::isfinite(std)) throw std::invalid_argument(fmt::format("{}: std must be finite, got {}", op, std));
   }
   if (transform.crop_padding < 0) {
     throw std::invalid_argument(fmt::format("{}: crop_padding must be >= 0, got {}", op, transform.crop_padding));

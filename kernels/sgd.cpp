@@ -18,12 +18,16 @@ void sgd(const Tensor& dweight, const SgdStep& step, Tensor& weight, Tensor& vel
 namespace {
 
 void check_step(const SgdStep& s) {
-  check_value("sgd", "lr", s.lr, s.lr >= 0 && std::isfinite(s.lr), ">= 0 and finite");
-  check_value("sgd", "momentum", s.momentum, s.momentum >= 0 && std::isfinite(s.momentum), ">= 0 and finite");
+  check_value("sgd", "lr", s.lr, s.lr >= 0, ">= 0");
+  check_value("sgd", "lr", s.lr, std::isfinite(s.lr), "finite");
+  check_value("sgd", "momentum", s.momentum, s.momentum >= 0, ">= 0");
+  check_value("sgd", "momentum", s.momentum, std::isfinite(s.momentum), "finite");
   check_value("sgd", "momentum", s.momentum, !s.nesterov || s.momentum > 0, "> 0 with nesterov");
+  check_value("sgd", "dampening", s.dampening, !std::isnan(s.dampening), "a number");
   check_value("sgd", "dampening", s.dampening, std::isfinite(s.dampening), "finite");
   check_value("sgd", "dampening", s.dampening, !s.nesterov || s.dampening == 0, "0 with nesterov");
-  check_value("sgd", "weight_decay", s.weight_decay, s.weight_decay >= 0 && std::isfinite(s.weight_decay), ">= 0 and finite");
+  check_value("sgd", "weight_decay", s.weight_decay, s.weight_decay >= 0, ">= 0");
+  check_value("sgd", "weight_decay", s.weight_decay, std::isfinite(s.weight_decay), "finite");
 }
 
 }  // namespace

@@ -76,6 +76,13 @@ class Module::Walk final : public Members {
 
   explicit Walk(Module& root) { visit(root, root.path_); }
 
+  /// The same, of a tree that is used: throws `std::logic_error` if a part of it was moved from.
+  static Walk whole(Module& root) {
+    Walk walk(root);
+    for (const Module* module : walk.modules) refuse_moved_from(*module);
+    return walk;
+  }
+
   void operator()(std::string_view name, Parameter& parameter) override {
     if (!parameter.defined()) return;
     if (parameter.has_value()) state.emplace_back(join(name), parameter.value());
@@ -96,7 +103,6 @@ class Module::Walk final : public Members {
   }
 
   void visit(Module& module, const std::string& path) {
-    refuse_moved_from(module);
     modules.push_back(&module);
     paths.push_back(path);
     const std::string outer = std::exchange(prefix_, path);
@@ -282,7 +288,7 @@ void Module::prepare() {
 void Module::make_root(Root made) {
   auto root = std::make_shared<Root>(std::move(made));
   const Device device = root->stream.device();
-  Walk walk(*this);
+  const Walk walk = Walk::whole(*this);
   if (root->packed) {
     Arena::pack(walk.parameters, walk.names, root->seed, device);
     root->values = walk.parameters.empty() ? Tensor{} : walk.parameters.front().slot().values;
@@ -403,7 +409,7 @@ Device Module::device() {
 
 std::vector<Parameter> Module::parameters() {
   prepare();
-  return Walk(*this).parameters;
+  return Walk::whole(*this).parameters;
 }
 
 void Module::zero_grad() {
@@ -424,7 +430,7 @@ std::string relative(const std::string& name, const std::string& path) {
 StateDict Module::state_dict() {
   prepare();
   StateDict state;
-  for (auto& [name, tensor] : Walk(*this).state) state.add(relative(name, path_), tensor);
+  for (auto& [name, tensor] : Walk::whole(*this).state) state.add(relative(name, path_), tensor);
   return state;
 }
 

@@ -137,8 +137,8 @@ TEST_P(ParameterTest, LaysValuesAndGradientsInOneAlignedPieceEachWithZerosBetwee
   for (Parameter& parameter : parameters) {
     const Tensor value = parameter.value(), grad = parameter.grad_target().grad;
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(value.bytes()) % 64, 0U);
-    EXPECT_EQ(value.data<float>(), first + offset);
-    EXPECT_EQ(grad.data<float>(), first_grad + offset);
+    EXPECT_EQ(value.device_data<float>(), first + offset);
+    EXPECT_EQ(grad.device_data<float>(), first_grad + offset);
     const std::int64_t padded = Arena::padded(parameter.numel()), gap = padded - parameter.numel();
     const Parameter::Slot slot = parameter.slot();
     for (const Tensor& arena : {slot.values, slot.grads}) {
