@@ -23,10 +23,10 @@ namespace gpucnn {
 /// A layer, or a network of layers. Users call it: `Tensor y = model(x);` and `model.backward(dy)`. Authors of a layer override
 /// `output_shape`, `forward`, `backward`, and `members` if it has parameters or children.
 ///
-/// Movable, not copyable; parameters and optimizers stay valid when it moves. A module that was moved from throws `std::logic_error`
-/// when it is used, until another is moved into it. One thread at a time. The outermost module of a call is the root; the first call
-/// to any member function but the constructor makes it one, names its parameters, packs them and draws their values, unless they
-/// were loaded before, as `init(0)` does. An input that does not fit is refused before anything is drawn.
+/// Movable, not copyable; parameters and optimizers stay valid when it moves. A module that was moved from throws
+/// `std::logic_error` when it is used, until another is moved into it. One thread at a time. The outermost module of a call is the
+/// root; the first call to any member function but the constructor makes it one, names its parameters, packs them and draws their
+/// values, unless they were loaded before, as `init(0)` does. An input that does not fit is refused before anything is drawn.
 class GPUCNN_API Module {
  public:
   virtual ~Module();
