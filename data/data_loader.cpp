@@ -71,6 +71,7 @@ std::int64_t DataLoader::size() const noexcept {
 }
 
 void DataLoader::start_epoch() {
+  if (!dataset_) throw std::logic_error("DataLoader: was moved from; use what it was moved to");
   ++walk_;
   walked_epoch_ = epoch_++;
   std::iota(order_.begin(), order_.end(), 0);

@@ -51,6 +51,7 @@ class GPUCNN_API DataLoader {
       : DataLoader(std::shared_ptr<const Dataset>(std::make_shared<const D>(std::move(dataset))), options) {}
 
   /// Starts an epoch and loads its first batch. It ends the walk before it, whose iterators throw `std::logic_error` from now on.
+  /// So does this, if the loader was moved from.
   Iterator begin();
   std::default_sentinel_t end() const noexcept { return {}; }
 

@@ -210,6 +210,13 @@ TEST_P(DataLoaderTest, MovesWithItsEpoch) {
   EXPECT_EQ(order_of(moved), order_of(same));
 }
 
+TEST(DataLoader, WhatWasMovedFromRefusesToBegin) {
+  DataLoader loader(counting(4), {.batch_size = 2});
+  DataLoader moved = std::move(loader);
+  EXPECT_THROW(loader.begin(), std::logic_error);
+  EXPECT_THAT(epoch_of(moved), SizeIs(2));
+}
+
 TEST(DataLoader, RefusesWrongOptions) {
   constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
   const auto refuses = [](const DataLoaderOptions& options, const char* message) {
