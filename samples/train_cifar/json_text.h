@@ -9,15 +9,19 @@
 /// program that has none left.
 namespace json_text {
 
-/// A text in ASCII, of which no terminal is afraid; bytes that are no UTF-8 become U+FFFD.
+/// A text in ASCII, without control characters; bytes that are no UTF-8 become U+FFFD.
 std::string of(const std::string& text);
 /// A number, or null for what is none.
 std::string of(double number);
 template <class Item>
 std::string of(const std::vector<Item>& items) {
-  std::string list;
-  for (const Item& item : items) list += (list.empty() ? "" : ",") + of(item);
-  return '[' + list + ']';
+  std::string list = "[";
+  for (const Item& item : items) {
+    if (list.size() > 1) list += ',';
+    list += of(item);
+  }
+  list += ']';
+  return list;
 }
 
 /// A list of texts in UTF-8. Throws `nlohmann::json::type_error` for bytes that are none.
