@@ -1,5 +1,6 @@
 #include "json_text.h"
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 namespace json_text {
@@ -10,10 +11,12 @@ std::string of(const std::string& text) { return json(text).dump(-1, ' ', true, 
 
 std::string of(double number) { return json(number).dump(); }
 
+std::string list(const std::vector<std::string>& items) { return fmt::format("[{}]", fmt::join(items, ",")); }
+
 std::string utf8_list(const std::vector<std::string>& texts) {
-  std::string list;
-  for (const std::string& text : texts) list += (list.empty() ? "" : ",") + json(text).dump();
-  return '[' + list + ']';
+  std::vector<std::string> items;
+  for (const std::string& text : texts) items.push_back(json(text).dump());
+  return list(items);
 }
 
 std::string object(const std::vector<Member>& members, Layout layout) {

@@ -13,15 +13,13 @@ namespace json_text {
 std::string of(const std::string& text);
 /// A number, or null for what is none.
 std::string of(double number);
+/// A list of what is JSON already.
+std::string list(const std::vector<std::string>& items);
 template <class Item>
 std::string of(const std::vector<Item>& items) {
-  std::string list = "[";
-  for (const Item& item : items) {
-    if (list.size() > 1) list += ',';
-    list += of(item);
-  }
-  list += ']';
-  return list;
+  std::vector<std::string> texts;
+  for (const Item& item : items) texts.push_back(of(item));
+  return list(texts);
 }
 
 /// A list of texts in UTF-8. Throws `nlohmann::json::type_error` for bytes that are none.
