@@ -181,17 +181,18 @@ Capture::~Capture() {
 std::unique_ptr<Graph> Capture::finish() {
   const CurrentGpu current(queue_.index_);
   check(current.status(), "cudaSetDevice");
+  auto made = std::make_unique<Graph>(queue_, std::move(needed_));
   cudaGraph_t graph = nullptr;
   open_ = false;
   check(cudaStreamEndCapture(stream_, &graph), "cudaStreamEndCapture");
-  cudaGraphExec_t made = nullptr;
-  const cudaError_t status = cudaGraphInstantiate(&made, graph, 0);
+  const cudaError_t status = cudaGraphInstantiate(&made->graph_, graph, 0);
   cudaGraphDestroy(graph);
   check(status, "cudaGraphInstantiate");
-  return std::make_unique<Graph>(queue_, made, std::move(needed_));
+  return made;
 }
 
 Graph::~Graph() {
+  if (!graph_) return;
   const CurrentGpu current(queue_.index_);
   cudaStreamSynchronize(queue_.stream_);
   cudaGraphExecDestroy(graph_);

@@ -126,8 +126,8 @@ Queue& queue(Device device);
 /// Recorded work, to be replayed, and what it needs.
 class Graph {
  public:
-  Graph(Queue& queue, cudaGraphExec_t graph, std::vector<std::shared_ptr<const void>> needed)
-      : queue_(queue), graph_(graph), needed_(std::move(needed)) {}
+  /// Empty; a Capture fills it.
+  Graph(Queue& queue, std::vector<std::shared_ptr<const void>> needed) : queue_(queue), needed_(std::move(needed)) {}
   /// Waits for the replays, since what they need goes.
   ~Graph();
   Graph(const Graph&) = delete;
@@ -137,8 +137,9 @@ class Graph {
   void launch() const;
 
  private:
+  friend class Capture;
   Queue& queue_;
-  cudaGraphExec_t graph_;
+  cudaGraphExec_t graph_ = nullptr;
   std::vector<std::shared_ptr<const void>> needed_;
 };
 

@@ -70,8 +70,13 @@ std::int64_t DataLoader::size() const noexcept {
   return options_.drop_last || examples_ % options_.batch_size == 0 ? full : full + 1;
 }
 
-void DataLoader::start_epoch() {
+const Dataset& DataLoader::dataset() const {
   if (!dataset_) throw std::logic_error("DataLoader: was moved from; use what it was moved to");
+  return *dataset_;
+}
+
+void DataLoader::start_epoch() {
+  static_cast<void>(dataset());
   ++walk_;
   walked_epoch_ = epoch_++;
   std::iota(order_.begin(), order_.end(), 0);
@@ -96,7 +101,7 @@ Batch DataLoader::load(std::int64_t batch) {
   const std::int64_t first = batch * options_.batch_size;
   const std::int64_t count = std::min(options_.batch_size, examples_ - first);
   const std::span<const std::int64_t> indices(order_);
-  Batch loaded = dataset_->transformed(indices.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)),
+  Batch loaded = dataset().transformed(indices.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)),
                                        transform(first), stream_);
   if (options_.device) loaded = {loaded.inputs.to(*options_.device), loaded.labels.to(*options_.device)};
   return loaded;

@@ -65,7 +65,8 @@ class GPUCNN_API DataLoader {
   /// The numbers of the examples in the order of the epoch that was begun last.
   std::span<const std::int64_t> order() const noexcept { return order_; }
 
-  const Dataset& dataset() const noexcept { return *dataset_; }
+  /// Throws `std::logic_error` if the loader was moved from.
+  const Dataset& dataset() const;
   const DataLoaderOptions& options() const noexcept { return options_; }
 
  private:

@@ -19,14 +19,16 @@ namespace {
 
 void check_step(const AdamStep& s) {
   check_value("adam", "lr", s.lr, s.lr >= 0, ">= 0");
-  check_value("adam", "lr", s.lr, std::isfinite(s.lr), "finite");
+  check_value("adam", "lr", s.lr, finite_in_f32(s.lr), "finite in f32");
   check_value("adam", "beta1", s.beta1, s.beta1 >= 0 && s.beta1 < 1, "in [0, 1)");
   check_value("adam", "beta2", s.beta2, s.beta2 >= 0 && s.beta2 < 1, "in [0, 1)");
   check_value("adam", "eps", s.eps, s.eps >= 0, ">= 0");
-  check_value("adam", "eps", s.eps, std::isfinite(s.eps), "finite");
+  check_value("adam", "eps", s.eps, finite_in_f32(s.eps), "finite in f32");
   check_value("adam", "weight_decay", s.weight_decay, s.weight_decay >= 0, ">= 0");
-  check_value("adam", "weight_decay", s.weight_decay, std::isfinite(s.weight_decay), "finite");
+  check_value("adam", "weight_decay", s.weight_decay, finite_in_f32(s.weight_decay), "finite in f32");
   check_value("adam", "step", s.step, s.step >= 1, ">= 1");
+  const double rate = s.lr / (1 - std::pow(s.beta1, static_cast<double>(s.step)));
+  check_value("adam", "lr / (1 - beta1^step)", rate, finite_in_f32(rate), "finite in f32");
 }
 
 }  // namespace

@@ -10,10 +10,10 @@ namespace gpucnn::kernels {
 
 /// Coefficients of one Adam update, as `torch.optim.Adam`.
 struct AdamStep {
-  double lr;            ///< >= 0 and finite
+  double lr;            ///< >= 0 and finite in f32
   double beta1, beta2;  ///< in [0, 1)
-  double eps;           ///< >= 0 and finite
-  double weight_decay;  ///< >= 0 and finite
+  double eps;           ///< >= 0 and finite in f32
+  double weight_decay;  ///< >= 0 and finite in f32
   std::int64_t step;    ///< counted from 1
 };
 

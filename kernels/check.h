@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cmath>
+#include <limits>
 #include <stdexcept>
 #include <string_view>
 
@@ -53,6 +55,9 @@ inline void check_apart(std::string_view op, std::string_view name, const Tensor
     throw std::invalid_argument(fmt::format("{}: {} and {} share memory", op, name, other));
   }
 }
+
+/// Whether an f32 holds it.
+inline bool finite_in_f32(double value) { return std::abs(value) <= double{std::numeric_limits<float>::max()}; }
 
 /// That `good` holds of a number; `rule` says it in words.
 template <class Number>

@@ -33,27 +33,16 @@ SampledConv2d direct(const Shape& x, const Shape& y, Conv2dOptions options) {
   return of_samples(x, y, options, sampling);
 }
 
-/// The same with padding that is there: rows and columns of zeros around x.
-SampledConv2d padded(const Shape& x, const Shape& y, const Conv2dOptions& options) {
-  const auto reach = [](std::int64_t count, int kernel, int step, int apart) {
-    return (count - 1) * step + std::int64_t{apart} * (kernel - 1) + 1;
-  };
-  const auto& [kernel, stride, padding, dilation, groups, bias] = options;
-  const Sampling sampling{.C = x[1],
-                          .H = x[2],
-                          .W = x[3],
-                          .height = reach(y[2], kernel.height, stride.height, dilation.height),
-                          .width = reach(y[3], kernel.width, stride.width, dilation.width),
-                          .stride = 1,
-                          .padding = padding};
-  return of_samples(x, y, options, sampling);
-}
+/// Images with padding of up to so many pixels are always made.
+constexpr std::int64_t kMaxPaddedPixels = 1 << 16;
 
 /// Along a height or a width: what the windows see of an image with padding.
 struct Sight {
   std::int64_t size, count;  // of the image, of windows
   int kernel, step, before, apart;
 
+  /// What all windows cover, padding included.
+  std::int64_t reach() const { return (count - 1) * step + std::int64_t{apart} * (kernel - 1) + 1; }
   /// The first window that lies inside; `count` if none does.
   std::int64_t whole() const {
     const std::int64_t first = (std::int64_t{before} + step - 1) / step;
@@ -69,6 +58,26 @@ struct Sight {
   }
 };
 
+Sight rows_of(const Shape& x, const Shape& y, const Conv2dOptions& o) {
+  return {x[2], y[2], o.kernel_size.height, o.stride.height, o.padding.height, o.dilation.height};
+}
+
+Sight columns_of(const Shape& x, const Shape& y, const Conv2dOptions& o) {
+  return {x[3], y[3], o.kernel_size.width, o.stride.width, o.padding.width, o.dilation.width};
+}
+
+/// The same with padding that is there: rows and columns of zeros around x.
+SampledConv2d padded(const Shape& x, const Shape& y, const Conv2dOptions& options) {
+  const Sampling sampling{.C = x[1],
+                          .H = x[2],
+                          .W = x[3],
+                          .height = rows_of(x, y, options).reach(),
+                          .width = columns_of(x, y, options).reach(),
+                          .stride = 1,
+                          .padding = options.padding};
+  return of_samples(x, y, options, sampling);
+}
+
 /// oneDNN leaves out the products with the padding's zeros or does not, as its instruction set would have it. Where their other
 /// factor is infinite or NaN they are NaN: then it gets the padding as pixels. Results show where that may be.
 class Conv2dOnednn final : public Conv2dPlan::Impl {
@@ -79,21 +88,22 @@ class Conv2dOnednn final : public Conv2dPlan::Impl {
         options_(options),
         pads_(options.kernel_size != 1 && options.padding != 0),
         direct_(cpu::direct(x, y, options)) {
-    const auto& [kernel, stride, padding, dilation, groups, bias] = options;
-    const Sight rows{x[2], y[2], kernel.height, stride.height, padding.height, dilation.height};
-    const Sight columns{x[3], y[3], kernel.width, stride.width, padding.width, dilation.width};
+    const Sight rows = rows_of(x, y, options), columns = columns_of(x, y, options);
     if (!pads_) return;
-    shows_ = bias || !(rows.has_blind() || columns.has_blind());
+    const std::int64_t all = rows.reach() * columns.reach();
+    is_far_ = all > kMaxPaddedPixels && all > 4 * (x[2] * x[3] + y[2] * y[3]);
+    shows_ = options.bias || !(rows.has_blind() || columns.has_blind());
     if (rows.whole() < y[2] && columns.whole() < y[3]) whole_ = rows.whole() * y[3] + columns.whole();
   }
 
-  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream&) override {
+  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream& stream) override {
     // An output whose window meets no padding has all weights of its channel in it.
     bool suspect = pads_ && !whole_;
     direct_.forward(x, weight, bias, relu, y, [&](const onednn::Pass::Run& run) {
       if (run.first == 0 && whole_) suspect = !all_finite(y.data<float>() + *whole_ * y_[1], y_[1]);
     });
     if (!suspect || all_finite(weight.data<float>(), weight.numel())) return;
+    if (is_far_) return conv2d_direct(x_, y_, options_)->forward(x, weight, bias, relu, y, stream);
     padded().forward(x, weight, bias, relu, y, [](const onednn::Pass::Run&) {});
   }
 
@@ -102,10 +112,13 @@ class Conv2dOnednn final : public Conv2dPlan::Impl {
   }
 
   void backward_weights(const Tensor& x, const Tensor& dy, Conv2dPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias,
-                        Stream&) override {
+                        Stream& stream) override {
     const Shape& weight = dweight.shape();
-    ParameterGradients gradients = (shows_ ? direct_ : padded()).backward_weights(x, dy, weight);
-    if (pads_ && shows_ && may_be_spoilt(gradients, weight)) gradients = padded().backward_weights(x, dy, weight);
+    ParameterGradients gradients = direct_.backward_weights(x, dy, weight);
+    if (pads_ && (shows_ ? may_be_spoilt(gradients, weight) : !all_finite(dy.data<float>(), dy.numel()))) {
+      if (is_far_) return conv2d_direct(x_, y_, options_)->backward_weights(x, dy, accumulate, dweight, dbias, stream);
+      gradients = padded().backward_weights(x, dy, weight);
+    }
     finish(gradients.dweight(), weight.numel(), accumulate.dweight, dweight.data<float>());
     if (options_.bias) finish(gradients.dbias(), dbias.numel(), accumulate.dbias, dbias.data<float>());
   }
@@ -126,6 +139,7 @@ class Conv2dOnednn final : public Conv2dPlan::Impl {
   Shape x_, y_;
   Conv2dOptions options_;
   bool pads_;                          // whether oneDNN is left to do it
+  bool is_far_ = false;                // whether images with their padding are much larger than x and y: then we convolve directly
   bool shows_ = true;                  // whether results show every gradient of y that is not finite
   std::optional<std::int64_t> whole_;  // a pixel of y whose window meets no padding
   SampledConv2d direct_;

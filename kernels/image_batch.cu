@@ -48,7 +48,7 @@ __device__ std::int64_t nearest(std::int64_t value, std::int64_t count) {
 __device__ Source source_of(std::int64_t i, const std::int64_t* indices, const StepClock* clock, const BatchTask& task) {
   const std::int64_t first = clock ? clock->first : task.first;
   const std::uint64_t epoch = clock ? clock->epoch : task.epoch;
-  const auto position = static_cast<std::uint64_t>(first + i);
+  const auto position = static_cast<std::uint64_t>(first) + static_cast<std::uint64_t>(i);
   Source source{nearest(indices[nearest(task.ordered ? first + i : i, task.places)], task.M), 0, 0, false};
   if (task.crop_padding > 0) {
     const RandomStream random(task.seed, Purpose::crop, 0, epoch);

@@ -151,7 +151,7 @@ void image_batch(const Tensor& images, std::span<const std::int64_t> indices, co
   float* to = batch.data<float>();
   parallel_ranges(batch.dim(0), std::max<std::int64_t>(1, kGrain / size), [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t i = first; i < last; ++i) {
-      const ImageTask task = place(plain, transform, static_cast<std::uint64_t>(transform.first + i));
+      const ImageTask task = place(plain, transform, static_cast<std::uint64_t>(transform.first) + static_cast<std::uint64_t>(i));
       const std::int64_t from = indices[static_cast<std::size_t>(i)] * size;
       if (images.dtype() == DType::u8) {
         HWY_DYNAMIC_DISPATCH(transform_u8)(task, images.data<std::uint8_t>() + from, to + i * size);

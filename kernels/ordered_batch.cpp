@@ -1,5 +1,7 @@
 #include <gpucnn/kernels/ordered_batch.h>
 
+#include <limits>
+
 #include <gpucnn/kernels/check.h>
 #include <gpucnn/kernels/dispatch.h>
 #include <gpucnn/kernels/image_transform.h>
@@ -31,8 +33,9 @@ void ordered_batch(const Tensor& images, const Tensor& labels, const Tensor& ord
   check_tensor(kOp, "batch", batch, images.shape().with(0, N), DType::f32, stream);
   check_value(kOp, "the number of images", images.dim(0), N == 0 || images.dim(0) > 0, "> 0");
   if (transform.first < 0 || transform.first > places - N) {
-    throw std::invalid_argument(
-        fmt::format("{}: places {} to {} are not in an order of {}", kOp, transform.first, transform.first + N - 1, places));
+    std::int64_t last = 0;
+    if (__builtin_add_overflow(transform.first, N - 1, &last)) last = std::numeric_limits<std::int64_t>::max();
+    throw std::invalid_argument(fmt::format("{}: places {} to {} are not in an order of {}", kOp, transform.first, last, places));
   }
   dispatch(
       stream, [&] { cpu::ordered_batch(images, labels, order, transform, batch, batch_labels); },

@@ -19,15 +19,15 @@ namespace {
 
 void check_step(const SgdStep& s) {
   check_value("sgd", "lr", s.lr, s.lr >= 0, ">= 0");
-  check_value("sgd", "lr", s.lr, std::isfinite(s.lr), "finite");
+  check_value("sgd", "lr", s.lr, finite_in_f32(s.lr), "finite in f32");
   check_value("sgd", "momentum", s.momentum, s.momentum >= 0, ">= 0");
-  check_value("sgd", "momentum", s.momentum, std::isfinite(s.momentum), "finite");
+  check_value("sgd", "momentum", s.momentum, finite_in_f32(s.momentum), "finite in f32");
   check_value("sgd", "momentum", s.momentum, !s.nesterov || s.momentum > 0, "> 0 with nesterov");
   check_value("sgd", "dampening", s.dampening, !std::isnan(s.dampening), "a number");
-  check_value("sgd", "dampening", s.dampening, std::isfinite(s.dampening), "finite");
+  check_value("sgd", "dampening", s.dampening, finite_in_f32(s.dampening), "finite in f32");
   check_value("sgd", "dampening", s.dampening, !s.nesterov || s.dampening == 0, "0 with nesterov");
   check_value("sgd", "weight_decay", s.weight_decay, s.weight_decay >= 0, ">= 0");
-  check_value("sgd", "weight_decay", s.weight_decay, std::isfinite(s.weight_decay), "finite");
+  check_value("sgd", "weight_decay", s.weight_decay, finite_in_f32(s.weight_decay), "finite in f32");
 }
 
 }  // namespace

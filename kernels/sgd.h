@@ -8,10 +8,10 @@ namespace gpucnn::kernels {
 
 /// Coefficients of one update of stochastic gradient descent, as `torch.optim.SGD`.
 struct SgdStep {
-  double lr;            ///< >= 0 and finite
-  double momentum;      ///< >= 0 and finite
-  double dampening;     ///< finite; 0 with nesterov
-  double weight_decay;  ///< >= 0 and finite
+  double lr;            ///< >= 0 and finite in f32
+  double momentum;      ///< >= 0 and finite in f32
+  double dampening;     ///< finite in f32; 0 with nesterov
+  double weight_decay;  ///< >= 0 and finite in f32
   bool nesterov;        ///< only with momentum > 0
   bool first;           ///< whether `velocity` holds nothing yet
 };

@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include <gpucnn/core/name_list.h>
+#include <gpucnn/core/printable.h>
 #include <gpucnn/kernels/cast.h>
 
 namespace gpucnn {
@@ -354,6 +355,7 @@ void Module::spread_input_grad() {
 }
 
 Module& Module::set_input_grad(bool on) {
+  refuse_moved_from(*this);
   input_grad_ = on;
   spread_input_grad();
   return *this;
@@ -470,7 +472,7 @@ std::string Module::kind() const {
   return scope == std::string::npos ? full : full.substr(scope + 2);
 }
 
-std::string Module::label() const { return path_.empty() ? kind() : fmt::format("{} {}", path_, kind()); }
+std::string Module::label() const { return path_.empty() ? kind() : fmt::format("{} {}", printable(path_, kMaxNameBytes), kind()); }
 
 void Module::add_summary_rows(const Shape& x, std::vector<SummaryRow>& rows) {
   std::int64_t count = 0;

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <gpucnn/core/name_list.h>
+#include <gpucnn/core/printable.h>
 #include <gpucnn/layers/stage.h>
 
 namespace gpucnn {
@@ -26,10 +28,11 @@ Sequential::Sequential(std::initializer_list<Child> children) {
   for (const Child& child : children) {
     std::string name = child.name_.empty() ? std::to_string(entries_.size()) : child.name_;
     if (name.find('.') != std::string::npos) {
-      throw std::invalid_argument(fmt::format("Sequential: the name '{}' must not have a dot in it", name));
+      throw std::invalid_argument(
+          fmt::format("Sequential: the name '{}' must not have a dot in it", printable(name, kMaxNameBytes)));
     }
     if (std::ranges::find(entries_, name, &Entry::name) != entries_.end()) {
-      throw std::invalid_argument(fmt::format("Sequential: there is already a child '{}'", name));
+      throw std::invalid_argument(fmt::format("Sequential: there is already a child '{}'", printable(name, kMaxNameBytes)));
     }
     if (!child.module_) throw std::invalid_argument("Sequential: a child was moved from");
     refuse_moved_from(*child.module_);
@@ -42,7 +45,14 @@ Sequential::Sequential(std::initializer_list<Child> children) {
 
 Sequential::~Sequential() = default;
 Sequential::Sequential(Sequential&&) noexcept = default;
-Sequential& Sequential::operator=(Sequential&&) noexcept = default;
+
+Sequential& Sequential::operator=(Sequential&& other) noexcept {
+  if (this == &other) return *this;
+  Module::operator=(std::move(other));
+  entries_ = std::move(other.entries_);
+  stages_ = std::move(other.stages_);
+  return *this;
+}
 
 Shape Sequential::output_shape(const Shape& x) const {
   refuse_moved_from(*this);
@@ -65,6 +75,7 @@ Shape Sequential::output_shape(const Shape& x) const {
 }
 
 Tensor Sequential::forward(const Tensor& x) {
+  refuse_moved_from(*this);
   Tensor y = x;
   for (std::size_t i = 0; i < stages_.size(); ++i) {
     if (i + 1 < stages_.size() && stages_[i + 1]->takes_flat()) {

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include <gpucnn/core/printable.h>
 #include <gpucnn/layers/module.h>
 
 namespace gpucnn {
@@ -59,8 +60,8 @@ class GPUCNN_API Sequential : public Module {
   M& at(std::string_view path) {
     Module* found = find_module(path);
     if (auto* module = dynamic_cast<M*>(found)) return *module;
-    throw std::invalid_argument(
-        "Sequential::at: " + (found ? found->label() + " is of another class" : "there is no module '" + std::string(path) + "'"));
+    throw std::invalid_argument("Sequential::at: " + (found ? found->label() + " is of another class"
+                                                            : "there is no module '" + printable(path, 60) + "'"));
   }
 
  protected:

@@ -1,7 +1,5 @@
 #include <gpucnn/optim/adam.h>
 
-#include <cmath>
-
 #include <gpucnn/kernels/adam.h>
 
 namespace gpucnn {
@@ -11,8 +9,8 @@ Adam::Adam(std::vector<Parameter> parameters, AdamOptions options)
   const auto [beta1, beta2] = options.betas;
   require(beta1 >= 0.0 && beta1 < 1.0, "betas.first", beta1);
   require(beta2 >= 0.0 && beta2 < 1.0, "betas.second", beta2);
-  require(std::isfinite(options.eps) && options.eps >= 0.0, "eps", options.eps);
-  require(std::isfinite(options.weight_decay) && options.weight_decay >= 0.0, "weight_decay", options.weight_decay);
+  require(is_finite(options.eps) && options.eps >= 0.0, "eps", options.eps);
+  require(is_finite(options.weight_decay) && options.weight_decay >= 0.0, "weight_decay", options.weight_decay);
   exp_avg_ = make_state();
   exp_avg_sq_ = make_state();
 }

@@ -6,7 +6,7 @@
 
 namespace gpucnn {
 
-/// PyTorch's names, order and defaults. Every number must be finite.
+/// PyTorch's names, order and defaults. Every number must be finite in f32.
 struct AdamOptions {
   double lr = 1e-3;                                ///< >= 0
   std::pair<double, double> betas = {0.9, 0.999};  ///< of the running averages, each in [0, 1)

@@ -1,6 +1,7 @@
 #include <gpucnn/optim/optimizer.h>
 
 #include <cmath>
+#include <limits>
 #include <set>
 #include <stdexcept>
 #include <utility>
@@ -15,11 +16,11 @@ Optimizer::Optimizer(std::vector<Parameter> parameters, double lr) {
   std::set<Parameter> seen;
   std::int64_t first = 0;
   for (Parameter& parameter : parameters) {
-    const std::int64_t size = Arena::padded(parameter.numel());
-    device_ = parameter.slot().values.device();
     if (!seen.insert(parameter).second) {
       throw std::invalid_argument(fmt::format("Optimizer: parameter {} is given twice", parameter.name()));
     }
+    const std::int64_t size = Arena::padded(parameter.numel());
+    device_ = parameter.slot().values.device();
     items_.push_back({std::move(parameter), first});
     first += size;
   }
@@ -27,18 +28,33 @@ Optimizer::Optimizer(std::vector<Parameter> parameters, double lr) {
 
 Optimizer::~Optimizer() = default;
 Optimizer::Optimizer(Optimizer&&) noexcept = default;
-Optimizer& Optimizer::operator=(Optimizer&&) noexcept = default;
+
+Optimizer& Optimizer::operator=(Optimizer&& other) noexcept {
+  if (this == &other) return *this;
+  items_ = std::move(other.items_);
+  updates_ = other.updates_;
+  lr_ = other.lr_;
+  device_ = other.device_;
+  return *this;
+}
 
 void Optimizer::require(bool holds, const char* option, double value) {
   if (!holds) throw std::invalid_argument(fmt::format("Optimizer: invalid {}: {}", option, value));
 }
 
+bool Optimizer::is_finite(double value) noexcept { return std::abs(value) <= double{std::numeric_limits<float>::max()}; }
+
+void Optimizer::refuse_moved_from() const {
+  if (items_.empty()) throw std::logic_error("Optimizer: was moved from; use what it was moved to");
+}
+
 void Optimizer::set_lr(double lr) {
-  require(std::isfinite(lr) && lr >= 0.0, "lr", lr);
+  require(is_finite(lr) && lr >= 0.0, "lr", lr);
   lr_ = lr;
 }
 
 void Optimizer::zero_grad() {
+  refuse_moved_from();
   for (Item& item : items_) item.parameter.zero_grad();
 }
 
@@ -55,7 +71,7 @@ void Optimizer::count_updates(std::int64_t count) noexcept {
 }
 
 void Optimizer::step() {
-  if (items_.empty()) throw std::logic_error("Optimizer: was moved from; use what it was moved to");
+  refuse_moved_from();
   ++updates_;
   if (const Device now = items_.front().parameter.slot().values.device(); now != device_) move_state(device_ = now);
   Stream stream(device_);

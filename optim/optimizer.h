@@ -23,7 +23,7 @@ class GPUCNN_API Optimizer {
   void zero_grad();
 
   double lr() const noexcept { return lr_; }
-  /// Throws `std::invalid_argument` unless lr is finite and not negative.
+  /// Throws `std::invalid_argument` unless lr is finite in f32 and not negative.
   void set_lr(double lr);
 
  protected:
@@ -33,6 +33,9 @@ class GPUCNN_API Optimizer {
 
   /// Throws `std::invalid_argument` with the option's name unless `holds`.
   static void require(bool holds, const char* option, double value);
+
+  /// Whether a coefficient is finite in f32, in which updates are computed.
+  static bool is_finite(double value) noexcept;
 
   /// One flat tensor of state, zero at first: parameter i's share begins at the sum of the padded sizes before it.
   Tensor make_state() const;
@@ -53,6 +56,8 @@ class GPUCNN_API Optimizer {
     std::int64_t first;  // in a tensor of `make_state`
     std::int64_t steps = 0;
   };
+
+  void refuse_moved_from() const;
 
   friend class CapturedSteps;
   /// Counts updates that were made without `step`, or takes back what was counted and not made.

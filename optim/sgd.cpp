@@ -1,15 +1,13 @@
 #include <gpucnn/optim/sgd.h>
 
-#include <cmath>
-
 #include <gpucnn/kernels/sgd.h>
 
 namespace gpucnn {
 
 SGD::SGD(std::vector<Parameter> parameters, SGDOptions options) : Optimizer(std::move(parameters), options.lr), options_(options) {
-  require(std::isfinite(options.momentum) && options.momentum >= 0.0, "momentum", options.momentum);
-  require(std::isfinite(options.dampening), "dampening", options.dampening);
-  require(std::isfinite(options.weight_decay) && options.weight_decay >= 0.0, "weight_decay", options.weight_decay);
+  require(is_finite(options.momentum) && options.momentum >= 0.0, "momentum", options.momentum);
+  require(is_finite(options.dampening), "dampening", options.dampening);
+  require(is_finite(options.weight_decay) && options.weight_decay >= 0.0, "weight_decay", options.weight_decay);
   require(!options.nesterov || (options.momentum > 0.0 && options.dampening == 0.0), "momentum or dampening for nesterov",
           options.momentum > 0.0 ? options.dampening : options.momentum);
   if (options.momentum > 0.0) velocity_ = make_state();

@@ -4,7 +4,7 @@
 
 namespace gpucnn {
 
-/// PyTorch's names, order and defaults. Every number must be finite.
+/// PyTorch's names, order and defaults. Every number must be finite in f32.
 struct SGDOptions {
   double lr = 1e-3;           ///< >= 0
   double momentum = 0.0;      ///< >= 0

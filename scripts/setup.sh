@@ -53,7 +53,7 @@ lock_build() {
     if ! flock -n 9; then
       owner=$(cat "$build/lock" 2>/dev/null || true)
       say "Waiting for ${owner:+process }${owner:-another script}, which is building in build/"
-      flock 9
+      flock 9 || die "cannot lock $build/lock; is build/ on a file system without locks?"
     fi
     printf '%s' "$$" >"$build/lock" || true
     return 0

@@ -178,11 +178,12 @@ bool CapturedSteps::capture(Step& step) {
   } catch (const std::exception& error) {
     // A layer read what it computed, a vendor's call cannot be recorded, or there is no room for memory of the step's own: what
     // works call by call goes on so.
-    if (!capture.refused() && !dynamic_cast<const Error*>(&error)) throw;
-    capturable_ = false;
     step.memory.reset();
     model_.training_forwards() = forwards;
     optimizer_.count_updates(updates - optimizer_.updates_);
+    const bool no_room = dynamic_cast<const Error*>(&error) || dynamic_cast<const std::bad_alloc*>(&error);
+    if (!capture.refused() && !no_room) throw;
+    capturable_ = false;
     return false;
   }
   step.updates = updates;

@@ -32,8 +32,11 @@ Tensor leak(const Tensor& x, const Tensor& from, float slope, const Stream& stre
     launch.gridDim = dim3(static_cast<unsigned>(std::min<std::int64_t>((count + 255) / 256, 65'535)));
     launch.blockDim = dim3(256);
     launch.stream = static_cast<cudaStream_t>(stream.native_handle());
+    int before = 0;
+    cudaGetDevice(&before);
     cudaSetDevice(stream.device().index);  // whose the stream is
     const cudaError_t status = cudaLaunchKernelEx(&launch, leak_kernel, gate, source, to, count, slope);
+    cudaSetDevice(before);
     if (status != cudaSuccess) throw DeviceError(std::string("LeakyReLU: ") + cudaGetErrorString(status));
   }
   return made;

@@ -212,8 +212,11 @@ TEST_P(DataLoaderTest, MovesWithItsEpoch) {
 
 TEST(DataLoader, WhatWasMovedFromRefusesToBegin) {
   DataLoader loader(counting(4), {.batch_size = 2});
+  auto walk = loader.begin();
   DataLoader moved = std::move(loader);
+  EXPECT_THROW(++walk, std::logic_error);
   EXPECT_THROW(loader.begin(), std::logic_error);
+  EXPECT_THROW(loader.dataset(), std::logic_error);
   EXPECT_THAT(epoch_of(moved), SizeIs(2));
 }
 

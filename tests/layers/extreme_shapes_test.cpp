@@ -1,6 +1,7 @@
 // Every public function that computes a shape, with extents and options at the ends of their types. Each answers or throws; under
 // UndefinedBehaviorSanitizer an overflow on the way ends the test.
 #include <array>
+#include <cmath>
 #include <limits>
 #include <vector>
 
@@ -8,7 +9,9 @@
 
 #include <gpucnn/kernels/conv2d_relu_pool.h>
 #include <gpucnn/kernels/flatten.h>
+#include <gpucnn/kernels/image_batch.h>
 #include <gpucnn/kernels/linear.h>
+#include <gpucnn/kernels/ordered_batch.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/dropout.h>
 #include <gpucnn/layers/flatten.h>
@@ -17,7 +20,10 @@
 #include <gpucnn/layers/relu.h>
 #include <gpucnn/layers/sequential.h>
 
+#include "close.h"
+#include "layers/layers.h"
 #include "misuse.h"
+#include "reference/conv2d.h"
 
 namespace gpucnn {
 namespace {
@@ -174,6 +180,67 @@ TEST(ExtremeShapes, AreCheckedBeforeAnyValueIsDrawn) {
   EXPECT_THAT([&] { model(x); }, misuse("wide.0 Conv2d: a window of"));
   EXPECT_THAT([&] { model.summary(x.shape()); }, misuse("wide.0 Conv2d: a window of"));
   EXPECT_LE(allocator_stats(Device::cpu()).system_allocations, before + 1) << "more than x was allocated";
+}
+
+/// A convolution of few outputs with options at the ends of their types, against the reference: y and all gradients.
+void expect_convolved(const Shape& x, int K, const Conv2dOptions& options) {
+  SCOPED_TRACE(x.string());
+  const Tensor images = random_tensor(x, 1);
+  Conv2d conv(static_cast<int>(x[1]), K, options);
+  const std::vector<Parameter> parameters = conv.parameters();
+  const Tensor y = conv(images);
+  const Tensor dy = random_tensor(y.shape(), 2);
+  const Tensor dx = conv.backward(dy);
+  const reference::Conv2d c{.N = x[0],
+                            .C = x[1],
+                            .H = x[2],
+                            .W = x[3],
+                            .K = K,
+                            .kernel_size = options.kernel_size,
+                            .stride = options.stride,
+                            .padding = options.padding,
+                            .dilation = options.dilation};
+  const reference::Values weight = reference::widen(values(parameters[0].value()));
+  const reference::Values bias = options.bias ? reference::widen(values(parameters[1].value())) : reference::Values{};
+  const reference::Values in = reference::widen(values(images));
+  expect_close(values(y), reference::conv2d(c, in, weight, bias), kSum);
+  const reference::Conv2dGradients expected = reference::conv2d_backward(c, in, weight, reference::widen(values(dy)));
+  expect_close(values(dx), expected.dx, kSum);
+  expect_close(values(parameters[0].grad()), expected.dweight, kSum);
+  if (options.bias) expect_close(values(parameters[1].grad()), expected.dbias, kSum);
+}
+
+TEST(ExtremeShapes, ThatAConvolutionAcceptsAreConvolved) {
+  expect_convolved({2, 3, 4, 1}, 2, {.kernel_size = {2, 1}, .padding = {1 << 30, 0}, .dilation = {2147483646, 1}});
+  expect_convolved({1, 1, 3, 4}, 2, {.kernel_size = {1, 3}, .stride = {1, 1 << 29}, .padding = {0, 1 << 30}});
+  expect_convolved({1, 2, 4, 4}, 2, {.kernel_size = 1, .stride = kMaxInt});
+  expect_convolved({1, 2, 4, 4}, 2, {.kernel_size = 2, .stride = kMaxInt, .padding = 1});
+  expect_convolved({2, 2, 4, 4}, 3, {.kernel_size = 2, .stride = 1000, .padding = 5000, .bias = false});
+  expect_convolved({1, 2, 3, 3}, 1, {.kernel_size = 3, .stride = 40000, .padding = 50000, .dilation = 50000});
+}
+
+TEST(ExtremeShapes, PaddingFarFromTheImageTakesNoMemory) {
+  Conv2d conv(1, 1, {.kernel_size = 3, .stride = 40000, .padding = 50000, .dilation = 50000});
+  std::vector<Parameter> parameters = conv.parameters();
+  std::vector<float> weight = values(parameters[0].value());
+  weight[4] = std::numeric_limits<float>::quiet_NaN();
+  parameters[0].set_value(Tensor::from(weight, parameters[0].shape()));
+  const std::uint64_t before = allocator_stats(Device::cpu()).in_use + allocator_stats(Device::cpu()).kept;
+  for (const float value : values(conv.predict(random_tensor({1, 1, 3, 3}, 1)))) EXPECT_TRUE(std::isnan(value));
+  const std::uint64_t after = allocator_stats(Device::cpu()).in_use + allocator_stats(Device::cpu()).kept;
+  EXPECT_LT(after - before, std::uint64_t{1} << 20) << "bytes";
+}
+
+TEST(ExtremeShapes, OfPlacesInAnEpoch) {
+  Stream stream(Device::cpu());
+  const Tensor images = Tensor::zeros({2, 1, 2, 2});
+  Tensor batch = Tensor::empty({2, 1, 2, 2}), labels = Tensor::empty({2}, DType::i32);
+  const std::vector<std::int64_t> indices{1, 0};
+  kernels::image_batch(images, indices, {.crop_padding = 1, .flip = true, .first = kMax}, batch, stream);
+  const Tensor order = Tensor::from(indices, {2});
+  EXPECT_THAT(
+      [&] { kernels::ordered_batch(images, Tensor::zeros({2}, DType::i32), order, {.first = kMax}, batch, labels, stream); },
+      misuse("are not in an order of 2"));
 }
 
 }  // namespace

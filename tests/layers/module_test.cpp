@@ -508,8 +508,18 @@ TEST_P(ModuleTest, WhatWasMovedFromThrowsUntilSomethingIsMovedIntoIt) {
     net = std::move(moved);
     expect_unusable(moved, x);
     EXPECT_EQ(values(net.predict(x)), y);
-    if (used) net.backward(random_tensor({2, 3}, 2));
+    auto& itself = net;
+    net = std::move(itself);
+    EXPECT_EQ(values(net.predict(x)), y);
+    EXPECT_THROW(moved.forward(x), std::logic_error);
   }
+}
+
+TEST(Module, MessagesEscapeTheNamesOfLayers) {
+  Sequential net{{"a\x1b[31m", Sequential{Linear(3, 2)}}};
+  EXPECT_THAT([&] { net.predict(Tensor::zeros({1, 4})); }, misuse("a\\x1b[31m.0 Linear: expects 3 input features"));
+  EXPECT_THAT([&] { net.at("x\x1b"); }, misuse("there is no module 'x\\x1b'"));
+  EXPECT_THAT(([] { return Sequential{{"b\x1b.", ReLU()}, {"c", ReLU()}}; }), misuse("'b\\x1b.'"));
 }
 
 TEST_P(ModuleTest, ALayerThatWasMovedFromThrows) {

@@ -175,13 +175,17 @@ TEST_P(AnyOptimizer, WhatWasMovedFromRefusesToStep) {
     auto optimizer = make(packed({{3}}));
     auto moved = std::move(optimizer);
     EXPECT_THROW(optimizer.step(), std::logic_error);
+    EXPECT_THROW(optimizer.zero_grad(), std::logic_error);
+    auto& itself = moved;
+    moved = std::move(itself);
+    moved.step();
   });
 }
 
 TEST(OptimizerOptions, MustBeFinite) {
   const std::vector<Parameter> p = packed({{1}});
   constexpr double kInfinity = std::numeric_limits<double>::infinity(), kNan = std::numeric_limits<double>::quiet_NaN();
-  for (const double bad : {kInfinity, kNan}) {
+  for (const double bad : {kInfinity, kNan, 1e39, 1e300}) {  // an f32 is infinite from 3.5e38 on
     EXPECT_THAT([&] { Adam(p, {.lr = bad}); }, misuse("invalid lr"));
     EXPECT_THAT([&] { Adam(p, {.betas = {bad, 0.9}}); }, misuse("invalid betas.first"));
     EXPECT_THAT([&] { Adam(p, {.betas = {0.9, bad}}); }, misuse("invalid betas.second"));
@@ -191,8 +195,12 @@ TEST(OptimizerOptions, MustBeFinite) {
     EXPECT_THAT([&] { SGD(p, {.momentum = bad}); }, misuse("invalid momentum"));
     EXPECT_THAT([&] { SGD(p, {.momentum = 0.9, .dampening = bad}); }, misuse("invalid dampening"));
     EXPECT_THAT([&] { SGD(p, {.weight_decay = bad}); }, misuse("invalid weight_decay"));
-    EXPECT_THAT([&] { Parameter({1}, Init::uniform(static_cast<float>(bad))); }, misuse("cannot draw from"));
   }
+}
+
+TEST(OptimizerOptions, InitialValuesAreDrawnFromFiniteBounds) {
+  EXPECT_THAT([] { Parameter({1}, Init::uniform(std::numeric_limits<float>::infinity())); }, misuse("cannot draw from"));
+  EXPECT_THAT([] { Parameter({1}, Init::constant(std::numeric_limits<float>::quiet_NaN())); }, misuse("cannot draw from"));
 }
 
 TEST_P(AnyOptimizer, MovesWithItsState) {

@@ -15,11 +15,16 @@ struct Conv2d {
   Size2 dilation = 1;
   std::int64_t groups = 1;
 
-  std::int64_t Ho() const { return (H + 2 * padding.height - dilation.height * (kernel_size.height - 1) - 1) / stride.height + 1; }
-  std::int64_t Wo() const { return (W + 2 * padding.width - dilation.width * (kernel_size.width - 1) - 1) / stride.width + 1; }
+  std::int64_t Ho() const { return extent(H, kernel_size.height, stride.height, padding.height, dilation.height); }
+  std::int64_t Wo() const { return extent(W, kernel_size.width, stride.width, padding.width, dilation.width); }
   std::int64_t x_numel() const { return N * C * H * W; }
   std::int64_t weight_numel() const { return K * (C / groups) * kernel_size.height * kernel_size.width; }
   std::int64_t y_numel() const { return N * K * Ho() * Wo(); }
+
+ private:
+  static std::int64_t extent(std::int64_t size, std::int64_t kernel, std::int64_t step, std::int64_t before, std::int64_t apart) {
+    return (size + 2 * before - apart * (kernel - 1) - 1) / step + 1;
+  }
 };
 
 /// What a product takes from x where its window reaches beyond the image: no element, but a zero.
