@@ -46,7 +46,7 @@ ExitCode explain_caught() try { throw; } catch (const UsageError& error) {
 } catch (const OutputError& error) {
   return fail(ExitCode::output, error.what() + advice(error));
 } catch (const NonFiniteLoss& error) {
-  return fail(ExitCode::not_finite, std::string(error.what()) + " (--lr); the checkpoints of earlier epochs are kept");
+  return fail(ExitCode::not_finite, std::string(error.what()) + " (--lr); checkpoints that were written before are kept");
 } catch (const OutOfMemory& error) {
   return fail(ExitCode::out_of_memory, std::string(error.what()) + " (--batch-size) or fewer images (--limit)");
 } catch (const std::system_error& error) {
