@@ -27,8 +27,6 @@ void check_step(const AdamStep& s) {
   check_value("adam", "weight_decay", s.weight_decay, s.weight_decay >= 0, ">= 0");
   check_value("adam", "weight_decay", s.weight_decay, finite_in_f32(s.weight_decay), "finite in f32");
   check_value("adam", "step", s.step, s.step >= 1, ">= 1");
-  const double rate = s.lr / (1 - std::pow(s.beta1, static_cast<double>(s.step)));
-  check_value("adam", "lr / (1 - beta1^step)", rate, finite_in_f32(rate), "finite in f32");
 }
 
 }  // namespace
