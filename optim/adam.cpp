@@ -1,6 +1,7 @@
 #include <gpucnn/optim/adam.h>
 
 #include <gpucnn/kernels/adam.h>
+#include <gpucnn/kernels/check.h>
 
 namespace gpucnn {
 
@@ -9,8 +10,8 @@ Adam::Adam(std::vector<Parameter> parameters, AdamOptions options)
   const auto [beta1, beta2] = options.betas;
   require(beta1 >= 0.0 && beta1 < 1.0, "betas.first", beta1);
   require(beta2 >= 0.0 && beta2 < 1.0, "betas.second", beta2);
-  require(is_finite(options.eps) && options.eps >= 0.0, "eps", options.eps);
-  require(is_finite(options.weight_decay) && options.weight_decay >= 0.0, "weight_decay", options.weight_decay);
+  require(kernels::finite_in_f32(options.eps) && options.eps >= 0.0, "eps", options.eps);
+  require(kernels::finite_in_f32(options.weight_decay) && options.weight_decay >= 0.0, "weight_decay", options.weight_decay);
   exp_avg_ = make_state();
   exp_avg_sq_ = make_state();
 }

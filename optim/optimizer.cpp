@@ -1,12 +1,12 @@
 #include <gpucnn/optim/optimizer.h>
 
-#include <cmath>
-#include <limits>
 #include <set>
 #include <stdexcept>
 #include <utility>
 
 #include <fmt/format.h>
+
+#include <gpucnn/kernels/check.h>
 
 namespace gpucnn {
 
@@ -42,14 +42,12 @@ void Optimizer::require(bool holds, const char* option, double value) {
   if (!holds) throw std::invalid_argument(fmt::format("Optimizer: invalid {}: {}", option, value));
 }
 
-bool Optimizer::is_finite(double value) noexcept { return std::abs(value) <= double{std::numeric_limits<float>::max()}; }
-
 void Optimizer::refuse_moved_from() const {
   if (items_.empty()) throw std::logic_error("Optimizer: was moved from; use what it was moved to");
 }
 
 void Optimizer::set_lr(double lr) {
-  require(is_finite(lr) && lr >= 0.0, "lr", lr);
+  require(kernels::finite_in_f32(lr) && lr >= 0.0, "lr", lr);
   lr_ = lr;
 }
 

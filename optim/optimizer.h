@@ -34,9 +34,6 @@ class GPUCNN_API Optimizer {
   /// Throws `std::invalid_argument` with the option's name unless `holds`.
   static void require(bool holds, const char* option, double value);
 
-  /// Whether a coefficient is finite in f32, in which updates are computed.
-  static bool is_finite(double value) noexcept;
-
   /// One flat tensor of state, zero at first: parameter i's share begins at the sum of the padded sizes before it.
   Tensor make_state() const;
 

@@ -1,13 +1,14 @@
 #include <gpucnn/optim/sgd.h>
 
+#include <gpucnn/kernels/check.h>
 #include <gpucnn/kernels/sgd.h>
 
 namespace gpucnn {
 
 SGD::SGD(std::vector<Parameter> parameters, SGDOptions options) : Optimizer(std::move(parameters), options.lr), options_(options) {
-  require(is_finite(options.momentum) && options.momentum >= 0.0, "momentum", options.momentum);
-  require(is_finite(options.dampening), "dampening", options.dampening);
-  require(is_finite(options.weight_decay) && options.weight_decay >= 0.0, "weight_decay", options.weight_decay);
+  require(kernels::finite_in_f32(options.momentum) && options.momentum >= 0.0, "momentum", options.momentum);
+  require(kernels::finite_in_f32(options.dampening), "dampening", options.dampening);
+  require(kernels::finite_in_f32(options.weight_decay) && options.weight_decay >= 0.0, "weight_decay", options.weight_decay);
   require(!options.nesterov || (options.momentum > 0.0 && options.dampening == 0.0), "momentum or dampening for nesterov",
           options.momentum > 0.0 ? options.dampening : options.momentum);
   if (options.momentum > 0.0) velocity_ = make_state();
