@@ -14,7 +14,7 @@ function(gpucnn_look_for_cuda missing)
     set(${missing} "no CUDA compiler (nvcc) was found" PARENT_SCOPE)
     return()
   endif()
-  # The Python package nvidia-cudnn has the headers too. It comes behind the system's, as in core/shared_library.cpp's search for the
+  # The Python package nvidia-cudnn has the headers too. It comes behind the system's, as in core/gpu/shared_library.cpp's search for the
   # libraries and in scripts/gpu_check.
   find_program(python3 NAMES python3 NO_CACHE)
   get_filename_component(prefix "${python3}" DIRECTORY)
@@ -33,7 +33,7 @@ function(gpucnn_look_for_cuda missing)
   endif()
   file(STRINGS "${GPUCNN_CUDNN_INCLUDE_DIR}/cudnn_version.h" lines REGEX "#define CUDNN_(MAJOR|MINOR) +[0-9]+")
   string(REGEX REPLACE ".*CUDNN_MAJOR +([0-9]+).*CUDNN_MINOR +([0-9]+).*" "\\1.\\2" version "${lines}")
-  if(version VERSION_LESS 9.8)  # the first that describes a GPU to its heuristics; core/shared_library.cpp asks the same of the library
+  if(version VERSION_LESS 9.8)  # the first that describes a GPU to its heuristics; core/gpu/shared_library.cpp asks the same of the library
     set(${missing} "cuDNN 9.8 or later is needed, ${GPUCNN_CUDNN_INCLUDE_DIR} has version ${version}" PARENT_SCOPE)
   endif()
 endfunction()

@@ -1,284 +1,130 @@
-# Every file of the library, by folder and name. A header that is not listed as public cannot be included by users.
-set(GPUCNN_PUBLIC_HEADERS
-    gpucnn.h
-    core/allocator.h
-    core/bf16.h
-    core/device.h
-    core/dtype.h
-    core/error.h
-    core/export.h
-    core/parallel.h
-    core/parameter.h
-    core/precision.h
-    core/printable.h
-    core/random.h
-    core/shape.h
-    core/state_dict.h
-    core/stream.h
-    core/tensor.h
-    core/threads.h
-    data/batch.h
-    data/cifar10.h
-    data/data_loader.h
-    data/dataset.h
-    data/dataset_splits.h
-    data/normalize.h
-    data/shapes.h
-    data/tensor_dataset.h
-    io/safetensors.h
-    kernels/adam.h
-    kernels/argmax.h
-    kernels/cast.h
-    kernels/conv2d.h
-    kernels/conv2d_options.h
-    kernels/conv2d_relu_pool.h
-    kernels/count_correct.h
-    kernels/dropout.h
-    kernels/flatten.h
-    kernels/image_batch.h
-    kernels/labels.h
-    kernels/linear.h
-    kernels/max_pool2d.h
-    kernels/ordered_batch.h
-    kernels/relu.h
-    kernels/sgd.h
-    kernels/size2.h
-    kernels/softmax.h
-    kernels/softmax_cross_entropy.h
-    kernels/take.h
-    layers/classify.h
-    layers/conv2d.h
-    layers/cross_entropy_loss.h
-    layers/dropout.h
-    layers/flatten.h
-    layers/linear.h
-    layers/max_pool2d.h
-    layers/members.h
-    layers/module.h
-    layers/plan_cache.h
-    layers/relu.h
-    layers/sequential.h
-    models/simple_cnn.h
-    optim/adam.h
-    optim/optimizer.h
-    optim/sgd.h
-    train/fit.h
-    train/metrics.h
-    train/train_step.h
-    train/trainer.h)
+# Every file of the library, by folder and name. A name stands for all files that it has: name.h, name-inl.h, name.cpp, name.cu.
+# What is not named here is not compiled, and a header that is not public cannot be included by users.
+#
+# Sets GPUCNN_PUBLIC_HEADERS, GPUCNN_PRIVATE_HEADERS, GPUCNN_SOURCES, GPUCNN_HIGHWAY_SOURCES (compiled once per instruction set),
+# GPUCNN_CUDA_HEADERS, GPUCNN_CUDA_SOURCES and GPUCNN_CU_SOURCES (with CUDA only), GPUCNN_CPU_ONLY_SOURCES (without CUDA only).
+foreach(list IN ITEMS PUBLIC_HEADERS PRIVATE_HEADERS SOURCES HIGHWAY_SOURCES CUDA_HEADERS CUDA_SOURCES CU_SOURCES CPU_ONLY_SOURCES)
+  set(GPUCNN_${list})
+endforeach()
 
-set(GPUCNN_PRIVATE_HEADERS
-    core/backend.h
-    core/float_environment.h
-    core/flush_subnormals.h
-    core/host_memory.h
-    core/host_vector.h
-    core/input_file.h
-    core/layout.h
-    core/memory_plan.h
-    core/name_list.h
-    core/preempted_thread.h
-    core/processors.h
-    core/random_uniforms.h
-    core/retry.h
-    core/signals_blocked.h
-    core/thread_team.h
-    io/atomic_file.h
-    io/safetensors_header.h
-    kernels/all_finite.h
-    kernels/channel_lanes-inl.h
-    kernels/check.h
-    kernels/clear_gradient.h
-    kernels/conv2d_impl.h
-    kernels/conv2d_relu_pool_cpu.h
-    kernels/direct-inl.h
-    kernels/dispatch.h
-    kernels/flushed_update-inl.h
-    kernels/image_transform.h
-    kernels/indices.h
-    kernels/lanes-inl.h
-    kernels/linear_impl.h
-    kernels/max_abs-inl.h
-    kernels/nonzeros.h
-    kernels/onednn.h
-    kernels/onednn_pass.h
-    kernels/onednn_use.h
-    kernels/pool_outputs-inl.h
-    kernels/products-inl.h
-    kernels/products.h
-    kernels/relu_block.h
-    kernels/sampled_conv2d.h
-    kernels/sampling.h
-    kernels/shard_sums.h
-    kernels/shards.h
-    kernels/softmax_row.h
-    kernels/strips.h
-    kernels/transpose.h
-    kernels/vector_size.h
-    kernels/vectors-inl.h
-    kernels/window_count.h
-    kernels/winner_gradients-inl.h
-    kernels/winograd-inl.h
-    layers/stage.h
-    train/trainer_impl.h)
+# gpucnn_add_file(FILE HEADERS SOURCES CU_SOURCES): FILE, if it is there, to the list of its kind. Sets gpucnn_found if so.
+macro(gpucnn_add_file file headers sources cu_sources)
+  if(EXISTS "${PROJECT_SOURCE_DIR}/${file}")
+    set(gpucnn_found TRUE)
+    if("${file}" MATCHES "\\.h$")
+      list(APPEND GPUCNN_${headers} "${file}")
+    elseif("${file}" MATCHES "\\.cu$")
+      list(APPEND GPUCNN_${cu_sources} "${file}")
+    else()
+      file(STRINGS "${PROJECT_SOURCE_DIR}/${file}" gpucnn_highway REGEX "define HWY_TARGET_INCLUDE")
+      if(gpucnn_highway)
+        list(APPEND GPUCNN_HIGHWAY_SOURCES "${file}")
+      else()
+        list(APPEND GPUCNN_${sources} "${file}")
+      endif()
+    endif()
+  endif()
+endmacro()
 
-set(GPUCNN_SOURCES
-    core/allocator.cpp
-    core/device.cpp
-    core/dtype.cpp
-    core/error.cpp
-    core/float_environment.cpp
-    core/host_memory.cpp
-    core/input_file.cpp
-    core/layout.cpp
-    core/memory_plan.cpp
-    core/name_list.cpp
-    core/parameter.cpp
-    core/precision.cpp
-    core/preempted_thread.cpp
-    core/printable.cpp
-    core/processors.cpp
-    core/shape.cpp
-    core/state_dict.cpp
-    core/stream.cpp
-    core/tensor.cpp
-    core/thread_team.cpp
-    core/threads.cpp
-    data/cifar10.cpp
-    data/data_loader.cpp
-    data/dataset.cpp
-    data/normalize.cpp
-    data/shapes.cpp
-    data/tensor_dataset.cpp
-    io/atomic_file.cpp
-    io/safetensors.cpp
-    io/safetensors_header.cpp
-    kernels/adam.cpp
-    kernels/argmax.cpp
-    kernels/argmax_cpu.cpp
-    kernels/cast.cpp
-    kernels/cast_cpu.cpp
-    kernels/conv2d.cpp
-    kernels/conv2d_cpu.cpp
-    kernels/conv2d_direct.cpp
-    kernels/conv2d_onednn.cpp
-    kernels/conv2d_relu_pool.cpp
-    kernels/count_correct.cpp
-    kernels/count_correct_cpu.cpp
-    kernels/dropout.cpp
-    kernels/flatten.cpp
-    kernels/flatten_cpu.cpp
-    kernels/image_batch.cpp
-    kernels/labels.cpp
-    kernels/labels_cpu.cpp
-    kernels/linear.cpp
-    kernels/max_pool2d.cpp
-    kernels/onednn.cpp
-    kernels/onednn_use.cpp
-    kernels/ordered_batch.cpp
-    kernels/ordered_batch_cpu.cpp
-    kernels/relu.cpp
-    kernels/sgd.cpp
-    kernels/softmax.cpp
-    kernels/softmax_cross_entropy.cpp
-    kernels/softmax_cross_entropy_cpu.cpp
-    kernels/take.cpp
-    kernels/take_cpu.cpp
-    layers/classify.cpp
-    layers/conv2d.cpp
-    layers/cross_entropy_loss.cpp
-    layers/dropout.cpp
-    layers/flatten.cpp
-    layers/linear.cpp
-    layers/max_pool2d.cpp
-    layers/module.cpp
-    layers/relu.cpp
-    layers/sequential.cpp
-    layers/stage.cpp
-    models/simple_cnn.cpp
-    optim/adam.cpp
-    optim/optimizer.cpp
-    optim/sgd.cpp
-    train/fit.cpp
-    train/metrics.cpp
-    train/train_step.cpp
-    train/trainer.cpp)
+# gpucnn_files(FOLDER [PUBLIC NAME...] [PRIVATE NAME...] [CUDA NAME...] [CPU_ONLY NAME...]): the files of FOLDER by these names. The
+# headers of PUBLIC are public. CUDA: in builds with CUDA only. CPU_ONLY: in builds without it.
+macro(gpucnn_files folder)
+  cmake_parse_arguments(FILES "" "" "PUBLIC;PRIVATE;CUDA;CPU_ONLY" ${ARGN})
+  foreach(kind IN ITEMS PUBLIC PRIVATE CUDA CPU_ONLY)
+    foreach(name IN LISTS FILES_${kind})
+      set(gpucnn_found FALSE)
+      foreach(suffix IN ITEMS .h -inl.h .cpp .cu)
+        if(kind STREQUAL "CUDA")
+          gpucnn_add_file("${folder}/${name}${suffix}" CUDA_HEADERS CUDA_SOURCES CU_SOURCES)
+        elseif(kind STREQUAL "CPU_ONLY")
+          gpucnn_add_file("${folder}/${name}${suffix}" PRIVATE_HEADERS CPU_ONLY_SOURCES CU_SOURCES)
+        else()
+          gpucnn_add_file("${folder}/${name}${suffix}" ${kind}_HEADERS SOURCES CU_SOURCES)
+        endif()
+      endforeach()
+      if(NOT gpucnn_found)
+        message(FATAL_ERROR "cmake/Sources.cmake names ${folder}/${name}, but no such file is there")
+      endif()
+    endforeach()
+  endforeach()
+endmacro()
 
-# Sources that Highway compiles once per instruction set.
-set(GPUCNN_HIGHWAY_SOURCES
-    kernels/adam_cpu.cpp
-    kernels/conv2d_relu_pool_backward_cpu.cpp
-    kernels/conv2d_relu_pool_cpu.cpp
-    kernels/dropout_cpu.cpp
-    kernels/image_batch_cpu.cpp
-    kernels/linear_cpu.cpp
-    kernels/max_pool2d_cpu.cpp
-    kernels/relu_cpu.cpp
-    kernels/sgd_cpu.cpp
-    kernels/softmax_cpu.cpp
-    kernels/transpose_cpu.cpp)
+# gpucnn_ops(FAMILY OP...): operations of kernels/FAMILY. OP.h is public; OP.cpp, the twins OP_cpu.cpp and OP.cu come with it.
+macro(gpucnn_ops family)
+  foreach(op IN ITEMS ${ARGN})
+    gpucnn_files(kernels/${family} PUBLIC ${op})
+    if(EXISTS "${PROJECT_SOURCE_DIR}/kernels/${family}/${op}_cpu.cpp")
+      gpucnn_files(kernels/${family} PRIVATE ${op}_cpu)
+    endif()
+  endforeach()
+endmacro()
 
-# What a build without CUDA has in the place of the sources that follow.
-set(GPUCNN_CPU_ONLY_SOURCES
-    core/backend_cpu.cpp)
+gpucnn_files(core
+  PUBLIC bf16 device dtype error export parameter precision random shape state_dict stream tensor
+  PRIVATE backend random_uniforms)
+gpucnn_files(core/memory PUBLIC allocator PRIVATE host_vector layout memory_plan)
+gpucnn_files(core/text PUBLIC printable PRIVATE name_list)
+gpucnn_files(core/host PRIVATE host_memory input_file processors retry CPU_ONLY backend_cpu)
+gpucnn_files(core/threads
+  PUBLIC parallel threads
+  PRIVATE float_environment flush_subnormals preempted_thread signals_blocked thread_team)
+gpucnn_files(core/gpu CUDA add backend_cuda gpu_probe launch probe probe_kernel queue shared_library step_state)
 
-# What a build with CUDA adds.
-set(GPUCNN_CUDA_HEADERS
-    core/add.h
-    core/gpu.h
-    core/gpu_probe.h
-    core/launch.h
-    core/probe_kernel.h
-    core/shared_library.h
-    core/step_clock.h
-    kernels/argmax_warp.h
-    kernels/bias_grad.h
-    kernels/block_sum.h
-    kernels/conv2d_few_channels.h
-    kernels/conv2d_plain.h
-    kernels/conv2d_weight_grad.h
-    kernels/conv2d_window.h
-    kernels/cublaslt.h
-    kernels/cudnn.h
-    kernels/cudnn_convolution.h
-    kernels/elements.h
-    kernels/quad.h
-    kernels/softmax_warp.h
-    train/captured_steps.h
-    train/step_kernels.h)
+gpucnn_files(kernels/common PUBLIC size2 PRIVATE all_finite check clear_gradient dispatch shard_sums shards window_count)
+gpucnn_files(kernels/simd PRIVATE lanes max_abs vector_size vectors)
+gpucnn_files(kernels/cuda CUDA block_reduce quad vector_access)
+gpucnn_files(kernels/vendor PRIVATE onednn onednn_use CUDA cublaslt cudnn)
 
-set(GPUCNN_CUDA_SOURCES
-    core/backend_cuda.cpp
-    core/gpu.cpp
-    core/gpu_probe.cpp
-    core/shared_library.cpp
-    kernels/conv2d_cudnn.cpp
-    kernels/cublaslt.cpp
-    kernels/cudnn.cpp
-    kernels/cudnn_convolution.cpp
-    kernels/linear_cublas.cpp
-    train/captured_steps.cpp)
+gpucnn_ops(activation relu dropout)
+gpucnn_files(kernels/activation PRIVATE relu_block)
+gpucnn_ops(conv conv2d)
+gpucnn_files(kernels/conv
+  PUBLIC conv2d_options
+  PRIVATE conv2d_direct conv2d_impl conv2d_onednn onednn_convolution onednn_pass sampled_conv2d sampling
+  CUDA bias_grad conv2d_cudnn conv2d_cudnn_graph conv2d_fallback conv2d_implicit_gemm conv2d_weight_grad implicit_gemm)
+gpucnn_ops(copy cast flatten labels)
+gpucnn_files(kernels/copy PRIVATE transpose transpose_cpu)
+gpucnn_ops(fused conv2d_relu_pool)
+gpucnn_files(kernels/fused
+  PRIVATE conv2d_relu_pool_backward_cpu conv2d_relu_pool_cpu conv2d_relu_pool_forward_cpu direct_conv relu_pool_epilogue weight_grad
+          weight_grad_few_channels winograd)
+gpucnn_ops(image image_batch ordered_batch take)
+gpucnn_files(kernels/image PRIVATE image_transform indices)
+gpucnn_ops(linear linear)
+gpucnn_files(kernels/linear PRIVATE gemm linear_impl packed_panels sparse_rows CUDA linear_cublas)
+gpucnn_ops(loss softmax softmax_cross_entropy)
+gpucnn_files(kernels/loss PRIVATE softmax_row CUDA softmax_warp)
+gpucnn_ops(metrics argmax count_correct)
+gpucnn_files(kernels/metrics CUDA argmax_warp)
+gpucnn_ops(optim adam sgd)
+gpucnn_files(kernels/optim PRIVATE flushed_update)
+gpucnn_ops(pool max_pool2d)
 
-# CUDA code: compiled by nvcc for GPUs, and by tests as C++.
-set(GPUCNN_CU_SOURCES
-    core/add.cu
-    core/probe.cu
-    kernels/adam.cu
-    kernels/argmax.cu
-    kernels/bias_grad.cu
-    kernels/cast.cu
-    kernels/conv2d_few_channels.cu
-    kernels/conv2d_plain.cu
-    kernels/conv2d_weight_grad.cu
-    kernels/count_correct.cu
-    kernels/dropout.cu
-    kernels/flatten.cu
-    kernels/image_batch.cu
-    kernels/labels.cu
-    kernels/max_pool2d.cu
-    kernels/relu.cu
-    kernels/sgd.cu
-    kernels/softmax.cu
-    kernels/softmax_cross_entropy.cu
-    kernels/take.cu
-    train/step_kernels.cu)
+gpucnn_files(layers PUBLIC conv2d dropout flatten functional linear max_pool2d members module plan_cache sequential)
+gpucnn_files(layers/activation PUBLIC relu)
+gpucnn_files(layers/fusion PRIVATE fuse stage)
+gpucnn_files(layers/losses PUBLIC cross_entropy_loss)
+gpucnn_files(models PUBLIC simple_cnn)
+gpucnn_files(optim PUBLIC adam optimizer sgd)
+gpucnn_files(data PUBLIC batch cifar10 data_loader dataset dataset_splits normalize shapes tensor_dataset)
+gpucnn_files(io PUBLIC safetensors PRIVATE atomic_file safetensors_header)
+gpucnn_files(train
+  PUBLIC fit metrics train_step trainer
+  PRIVATE trainer_impl
+  CUDA captured_trainer step_state_kernels)
+
+# <gpucnn/gpucnn.h> includes everything public.
+list(SORT GPUCNN_PUBLIC_HEADERS)
+list(TRANSFORM GPUCNN_PUBLIC_HEADERS REPLACE "(.+)" "#include <gpucnn/\\1>" OUTPUT_VARIABLE includes)
+list(JOIN includes "\n" includes)
+file(CONFIGURE OUTPUT "${PROJECT_BINARY_DIR}/include/gpucnn/gpucnn.h" @ONLY
+     CONTENT "#pragma once\n\n/// Everything public of libgpucnn.\n@includes@\n")
+
+# For the test house.rules: every file and its list.
+set(lines "")
+foreach(list IN ITEMS PUBLIC_HEADERS PRIVATE_HEADERS SOURCES HIGHWAY_SOURCES CUDA_HEADERS CUDA_SOURCES CU_SOURCES CPU_ONLY_SOURCES)
+  foreach(file IN LISTS GPUCNN_${list})
+    string(APPEND lines "${list} ${file}\n")
+  endforeach()
+endforeach()
+file(WRITE "${PROJECT_BINARY_DIR}/sources.txt" "${lines}")

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <gpucnn/core/printable.h>
+#include <gpucnn/core/text/printable.h>
 
 namespace gpucnn {
 

@@ -7,8 +7,8 @@
 
 #include <gpucnn/core/backend.h>
 #include <gpucnn/core/error.h>
-#include <gpucnn/core/name_list.h>
-#include <gpucnn/core/printable.h>
+#include <gpucnn/core/text/name_list.h>
+#include <gpucnn/core/text/printable.h>
 
 namespace gpucnn {
 namespace {

@@ -3,8 +3,8 @@
 #include <array>
 #include <cstdint>
 
-#include <gpucnn/core/parallel.h>
 #include <gpucnn/core/random.h>
+#include <gpucnn/core/threads/parallel.h>
 
 namespace gpucnn {
 

@@ -4,8 +4,8 @@
 
 #include <fmt/format.h>
 
-#include <gpucnn/core/name_list.h>
-#include <gpucnn/core/printable.h>
+#include <gpucnn/core/text/name_list.h>
+#include <gpucnn/core/text/printable.h>
 
 namespace gpucnn {
 

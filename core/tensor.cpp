@@ -9,8 +9,8 @@
 #include <fmt/format.h>
 
 #include <gpucnn/core/backend.h>
-#include <gpucnn/core/host_memory.h>
-#include <gpucnn/core/layout.h>
+#include <gpucnn/core/host/host_memory.h>
+#include <gpucnn/core/memory/layout.h>
 #include <gpucnn/core/random_uniforms.h>
 
 namespace gpucnn {

@@ -6,10 +6,10 @@
 #include <span>
 #include <vector>
 
-#include <gpucnn/core/allocator.h>
 #include <gpucnn/core/device.h>
 #include <gpucnn/core/dtype.h>
 #include <gpucnn/core/export.h>
+#include <gpucnn/core/memory/allocator.h>
 #include <gpucnn/core/shape.h>
 
 namespace gpucnn {

@@ -10,9 +10,9 @@
 #include <fmt/format.h>
 
 #include <gpucnn/core/error.h>
-#include <gpucnn/core/input_file.h>
-#include <gpucnn/core/layout.h>
-#include <gpucnn/core/parallel.h>
+#include <gpucnn/core/host/input_file.h>
+#include <gpucnn/core/memory/layout.h>
+#include <gpucnn/core/threads/parallel.h>
 
 namespace gpucnn {
 namespace {

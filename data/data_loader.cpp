@@ -8,9 +8,9 @@
 
 #include <fmt/format.h>
 
-#include <gpucnn/core/float_environment.h>
-#include <gpucnn/core/host_vector.h>
+#include <gpucnn/core/memory/host_vector.h>
 #include <gpucnn/core/random.h>
+#include <gpucnn/core/threads/float_environment.h>
 
 namespace gpucnn {
 namespace {

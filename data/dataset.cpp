@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-#include <gpucnn/kernels/labels.h>
+#include <gpucnn/kernels/copy/labels.h>
 
 namespace gpucnn {
 

@@ -7,7 +7,7 @@
 #include <gpucnn/core/shape.h>
 #include <gpucnn/core/stream.h>
 #include <gpucnn/data/batch.h>
-#include <gpucnn/kernels/image_batch.h>
+#include <gpucnn/kernels/image/image_batch.h>
 
 namespace gpucnn {
 

@@ -6,9 +6,9 @@
 
 #include <fmt/format.h>
 
-#include <gpucnn/core/float_environment.h>
-#include <gpucnn/core/host_vector.h>
-#include <gpucnn/kernels/image_batch.h>
+#include <gpucnn/core/memory/host_vector.h>
+#include <gpucnn/core/threads/float_environment.h>
+#include <gpucnn/kernels/image/image_batch.h>
 
 namespace gpucnn {
 

@@ -8,8 +8,8 @@
 
 #include <fmt/format.h>
 
-#include <gpucnn/core/parallel.h>
 #include <gpucnn/core/random.h>
+#include <gpucnn/core/threads/parallel.h>
 
 namespace gpucnn {
 namespace {

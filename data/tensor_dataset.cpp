@@ -6,8 +6,8 @@
 
 #include <fmt/format.h>
 
-#include <gpucnn/kernels/labels.h>
-#include <gpucnn/kernels/take.h>
+#include <gpucnn/kernels/copy/labels.h>
+#include <gpucnn/kernels/image/take.h>
 
 namespace gpucnn {
 namespace {

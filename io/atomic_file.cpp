@@ -12,7 +12,7 @@
 #include <fmt/format.h>
 
 #include <gpucnn/core/error.h>
-#include <gpucnn/core/retry.h>
+#include <gpucnn/core/host/retry.h>
 
 namespace gpucnn {
 namespace fs = std::filesystem;

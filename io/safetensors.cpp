@@ -7,10 +7,10 @@
 
 #include <fmt/format.h>
 
-#include <gpucnn/core/input_file.h>
-#include <gpucnn/core/layout.h>
-#include <gpucnn/core/name_list.h>
-#include <gpucnn/core/printable.h>
+#include <gpucnn/core/host/input_file.h>
+#include <gpucnn/core/memory/layout.h>
+#include <gpucnn/core/text/name_list.h>
+#include <gpucnn/core/text/printable.h>
 #include <gpucnn/io/atomic_file.h>
 #include <gpucnn/io/safetensors_header.h>
 

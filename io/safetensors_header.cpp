@@ -15,9 +15,9 @@
 #include <nlohmann/json.hpp>
 
 #include <gpucnn/core/error.h>
-#include <gpucnn/core/float_environment.h>
-#include <gpucnn/core/name_list.h>
-#include <gpucnn/core/printable.h>
+#include <gpucnn/core/text/name_list.h>
+#include <gpucnn/core/text/printable.h>
+#include <gpucnn/core/threads/float_environment.h>
 
 namespace gpucnn::safetensors {
 namespace {

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <typeinfo>
 
-#include <gpucnn/core/float_environment.h>
+#include <gpucnn/core/threads/float_environment.h>
 
 namespace gpucnn {
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <gpucnn/kernels/conv2d.h>
+#include <gpucnn/kernels/conv/conv2d.h>
 #include <gpucnn/layers/module.h>
 #include <gpucnn/layers/plan_cache.h>
 

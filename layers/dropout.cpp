@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include <gpucnn/kernels/dropout.h>
+#include <gpucnn/kernels/activation/dropout.h>
 
 namespace gpucnn {
 

@@ -1,6 +1,6 @@
 #include <gpucnn/layers/flatten.h>
 
-#include <gpucnn/kernels/flatten.h>
+#include <gpucnn/kernels/copy/flatten.h>
 
 namespace gpucnn {
 

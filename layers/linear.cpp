@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-#include <gpucnn/core/float_environment.h>
+#include <gpucnn/core/threads/float_environment.h>
 
 namespace gpucnn {
 

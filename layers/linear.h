@@ -1,6 +1,6 @@
 #pragma once
 
-#include <gpucnn/kernels/linear.h>
+#include <gpucnn/kernels/linear/linear.h>
 #include <gpucnn/layers/module.h>
 #include <gpucnn/layers/plan_cache.h>
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <gpucnn/kernels/max_pool2d.h>
+#include <gpucnn/kernels/pool/max_pool2d.h>
 #include <gpucnn/layers/module.h>
 
 namespace gpucnn {

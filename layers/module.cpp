@@ -12,9 +12,9 @@
 
 #include <fmt/format.h>
 
-#include <gpucnn/core/name_list.h>
-#include <gpucnn/core/printable.h>
-#include <gpucnn/kernels/cast.h>
+#include <gpucnn/core/text/name_list.h>
+#include <gpucnn/core/text/printable.h>
+#include <gpucnn/kernels/copy/cast.h>
 
 namespace gpucnn {
 

@@ -5,9 +5,9 @@
 
 #include <fmt/format.h>
 
-#include <gpucnn/core/name_list.h>
-#include <gpucnn/core/printable.h>
-#include <gpucnn/layers/stage.h>
+#include <gpucnn/core/text/name_list.h>
+#include <gpucnn/core/text/printable.h>
+#include <gpucnn/layers/fusion/stage.h>
 
 namespace gpucnn {
 namespace {

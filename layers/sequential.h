@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include <gpucnn/core/printable.h>
+#include <gpucnn/core/text/printable.h>
 #include <gpucnn/layers/module.h>
 
 namespace gpucnn {

@@ -1,11 +1,11 @@
 #include <gpucnn/models/simple_cnn.h>
 
+#include <gpucnn/layers/activation/relu.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/dropout.h>
 #include <gpucnn/layers/flatten.h>
 #include <gpucnn/layers/linear.h>
 #include <gpucnn/layers/max_pool2d.h>
-#include <gpucnn/layers/relu.h>
 
 namespace gpucnn {
 

@@ -1,7 +1,7 @@
 #include <gpucnn/optim/adam.h>
 
-#include <gpucnn/kernels/adam.h>
-#include <gpucnn/kernels/check.h>
+#include <gpucnn/kernels/common/check.h>
+#include <gpucnn/kernels/optim/adam.h>
 
 namespace gpucnn {
 

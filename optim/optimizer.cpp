@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-#include <gpucnn/kernels/check.h>
+#include <gpucnn/kernels/common/check.h>
 
 namespace gpucnn {
 

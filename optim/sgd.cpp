@@ -1,7 +1,7 @@
 #include <gpucnn/optim/sgd.h>
 
-#include <gpucnn/kernels/check.h>
-#include <gpucnn/kernels/sgd.h>
+#include <gpucnn/kernels/common/check.h>
+#include <gpucnn/kernels/optim/sgd.h>
 
 namespace gpucnn {
 

@@ -7,7 +7,7 @@
 #include <hwy/targets.h>
 
 #include <gpucnn/core/device.h>
-#include <gpucnn/core/threads.h>
+#include <gpucnn/core/threads/threads.h>
 
 namespace gpucnn {
 

@@ -8,7 +8,7 @@
 
 #include <fmt/format.h>
 
-#include <gpucnn/core/float_environment.h>
+#include <gpucnn/core/threads/float_environment.h>
 #include <gpucnn/train/train_step.h>
 #include <gpucnn/train/trainer.h>
 

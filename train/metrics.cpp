@@ -1,6 +1,6 @@
 #include <gpucnn/train/metrics.h>
 
-#include <gpucnn/core/float_environment.h>
+#include <gpucnn/core/threads/float_environment.h>
 
 namespace gpucnn {
 

@@ -4,8 +4,8 @@
 
 #include <fmt/format.h>
 
-#include <gpucnn/kernels/count_correct.h>
-#include <gpucnn/kernels/labels.h>
+#include <gpucnn/kernels/copy/labels.h>
+#include <gpucnn/kernels/metrics/count_correct.h>
 
 namespace gpucnn {
 namespace {

@@ -5,7 +5,7 @@
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/export.h>
 #include <gpucnn/data/batch.h>
-#include <gpucnn/layers/cross_entropy_loss.h>
+#include <gpucnn/layers/losses/cross_entropy_loss.h>
 #include <gpucnn/layers/module.h>
 #include <gpucnn/optim/optimizer.h>
 #include <gpucnn/train/metrics.h>

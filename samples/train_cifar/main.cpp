@@ -13,11 +13,11 @@
 #include <gpucnn/gpucnn.h>
 #include <nlohmann/json.hpp>
 
-#include "display.h"
-#include "exit_code.h"
-#include "json_text.h"
+#include "common/display.h"
+#include "common/exit_code.h"
+#include "common/json_text.h"
+#include "common/run_folder.h"
 #include "options.h"
-#include "run_folder.h"
 
 using namespace gpucnn;
 

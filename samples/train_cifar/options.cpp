@@ -14,8 +14,8 @@
 #include <gpucnn/core/config.h>
 #include <gpucnn/gpucnn.h>
 
-#include "exit_code.h"
-#include "write_all.h"
+#include "common/exit_code.h"
+#include "common/write_all.h"
 
 namespace {
 

@@ -1,8 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "device_memory.h"
 #include "planted.h"
+#include "standins/device_memory.h"
 
 // AddressSanitizer must find what is planted, and name the file; the clean twins pass.
 namespace gpucnn {

@@ -8,7 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "leaky_relu.h"
-#include "standin.h"
+#include "standins/standin.h"
 
 namespace gpucnn {
 namespace {

@@ -1,6 +1,6 @@
 #include "planted.h"
 
-#include <gpucnn/core/launch.h>
+#include <gpucnn/core/gpu/launch.h>
 
 namespace gpucnn::planted {
 namespace {

@@ -4,8 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "device_memory.h"
 #include "planted.h"
+#include "standins/device_memory.h"
 
 // ThreadSanitizer must find what is planted, and name the file; the clean twins pass.
 namespace gpucnn {

@@ -12,7 +12,7 @@
 #include <gtest/gtest.h>
 
 #include <gpucnn/core/error.h>
-#include <gpucnn/core/threads.h>
+#include <gpucnn/core/threads/threads.h>
 
 namespace gpucnn {
 namespace {

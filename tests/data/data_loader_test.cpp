@@ -8,7 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <gpucnn/core/random.h>
-#include <gpucnn/core/threads.h>
+#include <gpucnn/core/threads/threads.h>
 #include <gpucnn/data/tensor_dataset.h>
 
 #include "device_test.h"

@@ -8,7 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <gpucnn/core/threads.h>
+#include <gpucnn/core/threads/threads.h>
 
 namespace gpucnn {
 namespace {

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# The rules of the house that no compiler checks: who may include whom, and that no file is forgotten.
+# rules_test.sh BUILD: the rules of the house that no compiler checks: who may include whom, that no file is forgotten, that no folder
+# overflows. BUILD/sources.txt is the list of the library's files that cmake/Sources.cmake makes.
 set -eu
 cd "$(dirname "$0")/../.."
+sources="$1/sources.txt"
 failures=0
 
 # fail MESSAGE: remembers it, and goes on to the next rule.
@@ -10,32 +12,85 @@ fail() {
   failures=$((failures + 1))
 }
 
-folders="core kernels layers models optim data io train"
+rooms=(core kernels layers models optim data io train)
+floors="core kernels layers models optim data io train"
 
-# What the files of a folder may include, besides their own folder.
-below() {
+# What the files of a floor may include, besides their own floor. One arrow: core <- kernels <- layers <- models; optim and data stand
+# beside layers; io above them; train sees all.
+floors_below() {
   case "$1" in
     core) ;;
     kernels) printf 'core' ;;
-    layers | optim | data | io) printf 'core kernels' ;;
-    models) printf 'core kernels layers' ;;
+    layers | optim | data) printf 'core kernels' ;;
+    models | io) printf 'core kernels layers' ;;
     train) printf 'core kernels layers models optim data io' ;;
+  esac
+}
+
+# What the files of a room of kernels/ may include from other rooms there.
+kernels_below() {
+  case "$1" in
+    common) ;;
+    simd | cuda | vendor) printf 'common' ;;
+    activation | copy | image | loss | metrics | optim | pool) printf 'common simd cuda' ;;
+    conv) printf 'common simd cuda vendor activation copy' ;;
+    linear) printf 'common simd cuda vendor activation conv' ;; # cuBLASLt's products have bias gradients like a convolution's
+    fused) printf 'common simd conv copy pool' ;;
+    *) printf 'unknown' ;;
+  esac
+}
+
+# What the files of a room of layers/ may include from other rooms there; "." is layers/ itself.
+layers_below() {
+  case "$1" in
+    .) printf 'fusion' ;; # Sequential alone, below
+    activation | losses) printf '.' ;;
+    fusion) printf '. activation' ;;
+    *) printf 'unknown' ;;
   esac
 }
 
 # The sources of a folder, as paths from the root.
 files_of() { find "$@" -name '*.h' -o -name '*.cpp' -o -name '*.cu'; }
 
-# One arrow: core <- kernels <- layers <- models; optim, data and io stand beside layers; train sees all.
-for folder in $folders; do
-  [ -d "$folder" ] || continue
-  for other in $folders; do
-    case " $(below "$folder") $folder " in *" $other "*) continue ;; esac
-    if grep -rn "#include <gpucnn/$other/" "$folder"; then fail "$folder/ may not include from $other/"; fi
+for floor in $floors; do
+  for other in $floors; do
+    case " $(floors_below "$floor") $floor " in *" $other "*) continue ;; esac
+    if grep -rn "#include <gpucnn/$other/" "$floor"; then fail "$floor/ may not include from $other/"; fi
   done
-  if grep -rnE '#include ("|<(\.\.|gpucnn/(samples|tests|benchmarks|gpucnn\.h)))' "$folder"; then
-    fail "$folder/ includes as <gpucnn/folder/file.h> and nothing from outside the library"
+  if grep -rnE '#include ("|<(\.\.|gpucnn/(samples|tests|benchmarks|gpucnn\.h)))' "$floor"; then
+    fail "$floor/ includes as <gpucnn/folder/file.h> and nothing from outside the library"
   fi
+done
+for room in kernels/*/; do
+  room=$(basename "$room")
+  for other in kernels/*/; do
+    other=$(basename "$other")
+    case " $(kernels_below "$room") $room " in *" $other "*) continue ;; esac
+    if grep -rn "#include <gpucnn/kernels/$other/" "kernels/$room"; then fail "kernels/$room/ may not include from kernels/$other/"; fi
+  done
+done
+if find kernels -maxdepth 1 -type f | grep .; then fail "kernels/ has files outside its families"; fi
+for room in activation fusion losses; do
+  for other in activation fusion losses; do
+    case " $(layers_below "$room") $room " in *" $other "*) continue ;; esac
+    if grep -rn "#include <gpucnn/layers/$other/" "layers/$room"; then fail "layers/$room/ may not include from layers/$other/"; fi
+  done
+done
+if grep -ln '#include <gpucnn/layers/fusion/' layers/*.* | grep -v '^layers/sequential\.cpp$'; then fail "Sequential alone joins layers"; fi
+if grep -rln '#include <gpucnn/kernels/fused/' kernels layers models train data optim io | grep -vE '^(kernels/fused|layers/fusion)/'; then
+  fail "layers/fusion/ alone uses kernels/fused/"
+fi
+
+# CUDA stays in the files that a build without it leaves out.
+cuda=$(sed -n 's/^CU[A-Z_]* //p' "$sources")
+others=$(grep -rlE '#include <(gpucnn/core/gpu/|gpucnn/kernels/cuda/|cuda|cudnn|cublas)' "${rooms[@]}" | sort | comm -23 - <(printf '%s\n' "$cuda" | sort))
+[ -z "$others" ] || fail "only files that builds with CUDA add include from core/gpu/ or the toolkit, but so does:" "$others"
+
+# A folder that holds more than 25 files wants rooms.
+for folder in $(git ls-files 2>/dev/null | xargs -r -n 1 dirname | sort -u); do
+  count=$(find "$folder" -maxdepth 1 -type f | wc -l)
+  [ "$folder" = . ] || [ "$count" -le 25 ] || fail "$folder/ holds $count files, more than 25"
 done
 
 # The programs a user writes are short and include what users include.
@@ -44,36 +99,30 @@ for program in tests/consumer/*.cpp; do
   [ "$(wc -l <"$program")" -lt 40 ] || fail "$program has 40 lines or more"
 done
 
-# No file is forgotten in the lists of cmake/Sources.cmake, and none is listed that is not there.
-there=$(for folder in $folders; do [ ! -d "$folder" ] || files_of "$folder"; done | sort)
-listed=$(grep -oE '^ +[a-z]+/[A-Za-z0-9_-]+\.(h|cpp|cu)\)?$' cmake/Sources.cmake | tr -d ' )' | sort)
-only_there=$(comm -23 <(printf '%s\n' "$there") <(printf '%s\n' "$listed"))
-only_listed=$(comm -13 <(printf '%s\n' "$there") <(printf '%s\n' "$listed"))
+# No file is forgotten in cmake/Sources.cmake, and none is there twice.
+there=$(for floor in $floors; do files_of "$floor"; done | sort)
+listed=$(sed 's/^[^ ]* //' "$sources" | sort)
+only_there=$(comm -23 <(printf '%s\n' "$there") <(printf '%s\n' "$listed" | uniq))
 twice=$(printf '%s\n' "$listed" | uniq -d)
-[ -z "$only_there" ] || fail "not listed in cmake/Sources.cmake:" "$only_there"
-[ -z "$only_listed" ] || fail "listed in cmake/Sources.cmake, but not there:" "$only_listed"
-[ -z "$twice" ] || fail "listed twice in cmake/Sources.cmake:" "$twice"
+[ -z "$only_there" ] || fail "not named in cmake/Sources.cmake:" "$only_there"
+[ -z "$twice" ] || fail "named twice in cmake/Sources.cmake:" "$twice"
 
-# <gpucnn/gpucnn.h> includes everything public.
-public=$(sed -n '/^set(GPUCNN_PUBLIC_HEADERS/,/)$/p' cmake/Sources.cmake | grep -oE '[a-z]+/[A-Za-z0-9_-]+\.h' || true)
-[ -n "$public" ] || fail "cmake/Sources.cmake lists no public headers"
-for header in $public; do
-  [ "$header" = core/export.h ] || grep -q "#include <gpucnn/$header>" gpucnn.h || fail "gpucnn.h does not include $header"
-done
+public=$(sed -n 's/^PUBLIC_HEADERS //p' "$sources")
+[ -n "$public" ] || fail "cmake/Sources.cmake names no public headers"
 
 # Public headers name nothing of the libraries that the library stands on.
 for header in $public; do
   if grep -nE '#include <(oneapi|dnnl|hwy|fmt|nlohmann|cuda|cudnn|cublas|omp)' "$header"; then fail "$header is public and needs another library"; fi
 done
 
-for header in gpucnn.h $(printf '%s\n' "$there" | grep '\.h$'); do
+for header in $(printf '%s\n' "$there" | grep '\.h$'); do
   case "$header" in *-inl.h) continue ;; esac # Highway's own guards: compiled once for each target
   grep -q '^#pragma once$' "$header" || fail "$header lacks #pragma once"
 done
 
-# All threads are those of core/parallel.h.
-others=$(printf '%s\n' "$there" | grep -vE '^core/thread_team\.(h|cpp)$' | xargs grep -lE '#pragma omp|std::(thread|jthread|async)\b[^:]' || true)
-[ -z "$others" ] || fail "core/thread_team.cpp alone starts threads, but so does:" "$others"
+# All threads are those of core/threads/parallel.h.
+others=$(printf '%s\n' "$there" | grep -vE '^core/threads/thread_team\.(h|cpp)$' | xargs grep -lE '#pragma omp|std::(thread|jthread|async)\b[^:]' || true)
+[ -z "$others" ] || fail "core/threads/thread_team.cpp alone starts threads, but so does:" "$others"
 
 # Programs are quoted as they stand.
 quotes() {

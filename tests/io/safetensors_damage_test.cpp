@@ -7,8 +7,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <gpucnn/core/allocator.h>
 #include <gpucnn/core/error.h>
+#include <gpucnn/core/memory/allocator.h>
 #include <gpucnn/core/random.h>
 #include <gpucnn/io/safetensors.h>
 #include <gpucnn/io/safetensors_header.h>

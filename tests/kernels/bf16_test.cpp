@@ -6,12 +6,12 @@
 
 #include <gpucnn/core/bf16.h>
 #include <gpucnn/core/random.h>
-#include <gpucnn/kernels/cast.h>
-#include <gpucnn/kernels/dropout.h>
-#include <gpucnn/kernels/flatten.h>
-#include <gpucnn/kernels/linear.h>
-#include <gpucnn/kernels/max_pool2d.h>
-#include <gpucnn/kernels/relu.h>
+#include <gpucnn/kernels/activation/dropout.h>
+#include <gpucnn/kernels/activation/relu.h>
+#include <gpucnn/kernels/copy/cast.h>
+#include <gpucnn/kernels/copy/flatten.h>
+#include <gpucnn/kernels/linear/linear.h>
+#include <gpucnn/kernels/pool/max_pool2d.h>
 
 #include "close.h"
 #include "device_test.h"

@@ -4,8 +4,8 @@
 
 #include <gtest/gtest.h>
 
-#include <gpucnn/kernels/conv2d.h>
-#include <gpucnn/kernels/linear.h>
+#include <gpucnn/kernels/conv/conv2d.h>
+#include <gpucnn/kernels/linear/linear.h>
 
 #include "device_test.h"
 #include "reference/values.h"

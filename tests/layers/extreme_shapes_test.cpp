@@ -7,17 +7,17 @@
 
 #include <gtest/gtest.h>
 
-#include <gpucnn/kernels/conv2d_relu_pool.h>
-#include <gpucnn/kernels/flatten.h>
-#include <gpucnn/kernels/image_batch.h>
-#include <gpucnn/kernels/linear.h>
-#include <gpucnn/kernels/ordered_batch.h>
+#include <gpucnn/kernels/copy/flatten.h>
+#include <gpucnn/kernels/fused/conv2d_relu_pool.h>
+#include <gpucnn/kernels/image/image_batch.h>
+#include <gpucnn/kernels/image/ordered_batch.h>
+#include <gpucnn/kernels/linear/linear.h>
+#include <gpucnn/layers/activation/relu.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/dropout.h>
 #include <gpucnn/layers/flatten.h>
 #include <gpucnn/layers/linear.h>
 #include <gpucnn/layers/max_pool2d.h>
-#include <gpucnn/layers/relu.h>
 #include <gpucnn/layers/sequential.h>
 
 #include "close.h"

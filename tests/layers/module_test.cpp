@@ -6,9 +6,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <gpucnn/layers/activation/relu.h>
 #include <gpucnn/layers/dropout.h>
 #include <gpucnn/layers/flatten.h>
-#include <gpucnn/layers/relu.h>
 #include <gpucnn/layers/sequential.h>
 
 #include "close.h"

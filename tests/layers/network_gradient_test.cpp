@@ -1,12 +1,12 @@
 // The gradients of a network of every layer against central differences of the same network in float64.
 #include <gtest/gtest.h>
 
+#include <gpucnn/layers/activation/relu.h>
 #include <gpucnn/layers/conv2d.h>
-#include <gpucnn/layers/cross_entropy_loss.h>
 #include <gpucnn/layers/dropout.h>
 #include <gpucnn/layers/flatten.h>
+#include <gpucnn/layers/losses/cross_entropy_loss.h>
 #include <gpucnn/layers/max_pool2d.h>
-#include <gpucnn/layers/relu.h>
 #include <gpucnn/layers/sequential.h>
 
 #include "close.h"

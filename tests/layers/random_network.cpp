@@ -8,12 +8,12 @@
 
 #include <fmt/format.h>
 
+#include <gpucnn/layers/activation/relu.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/dropout.h>
 #include <gpucnn/layers/flatten.h>
 #include <gpucnn/layers/linear.h>
 #include <gpucnn/layers/max_pool2d.h>
-#include <gpucnn/layers/relu.h>
 
 #include "reference/conv2d.h"
 #include "reference/dropout.h"

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include <gpucnn/kernels/conv2d_options.h>
-#include <gpucnn/kernels/max_pool2d.h>
+#include <gpucnn/kernels/conv/conv2d_options.h>
+#include <gpucnn/kernels/pool/max_pool2d.h>
 #include <gpucnn/layers/sequential.h>
 
 #include "reference/values.h"

@@ -6,10 +6,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <gpucnn/layers/activation/relu.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/flatten.h>
 #include <gpucnn/layers/max_pool2d.h>
-#include <gpucnn/layers/relu.h>
 
 #include "layers/layers.h"
 #include "misuse.h"

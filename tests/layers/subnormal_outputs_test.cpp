@@ -3,10 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <gpucnn/layers/activation/relu.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/linear.h>
 #include <gpucnn/layers/max_pool2d.h>
-#include <gpucnn/layers/relu.h>
 #include <gpucnn/layers/sequential.h>
 
 #include "everywhere.h"

@@ -9,7 +9,7 @@
 
 #include <gpucnn/data/tensor_dataset.h>
 #include <gpucnn/io/safetensors.h>
-#include <gpucnn/layers/cross_entropy_loss.h>
+#include <gpucnn/layers/losses/cross_entropy_loss.h>
 #include <gpucnn/models/simple_cnn.h>
 #include <gpucnn/optim/adam.h>
 #include <gpucnn/train/trainer.h>

@@ -5,8 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <gpucnn/layers/cross_entropy_loss.h>
 #include <gpucnn/layers/linear.h>
+#include <gpucnn/layers/losses/cross_entropy_loss.h>
 #include <gpucnn/optim/adam.h>
 
 #include "layers/layers.h"

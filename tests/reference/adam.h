@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include <gpucnn/kernels/adam.h>
+#include <gpucnn/kernels/optim/adam.h>
 
 #include "reference/values.h"
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <gpucnn/kernels/size2.h>
+#include <gpucnn/kernels/common/size2.h>
 
 #include "reference/values.h"
 

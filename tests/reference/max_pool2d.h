@@ -3,7 +3,7 @@
 #include <cmath>
 #include <limits>
 
-#include <gpucnn/kernels/size2.h>
+#include <gpucnn/kernels/common/size2.h>
 
 #include "reference/values.h"
 

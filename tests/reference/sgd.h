@@ -1,6 +1,6 @@
 #pragma once
 
-#include <gpucnn/kernels/sgd.h>
+#include <gpucnn/kernels/optim/sgd.h>
 
 #include "reference/values.h"
 

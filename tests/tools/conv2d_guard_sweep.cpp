@@ -25,8 +25,8 @@
 #include <hwy/targets.h>
 #include <oneapi/dnnl/dnnl.hpp>
 
-#include <gpucnn/core/threads.h>
-#include <gpucnn/kernels/conv2d.h>
+#include <gpucnn/core/threads/threads.h>
+#include <gpucnn/kernels/conv/conv2d.h>
 
 #include "close.h"
 #include "everywhere.h"

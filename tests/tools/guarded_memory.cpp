@@ -14,7 +14,7 @@
 namespace gpucnn::guarded_memory {
 namespace {
 
-constexpr std::size_t kAlignment = 64;  // what core/host_memory.h promises
+constexpr std::size_t kAlignment = 64;  // what core/host/host_memory.h promises
 constexpr int kFiller = 0xFF;           // NaN, in a gap and in a block that nobody has written yet
 
 struct Mapping {

@@ -1,7 +1,7 @@
 #pragma once
 
 /// The memory of the library's tensors on the CPU, between two pages that nobody may touch: who reads or writes beyond is stopped
-/// by the system. It takes the place of core/host_memory.h's in a program that is linked with `GPUCNN_GUARDED_MEMORY` of
+/// by the system. It takes the place of core/host/host_memory.h's in a program that is linked with `GPUCNN_GUARDED_MEMORY` of
 /// tests/CMakeLists.txt.
 namespace gpucnn::guarded_memory {
 

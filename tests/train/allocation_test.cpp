@@ -5,11 +5,11 @@
 
 #include <gtest/gtest.h>
 
-#include <gpucnn/core/allocator.h>
+#include <gpucnn/core/memory/allocator.h>
+#include <gpucnn/layers/activation/relu.h>
 #include <gpucnn/layers/conv2d.h>
-#include <gpucnn/layers/cross_entropy_loss.h>
 #include <gpucnn/layers/flatten.h>
-#include <gpucnn/layers/relu.h>
+#include <gpucnn/layers/losses/cross_entropy_loss.h>
 #include <gpucnn/layers/sequential.h>
 #include <gpucnn/models/simple_cnn.h>
 #include <gpucnn/optim/adam.h>

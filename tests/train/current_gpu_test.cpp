@@ -8,13 +8,13 @@
 
 #include <gtest/gtest.h>
 
-#include <gpucnn/core/allocator.h>
 #include <gpucnn/core/backend.h>
+#include <gpucnn/core/memory/allocator.h>
 #include <gpucnn/data/tensor_dataset.h>
-#include <gpucnn/kernels/relu.h>
+#include <gpucnn/kernels/activation/relu.h>
+#include <gpucnn/layers/activation/relu.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/flatten.h>
-#include <gpucnn/layers/relu.h>
 #include <gpucnn/layers/sequential.h>
 #include <gpucnn/optim/adam.h>
 #include <gpucnn/train/trainer.h>

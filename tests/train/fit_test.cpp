@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include <gpucnn/core/threads.h>
+#include <gpucnn/core/threads/threads.h>
 #include <gpucnn/data/tensor_dataset.h>
 #include <gpucnn/layers/dropout.h>
 #include <gpucnn/layers/flatten.h>

@@ -11,7 +11,7 @@
 #include <gpucnn/core/backend.h>
 #include <gpucnn/core/error.h>
 #include <gpucnn/data/tensor_dataset.h>
-#include <gpucnn/kernels/conv2d.h>
+#include <gpucnn/kernels/conv/conv2d.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/dropout.h>
 #include <gpucnn/layers/flatten.h>

@@ -2,7 +2,7 @@
 
 #include <type_traits>
 
-#include "launch.h"
+#include "emulator/launch.h"
 
 /// What <cuda_runtime.h> is to a user's .cu file, for the emulator: the device language, and the launch that is a function.
 template <class... Parameters, class... Arguments>

@@ -1,0 +1,182 @@
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <utility>
+#include <vector>
+
+#include <gpucnn/core/device.h>
+#include <gpucnn/core/gpu/step_state.h>
+
+/// What the CUDA side of the library knows of a GPU. In builds with CUDA only; no public header includes it.
+namespace gpucnn::gpu {
+
+inline constexpr std::int64_t kMostBlocks = 2'147'483'647;
+
+/// Throws `DeviceError` that names the call unless it succeeded.
+void check(cudaError_t status, const char* call);
+
+/// While one lives, the calling thread's CUDA calls mean this GPU; then the GPU is current again that was before. Nothing is
+/// remembered between two calls of the library, because the application may choose another GPU there. All of the library goes
+/// through here.
+class CurrentGpu {
+ public:
+  /// `status` says whether it worked; if not, nothing has changed.
+  explicit CurrentGpu(int index) noexcept;
+  ~CurrentGpu();
+  CurrentGpu(const CurrentGpu&) = delete;
+  CurrentGpu& operator=(const CurrentGpu&) = delete;
+
+  cudaError_t status() const noexcept { return status_; }
+
+ private:
+  int before_ = -1;  // what comes back; negative if that GPU was current already
+  cudaError_t status_;
+};
+
+/// A CUDA stream for the calls that queue work there: its GPU is the current one as long as this lives.
+class [[nodiscard]] StreamInUse {
+ public:
+  /// Throws `DeviceError` if the GPU does not become current.
+  StreamInUse(int index, cudaStream_t stream) : current_(index), stream_(stream) { check(current_.status(), "cudaSetDevice"); }
+
+  operator cudaStream_t() const noexcept { return stream_; }  // NOLINT: implicit
+
+ private:
+  CurrentGpu current_;
+  cudaStream_t stream_;
+};
+
+/// A misuse that a kernel found: it lies in host memory that the device can write, and is thrown by the next call that waits.
+struct Misuse {
+  std::int64_t raised = 0;  ///< 1 once the rest is written; the first one stays
+  std::int64_t label = 0, index = 0, classes = 0;
+};
+
+/// The queue in which all work of one GPU stands, in order: every tensor of the GPU is written and read in it, so that memory can
+/// be used again as soon as its last handle has gone. One for each GPU and process, made when the GPU is first used. While a thread
+/// captures a step (see Capture), the work that this thread queues goes into the capture instead.
+class Queue {
+ public:
+  int index() const noexcept { return index_; }
+  int multiprocessors() const noexcept { return multiprocessors_; }
+
+  /// Where to queue work, with this GPU as the calling thread's current one until the end of the statement:
+  /// `cudaMemsetAsync(memory, 0, bytes, queue.stream())`. A capture's own stream while this thread captures.
+  StreamInUse stream() const { return {index_, current_stream()}; }
+  /// The same stream for others to queue work in, who see to the current GPU themselves.
+  cudaStream_t current_stream() const noexcept;
+
+  /// The clock of the step that this thread captures, in device memory; null when it captures nothing.
+  const StepClock* clock() const noexcept;
+
+  /// For kernels that check what the host cannot see: device pointer.
+  Misuse* misuse() const noexcept { return misuse_on_device_; }
+
+  /// Waits for all work queued. Throws what kernels found. Not while this thread captures: see `refuse_in_capture`.
+  void synchronize();
+  /// Throws `DeviceError` if the work has failed; does not wait.
+  void poll();
+  /// After a copy from pageable host memory: returns once that memory may be changed.
+  void release_host_memory();
+  /// Throws `std::logic_error`, and marks the capture, if this thread captures a step: what cannot be recorded says so first.
+  void refuse_in_capture();
+  /// Throws `std::invalid_argument` if a kernel found a misuse; does not wait.
+  void throw_misuse();
+
+  void after_launch(const char* name) const;
+
+  /// If this thread captures: keeps `needed` as long as what is recorded. A vendor's plan is to be held so, whose kernels go with
+  /// it.
+  void keep_with_capture(std::shared_ptr<const void> needed);
+  /// For a call that waits for the whole GPU, which fails while any of its streams captures: waits until no other thread captures,
+  /// and keeps captures waiting as long as the result lives. Ask before locking anything that captures use.
+  std::unique_lock<std::shared_mutex> between_captures();
+
+ private:
+  friend Queue& queue(Device device);
+  friend class Capture;
+  friend class Graph;
+  explicit Queue(int index);
+
+  /// A stream for a capture, which nobody else has. Streams are kept, since vendors' handles remember the last one they were given.
+  cudaStream_t take_capture_stream();
+  void give_back(cudaStream_t capture_stream) noexcept;
+
+  int index_;
+  int multiprocessors_ = 0;
+  bool synchronous_;                // GPUCNN_CUDA_SYNC=1
+  bool reads_host_memory_ = false;  // itself, pageable memory too: copies from there are not staged
+  cudaStream_t stream_ = nullptr;
+  std::shared_mutex captures_;  // shared by those under way
+  std::mutex mutex_;            // for what follows
+  std::vector<cudaStream_t> idle_capture_streams_;
+  int capture_streams_ = 0;
+  Misuse* misuse_ = nullptr;
+  Misuse* misuse_on_device_ = nullptr;
+};
+
+/// The queue of this GPU. Throws `DeviceError` if the device is no usable GPU.
+Queue& queue(Device device);
+
+/// Recorded work, to be replayed, and what it needs.
+class Graph {
+ public:
+  /// Empty; a Capture fills it.
+  Graph(Queue& queue, std::vector<std::shared_ptr<const void>> needed) : queue_(queue), needed_(std::move(needed)) {}
+  /// Waits for the replays, since what they need goes.
+  ~Graph();
+  Graph(const Graph&) = delete;
+  Graph& operator=(const Graph&) = delete;
+
+  /// Queues a replay.
+  void launch() const;
+
+ private:
+  friend class Capture;
+  Queue& queue_;
+  cudaGraphExec_t graph_ = nullptr;
+  std::vector<std::shared_ptr<const void>> needed_;
+};
+
+/// While one lives, the calling thread's work for this GPU is recorded instead of run, in a stream of its own: other threads may
+/// capture or work meanwhile.
+class Capture {
+ public:
+  /// `clock` is what `Queue::clock` gives meanwhile.
+  Capture(Device device, const StepClock* clock);
+  /// Ends the recording and throws away what `finish` did not take.
+  ~Capture();
+  Capture(const Capture&) = delete;
+  Capture& operator=(const Capture&) = delete;
+
+  /// Ends the recording and gives what it holds.
+  std::unique_ptr<Graph> finish();
+
+  /// Whether something was asked for that cannot be recorded: a result on the host, or a copy from there.
+  bool refused() const noexcept { return refused_; }
+
+ private:
+  friend class Queue;
+  Queue& queue_;
+  const StepClock* clock_;
+  std::shared_lock<std::shared_mutex> lock_;
+  cudaStream_t stream_ = nullptr;
+  std::vector<std::shared_ptr<const void>> needed_;
+  bool open_ = false, refused_ = false;
+};
+
+/// A named range in a profiler's timeline (NVTX), if a profiler listens.
+class Range {
+ public:
+  explicit Range(const char* name);
+  ~Range();
+  Range(const Range&) = delete;
+  Range& operator=(const Range&) = delete;
+};
+
+}  // namespace gpucnn::gpu

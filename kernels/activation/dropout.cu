@@ -1,0 +1,98 @@
+#include <cmath>
+
+#include <gpucnn/core/gpu/launch.h>
+#include <gpucnn/core/memory/layout.h>
+#include <gpucnn/core/random.h>
+#include <gpucnn/core/tensor.h>
+#include <gpucnn/kernels/cuda/vector_access.h>
+
+namespace gpucnn::kernels::cuda {
+namespace {
+
+constexpr int kAtOnce = 2;
+
+/// The factor of an element is 0 where the upper 24 bits of its word are below `threshold`, and `scale` elsewhere.
+struct Mask {
+  RandomStream random;
+  std::uint32_t threshold;
+  float scale;
+};
+
+__device__ float factor(const Mask& mask, std::uint32_t word) { return word >> 8 < mask.threshold ? 0 : mask.scale; }
+
+/// A captured step counts by `clock`, which is null otherwise.
+__device__ Mask todays(Mask mask, const StepClock* clock) {
+  if (clock) mask.random = mask.random.at(clock->forwards);
+  return mask;
+}
+
+/// Elements whose memory is in logical order and aligned: a thread that holds four of them draws one block for them.
+template <class T>
+__global__ void dropout_kernel(Mask captured, const StepClock* clock, const T* x, T* y, std::int64_t count) {
+  const Mask mask = todays(captured, clock);
+  for_elements<kAtOnce>(
+      count, true, [=](auto width, std::int64_t i) { return load<width>(x + i); },
+      [=]<int kWidth>(std::int64_t i, Lanes<T, kWidth> values) {
+        const auto words = mask.random.block(static_cast<std::uint64_t>(i) / 4);
+        if constexpr (kWidth == 4) {
+          for (int k = 0; k < kWidth; ++k) values.at[k] = narrow<T>(widen(values.at[k]) * factor(mask, words[k]));
+        } else {
+          const auto k = i % 4;  // never 3, for four would have been a block
+          const auto word = k == 0 ? words[0] : k == 1 ? words[1] : words[2];
+          values.at[0] = narrow<T>(widen(values.at[0]) * factor(mask, word));
+        }
+        store(values, y + i);
+      });
+}
+
+/// Planes of channels-last images, or any memory in logical order as one plane. A thread draws one block of words and looks for its
+/// four elements in one plane, where they are neighbouring pixels; neighbouring threads take neighbouring channels. A block across
+/// the border of two planes is drawn for each. `blocks` counts the blocks that a plane can meet.
+template <class T>
+__global__ void dropout_planes_kernel(Mask captured, const StepClock* clock, const T* x, T* y, std::int64_t N, std::int64_t C,
+                                      std::int64_t pixels, std::int64_t blocks) {
+  const Mask mask = todays(captured, clock);
+  const std::int64_t stride = std::int64_t{gridDim.x} * kThreads;
+  for (std::int64_t t = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; t < N * blocks * C; t += stride) {
+    const std::int64_t c = t % C, n = t / C / blocks, first = (n * C + c) * pixels;  // logical index of the plane
+    const std::int64_t block = first / 4 + t / C % blocks, pixel = 4 * block - first, place = (n * pixels + pixel) * C + c;
+    float values[4]{};
+    for (int k = 0; k < 4; ++k) {
+      if (pixel + k >= 0 && pixel + k < pixels) values[k] = widen(x[place + k * C]);
+    }
+    const auto words = mask.random.block(static_cast<std::uint64_t>(block));
+    for (int k = 0; k < 4; ++k) {
+      if (pixel + k >= 0 && pixel + k < pixels) y[place + k * C] = narrow<T>(values[k] * factor(mask, words[k]));
+    }
+  }
+}
+
+Mask mask_of(double p, const RandomStream& random) {
+  // uniform(e) is the upper 24 bits of a word times 2^-24, so that it is below p exactly where those bits are below this.
+  return {random, static_cast<std::uint32_t>(std::ceil(p * 0x1p24)), p < 1 ? static_cast<float>(1 / (1 - p)) : 0.0F};
+}
+
+template <class T>
+void run(const Tensor& x, const Mask& mask, Tensor& y, const Stream& stream) {
+  const T* from = x.device_data<T>();
+  T* to = y.device_data<T>();
+  const StepClock* clock = gpu::queue(stream.device()).clock();
+  const bool one_plane = layout::is_same(x.shape());
+  if (one_plane && are_aligned<4>(from, to)) {
+    launch(stream, "dropout", element_grid(stream, x.numel(), true, kAtOnce), dropout_kernel<T>, mask, clock, from, to, x.numel());
+    return;
+  }
+  const std::int64_t N = one_plane ? 1 : x.dim(0), C = one_plane ? 1 : x.dim(1);
+  const std::int64_t pixels = one_plane ? x.numel() : x.dim(2) * x.dim(3);
+  // Where planes begin anywhere in a block, the first block may hold but one element.
+  const std::int64_t blocks = pixels % 4 == 0 ? pixels / 4 : (pixels + 2) / 4 + 1;
+  launch(stream, "dropout", grid(stream, N * blocks * C), dropout_planes_kernel<T>, mask, clock, from, to, N, C, pixels, blocks);
+}
+
+}  // namespace
+
+void dropout(const Tensor& x, double p, const RandomStream& random, Tensor& y, Stream& stream) {
+  for_activation(x.dtype(), [&]<class T>(T) { run<T>(x, mask_of(p, random), y, stream); });
+}
+
+}  // namespace gpucnn::kernels::cuda

@@ -1,0 +1,111 @@
+#include <gpucnn/kernels/conv/conv2d.h>
+
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+#include <gpucnn/core/threads/float_environment.h>
+#include <gpucnn/kernels/common/check.h>
+#include <gpucnn/kernels/common/clear_gradient.h>
+#include <gpucnn/kernels/common/dispatch.h>
+#include <gpucnn/kernels/common/window_count.h>
+#include <gpucnn/kernels/conv/conv2d_impl.h>
+
+namespace gpucnn::kernels {
+namespace {
+
+void check_options(std::int64_t in_channels, std::int64_t out_channels, const Conv2dOptions& options) {
+  const auto require = [](bool holds, const char* rule) {
+    if (!holds) throw std::invalid_argument(fmt::format("Conv2d: {}", rule));
+  };
+  const auto at_least = [](Size2 size, int least) { return size.height >= least && size.width >= least; };
+  require(in_channels >= 1 && out_channels >= 1, "in_channels and out_channels must be at least 1");
+  require(at_least(options.kernel_size, 1), "kernel_size must be at least 1");
+  require(at_least(options.stride, 1), "stride must be at least 1");
+  require(at_least(options.padding, 0), "padding must be at least 0");
+  require(at_least(options.dilation, 1), "dilation must be at least 1");
+  require(options.groups >= 1 && in_channels % options.groups == 0 && out_channels % options.groups == 0,
+          "groups must divide in_channels and out_channels");
+}
+
+/// What a window covers, with the gaps of its dilation.
+std::int64_t covered(int kernel, int dilation) { return std::int64_t{dilation} * (kernel - 1) + 1; }
+
+}  // namespace
+
+Shape conv2d_weight_shape(std::int64_t in_channels, std::int64_t out_channels, const Conv2dOptions& options) {
+  check_options(in_channels, out_channels, options);
+  return {out_channels, in_channels / options.groups, options.kernel_size.height, options.kernel_size.width};
+}
+
+Shape conv2d_shape(const Shape& x, std::int64_t in_channels, std::int64_t out_channels, const Conv2dOptions& options) {
+  check_options(in_channels, out_channels, options);
+  if (x.rank() == 3) throw std::invalid_argument(fmt::format("expects [N, C, H, W], got {}: add a batch dimension", x.string()));
+  if (x.rank() != 4) throw std::invalid_argument(fmt::format("expects [N, C, H, W], got {}", x.string()));
+  if (x[1] != in_channels) throw std::invalid_argument(fmt::format("expects {} input channels, got {}", in_channels, x[1]));
+  if (x[2] == 0 || x[3] == 0) throw std::invalid_argument(fmt::format("expects images of at least one pixel, got {}", x.string()));
+  const Size2 kernel = options.kernel_size, stride = options.stride, padding = options.padding, dilation = options.dilation;
+  const std::int64_t rows = covered(kernel.height, dilation.height), columns = covered(kernel.width, dilation.width);
+  const std::uint64_t height = window_count(x[2], rows, stride.height, padding.height);
+  const std::uint64_t width = window_count(x[3], columns, stride.width, padding.width);
+  if (height == 0 || width == 0) {
+    throw std::invalid_argument(fmt::format("a window of {}x{} does not fit {} with padding {}x{}", rows, columns, x.string(),
+                                            padding.height, padding.width));
+  }
+  return {x[0], out_channels, height, width};
+}
+
+Conv2dPlan::Conv2dPlan(const Shape& x, std::int64_t out_channels, const Conv2dOptions& options, Device device, Precision precision)
+    : x_(x),
+      weight_(conv2d_weight_shape(x.rank() == 4 ? x[1] : 1, out_channels, options)),
+      y_(conv2d_shape(x, x.rank() == 4 ? x[1] : 1, out_channels, options)),
+      bias_(options.bias),
+      device_(device),
+      precision_(precision) {
+  require_precision(precision, device);
+  const Stream stream(device);
+  if (!x.numel()) return;
+  impl_ = dispatch(
+      stream, [&] { return cpu::conv2d_cpu(x_, y_, options); },
+      [&] { return cuda::conv2d_cudnn(x_, y_, options, device, precision); });
+}
+
+Conv2dPlan::~Conv2dPlan() = default;
+Conv2dPlan::Conv2dPlan(Conv2dPlan&&) noexcept = default;
+Conv2dPlan& Conv2dPlan::operator=(Conv2dPlan&&) noexcept = default;
+
+Conv2dPlan::Impl* Conv2dPlan::impl_for(const char* op) const {
+  if (!impl_ && x_.numel()) throw std::logic_error(fmt::format("{}: the plan was moved from", op));
+  return impl_.get();
+}
+
+void Conv2dPlan::forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream& stream) {
+  check_tensor("conv2d", "x", x, x_, activation_dtype(precision_), stream);
+  check_tensor("conv2d", "weight", weight, weight_, activation_dtype(precision_), stream);
+  if (bias_) check_tensor("conv2d", "bias", bias, Shape{weight_[0]}, activation_dtype(precision_), stream);
+  check_tensor("conv2d", "y", y, y_, activation_dtype(precision_), stream);
+  const FloatEnvironment standard;
+  if (Impl* impl = impl_for("conv2d")) impl->forward(x, weight, bias, relu, y, stream);
+}
+
+void Conv2dPlan::backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream) {
+  check_tensor("conv2d_backward_data", "dy", dy, y_, activation_dtype(precision_), stream);
+  check_tensor("conv2d_backward_data", "weight", weight, weight_, activation_dtype(precision_), stream);
+  check_tensor("conv2d_backward_data", "dx", dx, x_, activation_dtype(precision_), stream);
+  const FloatEnvironment standard;
+  if (Impl* impl = impl_for("conv2d_backward_data")) impl->backward_data(dy, weight, dx, stream);
+}
+
+void Conv2dPlan::backward_weights(const Tensor& x, const Tensor& dy, Accumulate accumulate, Tensor& dweight, Tensor& dbias,
+                                  Stream& stream) {
+  check_tensor("conv2d_backward_weights", "x", x, x_, activation_dtype(precision_), stream);
+  check_tensor("conv2d_backward_weights", "dy", dy, y_, activation_dtype(precision_), stream);
+  check_tensor("conv2d_backward_weights", "dweight", dweight, weight_, DType::f32, stream);
+  if (bias_) check_tensor("conv2d_backward_weights", "dbias", dbias, Shape{weight_[0]}, DType::f32, stream);
+  const FloatEnvironment standard;
+  if (Impl* impl = impl_for("conv2d_backward_weights")) return impl->backward_weights(x, dy, accumulate, dweight, dbias, stream);
+  clear_gradient(dweight, accumulate.dweight);
+  clear_gradient(dbias, accumulate.dbias);
+}
+
+}  // namespace gpucnn::kernels

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <memory>
+
+#include <gpucnn/core/export.h>
+#include <gpucnn/core/precision.h>
+#include <gpucnn/core/stream.h>
+#include <gpucnn/core/tensor.h>
+#include <gpucnn/kernels/conv/conv2d_options.h>
+
+namespace gpucnn::kernels {
+
+/// [N, C, H, W] -> [N, K, Ho, Wo] with Ho = floor((H + 2 padding - dilation (kernel_size - 1) - 1) / stride) + 1, as PyTorch.
+/// Throws `std::invalid_argument` for a rank other than 4, other than `in_channels` channels, an image without a pixel, a window
+/// larger than the padded image, options out of their bounds, and sizes that 63 bits do not count. N may be 0.
+GPUCNN_API Shape conv2d_shape(const Shape& x, std::int64_t in_channels, std::int64_t out_channels, const Conv2dOptions& options);
+
+/// [K, C / groups, kH, kW]. Throws `std::invalid_argument` for options out of their bounds or channels that the groups do not
+/// divide.
+GPUCNN_API Shape conv2d_weight_shape(std::int64_t in_channels, std::int64_t out_channels, const Conv2dOptions& options);
+
+/// A convolution (cross-correlation, as PyTorch's Conv2d) prepared for one input shape: what the device's library wants to know
+/// once. x: [N, C, H, W]; weight: [K, C / groups, kH, kW]; bias: [K] if options.bias, else undefined; y: [N, K, Ho, Wo]; these and
+/// gradients of x and y of `activation_dtype(precision)`, gradients of weight and bias f32. Results do not depend on the number of
+/// threads. N may be 0. Subnormal numbers are kept. The padding's zeros are factors like any pixel, so that a weight, or a gradient
+/// of y, that is infinite or NaN makes NaN where its window meets them; cuDNN alone does not promise it.
+class GPUCNN_API Conv2dPlan {
+ public:
+  /// `x` is the input's shape. Throws what the shape functions throw, and `DeviceError` for a precision that the device has not.
+  Conv2dPlan(const Shape& x, std::int64_t out_channels, const Conv2dOptions& options, Device device,
+             Precision precision = Precision::fp32);
+  ~Conv2dPlan();
+  Conv2dPlan(Conv2dPlan&&) noexcept;
+  Conv2dPlan& operator=(Conv2dPlan&&) noexcept;
+
+  /// Whether it is for inputs of this shape there, computed so.
+  bool serves(const Shape& x, Device device, Precision precision) const noexcept {
+    return x == x_ && device == device_ && precision == precision_;
+  }
+  const Shape& y_shape() const noexcept { return y_; }
+
+  /// y = conv(x, weight) + bias, then `relu(y)` if asked for.
+  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream& stream);
+
+  /// dx = the gradient of x.
+  void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream);
+
+  /// dweight and dbias = the gradients of weight and bias, added to what is there where `accumulate` says so. dbias is undefined
+  /// without a bias.
+  struct Accumulate {
+    bool dweight = false, dbias = false;
+  };
+  void backward_weights(const Tensor& x, const Tensor& dy, Accumulate accumulate, Tensor& dweight, Tensor& dbias, Stream& stream);
+
+  class Impl;  ///< a device's side of it
+
+ private:
+  /// Null for an empty batch, which needs none. Throws `std::logic_error` if this plan was moved from.
+  Impl* impl_for(const char* op) const;
+
+  Shape x_, weight_, y_;
+  bool bias_;
+  Device device_;
+  Precision precision_;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace gpucnn::kernels

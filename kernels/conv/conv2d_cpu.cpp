@@ -1,0 +1,80 @@
+#include <algorithm>
+#include <bitset>
+
+#include <gpucnn/core/host/host_memory.h>
+#include <gpucnn/kernels/conv/conv2d_impl.h>
+#include <gpucnn/kernels/vendor/onednn.h>
+#include <gpucnn/kernels/vendor/onednn_use.h>
+
+// Convolution on the CPU: by oneDNN where it can, and for as long as it may be called; else directly. So threads that are still at
+// work while the process ends compute on, and whoever waits for them does not wait in vain.
+namespace gpucnn::kernels::cpu {
+namespace {
+
+/// Whether oneDNN computes this without overflow: its strides, paddings and extents are ints.
+bool onednn_serves(const Shape& x, const Conv2dOptions& options) {
+  constexpr std::int64_t kMaxExtent = 1 << 28;
+  const auto extent = [](std::int64_t size, int kernel, int stride, int padding, int dilation) {
+    return std::max({size + 2 * std::int64_t{padding}, std::int64_t{dilation} * kernel, std::int64_t{stride}});
+  };
+  const auto& [kernel, stride, padding, dilation, groups, bias] = options;
+  return extent(x[2], kernel.height, stride.height, padding.height, dilation.height) <= kMaxExtent &&
+         extent(x[3], kernel.width, stride.width, padding.width, dilation.width) <= kMaxExtent;
+}
+
+class Conv2dCpu final : public Conv2dPlan::Impl {
+ public:
+  Conv2dCpu(const Shape& x, const Shape& y, const Conv2dOptions& options)
+      : x_(x), y_(y), options_(options), served_(onednn_serves(x, options)) {}
+
+  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream& stream) override {
+    call(kForward, [&](Impl& impl) { impl.forward(x, weight, bias, relu, y, stream); });
+  }
+
+  void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream) override {
+    call(kBackwardData, [&](Impl& impl) { impl.backward_data(dy, weight, dx, stream); });
+  }
+
+  void backward_weights(const Tensor& x, const Tensor& dy, Conv2dPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias,
+                        Stream& stream) override {
+    call(kBackwardWeights, [&](Impl& impl) { impl.backward_weights(x, dy, accumulate, dweight, dbias, stream); });
+  }
+
+ private:
+  enum Pass { kForward, kBackwardData, kBackwardWeights, kPasses };
+
+  template <class Run>
+  void call(Pass pass, Run run) {
+    if (served_) {
+      const onednn::Use use(!called_[pass]);
+      if (use && run_onednn(pass, run)) return;
+    }
+    run(*conv2d_direct(x_, y_, options_));
+  }
+
+  /// False, now and from then on, if oneDNN has no implementation.
+  template <class Run>
+  bool run_onednn(Pass pass, Run run) try {
+    if (!onednn_) onednn_ = conv2d_onednn(x_, y_, options_);
+    run(*onednn_);
+    called_[pass] = true;
+    return true;
+  } catch (const dnnl::error& error) {
+    if (error.status == dnnl_out_of_memory) host_memory::fail(static_cast<std::uint64_t>(y_.numel()) * sizeof(float));
+    return served_ = false;
+  }
+
+  Shape x_, y_;
+  Conv2dOptions options_;
+  std::unique_ptr<Impl> onednn_;
+  bool served_;                  // by oneDNN
+  std::bitset<kPasses> called_;  // oneDNN makes what it keeps when a pass is called first
+};
+
+}  // namespace
+
+std::unique_ptr<Conv2dPlan::Impl> conv2d_cpu(const Shape& x, const Shape& y, const Conv2dOptions& options) {
+  return std::make_unique<Conv2dCpu>(x, y, options);
+}
+
+}  // namespace gpucnn::kernels::cpu

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <gpucnn/kernels/conv/conv2d.h>
+
+namespace gpucnn::kernels {
+
+/// What a device provides for a Conv2dPlan; arguments were checked, N > 0.
+class Conv2dPlan::Impl {
+ public:
+  virtual ~Impl() = default;
+  virtual void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream& stream) = 0;
+  virtual void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream) = 0;
+  virtual void backward_weights(const Tensor& x, const Tensor& dy, Accumulate accumulate, Tensor& dweight, Tensor& dbias,
+                                Stream& stream) = 0;
+};
+
+namespace cpu {
+std::unique_ptr<Conv2dPlan::Impl> conv2d_cpu(const Shape& x, const Shape& y, const Conv2dOptions& options);
+std::unique_ptr<Conv2dPlan::Impl> conv2d_onednn(const Shape& x, const Shape& y, const Conv2dOptions& options);
+std::unique_ptr<Conv2dPlan::Impl> conv2d_direct(const Shape& x, const Shape& y, const Conv2dOptions& options);
+}  // namespace cpu
+
+namespace cuda {
+std::unique_ptr<Conv2dPlan::Impl> conv2d_cudnn(const Shape& x, const Shape& y, const Conv2dOptions& options, Device device,
+                                               Precision precision);
+}  // namespace cuda
+
+}  // namespace gpucnn::kernels

@@ -1,0 +1,261 @@
+#include <gpucnn/kernels/conv/conv2d_weight_grad.h>
+
+#include <algorithm>
+
+#include <gpucnn/kernels/conv/implicit_gemm.h>
+#include <gpucnn/kernels/cuda/block_reduce.h>
+#include <gpucnn/kernels/cuda/vector_access.h>
+
+// The gradient is a product of two matrices: of dy, transposed, [K, places], and of the patches of x, [places, taps]. A block
+// multiplies one tile of the result over one slice of the places, which it brings to shared memory stage by stage, one ahead of
+// what it multiplies; its teams of threads share the places of a stage among them. A second kernel adds the slices.
+namespace gpucnn::kernels::cuda {
+namespace {
+
+/// kM x kN elements of the gradient; a thread has kRows x kColumns of them, as fours.
+template <int M, int N, int Rows, int Columns, int Teams, int Blocks>
+struct Tile {
+  static constexpr int kM = M, kN = N, kRows = Rows, kColumns = Columns, kTeams = Teams;
+  static constexpr int kLanesM = kM / kRows, kLanesN = kN / kColumns, kTeam = kLanesM * kLanesN, kThreads = kTeam * kTeams;
+  static constexpr int kBlocks = Blocks;                      // that fill a large GPU
+  static constexpr int kDepth = 8, kStage = kDepth * kTeams;  // places of a stage for each team, and in all
+  static constexpr int kBuffer = kStage * (kM + kN);          // floats of a stage: of dy, then of patches
+  static constexpr int kFloats = std::max(2 * kBuffer, kTeams* kM* kN);
+};
+using Large = Tile<32, 144, 8, 8, 2, 264>;  // 16 channels under a window of 3x3
+using Small = Tile<16, 32, 8, 4, 8, 528>;   // an image's 3
+
+/// Of a slice's sums: the gradient of the weight, then that of the bias.
+struct Sums {
+  std::int64_t weights, all;
+};
+
+/// How the work is divided among blocks.
+struct Division {
+  int tiles_m, tiles_n, slices, places;  // places: of each slice but perhaps the last
+
+  __host__ __device__ std::int64_t blocks() const { return std::int64_t{tiles_m} * tiles_n * slices; }
+};
+
+/// `kWidth` neighbours on their way through a thread. Two of bf16 stay in one register until they are needed: to take them apart is
+/// to wait for them.
+template <class T, int kWidth>
+struct Held {
+  Lanes<T, kWidth> lanes;
+
+  __device__ void read(const T* from) { lanes = load<kWidth>(from); }
+  __device__ Lanes<float, kWidth> wide() const {
+    Lanes<float, kWidth> all;
+    for (int i = 0; i < kWidth; ++i) all.at[i] = widen(lanes.at[i]);
+    return all;
+  }
+};
+template <>
+struct Held<bf16, 4> {
+  uint2 pairs;
+
+  __device__ void read(const bf16* from) { pairs = *reinterpret_cast<const uint2*>(from); }
+  __device__ Lanes<float, 4> wide() const {
+    const auto number = [](unsigned bits) { return widen(bf16{static_cast<std::uint16_t>(bits)}); };
+    return {{number(pairs.x), number(pairs.x >> 16), number(pairs.y), number(pairs.y >> 16)}};
+  }
+};
+
+/// How a block's threads read one of the two matrices of a stage, `kWidth` of its `kColumns` at once: each thread always the same
+/// columns. Those beyond kReaders have none.
+template <class Tile, int kColumns, int kWidth>
+struct Reading {
+  static constexpr int kItems = kColumns / kWidth, kLines = std::min(Tile::kThreads / kItems, Tile::kStage);
+  static constexpr int kReaders = kLines * kItems, kLoads = Tile::kStage / kLines;
+  static_assert(Tile::kStage % kLines == 0);
+
+  __device__ static bool has_any() { return kReaders == Tile::kThreads || threadIdx.x < kReaders; }
+  __device__ static int column() { return static_cast<int>(threadIdx.x) % kItems * kWidth; }
+  /// The place, within the stage, of a thread's i-th load.
+  __device__ static int place(int i) { return i * kLines + static_cast<int>(threadIdx.x) / kItems; }
+};
+
+/// sums[slice] = what the slice's places add to the gradients. `kWidthC` channels of x are read at once, and `kWidthK` of dy.
+template <class Tile, int kWidthC, int kWidthK, class T>
+__global__ void slices_kernel(const T* x, const T* dy, float* sums, Window window, Sums count, Division d) {
+  constexpr int kM = Tile::kM, kN = Tile::kN, kRows = Tile::kRows, kColumns = Tile::kColumns, kTeams = Tile::kTeams;
+  constexpr int kStage = Tile::kStage;
+  using ReadK = Reading<Tile, kM, kWidthK>;
+  using ReadC = Reading<Tile, kN, kWidthC>;
+  static_assert(Tile::kThreads >= kStage && Tile::kThreads >= kM && kM * ReadK::kLines <= Tile::kFloats);
+  using Four = Lanes<float, 4>;
+  GPUCNN_SHARED(Four, memory, Tile::kFloats / 4);
+  GPUCNN_SHARED(Offset, corners, 2 * kStage);
+  float* const shared = memory[0].at;
+
+  const int thread = static_cast<int>(threadIdx.x), team = thread / Tile::kTeam;
+  const int lane_m = thread % Tile::kTeam / Tile::kLanesN, lane_n = thread % Tile::kLanesN;
+
+  for (std::int64_t block = blockIdx.x; block < d.blocks(); block += gridDim.x) {
+    const int tile = static_cast<int>(block % (d.tiles_m * d.tiles_n)), slice = static_cast<int>(block / (d.tiles_m * d.tiles_n));
+    const int first = slice * d.places, end = d.places < window.places - first ? first + d.places : window.places;
+    const int m_first = tile / d.tiles_n * kM, n_first = tile % d.tiles_n * kN, stages = (end - first + kStage - 1) / kStage;
+    const int k = m_first + ReadK::column();
+    const Offset step = step_to(n_first + ReadC::column(), window);
+
+    const auto find_corners = [&](int stage) {
+      if (thread < kStage) corners[stage % 2 * kStage + thread] = corner_of(first + stage * kStage + thread, end, window);
+    };
+    Held<T, kWidthK> gradients[ReadK::kLoads];
+    Held<T, kWidthC> patches[ReadC::kLoads];
+    const auto read = [&](int stage) {
+      for (int i = 0; i < ReadK::kLoads; ++i) {
+        const int place = first + stage * kStage + ReadK::place(i);
+        gradients[i] = {};
+        if (place < end && k < window.K && ReadK::has_any()) gradients[i].read(dy + (place * window.K + k));
+      }
+      for (int i = 0; i < ReadC::kLoads; ++i) {
+        patches[i] = {};
+        if (!ReadC::has_any()) continue;
+        const Offset corner = corners[stage % 2 * kStage + ReadC::place(i)];
+        if (is_inside(corner, step, window)) patches[i].read(x + (corner.memory + step.memory));
+      }
+    };
+    float bias[kWidthK] = {};
+    const auto keep = [&](int stage) {
+      float* const gradients_to = shared + stage % 2 * Tile::kBuffer + ReadK::column();
+      float* const patches_to = shared + stage % 2 * Tile::kBuffer + kStage * kM + ReadC::column();
+      for (int i = 0; i < ReadK::kLoads; ++i) {
+        const auto wide = gradients[i].wide();
+        if (ReadK::has_any()) store(wide, gradients_to + ReadK::place(i) * kM);
+        for (int c = 0; c < kWidthK; ++c) bias[c] += wide.at[c];
+      }
+      for (int i = 0; i < ReadC::kLoads; ++i) {
+        if (ReadC::has_any()) store(patches[i].wide(), patches_to + ReadC::place(i) * kN);
+      }
+    };
+    float products[kRows][kColumns] = {};
+    const auto multiply = [&](int stage) {
+      const float* const gradients_from = shared + stage % 2 * Tile::kBuffer + 4 * lane_m;
+      const float* const patches_from = shared + stage % 2 * Tile::kBuffer + kStage * kM + 4 * lane_n;
+      GPUCNN_UNROLL
+      for (int i = 0; i < Tile::kDepth; ++i) {
+        const int place = i * kTeams + team;
+        Lanes<float, 4> a[kRows / 4], b[kColumns / 4];
+        for (int q = 0; q < kRows / 4; ++q) a[q] = load<4>(gradients_from + place * kM + 4 * q * Tile::kLanesM);
+        for (int q = 0; q < kColumns / 4; ++q) b[q] = load<4>(patches_from + place * kN + 4 * q * Tile::kLanesN);
+        for (int m = 0; m < kRows; ++m) {
+          for (int n = 0; n < kColumns; ++n) products[m][n] = fmaf(a[m / 4].at[m % 4], b[n / 4].at[n % 4], products[m][n]);
+        }
+      }
+    };
+
+    run_stages(stages, find_corners, read, keep, multiply);
+
+    for (int i = 0; i < kRows; ++i) {
+      const int m = 4 * (lane_m + i / 4 * Tile::kLanesM) + i % 4;
+      for (int q = 0; q < kColumns / 4; ++q) {
+        const float* const four = products[i] + 4 * q;
+        store(Lanes<float, 4>{{four[0], four[1], four[2], four[3]}},
+              shared + (team * kM + m) * kN + 4 * (lane_n + q * Tile::kLanesN));
+      }
+    }
+    __syncthreads();
+    float* const to = sums + slice * count.all;
+    for (int e = thread; e < kM * kN; e += Tile::kThreads) {
+      const int m = m_first + e / kN, n = n_first + e % kN;
+      if (m >= window.K || n >= window.taps()) continue;
+      float sum = shared[e];
+      for (int t = 1; t < kTeams; ++t) sum += shared[t * kM * kN + e];
+      to[std::int64_t{m} * window.taps() + n] = sum;
+    }
+    __syncthreads();
+    if (count.all > count.weights && n_first == 0) {
+      for (int c = 0; c < kWidthK; ++c) {
+        if (ReadK::has_any()) shared[ReadK::place(0) * kM + ReadK::column() + c] = bias[c];
+      }
+      __syncthreads();
+      if (thread < kM && m_first + thread < window.K) {
+        float sum = 0;
+        for (int line = 0; line < ReadK::kLines; ++line) sum += shared[line * kM + thread];
+        to[count.weights + m_first + thread] = sum;
+      }
+      __syncthreads();
+    }
+  }
+}
+
+// Of a block that adds slices: neighbours, for each of which it has kLines threads, and what each of these reads at once.
+constexpr int kAdders = 8, kLines = 32, kAtOnce = 8;
+
+/// What the slices' sums add up to: dweight, and behind it dbias.
+__global__ void add_slices_kernel(const float* sums, int slices, Sums count, Conv2dPlan::Accumulate accumulate, float* dweight,
+                                  float* dbias) {
+  GPUCNN_SHARED(double, lines, kLines* kAdders);
+  const int column = static_cast<int>(threadIdx.x) % kAdders, line = static_cast<int>(threadIdx.x) / kAdders;
+  const std::int64_t weights = count.weights, width = count.all;
+  for (std::int64_t first = std::int64_t{blockIdx.x} * kAdders; first < width; first += std::int64_t{gridDim.x} * kAdders) {
+    const std::int64_t e = first + column;
+    const auto element = [=](std::int64_t slice) { return sums[slice * width + e]; };
+    double sum = e < width ? strided_sum<kAtOnce>(line, slices, kLines, element) : 0;
+    lines[threadIdx.x] = sum;
+    __syncthreads();
+    if (line == 0 && e < width) {
+      for (int i = 1; i < kLines; ++i) sum += lines[i * kAdders + column];
+      const bool to_weight = e < weights;
+      put_sum(sum, to_weight ? accumulate.dweight : accumulate.dbias, to_weight ? dweight + e : dbias + (e - weights));
+    }
+    __syncthreads();  // before the next columns are written
+  }
+}
+
+/// As many slices as fill a large GPU with blocks, on any GPU, of two stages or more; and so many that none has more than `kMost`
+/// places, from where on f32 sums become inexact, unless they would take more memory than `kMostBytes`.
+template <class Tile>
+Division divide(const Window& window, const Sums& count) {
+  constexpr std::int64_t kMost = 8192, kMostBytes = 64 << 20;
+  const auto parts = [](std::int64_t whole, std::int64_t each) { return (whole + each - 1) / each; };
+  const std::int64_t tiles_m = parts(window.K, Tile::kM), tiles_n = parts(window.taps(), Tile::kN);
+  const std::int64_t least = std::min(parts(window.places, kMost), std::max<std::int64_t>(1, kMostBytes / (count.all * 4)));
+  const std::int64_t most = std::max(1, window.places / (2 * Tile::kStage));
+  const std::int64_t wanted = std::max(std::min(Tile::kBlocks / (tiles_m * tiles_n), most), least);
+  const std::int64_t places = parts(parts(window.places, wanted), Tile::kStage) * Tile::kStage;
+  const auto extent = [](std::int64_t value) { return static_cast<int>(value); };
+  return {extent(tiles_m), extent(tiles_n), extent(parts(window.places, places)), extent(places)};
+}
+
+/// Elements of all tiles, those outside the gradient among them: what a tile costs.
+template <class Tile>
+std::int64_t tiled(const Window& window) {
+  const auto whole = [](std::int64_t count, std::int64_t each) { return (count + each - 1) / each * each; };
+  return whole(window.K, Tile::kM) * whole(window.taps(), Tile::kN);
+}
+
+/// The kernel that reads as many channels at once as their numbers and the memory allow.
+template <class Tile, class T>
+auto kernel_for(const Window& window, const T* x, const T* dy) {
+  if (window.K % 4 != 0 || !are_aligned<4>(dy)) return slices_kernel<Tile, 1, 1, T>;
+  return window.C % 4 == 0 && are_aligned<4>(x) ? slices_kernel<Tile, 4, 4, T> : slices_kernel<Tile, 1, 4, T>;
+}
+
+}  // namespace
+
+void conv2d_weight_grad(const Tensor& x, const Tensor& dy, const Conv2dOptions& options, Conv2dPlan::Accumulate accumulate,
+                        Tensor& dweight, Tensor& dbias, Stream& stream) {
+  const Window window = window_of(x.shape(), dy.shape(), options);
+  const Sums count{dweight.numel(), dweight.numel() + (options.bias ? window.K : 0)};
+  const auto run = [&]<class Tile, class T>(Tile, T) {
+    const Division division = divide<Tile>(window, count);
+    Tensor memory = Tensor::empty({division.slices * count.all}, DType::f32, stream.device());
+    launch(stream, "conv2d_weight_grad", {division.blocks(), Tile::kThreads},
+           kernel_for<Tile>(window, x.device_data<T>(), dy.device_data<T>()), x.device_data<T>(), dy.device_data<T>(),
+           memory.device_data<float>(), window, count, division);
+    launch(stream, "conv2d_weight_grad, slices", {(count.all + kAdders - 1) / kAdders, kLines * kAdders}, add_slices_kernel,
+           memory.device_data<float>(), division.slices, count, accumulate, dweight.device_data<float>(),
+           options.bias ? dbias.device_data<float>() : nullptr);
+  };
+  for_activation(x.dtype(), [&](auto element) {
+    if (tiled<Small>(window) < tiled<Large>(window)) {
+      run(Small{}, element);
+    } else {
+      run(Large{}, element);
+    }
+  });
+}
+
+}  // namespace gpucnn::kernels::cuda

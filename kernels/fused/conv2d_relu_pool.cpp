@@ -1,0 +1,133 @@
+#include <gpucnn/kernels/fused/conv2d_relu_pool.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include <gpucnn/core/threads/float_environment.h>
+#include <gpucnn/kernels/common/check.h>
+#include <gpucnn/kernels/common/clear_gradient.h>
+#include <gpucnn/kernels/copy/flatten.h>
+#include <gpucnn/kernels/fused/conv2d_relu_pool_cpu.h>
+
+namespace gpucnn::kernels {
+
+namespace cpu {
+void conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y);
+void conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions, const Tensor& dy,
+                               std::span<Conv2dReluPoolGradients> gradients, Tensor& dx);
+}  // namespace cpu
+
+namespace {
+
+void check_image(std::string_view op, const Shape& x) {
+  if (x.rank() != 4 || x[1] < 1 || x[2] < 2 || x[3] < 2) {
+    throw std::invalid_argument(fmt::format("{}: x must have a channel and be at least 2 high and wide, got {}", op, x.string()));
+  }
+}
+
+/// Floats of an image of x: [N, C, H, W] with its border; throws if 63 bits do not count them.
+std::int64_t padded_image(const Shape& x) {
+  // Twice what it is, to leave room for what rounds it up.
+  static_cast<void>(Shape{x[1], static_cast<std::uint64_t>(x[2]) + 2, static_cast<std::uint64_t>(x[3]) + 2, 2});
+  return cpu::PooledConv(x, 0).padded_image();
+}
+
+/// Checks all that goes in; returns the last y's shape before it is flattened. `kept`: whether a backward follows.
+Shape check_operands(std::string_view op, std::span<const Conv2dReluPool> convolutions, bool kept, Stream& stream) {
+  if (stream.device().kind != Device::Kind::cpu) {
+    throw std::invalid_argument(fmt::format("{}: has no twin for {}", op, stream.device().string()));
+  }
+  if (convolutions.empty() || convolutions.size() > kMostConvolutions) {
+    throw std::invalid_argument(fmt::format("{}: takes 1 to {} convolutions, got {}", op, kMostConvolutions, convolutions.size()));
+  }
+  check_tensor(op, "x", convolutions.front().x, DType::f32, stream);
+  check_rank(op, "x", convolutions.front().x, 4);
+  Shape shape = convolutions.front().x.shape();
+  for (const Conv2dReluPool& conv : convolutions) {
+    check_image(op, shape);
+    check_tensor(op, "weight", conv.weight, DType::f32, stream);
+    check_rank(op, "weight", conv.weight, 4);
+    const std::int64_t K = conv.weight.dim(0);
+    check_tensor(op, "weight", conv.weight, {K, shape[1], 3, 3}, DType::f32, stream);
+    if (conv.bias.defined()) check_tensor(op, "bias", conv.bias, Shape{K}, DType::f32, stream);
+    if (&conv != &convolutions.front() && kept) {
+      check_tensor(op, "x", conv.x, {shape[0], padded_image(shape)}, DType::f32, stream);
+    }
+    shape = {shape[0], K, shape[2] / 2, shape[3] / 2};
+    if (kept) check_tensor(op, "place", conv.place, shape, DType::u8, stream);
+  }
+  return shape;
+}
+
+/// y's shape or what `flatten` makes of it, whichever is nearer to `given`.
+Shape as_given(const Shape& y, const Tensor& given) { return given.defined() && given.rank() == 2 ? flatten_shape(y) : y; }
+
+}  // namespace
+
+bool conv2d_relu_pool_serves(const Conv2dOptions& conv, const Pool2d& pool, Device device) {
+  return device.kind == Device::Kind::cpu && conv.kernel_size == 3 && conv.stride == 1 && conv.padding == 1 && conv.dilation == 1 &&
+         conv.groups == 1 && pool.kernel_size == 2 && pool.stride == 2 && pool.padding == 0;
+}
+
+bool conv2d_relu_pool_fits(const Shape& image, std::span<const std::int64_t> channels) {
+  constexpr std::int64_t kFloats = 128 * 1024;
+  Shape shape = {1, image[0], image[1], image[2]};
+  std::int64_t floats = 0;
+  for (const std::int64_t K : channels) {
+    if (shape[2] < 2 || shape[3] < 2) return false;
+    if (std::max({shape[1], shape[2], shape[3], K}) > kFloats) return false;  // before their product overflows
+    floats += padded_image(shape);
+    shape = {1, K, shape[2] / 2, shape[3] / 2};
+  }
+  return floats + shape.numel() <= kFloats;
+}
+
+Tensor conv2d_relu_pool_memory(const Shape& x) {
+  check_image("conv2d_relu_pool_memory", x);
+  return Tensor::empty({x[0], padded_image(x)});
+}
+
+void conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y, Stream& stream) {
+  constexpr std::string_view kOp = "conv2d_relu_pool";
+  const bool kept = std::ranges::any_of(convolutions, [](const Conv2dReluPool& conv) { return conv.place.defined(); });
+  const Shape shape = check_operands(kOp, convolutions, kept, stream);
+  check_tensor(kOp, "y", y, as_given(shape, y), DType::f32, stream);
+  check_apart(kOp, "y", y, "x", convolutions.front().x);
+  for (const Conv2dReluPool& conv : convolutions) {
+    if (!conv.kept) throw std::invalid_argument(fmt::format("{}: kept is null", kOp));
+    if (std::ranges::count(convolutions, conv.kept, &Conv2dReluPool::kept) > 1) {
+      throw std::invalid_argument(fmt::format("{}: kept is the same for two convolutions", kOp));
+    }
+  }
+  const FloatEnvironment standard;
+  if (y.numel()) cpu::conv2d_relu_pool(convolutions, y);
+}
+
+void conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions, const Tensor& dy,
+                               std::span<Conv2dReluPoolGradients> gradients, Tensor& dx, Stream& stream) {
+  constexpr std::string_view kOp = "conv2d_relu_pool_backward";
+  const Shape shape = check_operands(kOp, convolutions, true, stream);
+  check_tensor(kOp, "dy", dy, as_given(shape, dy), DType::f32, stream);
+  if (gradients.size() != convolutions.size()) {
+    throw std::invalid_argument(fmt::format("{}: {} convolutions and gradients of {}", kOp, convolutions.size(), gradients.size()));
+  }
+  for (std::size_t i = 0; i < gradients.size(); ++i) {
+    const Shape& weight = convolutions[i].weight.shape();
+    check_tensor(kOp, "dweight", gradients[i].dweight, weight, DType::f32, stream);
+    if (gradients[i].dbias.defined()) check_tensor(kOp, "dbias", gradients[i].dbias, Shape{weight[0]}, DType::f32, stream);
+  }
+  const Tensor& x = convolutions.front().x;
+  if (dx.defined()) {
+    check_tensor(kOp, "dx", dx, x.shape(), DType::f32, stream);
+    check_apart(kOp, "dx", dx, "x", x);
+    check_apart(kOp, "dx", dx, "dy", dy);
+  }
+  const FloatEnvironment standard;
+  if (x.dim(0) > 0) return cpu::conv2d_relu_pool_backward(convolutions, dy, gradients, dx);
+  for (auto& [dweight, dbias, accumulate] : gradients) {
+    clear_gradient(dweight, accumulate.dweight);
+    clear_gradient(dbias, accumulate.dbias);
+  }
+}
+
+}  // namespace gpucnn::kernels

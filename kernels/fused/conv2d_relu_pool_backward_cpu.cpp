@@ -1,0 +1,270 @@
+#include <gpucnn/kernels/fused/conv2d_relu_pool_cpu.h>
+
+#include <array>
+#include <iterator>
+#include <utility>
+
+#include <gpucnn/core/threads/flush_subnormals.h>
+#include <gpucnn/core/threads/parallel.h>
+#include <gpucnn/kernels/common/shard_sums.h>
+#include <gpucnn/kernels/common/shards.h>
+#include <gpucnn/kernels/copy/transpose.h>
+#include <gpucnn/kernels/fused/conv2d_relu_pool.h>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "gpucnn/kernels/fused/conv2d_relu_pool_backward_cpu.cpp"
+#include <hwy/foreach_target.h>
+
+#include <gpucnn/kernels/fused/weight_grad-inl.h>
+#include <gpucnn/kernels/fused/weight_grad_few_channels-inl.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace gpucnn::kernels::HWY_NAMESPACE {
+
+/// Whether dx is summed up by whole windows, or by spans.
+bool by_windows(std::int64_t C) { return kWide && C % kLanes == 0; }
+
+/// weight: [K][3][3][C]. By windows: [C / kLanes][K][3][3][kLanes]. By spans: [parts][K][3][floats of the part], zeros behind 3 C.
+void pack_for_data(const float* weight, std::int64_t K, std::int64_t C, std::int64_t span, float* to) {
+  if (by_windows(C)) {
+    for (std::int64_t channel = 0; channel < C; channel += kLanes) {
+      for (std::int64_t tap = 0; tap < 9 * K; ++tap, to += kLanes) std::copy_n(weight + tap * C + channel, kLanes, to);
+    }
+    return;
+  }
+  for_parts(span, [&](auto vectors, std::int64_t s) {
+    const std::int64_t width = vectors * kLanes, count = std::clamp<std::int64_t>(3 * C - s, 0, width);
+    for (std::int64_t line = 0; line < 3 * K; ++line, to += width) {
+      std::copy_n(weight + line * 3 * C + s, count, to);
+      std::fill_n(to + count, width - count, 0.0F);
+    }
+  });
+}
+
+void backward_band(const BackwardBand& b) {
+  if (!b.winners && add_channel_gradients(b)) return;
+  find_gradients(b);
+  for_parts(b.span, [&](auto vectors, std::int64_t s) HWY_ATTR { add_weight_gradients<decltype(vectors)::value>(b, s); });
+  if (!b.winners) return;
+  const std::int64_t words = cpu::words(b.K);
+  for (std::int64_t pixel = 0; pixel < b.rows * b.columns; ++pixel) {
+    for (std::int64_t word = 0; word < words; ++word) {
+      find_winners(b.place + pixel * b.K + word * 64, std::min<std::int64_t>(64, b.K - word * 64),
+                   b.winners + pixel * 4 * words + word, words);
+    }
+  }
+  if (by_windows(b.C)) return add_window_gradients(b);
+  clear_data_gradients(b);
+  for_parts(b.span, [&](auto vectors, std::int64_t s) HWY_ATTR { add_data_gradients<decltype(vectors)::value>(b, s); });
+}
+
+}  // namespace gpucnn::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace gpucnn::kernels {
+
+HWY_EXPORT(pack_for_data);
+HWY_EXPORT(backward_band);
+
+namespace cpu {
+namespace {
+
+/// Copies rows of dx that no later band adds to from a band to the image, and moves the two that it shares with the next to its
+/// start. Padded row 0 of the band is image row `first`.
+void take_rows(const PooledConv& conv, float* band, std::int64_t band_rows, std::int64_t first, bool last_band, float* image) {
+  const std::int64_t row = conv.padded_row(), width = std::min(conv.W, 2 * conv.columns + 1) * conv.C;
+  const std::int64_t done = 2 * band_rows + (last_band ? 2 : 0);
+  for (std::int64_t r = 0; r < done; ++r) {
+    const std::int64_t h = first + r;
+    if (h >= 0 && h < conv.H) std::copy_n(band + r * row + conv.C, width, image + h * conv.W * conv.C);
+  }
+  if (last_band) return;
+  std::copy_n(band + done * row, 2 * row, band);
+}
+
+/// A convolution of a backward pass.
+struct BackwardConv {
+  PooledConv conv;
+  std::int64_t span, channels, band_rows;
+  std::int64_t sums;  // where in a shard's sums its own are: [K][3][span], then [channels] for the bias
+  std::int64_t back;  // where in a thread's memory the gradient of its padded input is: of the first, of a band of it
+  const float* x;     // of the first [N, H, W, C] as in memory, of the others [N][padded image]
+  const std::uint8_t* place;
+  const float* weight;  // as BackwardBand's; null: dx is not wanted
+};
+
+/// What the tasks of a backward pass share, in one piece: another core fetches it line by line.
+struct BackwardPass {
+  Shards shards;                                          // of images
+  std::int64_t sums;                                      // floats of a shard
+  std::int64_t scratch;                                   // floats of a thread's memory
+  std::int64_t padded, gradient, start, winners, unflat;  // where in it these are; unflat negative: dy is not flat
+  const float* dy;
+  float* dx;          // null: not wanted
+  float* shard_sums;  // [shards][sums]
+  float* memory;      // [threads][scratch]
+  int count;
+  std::array<BackwardConv, kMostConvolutions> convs;
+
+  void operator()(std::int64_t shard, int thread) const {
+    const FlushSubnormals flush;
+    float* const sum = shard_sums + shard * sums;
+    float* const mine = memory + thread * scratch;
+    std::fill_n(sum, sums, 0.0F);
+    std::fill_n(mine + padded, at(0).conv.padded_band(at(0).band_rows), 0.0F);
+    for (std::int64_t n = shards.first(shard); n < shards.last(shard); ++n) image(n, sum, mine);
+  }
+
+ private:
+  const BackwardConv& at(int c) const { return convs[static_cast<std::size_t>(c)]; }
+
+  void image(std::int64_t n, float* sum, float* mine) const {
+    const PooledConv& last = at(count - 1).conv;
+    const std::int64_t features = last.rows * last.columns * last.K;
+    const float* gradients = dy + n * features;
+    std::int64_t row = last.columns * last.K;
+    if (unflat >= 0) {
+      transpose(gradients, last.K, last.rows * last.columns, mine + unflat, last.K);
+      gradients = mine + unflat;
+    }
+    for (int c = count; c-- > 0;) {
+      const BackwardConv& given = at(c);
+      // No band before the first has added to its first two rows.
+      if (given.weight) std::fill_n(mine + given.back, 2 * given.conv.padded_row(), 0.0F);
+      convolution(c, n, gradients, row, sum + given.sums, mine);
+      gradients = mine + given.back + given.conv.padded_origin();
+      row = given.conv.padded_row();
+    }
+  }
+
+  /// Convolution c of image n, band by band; the gradients of its outputs are rows, `dy_row` apart.
+  void convolution(int c, std::int64_t n, const float* gradients, std::int64_t dy_row, float* sum, float* mine) const {
+    const auto& [conv, span, channels, band_rows, offset, back, x, place, weight] = at(c);
+    const std::int64_t line = conv.columns * conv.K, row = conv.padded_row(), size = conv.H * conv.W * conv.C;
+    BackwardBand band{.C = conv.C,
+                      .K = conv.K,
+                      .rows = 0,
+                      .columns = conv.columns,
+                      .span = span,
+                      .channels = channels,
+                      .dy = nullptr,
+                      .dy_row = dy_row,
+                      .place = nullptr,
+                      .gradient = mine + gradient,
+                      .start = reinterpret_cast<std::int32_t*>(mine + start),
+                      .winners = weight ? reinterpret_cast<std::uint64_t*>(mine + winners) : nullptr,
+                      .x = nullptr,
+                      .dweight = sum,
+                      .dbias = sum + 3 * conv.K * span,
+                      .weight = weight,
+                      .dx = nullptr,
+                      .next = {}};
+    for (std::int64_t first = 0; first < conv.rows; first += band_rows) {
+      const std::int64_t last = std::min(first + band_rows, conv.rows), from = (n * conv.rows + first) * line;
+      const bool at_end = last == conv.rows;
+      band.rows = last - first;
+      band.dy = gradients + first * dy_row;
+      band.place = place + from;
+      ask(c, n, first == 0, at_end, band);
+      if (c > 0) {
+        band.x = x + n * conv.padded_image() + 2 * first * row;
+        band.dx = mine + back + 2 * first * row;
+        HWY_DYNAMIC_DISPATCH(backward_band)(band);
+        continue;
+      }
+      conv.pad(x + n * size, first, last, mine + padded);
+      band.x = mine + padded;
+      band.dx = mine + back;
+      HWY_DYNAMIC_DISPATCH(backward_band)(band);
+      if (dx) take_rows(conv, mine + back, band.rows, 2 * first - 1, at_end, dx + n * size);
+    }
+  }
+
+  /// Has the next image fetched while this one's last band is computed, and where its own gradient goes during the first.
+  void ask(int c, std::int64_t n, bool at_start, bool at_end, BackwardBand& band) const {
+    const BackwardConv& given = at(c);
+    const PooledConv& conv = given.conv;
+    const std::int64_t size = c == 0 ? conv.H * conv.W * conv.C : conv.padded_image(), count_y = conv.rows * conv.columns * conv.K;
+    std::fill(std::begin(band.next), std::end(band.next), Prefetch());
+    if (at_end && n + 1 < conv.N) {
+      band.next[0] = Prefetch(given.x + (n + 1) * size, size);
+      band.next[1] = Prefetch(given.place + (n + 1) * count_y, count_y);
+      if (c + 1 == count) band.next[2] = Prefetch(dy + (n + 1) * count_y, count_y);
+    }
+    if (c == 0 && dx && at_start) band.next[3] = Prefetch(dx + n * size, size, Prefetch::write);
+  }
+};
+
+}  // namespace
+
+void conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions, const Tensor& dy,
+                               std::span<Conv2dReluPoolGradients> gradients, Tensor& dx) {
+  const int threads = num_threads();
+  BackwardPass pass{.shards = Shards(convolutions.front().x.dim(0)),
+                    .sums = 0,
+                    .scratch = 0,
+                    .padded = 0,
+                    .gradient = 0,
+                    .start = 0,
+                    .winners = 0,
+                    .unflat = -1,
+                    .dy = dy.data<float>(),
+                    .dx = dx.defined() ? dx.data<float>() : nullptr,
+                    .shard_sums = nullptr,
+                    .memory = nullptr,
+                    .count = static_cast<int>(convolutions.size()),
+                    .convs = {}};
+  std::array<Tensor, kMostConvolutions> packed;
+  Shape shape = convolutions.front().x.shape();
+  std::int64_t elements = 0, words = 0;  // of the largest band
+  for (std::size_t c = 0; c < convolutions.size(); ++c) {
+    const Conv2dReluPool& given = convolutions[c];
+    const PooledConv conv(shape, given.weight.dim(0));
+    const std::int64_t span = round_up(3 * conv.C, kVector), channels = round_up(conv.K, kVector), band_rows = conv.band_rows();
+    const bool first = c == 0;
+    if (!first || dx.defined()) {
+      packed[c] = Tensor::empty({3 * conv.K * span});
+      HWY_DYNAMIC_DISPATCH(pack_for_data)(given.weight.data<float>(), conv.K, conv.C, span, packed[c].data<float>());
+    }
+    pass.convs[c] = {.conv = conv,
+                     .span = span,
+                     .channels = channels,
+                     .band_rows = band_rows,
+                     .sums = pass.sums,
+                     .back = pass.scratch,
+                     .x = given.x.data<float>(),
+                     .place = given.place.data<std::uint8_t>(),
+                     .weight = packed[c].defined() ? packed[c].data<float>() : nullptr};
+    pass.sums += 3 * conv.K * span + channels;
+    if (packed[c].defined()) pass.scratch += first ? conv.padded_band(band_rows) : conv.padded_image();
+    elements = std::max(elements, band_rows * conv.columns * channels);
+    words = std::max(words, band_rows * conv.columns * 4 * cpu::words(conv.K));
+    shape = {conv.N, conv.K, conv.rows, conv.columns};
+  }
+  const auto place = [&pass](std::int64_t floats) { return std::exchange(pass.scratch, pass.scratch + round_up(floats, kVector)); };
+  pass.padded = place(pass.convs[0].conv.padded_band(pass.convs[0].band_rows));
+  pass.gradient = place(elements);
+  pass.start = place(elements);
+  pass.winners = place(2 * words);
+  if (dy.rank() == 2) pass.unflat = place(shape.numel() / shape[0]);
+  Tensor shard_sums = Tensor::empty({pass.shards.count(), pass.sums}), memory = Tensor::empty({threads, pass.scratch});
+  pass.shard_sums = shard_sums.data<float>();
+  pass.memory = memory.data<float>();
+  parallel_for(pass.shards.count(), threads, pass);
+  add_shards(shard_sums);
+  for (std::size_t c = 0; c < convolutions.size(); ++c) {
+    auto& [dweight, dbias, accumulate] = gradients[c];
+    const BackwardConv& done = pass.convs[c];
+    const float* const sums = pass.shard_sums + done.sums;
+    const std::int64_t width = 3 * done.conv.C;
+    for (std::int64_t line = 0; line < 3 * done.conv.K; ++line) {
+      finish(sums + line * done.span, width, accumulate.dweight, dweight.data<float>() + line * width);
+    }
+    if (dbias.defined()) finish(sums + 3 * done.conv.K * done.span, done.conv.K, accumulate.dbias, dbias.data<float>());
+  }
+}
+
+}  // namespace cpu
+}  // namespace gpucnn::kernels
+#endif

@@ -1,0 +1,185 @@
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <stdexcept>
+
+#include <gpucnn/core/backend.h>
+#include <gpucnn/core/gpu/launch.h>
+#include <gpucnn/core/random.h>
+#include <gpucnn/core/tensor.h>
+#include <gpucnn/kernels/cuda/quad.h>
+#include <gpucnn/kernels/image/image_batch.h>
+
+// image_batch, and ordered_batch, which a captured step calls: a block makes a piece of one image.
+namespace gpucnn::kernels::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr std::int64_t kPiece = kThreads * kQuad;  // floats
+constexpr std::int64_t kMostChannels = 16;         // whose mean and std travel with the launch
+
+/// Numbers that the blocks share.
+struct BatchTask {
+  std::int64_t M, C, H, W, N;
+  std::int64_t places;  // entries of `indices`
+  bool ordered;         // image i is at place first + i of the indices instead of i
+  bool normalize;
+  bool flip;
+  std::uint32_t crop_padding;
+  std::uint64_t seed, epoch;
+  std::int64_t first;
+  float mean[kMostChannels], std[kMostChannels];
+
+  __host__ __device__ std::int64_t size() const { return C * H * W; }
+  __host__ __device__ std::int64_t pieces() const { return size() > kPiece ? (size() + kPiece - 1) / kPiece : 1; }
+};
+
+/// Where one image of the batch comes from.
+struct Source {
+  std::int64_t index;
+  std::int64_t top, left;  // the output's corner in the image; outside it lie zeros
+  bool mirrored;
+};
+
+__device__ std::int64_t nearest(std::int64_t value, std::int64_t count) {
+  return value < 0 ? 0 : value < count ? value : count - 1;
+}
+
+__device__ Source source_of(std::int64_t i, const std::int64_t* indices, const StepClock* clock, const BatchTask& task) {
+  const std::int64_t first = clock ? clock->first : task.first;
+  const std::uint64_t epoch = clock ? clock->epoch : task.epoch;
+  const auto position = static_cast<std::uint64_t>(first) + static_cast<std::uint64_t>(i);
+  Source source{nearest(indices[nearest(task.ordered ? first + i : i, task.places)], task.M), 0, 0, false};
+  if (task.crop_padding > 0) {
+    const RandomStream random(task.seed, Purpose::crop, 0, epoch);
+    const std::uint32_t bound = 2 * task.crop_padding + 1;
+    source.top = std::int64_t{random.below(2 * position, bound)} - task.crop_padding;
+    source.left = std::int64_t{random.below(2 * position + 1, bound)} - task.crop_padding;
+  }
+  if (task.flip) source.mirrored = RandomStream(task.seed, Purpose::flip, 0, epoch).word(position) >> 31 != 0;
+  return source;
+}
+
+__device__ float unit(float value) { return value; }
+
+__device__ float unit(std::uint8_t value) { return static_cast<float>(value) / 255.0F; }
+
+/// Elements o to o + 3 of the batch's image, from the stored image.
+template <class T>
+__device__ void transform_quad(const T* image, const Source& source, const BatchTask& task, const float* mean, const float* std,
+                               std::int64_t o, float (&values)[kQuad]) {
+  const std::int64_t C = task.C, H = task.H, W = task.W;
+  std::int64_t pixel = o / C, c = o % C, row = pixel / W, column = pixel % W;
+  for (int e = 0; e < kQuad; ++e) {
+    const std::int64_t h = row + source.top, w = (source.mirrored ? W - 1 - column : column) + source.left;
+    const bool inside = h >= 0 && h < H && w >= 0 && w < W;
+    const float value = inside ? unit(image[(h * W + w) * C + c]) : 0.0F;
+    values[e] = task.normalize ? (value - mean[c]) / std[c] : value;
+    if (++c < C) continue;
+    c = 0;
+    if (++column < W) continue;
+    column = 0;
+    ++row;
+  }
+}
+
+/// `channels`: mean and std of more than kMostChannels channels, one after the other, or null; `labels` may be null.
+template <class T>
+__global__ void batch_kernel(const T* images, const std::int32_t* labels, const std::int64_t* indices, const StepClock* clock,
+                             const float* channels, BatchTask task, float* batch, std::int32_t* batch_labels) {
+  GPUCNN_SHARED(Source, source, 1);
+  GPUCNN_SHARED(float, means, kMostChannels);
+  GPUCNN_SHARED(float, stds, kMostChannels);
+  if (threadIdx.x < kMostChannels) {
+    means[threadIdx.x] = task.mean[threadIdx.x];
+    stds[threadIdx.x] = task.std[threadIdx.x];
+  }
+  const float* mean = channels ? channels : means;
+  const float* std = channels ? channels + task.C : stds;
+  const std::int64_t size = task.size(), pieces = task.pieces();
+  for (std::int64_t piece = blockIdx.x; piece < task.N * pieces; piece += gridDim.x) {
+    const std::int64_t i = piece / pieces, o = piece % pieces * kPiece + threadIdx.x * kQuad;
+    if (threadIdx.x == 0) {
+      source[0] = source_of(i, indices, clock, task);
+      if (labels && o == 0) batch_labels[i] = labels[source[0].index];
+    }
+    __syncthreads();
+    if (o < size) {
+      float values[kQuad];
+      transform_quad(images + source[0].index * size, source[0], task, mean, std, o, values);
+      store_quad(values, size - o, batch + i * size + o);
+    }
+    __syncthreads();  // before thread 0 writes the next source
+  }
+}
+
+BatchTask task_of(const Tensor& images, const ImageTransform& transform, std::int64_t N) {
+  BatchTask task{};
+  task.M = images.dim(0);
+  task.C = images.dim(1);
+  task.H = images.dim(2);
+  task.W = images.dim(3);
+  task.N = N;
+  task.normalize = !transform.mean.empty();
+  task.flip = transform.flip;
+  task.crop_padding = static_cast<std::uint32_t>(transform.crop_padding);
+  task.seed = transform.seed;
+  task.epoch = transform.epoch;
+  task.first = transform.first;
+  if (task.normalize && task.C <= kMostChannels) {
+    std::ranges::copy(transform.mean, task.mean);
+    std::ranges::copy(transform.std, task.std);
+  }
+  return task;
+}
+
+/// mean and std on the device, where they are too many to travel with the launch; else undefined.
+Tensor channel_table(const BatchTask& task, const ImageTransform& transform, Device device) {
+  if (!task.normalize || task.C <= kMostChannels) return {};
+  Tensor table = Tensor::empty({2, task.C}, DType::f32, device);
+  backend::copy(table.device_data<float>(), device, transform.mean.data(), Device::cpu(), transform.mean.size_bytes());
+  backend::copy(table.device_data<float>() + task.C, device, transform.std.data(), Device::cpu(), transform.std.size_bytes());
+  return table;
+}
+
+/// `labels` and `batch_labels` may be null.
+void queue_batch(const Tensor& images, const Tensor* labels, const Tensor& indices, const StepClock* clock, const Tensor& channels,
+                 const BatchTask& task, Tensor& batch, Tensor* batch_labels, Stream& stream) {
+  const auto run = [&]<class T>(const char* name, const T* from) {
+    launch(stream, name, {task.N * task.pieces(), kThreads}, batch_kernel<T>, from,
+           labels ? labels->device_data<std::int32_t>() : nullptr, indices.device_data<std::int64_t>(), clock,
+           channels.defined() ? channels.device_data<float>() : nullptr, task, batch.device_data<float>(),
+           batch_labels ? batch_labels->device_data<std::int32_t>() : nullptr);
+  };
+  const char* name = labels ? "ordered_batch" : "image_batch";
+  if (images.dtype() == DType::u8) return run(name, images.device_data<std::uint8_t>());
+  run(name, images.device_data<float>());
+}
+
+}  // namespace
+
+void image_batch(const Tensor& images, std::span<const std::int64_t> indices, const ImageTransform& transform, Tensor& batch,
+                 Stream& stream) {
+  if (batch.numel() == 0) return;
+  const Device device = stream.device();
+  BatchTask task = task_of(images, transform, batch.dim(0));
+  task.places = task.N;
+  Tensor there = Tensor::empty({task.N}, DType::i64, device);
+  backend::copy(there.bytes(), device, indices.data(), Device::cpu(), indices.size_bytes());
+  queue_batch(images, nullptr, there, nullptr, channel_table(task, transform, device), task, batch, nullptr, stream);
+}
+
+void ordered_batch(const Tensor& images, const Tensor& labels, const Tensor& order, const ImageTransform& transform, Tensor& batch,
+                   Tensor& batch_labels, Stream& stream) {
+  const Device device = stream.device();
+  const StepClock* clock = gpu::queue(device).clock();
+  BatchTask task = task_of(images, transform, batch.dim(0));
+  task.places = order.dim(0);
+  task.ordered = true;
+  if (clock && task.normalize && task.C > kMostChannels) {
+    throw std::invalid_argument("ordered_batch: a captured step cannot normalise images of more than 16 channels");
+  }
+  queue_batch(images, &labels, order, clock, channel_table(task, transform, device), task, batch, &batch_labels, stream);
+}
+
+}  // namespace gpucnn::kernels::cuda

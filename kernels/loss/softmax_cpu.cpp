@@ -1,0 +1,84 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <gpucnn/core/tensor.h>
+#include <gpucnn/core/threads/parallel.h>
+#include <gpucnn/kernels/loss/softmax_row.h>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "gpucnn/kernels/loss/softmax_cpu.cpp"
+#include <hwy/foreach_target.h>
+
+#include <hwy/contrib/math/math-inl.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace gpucnn::kernels::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+/// e[c] = exp(x[c] - largest), unless e is null; returns their sum. In double: the rounding of x - largest in f32 would show in
+/// the exponential.
+double exp_row(const float* x, double largest, float* e, std::size_t C) {
+  const hn::ScalableTag<double> d;
+  const hn::Rebind<float, decltype(d)> narrow;
+  const std::size_t lanes = hn::Lanes(d);
+  // What lies further below is 0, for it adds nothing to a sum from 1 on. Exp would overflow where it lies far below, and finite
+  // numbers must raise no floating-point exception.
+  const auto top = hn::Set(d, largest), least = hn::Set(d, -700.0);
+  auto sum = hn::Zero(d);
+  const auto step = [&](const float* from, float* to) HWY_ATTR {
+    const auto below = hn::Sub(hn::PromoteTo(d, hn::LoadU(narrow, from)), top);
+    const auto value = hn::IfThenElseZero(hn::Gt(below, least), hn::Exp(d, hn::Max(below, least)));
+    sum = hn::Add(sum, value);
+    if (to) hn::StoreU(hn::DemoteTo(narrow, value), narrow, to);
+  };
+  std::size_t c = 0;
+  for (; c + lanes <= C; c += lanes) step(x + c, e ? e + c : nullptr);
+  if (c < C) {
+    // The rest, filled up with what adds nothing.
+    HWY_ALIGN float rest[hn::MaxLanes(d)];
+    std::fill_n(std::copy(x + c, x + C, rest), lanes - (C - c), -std::numeric_limits<float>::infinity());
+    step(rest, rest);
+    if (e) std::copy(rest, rest + (C - c), e + c);
+  }
+  return hn::GetLane(hn::SumOfLanes(d, sum));
+}
+
+}  // namespace gpucnn::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace gpucnn::kernels {
+
+HWY_EXPORT(exp_row);
+
+namespace cpu {
+
+RowSum softmax_row(const float* x, float* e, std::int64_t C) {
+  float largest = -std::numeric_limits<float>::infinity();
+  for (std::int64_t c = 0; c < C; ++c) {
+    if (x[c] > largest || std::isnan(x[c])) largest = x[c];
+  }
+  const double sum = HWY_DYNAMIC_DISPATCH(exp_row)(x, static_cast<double>(largest), e, static_cast<std::size_t>(C));
+  return {static_cast<double>(largest), std::isfinite(largest) ? sum : std::numeric_limits<double>::quiet_NaN()};
+}
+
+void softmax(const Tensor& x, Tensor& y) {
+  constexpr std::int64_t kGrain = 8 * 1024;  // elements a task
+  const std::int64_t N = x.dim(0), C = x.dim(1);
+  const float* from = x.data<float>();
+  float* to = y.data<float>();
+  parallel_ranges(N, std::max<std::int64_t>(1, kGrain / std::max<std::int64_t>(1, C)), [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t n = first; n < last; ++n) {
+      float* row = to + n * C;
+      const auto scale = static_cast<float>(1 / softmax_row(from + n * C, row, C).sum);
+      for (std::int64_t c = 0; c < C; ++c) row[c] *= scale;
+    }
+  });
+}
+
+}  // namespace cpu
+}  // namespace gpucnn::kernels
+#endif

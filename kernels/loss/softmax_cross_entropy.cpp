@@ -1,0 +1,27 @@
+#include <gpucnn/kernels/loss/softmax_cross_entropy.h>
+
+#include <gpucnn/kernels/common/check.h>
+#include <gpucnn/kernels/common/dispatch.h>
+
+namespace gpucnn::kernels {
+
+namespace cpu {
+void softmax_cross_entropy(const Tensor& logits, const Tensor& labels, Tensor& loss, Tensor& dlogits);
+}  // namespace cpu
+
+namespace cuda {
+void softmax_cross_entropy(const Tensor& logits, const Tensor& labels, Tensor& loss, Tensor& dlogits, Stream& stream);
+}  // namespace cuda
+
+void softmax_cross_entropy(const Tensor& logits, const Tensor& labels, Tensor& loss, Tensor& dlogits, Stream& stream) {
+  check_tensor("softmax_cross_entropy", "logits", logits, DType::f32, stream);
+  check_rank("softmax_cross_entropy", "logits", logits, 2);
+  check_tensor("softmax_cross_entropy", "labels", labels, {logits.dim(0)}, DType::i32, stream);
+  check_tensor("softmax_cross_entropy", "loss", loss, {}, DType::f32, stream);
+  if (dlogits.defined()) check_tensor("softmax_cross_entropy", "dlogits", dlogits, logits.shape(), DType::f32, stream);
+  dispatch(
+      stream, [&] { cpu::softmax_cross_entropy(logits, labels, loss, dlogits); },
+      [&] { cuda::softmax_cross_entropy(logits, labels, loss, dlogits, stream); });
+}
+
+}  // namespace gpucnn::kernels

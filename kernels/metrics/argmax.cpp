@@ -1,0 +1,25 @@
+#include <gpucnn/kernels/metrics/argmax.h>
+
+#include <gpucnn/kernels/common/check.h>
+#include <gpucnn/kernels/common/dispatch.h>
+
+namespace gpucnn::kernels {
+
+namespace cpu {
+void argmax(const Tensor& x, Tensor& y);
+}  // namespace cpu
+
+namespace cuda {
+void argmax(const Tensor& x, Tensor& y, Stream& stream);
+}  // namespace cuda
+
+void argmax(const Tensor& x, Tensor& y, Stream& stream) {
+  check_tensor("argmax", "x", x, DType::f32, stream);
+  check_rank("argmax", "x", x, 2);
+  check_value("argmax", "the number of columns", x.dim(1), x.dim(1) > 0, "> 0");
+  check_tensor("argmax", "y", y, {x.dim(0)}, DType::i64, stream);
+  dispatch(
+      stream, [&] { cpu::argmax(x, y); }, [&] { cuda::argmax(x, y, stream); });
+}
+
+}  // namespace gpucnn::kernels

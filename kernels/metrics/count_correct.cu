@@ -1,0 +1,43 @@
+#include <gpucnn/core/tensor.h>
+#include <gpucnn/kernels/metrics/argmax_warp.h>
+
+namespace gpucnn::kernels::cuda {
+namespace {
+
+constexpr int kThreads = 256, kRows = kThreads / kWarp;  // a row for each warp
+
+/// counts[g] = how many of the rows kRows * g and following are right.
+__global__ void group_kernel(const float* logits, const std::int32_t* labels, std::int64_t* counts, std::int64_t N,
+                             std::int64_t C) {
+  const std::int64_t groups = (N + kRows - 1) / kRows;
+  for (std::int64_t g = blockIdx.x; g < groups; g += gridDim.x) {
+    const std::int64_t n = g * kRows + threadIdx.x / kWarp;
+    std::int64_t correct = 0;
+    if (n < N) {
+      const Largest largest = first_largest(logits + n * C, C);
+      correct = threadIdx.x % kWarp == 0 && !std::isnan(largest.value) && largest.index == labels[n];
+    }
+    const std::int64_t count = block_sum<kThreads>(correct);
+    if (threadIdx.x == 0) counts[g] = count;
+  }
+}
+
+__global__ void total_kernel(const std::int64_t* counts, std::int64_t groups, float* count) {
+  std::int64_t total = 0;
+  for (std::int64_t g = threadIdx.x; g < groups; g += kThreads) total += counts[g];
+  total = block_sum<kThreads>(total);
+  if (threadIdx.x == 0) *count = static_cast<float>(total);
+}
+
+}  // namespace
+
+void count_correct(const Tensor& logits, const Tensor& labels, Tensor& count, Stream& stream) {
+  const std::int64_t N = logits.dim(0), groups = (N + kRows - 1) / kRows;
+  Tensor counts = Tensor::empty({groups}, DType::i64, stream.device());
+  launch(stream, "count_correct", {groups, kThreads}, group_kernel, logits.device_data<float>(), labels.device_data<std::int32_t>(),
+         counts.device_data<std::int64_t>(), N, logits.dim(1));
+  launch(stream, "count_correct", {1, kThreads}, total_kernel, counts.device_data<std::int64_t>(), groups,
+         count.device_data<float>());
+}
+
+}  // namespace gpucnn::kernels::cuda

@@ -1,0 +1,95 @@
+#include <gpucnn/kernels/optim/adam.h>
+
+#include <cmath>
+
+#include <gpucnn/core/gpu/launch.h>
+#include <gpucnn/kernels/cuda/vector_access.h>
+
+namespace gpucnn::kernels::cuda {
+namespace {
+
+constexpr int kAtOnce = 1;
+
+/// What is the same for all elements.
+struct Coefficients {
+  float decay, beta1, rest1, beta2, rest2, rate, correction, eps;
+};
+
+__host__ __device__ Coefficients coefficients_of(const AdamStep& s) {
+  const auto step = static_cast<double>(s.step);
+  return {.decay = static_cast<float>(s.weight_decay),
+          .beta1 = static_cast<float>(s.beta1),
+          .rest1 = static_cast<float>(1 - s.beta1),
+          .beta2 = static_cast<float>(s.beta2),
+          .rest2 = static_cast<float>(1 - s.beta2),
+          .rate = static_cast<float>(s.lr / (1 - std::pow(s.beta1, step))),
+          .correction = static_cast<float>(std::sqrt(1 - std::pow(s.beta2, step))),
+          .eps = static_cast<float>(s.eps)};
+}
+
+template <int kWidth>
+struct Elements {
+  Lanes<float, kWidth> dweight, weight, m, v;
+};
+
+__device__ void update(const Coefficients& s, const float* dweight, float* weight, float* m, float* v, std::int64_t count,
+                       bool wide) {
+  for_elements<kAtOnce>(
+      count, wide,
+      [=](auto width, std::int64_t i) {
+        return Elements<width>{load<width>(dweight + i), load<width>(weight + i), load<width>(m + i), load<width>(v + i)};
+      },
+      [=]<int kWidth>(std::int64_t i, Elements<kWidth> e) {
+        for (int k = 0; k < kWidth; ++k) {
+          float& w = e.weight.at[k];
+          float& mean = e.m.at[k];
+          float& square = e.v.at[k];
+          const float g = fmaf(s.decay, w, e.dweight.at[k]);
+          // PyTorch's lerp goes from the nearer end, so that beta1 = 0 gives m = g exactly.
+          mean = s.rest1 < 0.5F ? fmaf(s.rest1, g - mean, mean) : fmaf(-s.beta1, g - mean, g);
+          square = fmaf(s.rest2 * g, g, s.beta2 * square);
+          w -= s.rate * mean / (std::sqrt(square) / s.correction + s.eps);
+        }
+        store(e.m, m + i);
+        store(e.v, v + i);
+        store(e.weight, weight + i);
+      });
+}
+
+__global__ void adam_kernel(Coefficients s, const float* dweight, float* weight, float* m, float* v, std::int64_t count,
+                            bool wide) {
+  update(s, dweight, weight, m, v, count, wide);
+}
+
+/// The same in a captured step, whose number and learning rate are the clock's.
+__global__ void adam_by_clock_kernel(AdamStep s, const StepClock* clock, const float* dweight, float* weight, float* m, float* v,
+                                     std::int64_t count, bool wide) {
+  if (clock->failed) return;
+  GPUCNN_SHARED(Coefficients, shared, 1);
+  if (threadIdx.x == 0) {
+    s.lr = clock->lr;
+    s.step += clock->updates;
+    shared[0] = coefficients_of(s);
+  }
+  __syncthreads();
+  update(shared[0], dweight, weight, m, v, count, wide);
+}
+
+}  // namespace
+
+void adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m, Tensor& v, Stream& stream) {
+  const float* gradient = dweight.device_data<float>();
+  float* value = weight.device_data<float>();
+  float* mean = m.device_data<float>();
+  float* square = v.device_data<float>();
+  const std::int64_t count = weight.numel();
+  const bool wide = are_aligned<4>(gradient, value, mean, square);
+  const LaunchShape shape = element_grid(stream, count, wide, kAtOnce);
+  if (const StepClock* clock = gpu::queue(stream.device()).clock()) {
+    launch(stream, "adam", shape, adam_by_clock_kernel, step, clock, gradient, value, mean, square, count, wide);
+  } else {
+    launch(stream, "adam", shape, adam_kernel, coefficients_of(step), gradient, value, mean, square, count, wide);
+  }
+}
+
+}  // namespace gpucnn::kernels::cuda

@@ -1,0 +1,113 @@
+#include <cmath>
+#include <limits>
+
+#include <gpucnn/core/threads/flush_subnormals.h>
+#include <gpucnn/core/threads/parallel.h>
+#include <gpucnn/kernels/optim/adam.h>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "gpucnn/kernels/optim/adam_cpu.cpp"
+#include <hwy/foreach_target.h>
+
+#include <gpucnn/kernels/optim/flushed_update-inl.h>
+
+#ifndef GPUCNN_KERNELS_ADAM_CPU
+#define GPUCNN_KERNELS_ADAM_CPU
+namespace gpucnn::kernels {
+
+/// What is the same for all elements. `correction` is there to multiply with, since the divider is what an update waits for.
+struct AdamCoefficients {
+  float decay, beta1, rest1, beta2, rest2, rate, correction, eps;
+};
+
+}  // namespace gpucnn::kernels
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace gpucnn::kernels::HWY_NAMESPACE {
+
+/// `least`: as `for_flushed_lanes` takes it, for a caller that flushes subnormals; infinity for one that does not.
+void adam_range(const AdamCoefficients& s, float least, const float* dweight, float* weight, float* m, float* v,
+                std::size_t count) {
+  const auto update = [=](auto d, std::size_t i) HWY_ATTR {
+    const auto w = hn::LoadU(d, weight + i), m0 = hn::LoadU(d, m + i), v0 = hn::LoadU(d, v + i);
+    const auto g = hn::MulAdd(hn::Set(d, s.decay), w, hn::LoadU(d, dweight + i));
+    // PyTorch's lerp goes from the nearer end, so that beta1 = 0 gives m = g exactly.
+    const auto change = hn::Sub(g, m0);
+    const auto m1 = s.rest1 < 0.5F ? hn::MulAdd(hn::Set(d, s.rest1), change, m0) : hn::NegMulAdd(hn::Set(d, s.beta1), change, g);
+    const auto v1 = hn::MulAdd(hn::Mul(hn::Set(d, s.rest2), g), g, hn::Mul(hn::Set(d, s.beta2), v0));
+    const auto root = hn::MulAdd(hn::Sqrt(v1), hn::Set(d, s.correction), hn::Set(d, s.eps));
+    hn::StoreU(m1, d, m + i);
+    hn::StoreU(v1, d, v + i);
+    hn::StoreU(hn::Sub(w, hn::Div(hn::Mul(hn::Set(d, s.rate), m1), root)), d, weight + i);
+  };
+  if (least < std::numeric_limits<float>::infinity()) return for_flushed_lanes(count, least, weight, dweight, m, update);
+  for_lanes(count, update);
+}
+
+}  // namespace gpucnn::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace gpucnn::kernels {
+
+HWY_EXPORT(adam_range);
+
+namespace cpu {
+namespace {
+
+constexpr std::int64_t kGrain = 16 * 1024;  // elements a task
+
+AdamCoefficients coefficients_of(const AdamStep& s) {
+  const auto step = static_cast<double>(s.step);
+  return {.decay = static_cast<float>(s.weight_decay),
+          .beta1 = static_cast<float>(s.beta1),
+          .rest1 = static_cast<float>(1 - s.beta1),
+          .beta2 = static_cast<float>(s.beta2),
+          .rest2 = static_cast<float>(1 - s.beta2),
+          .rate = static_cast<float>(s.lr / (1 - std::pow(s.beta1, step))),
+          .correction = static_cast<float>(1 / std::sqrt(1 - std::pow(s.beta2, step))),
+          .eps = static_cast<float>(s.eps)};
+}
+
+/// The magnitude from which on a weight does not show whether its update flushes subnormals. Infinity: every weight may show it.
+///
+/// Each result that is flushed is off by less than t = 2^-126. In a step these are three on the way to v: beta2 v, (1 - beta2) g,
+/// and the sum. With what is left of earlier steps v / (1 - beta2^step) is off by less than 3 t / (1 - beta2), and its root by less
+/// than the root of that. So an eps that is 2^25 times as large hides it: less than a quarter of its last place.
+///
+/// On the way to m there are three, too: g, g - m, and the sum. m / (1 - beta1^step) is off by less than 3 t / (1 - beta1), which
+/// is multiplied by lr; that product is flushed, both are divided by eps or more, and the quotient is flushed. All that is less
+/// than a quarter of the last place of a weight that is 2^25 times as large. Taken here: 4 instead of 3, and 2 instead of 1.
+float least_weight(const AdamStep& s) {
+  constexpr double kTiny = 0x1p-126, kUnseen = 0x1p25;
+  if (!(s.eps >= kUnseen * std::sqrt(4 * kTiny / (1 - s.beta2)))) return std::numeric_limits<float>::infinity();
+  return static_cast<float>(kUnseen * kTiny * ((4 * s.lr / (1 - s.beta1) + 1) / s.eps + 2));
+}
+
+}  // namespace
+
+void adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m, Tensor& v) {
+  const float* gradient = dweight.data<float>();
+  float* value = weight.data<float>();
+  float* mean = m.data<float>();
+  float* square = v.data<float>();
+  const AdamCoefficients coefficients = coefficients_of(step);
+  const float least = least_weight(step);
+  parallel_ranges(weight.numel(), kGrain, [=](std::int64_t first, std::int64_t last) {
+    const auto update = [&] {
+      HWY_DYNAMIC_DISPATCH(adam_range)
+      (coefficients, least, gradient + first, value + first, mean + first, square + first, static_cast<std::size_t>(last - first));
+    };
+    if (least < std::numeric_limits<float>::infinity()) {
+      const FlushSubnormals flush;
+      update();
+    } else {
+      update();
+    }
+  });
+}
+
+}  // namespace cpu
+}  // namespace gpucnn::kernels
+#endif

@@ -1,0 +1,214 @@
+#include <algorithm>
+#include <limits>
+
+#include <gpucnn/core/threads/parallel.h>
+#include <gpucnn/kernels/pool/max_pool2d.h>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "gpucnn/kernels/pool/max_pool2d_cpu.cpp"
+#include <hwy/foreach_target.h>
+
+#include <gpucnn/kernels/simd/lanes-inl.h>
+
+// Vectors run over the channels, which lie side by side. Rows are counted through the batch: image * height + row.
+HWY_BEFORE_NAMESPACE();
+namespace gpucnn::kernels::HWY_NAMESPACE {
+
+template <class D>
+using Places = hn::Rebind<std::int32_t, D>;
+
+/// `value`, at `place` in the window, wins over `best` if it is larger or NaN.
+template <class D>
+HWY_INLINE void meet(D, hn::Vec<D> value, std::int32_t place, hn::Vec<D>& best, hn::Vec<Places<D>>& winner) {
+  const auto wins = hn::Or(hn::Gt(value, best), hn::IsNaN(value));
+  best = hn::IfThenElse(wins, value, best);
+  winner = hn::IfThenElse(hn::RebindMask(Places<D>(), wins), hn::Set(Places<D>(), place), winner);
+}
+
+template <class D>
+HWY_INLINE void store(D d, hn::Vec<D> best, hn::Vec<Places<D>> winner, float* y, std::uint8_t* argmax) {
+  const hn::Rebind<std::uint8_t, D> bytes;
+  hn::StoreU(best, d, y);
+  if (argmax) hn::StoreU(hn::DemoteTo(bytes, winner), bytes, argmax);
+}
+
+template <class D>
+HWY_INLINE hn::Vec<Places<D>> load_places(D, const std::uint8_t* argmax) {
+  return hn::PromoteTo(Places<D>(), hn::LoadU(hn::Rebind<std::uint8_t, D>(), argmax));
+}
+
+/// `dy` where the window's winner is at `place`, 0 elsewhere.
+template <class D>
+HWY_INLINE hn::Vec<D> share(D d, hn::Vec<D> dy, hn::Vec<Places<D>> winner, std::int32_t place) {
+  return hn::IfThenElseZero(hn::RebindMask(d, hn::Eq(winner, hn::Set(Places<D>(), place))), dy);
+}
+
+/// Rows [first, last) of y, for any window.
+void pool_rows(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax, std::int64_t first, std::int64_t last) {
+  const std::int64_t C = x.dim(1), H = x.dim(2), W = x.dim(3), Ho = y.dim(2), Wo = y.dim(3);
+  const Size2 kernel = pool.kernel_size, stride = pool.stride, padding = pool.padding;
+  const float* from = x.data<float>();
+  float* to = y.data<float>() + first * Wo * C;
+  std::uint8_t* places = argmax.defined() ? argmax.data<std::uint8_t>() + first * Wo * C : nullptr;
+  for (std::int64_t row = first; row < last; ++row) {
+    const std::int64_t top = row % Ho * stride.height - padding.height;
+    const std::int64_t r_first = std::max<std::int64_t>(0, -top), r_last = std::min<std::int64_t>(kernel.height, H - top);
+    for (std::int64_t j = 0; j < Wo; ++j) {
+      const std::int64_t left = j * stride.width - padding.width;
+      const std::int64_t s_first = std::max<std::int64_t>(0, -left), s_last = std::min<std::int64_t>(kernel.width, W - left);
+      for_lanes(static_cast<std::size_t>(C), [&](auto d, std::size_t c) HWY_ATTR {
+        auto best = hn::Set(d, -std::numeric_limits<float>::infinity());
+        // What nobody beats belongs to the first element that is not padding.
+        auto winner = hn::Set(Places<decltype(d)>(), static_cast<std::int32_t>(r_first * kernel.width + s_first));
+        for (std::int64_t r = r_first; r < r_last; ++r) {
+          for (std::int64_t s = s_first; s < s_last; ++s) {
+            const std::int64_t pixel = (row / Ho * H + top + r) * W + left + s;
+            meet(d, hn::LoadU(d, from + pixel * C + c), static_cast<std::int32_t>(r * kernel.width + s), best, winner);
+          }
+        }
+        store(d, best, winner, to + c, places ? places + c : nullptr);
+      });
+      to += C;
+      if (places) places += C;
+    }
+  }
+}
+
+/// The same for a window and a stride of 2 without padding.
+void halve_rows(const Tensor& x, Tensor& y, Tensor& argmax, std::int64_t first, std::int64_t last) {
+  const std::int64_t C = x.dim(1), H = x.dim(2), W = x.dim(3), Ho = y.dim(2), Wo = y.dim(3);
+  const float* from = x.data<float>();
+  float* to = y.data<float>() + first * Wo * C;
+  std::uint8_t* places = argmax.defined() ? argmax.data<std::uint8_t>() + first * Wo * C : nullptr;
+  for (std::int64_t row = first; row < last; ++row) {
+    const float* top = from + (row / Ho * H + row % Ho * 2) * W * C;
+    const float* bottom = top + W * C;
+    for (std::int64_t j = 0; j < Wo; ++j) {
+      for_lanes(static_cast<std::size_t>(C), [=](auto d, std::size_t c) HWY_ATTR {
+        auto best = hn::LoadU(d, top + c);
+        auto winner = hn::Zero(Places<decltype(d)>());
+        meet(d, hn::LoadU(d, top + C + c), 1, best, winner);
+        meet(d, hn::LoadU(d, bottom + c), 2, best, winner);
+        meet(d, hn::LoadU(d, bottom + C + c), 3, best, winner);
+        store(d, best, winner, to + c, places ? places + c : nullptr);
+      });
+      top += 2 * C;
+      bottom += 2 * C;
+      to += C;
+      if (places) places += C;
+    }
+  }
+}
+
+/// Rows [first, last) of dx, for any window: each element adds up the windows it lies in, so that no two tasks write one place.
+void unpool_rows(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Tensor& dx, std::int64_t first, std::int64_t last) {
+  const std::int64_t C = dx.dim(1), H = dx.dim(2), W = dx.dim(3), Ho = dy.dim(2), Wo = dy.dim(3);
+  const Size2 kernel = pool.kernel_size, stride = pool.stride, padding = pool.padding;
+  const float* from = dy.data<float>();
+  const std::uint8_t* places = argmax.data<std::uint8_t>();
+  float* to = dx.data<float>() + first * W * C;
+  // The windows over padded position p are those from begin_window(p) to p / stride.
+  const auto begin_window = [](std::int64_t p, std::int64_t size, std::int64_t step) {
+    return p < size ? std::int64_t{0} : (p - size) / step + 1;
+  };
+  for (std::int64_t row = first; row < last; ++row) {
+    const std::int64_t h = row % H + padding.height;
+    const std::int64_t i_first = begin_window(h, kernel.height, stride.height), i_last = std::min(h / stride.height, Ho - 1);
+    for (std::int64_t w = padding.width; w < W + padding.width; ++w) {
+      const std::int64_t j_first = begin_window(w, kernel.width, stride.width), j_last = std::min(w / stride.width, Wo - 1);
+      for_lanes(static_cast<std::size_t>(C), [&](auto d, std::size_t c) HWY_ATTR {
+        auto sum = hn::Zero(d);
+        for (std::int64_t i = i_first; i <= i_last; ++i) {
+          for (std::int64_t j = j_first; j <= j_last; ++j) {
+            const std::int64_t e = ((row / H * Ho + i) * Wo + j) * C + static_cast<std::int64_t>(c);
+            const std::int64_t place = (h - i * stride.height) * kernel.width + w - j * stride.width;
+            sum = hn::Add(sum, share(d, hn::LoadU(d, from + e), load_places(d, places + e), static_cast<std::int32_t>(place)));
+          }
+        }
+        hn::StoreU(sum, d, to + c);
+      });
+      to += C;
+    }
+  }
+}
+
+/// The same for a window and a stride of 2 without padding: rows [first, last) of dy, each of which owns two rows of dx.
+void double_rows(const Tensor& dy, const Tensor& argmax, Tensor& dx, std::int64_t first, std::int64_t last) {
+  const std::int64_t C = dx.dim(1), H = dx.dim(2), W = dx.dim(3), Ho = dy.dim(2), Wo = dy.dim(3);
+  const float* from = dy.data<float>() + first * Wo * C;
+  const std::uint8_t* places = argmax.data<std::uint8_t>() + first * Wo * C;
+  for (std::int64_t row = first; row < last; ++row) {
+    float* top = dx.data<float>() + (row / Ho * H + row % Ho * 2) * W * C;
+    float* bottom = top + W * C;
+    for (std::int64_t j = 0; j < Wo; ++j) {
+      for_lanes(static_cast<std::size_t>(C), [=](auto d, std::size_t c) HWY_ATTR {
+        const auto value = hn::LoadU(d, from + c);
+        const auto winner = load_places(d, places + c);
+        hn::StoreU(share(d, value, winner, 0), d, top + c);
+        hn::StoreU(share(d, value, winner, 1), d, top + C + c);
+        hn::StoreU(share(d, value, winner, 2), d, bottom + c);
+        hn::StoreU(share(d, value, winner, 3), d, bottom + C + c);
+      });
+      top += 2 * C;
+      bottom += 2 * C;
+      from += C;
+      places += C;
+    }
+    // No window reaches the last column and row of an odd width and height.
+    if (W % 2) {
+      std::fill_n(top, C, 0.0F);
+      std::fill_n(bottom, C, 0.0F);
+    }
+    if (H % 2 && row % Ho == Ho - 1) std::fill_n(bottom + W % 2 * C, W * C, 0.0F);
+  }
+}
+
+}  // namespace gpucnn::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace gpucnn::kernels {
+
+HWY_EXPORT(pool_rows);
+HWY_EXPORT(halve_rows);
+HWY_EXPORT(unpool_rows);
+HWY_EXPORT(double_rows);
+
+namespace cpu {
+namespace {
+
+bool halves(const Pool2d& pool) { return pool.kernel_size == 2 && pool.stride == 2 && pool.padding == 0; }
+
+/// Calls `run(first, last)` for the rows of `images`, in tasks of about 32 Ki elements.
+template <class Run>
+void for_rows(const Tensor& images, const Run& run) {
+  if (images.numel() == 0) return;
+  const std::int64_t row = images.dim(1) * images.dim(3);
+  parallel_ranges(images.dim(0) * images.dim(2), std::max<std::int64_t>(1, 32 * 1024 / row), run);
+}
+
+}  // namespace
+
+void max_pool2d(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax) {
+  for_rows(y, [&](std::int64_t first, std::int64_t last) {
+    if (halves(pool)) {
+      HWY_DYNAMIC_DISPATCH(halve_rows)(x, y, argmax, first, last);
+    } else {
+      HWY_DYNAMIC_DISPATCH(pool_rows)(x, pool, y, argmax, first, last);
+    }
+  });
+}
+
+void max_pool2d_backward(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Tensor& dx) {
+  if (halves(pool)) {
+    for_rows(dy, [&](std::int64_t first, std::int64_t last) { HWY_DYNAMIC_DISPATCH(double_rows)(dy, argmax, dx, first, last); });
+  } else {
+    for_rows(dx, [&](std::int64_t first, std::int64_t last) {
+      HWY_DYNAMIC_DISPATCH(unpool_rows)(dy, argmax, pool, dx, first, last);
+    });
+  }
+}
+
+}  // namespace cpu
+}  // namespace gpucnn::kernels
+#endif

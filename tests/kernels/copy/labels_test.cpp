@@ -1,0 +1,71 @@
+#include <gpucnn/kernels/copy/labels.h>
+
+#include <gtest/gtest.h>
+
+#include "device_test.h"
+#include "misuse.h"
+
+namespace gpucnn::kernels {
+namespace {
+
+class LabelsTest : public DeviceTest {
+ protected:
+  template <class T>
+  std::vector<std::int32_t> convert(const std::vector<T>& labels, std::int64_t num_classes) {
+    Tensor y = empty({labels.size()}, DType::i32);
+    to_labels(tensor(labels, Shape{labels.size()}), num_classes, y, stream());
+    return y.to_vector<std::int32_t>();
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Devices, LabelsTest, devices(), device_name);
+
+TEST_P(LabelsTest, AreTakenFromBytesAndIntegers) {
+  const std::vector<std::int32_t> expected{0, 9, 200};
+  EXPECT_EQ(convert<std::uint8_t>({0, 9, 200}, 256), expected);
+  EXPECT_EQ(convert<std::int32_t>({0, 9, 200}, 201), expected);
+  EXPECT_EQ(convert<std::int64_t>({0, 9, 200}, 201), expected);
+  EXPECT_EQ(convert<std::int64_t>({}, 0), std::vector<std::int32_t>{});
+}
+
+TEST_P(LabelsTest, OutsideTheClassesAreRefusedWithTheirPlace) {
+  EXPECT_THAT([&] { convert<std::uint8_t>({3, 10, 11}, 10); }, misuse("to_labels: label 10 at index 1 is outside [0, 10)"));
+  EXPECT_THAT([&] { convert<std::int32_t>({0, 1, -1}, 10); }, misuse("to_labels: label -1 at index 2 is outside [0, 10)"));
+  EXPECT_THAT([&] { convert<std::int64_t>({std::int64_t{1} << 32}, 10); }, misuse("label 4294967296 at index 0"));
+}
+
+TEST_P(LabelsTest, OutsideTheClassesAreToldOnceByACallThatWaits) {
+  std::vector<std::int32_t> labels(5000, 9);
+  for (const std::size_t n : {4000, 3001 + 1024}) labels[n] = 11;
+  labels[3001] = 10;
+  const Tensor x = tensor(labels, Shape{labels.size()});
+  Tensor y = empty(x.shape(), DType::i32);
+  EXPECT_THAT(
+      [&] {
+        to_labels(x, 10, y, stream());
+        stream().synchronize();
+      },
+      misuse("to_labels: label 10 at index 3001 is outside [0, 10)"));
+  to_labels(x, 12, y, stream());
+  stream().synchronize();
+  EXPECT_EQ(y.to_vector<std::int32_t>(), labels);
+}
+
+TEST_P(LabelsTest, MayBeConvertedInPlaceAndInViews) {
+  Tensor all = tensor<std::int32_t>({7, 0, 2, 1, 7}, {5});
+  Tensor y = all.view(1, {3});
+  to_labels(y, 3, y, stream());
+  EXPECT_EQ(all.to_vector<std::int32_t>(), (std::vector<std::int32_t>{7, 0, 2, 1, 7}));
+}
+
+TEST_P(LabelsTest, RefuseOtherTypesAndShapes) {
+  Tensor x = empty({4}, DType::i32), three = empty({3}, DType::i32), table = empty({2, 2}, DType::i32), f = empty({4}), none;
+  EXPECT_THAT([&] { to_labels(f, 10, x, stream()); }, misuse("to_labels: labels must be u8, i32 or i64, got f32"));
+  EXPECT_THAT([&] { to_labels(none, 10, x, stream()); }, misuse("to_labels: labels is undefined"));
+  EXPECT_THAT([&] { to_labels(table, 10, x, stream()); }, misuse("to_labels: labels must have 1 dimensions, got [2, 2]"));
+  EXPECT_THAT([&] { to_labels(x, 10, three, stream()); }, misuse("to_labels: y must be [4], got [3]"));
+  EXPECT_THAT([&] { to_labels(x, -1, x, stream()); }, misuse("to_labels: num_classes must be in [0, 2^31), got -1"));
+  EXPECT_THAT([&] { to_labels(x, std::int64_t{1} << 31, x, stream()); }, misuse("to_labels: num_classes must be in [0, 2^31)"));
+}
+
+}  // namespace
+}  // namespace gpucnn::kernels

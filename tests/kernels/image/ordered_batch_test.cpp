@@ -1,0 +1,108 @@
+#include <gpucnn/kernels/image/ordered_batch.h>
+
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <gpucnn/core/random.h>
+#include <gpucnn/kernels/image/take.h>
+
+#include "device_test.h"
+#include "misuse.h"
+
+namespace gpucnn::kernels {
+namespace {
+
+using Indices = std::vector<std::int64_t>;
+using Labels = std::vector<std::int32_t>;
+
+class OrderedBatchTest : public DeviceTest {
+ protected:
+  Tensor bytes(const Shape& shape) const {
+    const RandomStream random(1, Purpose::normal);
+    std::vector<std::uint8_t> values(static_cast<std::size_t>(shape.numel()));
+    for (std::size_t e = 0; e < values.size(); ++e) values[e] = static_cast<std::uint8_t>(random.word(e));
+    return tensor(values, shape);
+  }
+
+  Tensor labels(std::int64_t count) const {
+    Labels values;
+    for (std::int64_t n = 0; n < count; ++n) values.push_back(static_cast<std::int32_t>(100 + n));
+    return tensor(values, {count});
+  }
+
+  Tensor order(const Indices& places) const { return tensor(places, Shape{places.size()}); }
+};
+INSTANTIATE_TEST_SUITE_P(Devices, OrderedBatchTest, devices(), device_name);
+
+TEST_P(OrderedBatchTest, IsImageBatchAndTakeOfItsPlaces) {
+  const std::vector<float> mean(17, 0.4F), std(17, 0.3F);
+  const Indices places{4, 0, 3, 1, 2, 2, 0};
+  for (const Shape& shape : {Shape{5, 3, 32, 32}, Shape{5, 1, 1, 1}, Shape{5, 3, 7, 5}, Shape{5, 17, 3, 4}, Shape{5, 3, 0, 4}}) {
+    SCOPED_TRACE(shape.string());
+    const auto C = static_cast<std::size_t>(shape[1]);
+    for (const Tensor& images : {bytes(shape), Tensor::randn(shape, 1, device())}) {
+      for (const bool normalize : {false, true}) {
+        ImageTransform transform{.crop_padding = 2, .flip = true, .seed = 5, .epoch = 3, .first = 2};
+        if (normalize) transform.mean = {mean.data(), C}, transform.std = {std.data(), C};
+        const Indices here(places.begin() + 2, places.begin() + 6);
+        Tensor batch = empty(shape.with(0, 4)), batch_labels = empty({4}, DType::i32);
+        Tensor expected = empty(shape.with(0, 4)), expected_labels = empty({4}, DType::i32);
+        image_batch(images, here, transform, expected, stream());
+        take(labels(5), here, expected_labels, stream());
+        ordered_batch(images, labels(5), order(places), transform, batch, batch_labels, stream());
+        EXPECT_EQ(batch.to_vector<float>(), expected.to_vector<float>());
+        EXPECT_EQ(batch_labels.to_vector<std::int32_t>(), expected_labels.to_vector<std::int32_t>());
+      }
+    }
+  }
+}
+
+TEST_P(OrderedBatchTest, MayBeOfNoImages) {
+  Tensor batch = empty({0, 1, 2, 2}), batch_labels = empty({0}, DType::i32);
+  ordered_batch(bytes({3, 1, 2, 2}), labels(3), order({0, 1}), {.first = 2}, batch, batch_labels, stream());
+  ordered_batch(bytes({0, 1, 2, 2}), labels(0), order({}), {}, batch, batch_labels, stream());
+  stream().synchronize();
+}
+
+TEST_P(OrderedBatchTest, RefusesPlacesBehindTheOrderAndTensorsThatDoNotFitTogether) {
+  const Tensor images = bytes({3, 1, 2, 2}), places = order({0, 1, 2});
+  Tensor batch = empty({2, 1, 2, 2}), batch_labels = empty({2}, DType::i32);
+  const auto refuses = [&](const Tensor& x, const Tensor& y, const Tensor& by, const ImageTransform& transform, Tensor& out,
+                           const char* message) {
+    EXPECT_THAT([&] { ordered_batch(x, y, by, transform, out, batch_labels, stream()); }, misuse(message));
+  };
+  refuses(images, labels(3), places, {.first = 2}, batch, "ordered_batch: places 2 to 3 are not in an order of 3");
+  refuses(images, labels(3), places, {.first = -1}, batch, "ordered_batch: places -1 to 0 are not in an order of 3");
+  refuses(images, labels(2), places, {}, batch, "ordered_batch: labels must be [3], got [2]");
+  refuses(images, labels(3), labels(3), {}, batch, "ordered_batch: order must be i64, got i32");
+  refuses(images, labels(3), places, {.crop_padding = -1}, batch, "ordered_batch: crop_padding must be >= 0");
+  Tensor wrong = empty({3, 1, 2, 2});
+  refuses(images, labels(3), places, {}, wrong, "ordered_batch: batch must be [2, 1, 2, 2], got [3, 1, 2, 2]");
+  refuses(bytes({0, 1, 2, 2}), labels(0), places, {}, batch, "ordered_batch: the number of images must be > 0");
+}
+
+TEST(OrderedBatch, OnTheCpuRefusesAnEntryOutside) {
+  Stream stream;
+  const Tensor images = Tensor::zeros({3, 1, 1, 1}), labels = Tensor::zeros({3}, DType::i32);
+  Tensor batch = Tensor::empty({2, 1, 1, 1}), batch_labels = Tensor::empty({2}, DType::i32);
+  const Tensor order = Tensor::from(Indices{0, 1, 3}, {3});
+  ordered_batch(images, labels, order, {}, batch, batch_labels, stream);
+  EXPECT_THAT([&] { ordered_batch(images, labels, order, {.first = 1}, batch, batch_labels, stream); },
+              misuse("ordered_batch: index 3 at place 1 is not in [0, 3)"));
+}
+
+class OrderedBatchGpuTest : public OrderedBatchTest {};
+INSTANTIATE_TEST_SUITE_P(Devices, OrderedBatchGpuTest, testing::Values(Device::cuda()), device_name);
+
+TEST_P(OrderedBatchGpuTest, TakesAnEntryOutsideForTheNearestInside) {
+  const Tensor images = tensor<float>({10, 20, 30}, {3, 1, 1, 1});
+  Tensor batch = empty({4, 1, 1, 1}), batch_labels = empty({4}, DType::i32);
+  ordered_batch(images, labels(3), order({3, -1, std::int64_t{1} << 40, 1}), {}, batch, batch_labels, stream());
+  EXPECT_THAT(batch.to_vector<float>(), testing::ElementsAre(30, 10, 30, 20));
+  EXPECT_THAT(batch_labels.to_vector<std::int32_t>(), testing::ElementsAre(102, 100, 102, 101));
+}
+
+}  // namespace
+}  // namespace gpucnn::kernels

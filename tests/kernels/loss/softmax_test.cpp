@@ -1,0 +1,104 @@
+#include <gpucnn/kernels/loss/softmax.h>
+
+#include <cfenv>
+#include <limits>
+
+#include <gtest/gtest.h>
+
+#include <gpucnn/kernels/loss/softmax_row.h>
+
+#include "close.h"
+#include "device_test.h"
+#include "everywhere.h"
+#include "misuse.h"
+#include "reference/softmax.h"
+
+namespace gpucnn::kernels {
+namespace {
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+class SoftmaxTest : public DeviceTest {
+ protected:
+  std::vector<float> softmax_of(const std::vector<float>& x, const Shape& shape) {
+    Tensor y = empty(shape);
+    softmax(tensor(x, shape), y, stream());
+    return y.to_vector<float>();
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Devices, SoftmaxTest, devices(), device_name);
+
+TEST_P(SoftmaxTest, SharesOneAmongEquals) {
+  EXPECT_EQ(softmax_of({5, 5, 5, 5, -1, -kInfinity, -1, -kInfinity}, {2, 4}),
+            (std::vector<float>{0.25, 0.25, 0.25, 0.25, 0.5, 0, 0.5, 0}));
+}
+
+TEST_P(SoftmaxTest, DoesNotOverflow) {
+  EXPECT_EQ(softmax_of({3e38F, -3e38F, -3e38F, -3e38F}, {2, 2}), (std::vector<float>{1, 0, 0.5, 0.5}));
+}
+
+TEST_P(SoftmaxTest, ARowWithoutALargestFiniteValueIsNan) {
+  expect_close(softmax_of({1, kNan, 1, kInfinity, -kInfinity, -kInfinity, 2, 2}, {4, 2}),
+               reference::Values{kNan, kNan, kNan, kNan, kNan, kNan, 0.5, 0.5}, kSameValue);
+}
+
+TEST(SoftmaxCpuTest, RaisesNoFloatingPointExceptionForFiniteRows) {
+  for (const std::int64_t target : ForcedInstructionSet::all()) {
+    const ForcedInstructionSet forced(target);
+    for (std::size_t C = 1; C <= 33; ++C) {
+      SCOPED_TRACE(testing::Message() << hwy::TargetName(target) << ", " << C << " classes");
+      std::vector<float> equal(C), apart = reference::random_floats(static_cast<std::int64_t>(C), 1), far(C), e(C);
+      for (std::size_t c = 0; c < C; ++c) {
+        apart[c] *= 200;
+        far[c] = c % 2 ? 3e38F : -3e38F;
+      }
+      for (const std::vector<float>& row : {equal, apart, far}) {
+        std::feclearexcept(FE_ALL_EXCEPT);
+        cpu::softmax_row(row.data(), e.data(), static_cast<std::int64_t>(C));
+        EXPECT_EQ(std::fetestexcept(FE_INVALID | FE_DIVBYZERO | FE_OVERFLOW), 0);
+      }
+    }
+  }
+}
+
+TEST_P(SoftmaxTest, AgreesWithTheReferenceForEverySize) {
+  for (const Shape& shape : {Shape{1, 1}, Shape{3, 10}, Shape{128, 10}, Shape{33, 31}, Shape{31, 33}, Shape{2, 257},
+                             Shape{257, 257}, Shape{1, 5000}, Shape{0, 3}, Shape{3, 0}}) {
+    SCOPED_TRACE(shape.string());
+    const std::int64_t N = shape[0], C = shape[1];
+    std::vector<float> x = reference::random_floats(N * C, 1);
+    for (float& value : x) value *= 20;
+    const reference::Values expected =
+        reference::softmax(static_cast<std::size_t>(N), static_cast<std::size_t>(C), reference::widen(x));
+    everywhere(device(), [&] {
+      const std::vector<float> y = softmax_of(x, shape);
+      expect_close(y, expected, kPointwise);
+      return y;
+    });
+  }
+}
+
+TEST_P(SoftmaxTest, WorksInPlace) {
+  const std::vector<float> x = reference::random_floats(5 * 11, 1);
+  Tensor y = tensor(x, {5, 11});
+  softmax(y, y, stream());
+  EXPECT_EQ(y.to_vector<float>(), softmax_of(x, {5, 11}));
+}
+
+TEST_P(SoftmaxTest, TakesViews) {
+  const std::vector<float> x = reference::random_floats(6 * 7 + 1, 1);
+  Tensor y = empty({6 * 7 + 3}).view(3, {6, 7});
+  softmax(tensor(x).view(1, {6, 7}), y, stream());
+  EXPECT_EQ(y.to_vector<float>(), softmax_of({x.begin() + 1, x.end()}, {6, 7}));
+}
+
+TEST_P(SoftmaxTest, RefusesOtherRanksShapesAndDtypes) {
+  Tensor x = empty({2, 3}), flat = empty({6}), integers = empty({2, 3}, DType::i64);
+  EXPECT_THAT([&] { softmax(flat, flat, stream()); }, misuse("softmax: x must have 2 dimensions, got [6]"));
+  EXPECT_THAT([&] { softmax(x, flat, stream()); }, misuse("softmax: y must be [2, 3], got [6]"));
+  EXPECT_THAT([&] { softmax(integers, x, stream()); }, misuse("softmax: x must be f32"));
+}
+
+}  // namespace
+}  // namespace gpucnn::kernels
