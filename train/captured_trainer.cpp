@@ -15,7 +15,7 @@
 namespace gpucnn {
 namespace {
 
-bool same(const StepClock& a, const StepClock& b) {
+bool same(const StepState& a, const StepState& b) {
   return a.forwards == b.forwards && a.epoch == b.epoch && a.first == b.first && a.updates == b.updates && a.lr == b.lr &&
          a.steps == b.steps;
 }
@@ -42,7 +42,7 @@ CapturedSteps::CapturedSteps(Module& model, Optimizer& optimizer, DataLoader& lo
       dataset_(dataset),
       device_(model.device()),
       stream_(device_),
-      clock_(Tensor::zeros({sizeof(StepClock)}, DType::u8, device_)) {
+      state_(Tensor::zeros({sizeof(StepState)}, DType::u8, device_)) {
   void* host = nullptr;
   void* mapped = nullptr;
   const gpu::StreamInUse current = gpu::queue(device_).stream();  // only the current GPU may write to this memory
@@ -98,7 +98,7 @@ void CapturedSteps::take_step(std::int64_t first) {
     return;
   }
   if (step.graph) {
-    const StepClock now = clock_now(optimizer_.updates_ - step.updates, first);
+    const StepState now = state_now(optimizer_.updates_ - step.updates, first);
     // What the captured calls did on the host, without them.
     optimizer_.zero_grad();
     for (Parameter& parameter : step.learned) parameter.grad_target();
@@ -106,7 +106,7 @@ void CapturedSteps::take_step(std::int64_t first) {
     if (step.counts_forward) ++model_.training_forwards();
     return launch(step, now);
   }
-  const StepClock now = clock_now(0, first);
+  const StepState now = state_now(0, first);
   if (capture(step)) {
     launch(step, now);
   } else {
@@ -132,7 +132,7 @@ Batch CapturedSteps::gather(std::int64_t images, std::int64_t first) {
 std::pair<Tensor, Tensor> CapturedSteps::lose(const Tensor& logits, const Tensor& labels) {
   Tensor loss = Tensor::empty({}, DType::f32, device_), dlogits = Tensor::empty(logits.shape(), DType::f32, device_);
   kernels::softmax_cross_entropy(logits, labels, loss, dlogits, stream_);
-  gpu::report_step(logits, labels, loss, clock(), reports_on_device_, kSlots, stream_);
+  gpu::report_step(logits, labels, loss, step_state(), reports_on_device_, kSlots, stream_);
   return {loss, dlogits};
 }
 
@@ -145,7 +145,7 @@ void CapturedSteps::check_labels(std::int64_t num_classes) {
 void CapturedSteps::run(std::int64_t images, std::int64_t first) {
   seen_ = finish();  // nothing must be built upon a step that failed
   const std::uint64_t forwards = model_.training_forwards();
-  set_clock(clock_now(0, first));
+  set_step_state(state_now(0, first));
   gpu::StepReport& report = reports_[static_cast<std::size_t>(begun_ % kSlots)];
   try {
     const Batch batch = gather(images, first);
@@ -170,7 +170,7 @@ void CapturedSteps::run(std::int64_t images, std::int64_t first) {
 bool CapturedSteps::capture(Step& step) {
   const std::int64_t updates = optimizer_.updates_;
   const std::uint64_t forwards = model_.training_forwards();
-  gpu::Capture capture(device_, clock());
+  gpu::Capture capture(device_, step_state());
   step.memory.emplace(device_);
   try {
     record(step);
@@ -206,7 +206,7 @@ void CapturedSteps::record(Step& step) {
   const auto [loss, dlogits] = lose(logits, batch.labels);
   model_.backward(dlogits);
   optimizer_.step();
-  gpu::tick(clock(), step.images, model_.training_forwards() != forwards, stream_);
+  gpu::advance(step_state(), step.images, model_.training_forwards() != forwards, stream_);
 }
 
 /// Whether the model computes as it did, with its parameters where the graph has them.
@@ -215,8 +215,8 @@ bool CapturedSteps::holds(const Step& step) {
   return step.precision == model_.precision() && std::ranges::equal(step.parameters, model_.memory(), same_place);
 }
 
-void CapturedSteps::launch(const Step& step, const StepClock& now) {
-  set_clock(now);
+void CapturedSteps::launch(const Step& step, const StepState& now) {
+  set_step_state(now);
   step.graph->launch();
   ++begun_;
   if (step.counts_forward) ++on_device_.forwards;
@@ -225,9 +225,9 @@ void CapturedSteps::launch(const Step& step, const StepClock& now) {
   on_device_.first += step.images;
 }
 
-// ---- the clock -------------------------------------------------------------------------------------------------------
+// ---- the step's state -------------------------------------------------------------------------------------------------------
 
-StepClock CapturedSteps::clock_now(std::int64_t updates, std::int64_t first) {
+StepState CapturedSteps::state_now(std::int64_t updates, std::int64_t first) {
   return {.forwards = model_.training_forwards(),
           .epoch = loader_.transform(first).epoch,
           .first = first,
@@ -236,8 +236,8 @@ StepClock CapturedSteps::clock_now(std::int64_t updates, std::int64_t first) {
           .steps = begun_};
 }
 
-void CapturedSteps::set_clock(const StepClock& now) {
-  if (!same(on_device_, now)) gpu::set_clock(clock(), now, false, stream_);
+void CapturedSteps::set_step_state(const StepState& now) {
+  if (!same(on_device_, now)) gpu::set_step_state(step_state(), now, false, stream_);
   on_device_ = now;
 }
 
@@ -270,7 +270,7 @@ void CapturedSteps::fail(const gpu::StepReport& report, std::int64_t updates) {
   optimizer_.count_updates(-updates);
   if (updates > 1) model_.training_forwards() -= static_cast<std::uint64_t>(updates - 1);
   begun_ = arrived_ = failed.number;
-  gpu::set_clock(clock(), on_device_ = clock_now(0, 0), true, stream_);
+  gpu::set_step_state(step_state(), on_device_ = state_now(0, 0), true, stream_);
   throw NonFiniteLoss(failed.loss, failed.number);
 }
 

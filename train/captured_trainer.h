@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include <gpucnn/core/gpu/queue.h>
+#include <gpucnn/core/gpu/graph_capture.h>
 #include <gpucnn/core/memory/memory_plan.h>
 #include <gpucnn/data/tensor_dataset.h>
 #include <gpucnn/train/step_state_kernels.h>
@@ -14,7 +14,7 @@
 namespace gpucnn {
 
 /// Training steps on a GPU. The first step of each batch size runs call by call, so that every plan is made; the second is recorded
-/// as a CUDA graph, and replayed from then on. What differs between replays lies in a StepClock in device memory. Each step writes
+/// as a CUDA graph, and replayed from then on. What differs between replays lies in a StepState in device memory. Each step writes
 /// what it came to into a ring that the host reads without waiting.
 class CapturedSteps final : public Trainer::Impl {
  public:
@@ -56,15 +56,15 @@ class CapturedSteps final : public Trainer::Impl {
   /// False if this step cannot be recorded.
   bool capture(Step& step);
   void record(Step& step);
-  void launch(const Step& step, const StepClock& now);
+  void launch(const Step& step, const StepState& now);
 
   Batch gather(std::int64_t images, std::int64_t first);
   std::pair<Tensor, Tensor> lose(const Tensor& logits, const Tensor& labels);
   void check_labels(std::int64_t num_classes);
 
-  StepClock clock_now(std::int64_t updates, std::int64_t first);
-  void set_clock(const StepClock& now);
-  StepClock* clock() { return reinterpret_cast<StepClock*>(clock_.bytes()); }
+  StepState state_now(std::int64_t updates, std::int64_t first);
+  void set_step_state(const StepState& now);
+  StepState* step_state() { return reinterpret_cast<StepState*>(state_.bytes()); }
 
   void collect();
   [[noreturn]] void fail(const gpu::StepReport& report, std::int64_t updates);
@@ -75,8 +75,8 @@ class CapturedSteps final : public Trainer::Impl {
   const TensorDataset& dataset_;
   Device device_;
   Stream stream_;
-  Tensor clock_, order_;
-  StepClock on_device_;  // what clock_ holds once the work queued is done
+  Tensor state_, order_;
+  StepState on_device_;  // what state_ holds once the work queued is done
   std::unique_ptr<gpu::StepReport[], FreeReports> reports_;
   gpu::StepReport* reports_on_device_ = nullptr;
   std::vector<std::unique_ptr<Step>> steps_;

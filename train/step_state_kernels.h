@@ -14,19 +14,19 @@ struct StepReport {
   std::int64_t number = 0;  ///< of the step, from 1
   std::int64_t correct = 0;
   std::int64_t images = 0;
-  std::int64_t failed = 0;  ///< StepClock::failed
+  std::int64_t failed = 0;  ///< StepState::failed
   double loss = 0;
 };
 
-/// Counts the rows of logits, f32 [N, C], that are largest at their label, as kernels::count_correct does; sets clock->failed if
-/// the loss, f32 [], is the first that is not finite; and writes reports[clock->steps % slots].
-void report_step(const Tensor& logits, const Tensor& labels, const Tensor& loss, StepClock* clock, StepReport* reports,
+/// Counts the rows of logits, f32 [N, C], that are largest at their label, as kernels::count_correct does; sets state->failed if
+/// the loss, f32 [], is the first that is not finite; and writes reports[state->steps % slots].
+void report_step(const Tensor& logits, const Tensor& labels, const Tensor& loss, StepState* state, StepReport* reports,
                  std::int64_t slots, Stream& stream);
 
-/// Moves the clock on by a step of `images` images, in which the model counted its forward or did not.
-void tick(StepClock* clock, std::int64_t images, bool counts_forward, Stream& stream);
+/// Moves the state on by a step of `images` images, in which the model counted its forward or did not.
+void advance(StepState* state, std::int64_t images, bool counts_forward, Stream& stream);
 
-/// Sets the clock to `now`, and keeps `failed` unless it is to be forgotten.
-void set_clock(StepClock* clock, const StepClock& now, bool forget_failure, Stream& stream);
+/// Sets the state to `now`, and keeps `failed` unless it is to be forgotten.
+void set_step_state(StepState* state, const StepState& now, bool forget_failure, Stream& stream);
 
 }  // namespace gpucnn::gpu

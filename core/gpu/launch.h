@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include <gpucnn/core/gpu/nvtx_range.h>
 #include <gpucnn/core/gpu/queue.h>
 #include <gpucnn/core/stream.h>
 

@@ -10,16 +10,12 @@
 
 #include <fmt/format.h>
 
-#include <nvtx3/nvToolsExt.h>
-
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/gpu/gpu_probe.h>
+#include <gpucnn/core/gpu/graph_capture.h>
 
 namespace gpucnn::gpu {
 namespace {
-
-/// What this thread captures.
-thread_local Capture* capture = nullptr;
 
 bool asks_for_waiting() {
   const char* value = std::getenv("GPUCNN_CUDA_SYNC");
@@ -81,9 +77,15 @@ Queue::Queue(int index) : index_(index), synchronous_(asks_for_waiting()) {
   misuse_on_device_ = static_cast<Misuse*>(device);
 }
 
-cudaStream_t Queue::current_stream() const noexcept { return capture && &capture->queue_ == this ? capture->stream_ : stream_; }
+cudaStream_t Queue::current_stream() const noexcept {
+  const Capture* capture = Capture::into(*this);
+  return capture ? capture->stream_ : stream_;
+}
 
-const StepClock* Queue::clock() const noexcept { return capture && &capture->queue_ == this ? capture->clock_ : nullptr; }
+const StepState* Queue::step_state() const noexcept {
+  const Capture* capture = Capture::into(*this);
+  return capture ? capture->state_ : nullptr;
+}
 
 void Queue::synchronize() {
   refuse_in_capture();
@@ -101,7 +103,8 @@ void Queue::release_host_memory() {
 }
 
 void Queue::refuse_in_capture() {
-  if (!capture || &capture->queue_ != this) return;
+  Capture* capture = Capture::into(*this);
+  if (!capture) return;
   capture->refused_ = true;
   throw std::logic_error("a step that is captured cannot exchange data with the host");
 }
@@ -119,17 +122,17 @@ void Queue::throw_misuse() {
 }
 
 void Queue::after_launch(const char* name) const {
-  if (synchronous_ && !clock()) check(cudaStreamSynchronize(stream()), name);
+  if (synchronous_ && !step_state()) check(cudaStreamSynchronize(stream()), name);
 }
 
 // ---- capture ---------------------------------------------------------------------------------------------------------
 
 void Queue::keep_with_capture(std::shared_ptr<const void> needed) {
-  if (capture && &capture->queue_ == this) capture->needed_.push_back(std::move(needed));
+  if (Capture* capture = Capture::into(*this)) capture->needed_.push_back(std::move(needed));
 }
 
 std::unique_lock<std::shared_mutex> Queue::between_captures() {
-  if (capture && &capture->queue_ == this) return {};  // it would wait for itself
+  if (Capture::into(*this)) return {};  // it would wait for itself
   return std::unique_lock(captures_);
 }
 
@@ -151,59 +154,5 @@ void Queue::give_back(cudaStream_t capture_stream) noexcept {
   const std::scoped_lock lock(mutex_);
   idle_capture_streams_.push_back(capture_stream);
 }
-
-Capture::Capture(Device device, const StepClock* clock) : queue_(queue(device)), clock_(clock) {
-  if (capture) throw std::logic_error("a step is being captured already");
-  const CurrentGpu current(queue_.index_);
-  check(current.status(), "cudaSetDevice");
-  lock_ = std::shared_lock(queue_.captures_);
-  stream_ = queue_.take_capture_stream();
-  // Relaxed: a block of memory that is missing may still be asked for, here and by other threads.
-  const cudaError_t status = cudaStreamBeginCapture(stream_, cudaStreamCaptureModeRelaxed);
-  if (status != cudaSuccess) queue_.give_back(stream_);
-  check(status, "cudaStreamBeginCapture");
-  open_ = true;
-  capture = this;
-}
-
-Capture::~Capture() {
-  if (open_) {
-    const CurrentGpu current(queue_.index_);
-    cudaGraph_t graph = nullptr;
-    cudaStreamEndCapture(stream_, &graph);
-    if (graph) cudaGraphDestroy(graph);
-    cudaGetLastError();
-  }
-  capture = nullptr;
-  queue_.give_back(stream_);
-}
-
-std::unique_ptr<Graph> Capture::finish() {
-  const CurrentGpu current(queue_.index_);
-  check(current.status(), "cudaSetDevice");
-  auto made = std::make_unique<Graph>(queue_, std::move(needed_));
-  cudaGraph_t graph = nullptr;
-  open_ = false;
-  check(cudaStreamEndCapture(stream_, &graph), "cudaStreamEndCapture");
-  const cudaError_t status = cudaGraphInstantiate(&made->graph_, graph, 0);
-  cudaGraphDestroy(graph);
-  check(status, "cudaGraphInstantiate");
-  return made;
-}
-
-Graph::~Graph() {
-  if (!graph_) return;
-  const CurrentGpu current(queue_.index_);
-  cudaStreamSynchronize(queue_.stream_);
-  cudaGraphExecDestroy(graph_);
-}
-
-void Graph::launch() const { check(cudaGraphLaunch(graph_, queue_.stream()), "cudaGraphLaunch"); }
-
-// ---- profiling -------------------------------------------------------------------------------------------------------
-
-Range::Range(const char* name) { nvtxRangePushA(name); }
-
-Range::~Range() { nvtxRangePop(); }
 
 }  // namespace gpucnn::gpu

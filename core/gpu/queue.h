@@ -71,8 +71,8 @@ class Queue {
   /// The same stream for others to queue work in, who see to the current GPU themselves.
   cudaStream_t current_stream() const noexcept;
 
-  /// The clock of the step that this thread captures, in device memory; null when it captures nothing.
-  const StepClock* clock() const noexcept;
+  /// The state of the step that this thread captures, in device memory; null when it captures nothing.
+  const StepState* step_state() const noexcept;
 
   /// For kernels that check what the host cannot see: device pointer.
   Misuse* misuse() const noexcept { return misuse_on_device_; }
@@ -122,61 +122,5 @@ class Queue {
 
 /// The queue of this GPU. Throws `DeviceError` if the device is no usable GPU.
 Queue& queue(Device device);
-
-/// Recorded work, to be replayed, and what it needs.
-class Graph {
- public:
-  /// Empty; a Capture fills it.
-  Graph(Queue& queue, std::vector<std::shared_ptr<const void>> needed) : queue_(queue), needed_(std::move(needed)) {}
-  /// Waits for the replays, since what they need goes.
-  ~Graph();
-  Graph(const Graph&) = delete;
-  Graph& operator=(const Graph&) = delete;
-
-  /// Queues a replay.
-  void launch() const;
-
- private:
-  friend class Capture;
-  Queue& queue_;
-  cudaGraphExec_t graph_ = nullptr;
-  std::vector<std::shared_ptr<const void>> needed_;
-};
-
-/// While one lives, the calling thread's work for this GPU is recorded instead of run, in a stream of its own: other threads may
-/// capture or work meanwhile.
-class Capture {
- public:
-  /// `clock` is what `Queue::clock` gives meanwhile.
-  Capture(Device device, const StepClock* clock);
-  /// Ends the recording and throws away what `finish` did not take.
-  ~Capture();
-  Capture(const Capture&) = delete;
-  Capture& operator=(const Capture&) = delete;
-
-  /// Ends the recording and gives what it holds.
-  std::unique_ptr<Graph> finish();
-
-  /// Whether something was asked for that cannot be recorded: a result on the host, or a copy from there.
-  bool refused() const noexcept { return refused_; }
-
- private:
-  friend class Queue;
-  Queue& queue_;
-  const StepClock* clock_;
-  std::shared_lock<std::shared_mutex> lock_;
-  cudaStream_t stream_ = nullptr;
-  std::vector<std::shared_ptr<const void>> needed_;
-  bool open_ = false, refused_ = false;
-};
-
-/// A named range in a profiler's timeline (NVTX), if a profiler listens.
-class Range {
- public:
-  explicit Range(const char* name);
-  ~Range();
-  Range(const Range&) = delete;
-  Range& operator=(const Range&) = delete;
-};
 
 }  // namespace gpucnn::gpu

@@ -6,7 +6,7 @@ namespace gpucnn {
 
 /// What changes from one replay of a captured step to the next. It lies in device memory, so that the captured kernels, whose
 /// arguments are fixed, find today's values; the step's last kernel moves it on.
-struct StepClock {
+struct StepState {
   std::uint64_t forwards = 0;  ///< the model's training forwards before this step: the step of dropout's stream
   std::uint64_t epoch = 0;     ///< the step of the crop and flip streams
   std::int64_t first = 0;      ///< images of the epoch before this batch

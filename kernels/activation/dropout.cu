@@ -20,16 +20,16 @@ struct Mask {
 
 __device__ float factor(const Mask& mask, std::uint32_t word) { return word >> 8 < mask.threshold ? 0 : mask.scale; }
 
-/// A captured step counts by `clock`, which is null otherwise.
-__device__ Mask todays(Mask mask, const StepClock* clock) {
-  if (clock) mask.random = mask.random.at(clock->forwards);
+/// A captured step counts by `state`, which is null otherwise.
+__device__ Mask todays(Mask mask, const StepState* state) {
+  if (state) mask.random = mask.random.at(state->forwards);
   return mask;
 }
 
 /// Elements whose memory is in logical order and aligned: a thread that holds four of them draws one block for them.
 template <class T>
-__global__ void dropout_kernel(Mask captured, const StepClock* clock, const T* x, T* y, std::int64_t count) {
-  const Mask mask = todays(captured, clock);
+__global__ void dropout_kernel(Mask captured, const StepState* state, const T* x, T* y, std::int64_t count) {
+  const Mask mask = todays(captured, state);
   for_elements<kAtOnce>(
       count, true, [=](auto width, std::int64_t i) { return load<width>(x + i); },
       [=]<int kWidth>(std::int64_t i, Lanes<T, kWidth> values) {
@@ -49,9 +49,9 @@ __global__ void dropout_kernel(Mask captured, const StepClock* clock, const T* x
 /// four elements in one plane, where they are neighbouring pixels; neighbouring threads take neighbouring channels. A block across
 /// the border of two planes is drawn for each. `blocks` counts the blocks that a plane can meet.
 template <class T>
-__global__ void dropout_planes_kernel(Mask captured, const StepClock* clock, const T* x, T* y, std::int64_t N, std::int64_t C,
+__global__ void dropout_planes_kernel(Mask captured, const StepState* state, const T* x, T* y, std::int64_t N, std::int64_t C,
                                       std::int64_t pixels, std::int64_t blocks) {
-  const Mask mask = todays(captured, clock);
+  const Mask mask = todays(captured, state);
   const std::int64_t stride = std::int64_t{gridDim.x} * kThreads;
   for (std::int64_t t = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; t < N * blocks * C; t += stride) {
     const std::int64_t c = t % C, n = t / C / blocks, first = (n * C + c) * pixels;  // logical index of the plane
@@ -76,17 +76,17 @@ template <class T>
 void run(const Tensor& x, const Mask& mask, Tensor& y, const Stream& stream) {
   const T* from = x.device_data<T>();
   T* to = y.device_data<T>();
-  const StepClock* clock = gpu::queue(stream.device()).clock();
+  const StepState* state = gpu::queue(stream.device()).step_state();
   const bool one_plane = layout::is_same(x.shape());
   if (one_plane && are_aligned<4>(from, to)) {
-    launch(stream, "dropout", element_grid(stream, x.numel(), true, kAtOnce), dropout_kernel<T>, mask, clock, from, to, x.numel());
+    launch(stream, "dropout", element_grid(stream, x.numel(), true, kAtOnce), dropout_kernel<T>, mask, state, from, to, x.numel());
     return;
   }
   const std::int64_t N = one_plane ? 1 : x.dim(0), C = one_plane ? 1 : x.dim(1);
   const std::int64_t pixels = one_plane ? x.numel() : x.dim(2) * x.dim(3);
   // Where planes begin anywhere in a block, the first block may hold but one element.
   const std::int64_t blocks = pixels % 4 == 0 ? pixels / 4 : (pixels + 2) / 4 + 1;
-  launch(stream, "dropout", grid(stream, N * blocks * C), dropout_planes_kernel<T>, mask, clock, from, to, N, C, pixels, blocks);
+  launch(stream, "dropout", grid(stream, N * blocks * C), dropout_planes_kernel<T>, mask, state, from, to, N, C, pixels, blocks);
 }
 
 }  // namespace

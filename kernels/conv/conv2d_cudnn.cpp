@@ -4,6 +4,7 @@
 #include <vector>
 
 #include <gpucnn/core/backend.h>
+#include <gpucnn/core/gpu/nvtx_range.h>
 #include <gpucnn/core/gpu/queue.h>
 #include <gpucnn/kernels/activation/relu.h>
 #include <gpucnn/kernels/conv/bias_grad.h>

@@ -45,9 +45,9 @@ __device__ std::int64_t nearest(std::int64_t value, std::int64_t count) {
   return value < 0 ? 0 : value < count ? value : count - 1;
 }
 
-__device__ Source source_of(std::int64_t i, const std::int64_t* indices, const StepClock* clock, const BatchTask& task) {
-  const std::int64_t first = clock ? clock->first : task.first;
-  const std::uint64_t epoch = clock ? clock->epoch : task.epoch;
+__device__ Source source_of(std::int64_t i, const std::int64_t* indices, const StepState* state, const BatchTask& task) {
+  const std::int64_t first = state ? state->first : task.first;
+  const std::uint64_t epoch = state ? state->epoch : task.epoch;
   const auto position = static_cast<std::uint64_t>(first) + static_cast<std::uint64_t>(i);
   Source source{nearest(indices[nearest(task.ordered ? first + i : i, task.places)], task.M), 0, 0, false};
   if (task.crop_padding > 0) {
@@ -85,7 +85,7 @@ __device__ void transform_quad(const T* image, const Source& source, const Batch
 
 /// `channels`: mean and std of more than kMostChannels channels, one after the other, or null; `labels` may be null.
 template <class T>
-__global__ void batch_kernel(const T* images, const std::int32_t* labels, const std::int64_t* indices, const StepClock* clock,
+__global__ void batch_kernel(const T* images, const std::int32_t* labels, const std::int64_t* indices, const StepState* state,
                              const float* channels, BatchTask task, float* batch, std::int32_t* batch_labels) {
   GPUCNN_SHARED(Source, source, 1);
   GPUCNN_SHARED(float, means, kMostChannels);
@@ -100,7 +100,7 @@ __global__ void batch_kernel(const T* images, const std::int32_t* labels, const 
   for (std::int64_t piece = blockIdx.x; piece < task.N * pieces; piece += gridDim.x) {
     const std::int64_t i = piece / pieces, o = piece % pieces * kPiece + threadIdx.x * kQuad;
     if (threadIdx.x == 0) {
-      source[0] = source_of(i, indices, clock, task);
+      source[0] = source_of(i, indices, state, task);
       if (labels && o == 0) batch_labels[i] = labels[source[0].index];
     }
     __syncthreads();
@@ -143,11 +143,11 @@ Tensor channel_table(const BatchTask& task, const ImageTransform& transform, Dev
 }
 
 /// `labels` and `batch_labels` may be null.
-void queue_batch(const Tensor& images, const Tensor* labels, const Tensor& indices, const StepClock* clock, const Tensor& channels,
+void queue_batch(const Tensor& images, const Tensor* labels, const Tensor& indices, const StepState* state, const Tensor& channels,
                  const BatchTask& task, Tensor& batch, Tensor* batch_labels, Stream& stream) {
   const auto run = [&]<class T>(const char* name, const T* from) {
     launch(stream, name, {task.N * task.pieces(), kThreads}, batch_kernel<T>, from,
-           labels ? labels->device_data<std::int32_t>() : nullptr, indices.device_data<std::int64_t>(), clock,
+           labels ? labels->device_data<std::int32_t>() : nullptr, indices.device_data<std::int64_t>(), state,
            channels.defined() ? channels.device_data<float>() : nullptr, task, batch.device_data<float>(),
            batch_labels ? batch_labels->device_data<std::int32_t>() : nullptr);
   };
@@ -172,14 +172,14 @@ void image_batch(const Tensor& images, std::span<const std::int64_t> indices, co
 void ordered_batch(const Tensor& images, const Tensor& labels, const Tensor& order, const ImageTransform& transform, Tensor& batch,
                    Tensor& batch_labels, Stream& stream) {
   const Device device = stream.device();
-  const StepClock* clock = gpu::queue(device).clock();
+  const StepState* state = gpu::queue(device).step_state();
   BatchTask task = task_of(images, transform, batch.dim(0));
   task.places = order.dim(0);
   task.ordered = true;
-  if (clock && task.normalize && task.C > kMostChannels) {
+  if (state && task.normalize && task.C > kMostChannels) {
     throw std::invalid_argument("ordered_batch: a captured step cannot normalise images of more than 16 channels");
   }
-  queue_batch(images, &labels, order, clock, channel_table(task, transform, device), task, batch, &batch_labels, stream);
+  queue_batch(images, &labels, order, state, channel_table(task, transform, device), task, batch, &batch_labels, stream);
 }
 
 }  // namespace gpucnn::kernels::cuda

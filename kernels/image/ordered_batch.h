@@ -13,8 +13,8 @@ namespace gpucnn::kernels {
 /// [N]. Throws `std::invalid_argument` where `image_batch` does.
 ///
 /// On a GPU nobody looks at the entries of `order`: one outside is taken for the nearest inside. While a step is captured there,
-/// the step's clock replaces transform.first and transform.epoch, and what its place is in `order` is the caller's matter; images
-/// of more than 16 channels cannot be normalised then.
+/// the step's state (StepState) replaces transform.first and transform.epoch, and what its place is in `order` is the caller's
+/// matter; images of more than 16 channels cannot be normalised then.
 GPUCNN_API void ordered_batch(const Tensor& images, const Tensor& labels, const Tensor& order, const ImageTransform& transform,
                               Tensor& batch, Tensor& batch_labels, Stream& stream);
 

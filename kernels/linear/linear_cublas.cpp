@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <gpucnn/core/error.h>
+#include <gpucnn/core/gpu/nvtx_range.h>
 #include <gpucnn/core/gpu/queue.h>
 #include <gpucnn/kernels/activation/relu.h>
 #include <gpucnn/kernels/conv/bias_grad.h>

@@ -61,14 +61,14 @@ __global__ void adam_kernel(Coefficients s, const float* dweight, float* weight,
   update(s, dweight, weight, m, v, count, wide);
 }
 
-/// The same in a captured step, whose number and learning rate are the clock's.
-__global__ void adam_by_clock_kernel(AdamStep s, const StepClock* clock, const float* dweight, float* weight, float* m, float* v,
+/// The same in a captured step, whose number and learning rate are those of the StepState.
+__global__ void adam_captured_kernel(AdamStep s, const StepState* state, const float* dweight, float* weight, float* m, float* v,
                                      std::int64_t count, bool wide) {
-  if (clock->failed) return;
+  if (state->failed) return;
   GPUCNN_SHARED(Coefficients, shared, 1);
   if (threadIdx.x == 0) {
-    s.lr = clock->lr;
-    s.step += clock->updates;
+    s.lr = state->lr;
+    s.step += state->updates;
     shared[0] = coefficients_of(s);
   }
   __syncthreads();
@@ -85,8 +85,8 @@ void adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m
   const std::int64_t count = weight.numel();
   const bool wide = are_aligned<4>(gradient, value, mean, square);
   const LaunchShape shape = element_grid(stream, count, wide, kAtOnce);
-  if (const StepClock* clock = gpu::queue(stream.device()).clock()) {
-    launch(stream, "adam", shape, adam_by_clock_kernel, step, clock, gradient, value, mean, square, count, wide);
+  if (const StepState* state = gpu::queue(stream.device()).step_state()) {
+    launch(stream, "adam", shape, adam_captured_kernel, step, state, gradient, value, mean, square, count, wide);
   } else {
     launch(stream, "adam", shape, adam_kernel, coefficients_of(step), gradient, value, mean, square, count, wide);
   }

@@ -20,13 +20,13 @@ struct Elements {
   Lanes<float, kWidth> dweight, weight, velocity;
 };
 
-/// A captured step asks `clock`, which is null otherwise.
-__global__ void sgd_kernel(Coefficients s, const StepClock* clock, const float* dweight, float* weight, float* velocity,
+/// A captured step reads `state`, which is null otherwise.
+__global__ void sgd_kernel(Coefficients s, const StepState* state, const float* dweight, float* weight, float* velocity,
                            std::int64_t count, bool wide) {
-  if (clock) {
-    if (clock->failed) return;
-    s.lr = static_cast<float>(clock->lr);
-    s.first = s.first && clock->updates == 0;
+  if (state) {
+    if (state->failed) return;
+    s.lr = static_cast<float>(state->lr);
+    s.first = s.first && state->updates == 0;
   }
   for_elements<kAtOnce>(
       count, wide,
@@ -67,7 +67,7 @@ void sgd(const Tensor& dweight, const SgdStep& step, Tensor& weight, Tensor& vel
   float* speed = step.momentum != 0 ? velocity.device_data<float>() : nullptr;
   const bool wide = are_aligned<4>(gradient, value, speed);
   launch(stream, "sgd", element_grid(stream, weight.numel(), wide, kAtOnce), sgd_kernel, coefficients,
-         gpu::queue(stream.device()).clock(), gradient, value, speed, weight.numel(), wide);
+         gpu::queue(stream.device()).step_state(), gradient, value, speed, weight.numel(), wide);
 }
 
 }  // namespace gpucnn::kernels::cuda

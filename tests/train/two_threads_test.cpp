@@ -11,7 +11,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <gpucnn/core/gpu/queue.h>
+#include <gpucnn/core/gpu/graph_capture.h>
 #include <gpucnn/data/tensor_dataset.h>
 #include <gpucnn/kernels/activation/relu.h>
 #include <gpucnn/layers/activation/relu.h>

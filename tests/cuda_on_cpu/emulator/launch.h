@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <gpucnn/core/gpu/nvtx_range.h>
 #include <gpucnn/core/gpu/queue.h>
 #include <gpucnn/core/stream.h>
 

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <gpucnn/core/error.h>
+#include <gpucnn/core/gpu/graph_capture.h>
 #include <gpucnn/core/gpu/launch.h>
 #include <gpucnn/core/memory/allocator.h>
 #include <gpucnn/core/tensor.h>
