@@ -63,7 +63,7 @@ gpucnn_files(core
   PUBLIC bf16 device dtype error export parameter precision random shape state_dict stream tensor
   PRIVATE backend random_uniforms)
 gpucnn_files(core/memory PUBLIC allocator PRIVATE host_vector layout memory_plan)
-gpucnn_files(core/text PUBLIC printable PRIVATE name_list)
+gpucnn_files(core/text PUBLIC printable PRIVATE class_name name_list)
 gpucnn_files(core/host PRIVATE host_memory input_file processors retry CPU_ONLY backend_cpu)
 gpucnn_files(core/threads
   PUBLIC parallel threads
@@ -76,6 +76,7 @@ gpucnn_files(kernels/cuda CUDA block_reduce quad vector_access)
 gpucnn_files(kernels/vendor PRIVATE onednn onednn_use CUDA cublaslt cudnn)
 
 gpucnn_ops(activation relu dropout)
+gpucnn_files(kernels/activation PUBLIC activation)
 gpucnn_files(kernels/activation PRIVATE relu_block)
 gpucnn_ops(conv conv2d)
 gpucnn_files(kernels/conv
@@ -100,10 +101,11 @@ gpucnn_ops(optim adam sgd)
 gpucnn_files(kernels/optim PRIVATE flushed_update)
 gpucnn_ops(pool max_pool2d)
 
-gpucnn_files(layers PUBLIC conv2d dropout flatten functional linear max_pool2d members module plan_cache sequential)
+gpucnn_files(layers/module PUBLIC context members module plan_cache PRIVATE calls module_root module_tree summary_table)
+gpucnn_files(layers PUBLIC conv2d dropout flatten functional linear max_pool2d sequential)
 gpucnn_files(layers/activation PUBLIC relu)
-gpucnn_files(layers/fusion PRIVATE fuse stage)
-gpucnn_files(layers/losses PUBLIC cross_entropy_loss)
+gpucnn_files(layers/fusion PRIVATE conv_relu_pool fuse linear_relu_dropout pattern relu_epilogue relu_pool single_layer stage)
+gpucnn_files(layers/losses PUBLIC cross_entropy_loss loss)
 gpucnn_files(models PUBLIC simple_cnn)
 gpucnn_files(optim PUBLIC adam optimizer sgd)
 gpucnn_files(data PUBLIC batch cifar10 data_loader dataset dataset_splits normalize shapes tensor_dataset)
@@ -111,7 +113,7 @@ gpucnn_files(io PUBLIC safetensors PRIVATE atomic_file safetensors_header)
 gpucnn_files(train
   PUBLIC fit metrics train_step trainer
   PRIVATE trainer_impl
-  CUDA captured_trainer step_state_kernels)
+  CUDA captured_step captured_trainer step_reports step_state_kernels step_state_mirror)
 
 # <gpucnn/gpucnn.h> includes everything public.
 list(SORT GPUCNN_PUBLIC_HEADERS)

@@ -65,15 +65,17 @@ class GPUCNN_API DataLoader {
   /// The numbers of the examples in the order of the epoch that was begun last.
   std::span<const std::int64_t> order() const noexcept { return order_; }
 
+  /// Starts an epoch as `begin()` does, but loads nothing: for whoever gathers the batches of `order()` by other means.
+  void start_epoch();
+  /// What happens in this epoch to the batch whose first image is number `first` of `order()`: crops, flips and normalisation.
+  /// Refers to the loader.
+  kernels::ImageTransform transform(std::int64_t first) const;
+
   /// Throws `std::logic_error` if the loader was moved from.
   const Dataset& dataset() const;
   const DataLoaderOptions& options() const noexcept { return options_; }
 
  private:
-  friend class CapturedSteps;
-  void start_epoch();
-  /// What happens to the batch that begins with the epoch's image `first`.
-  kernels::ImageTransform transform(std::int64_t first) const;
   Batch load(std::int64_t batch);
 
   std::shared_ptr<const Dataset> dataset_;

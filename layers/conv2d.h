@@ -1,8 +1,9 @@
 #pragma once
 
+#include <gpucnn/kernels/activation/activation.h>
 #include <gpucnn/kernels/conv/conv2d.h>
-#include <gpucnn/layers/module.h>
-#include <gpucnn/layers/plan_cache.h>
+#include <gpucnn/layers/module/module.h>
+#include <gpucnn/layers/module/plan_cache.h>
 
 namespace gpucnn {
 
@@ -16,27 +17,29 @@ class GPUCNN_API Conv2d : public Module {
   Conv2d(int in_channels, int out_channels, Conv2dOptions options);
 
   Shape output_shape(const Shape& x) const override;
-  Tensor forward(const Tensor& x) override;
-  Tensor backward(const Tensor& dy) override;
   void members(Members& m) override;
 
   Parameter weight() const { return weight_; }
   Parameter bias() const { return bias_; }
   const Conv2dOptions& options() const noexcept { return options_; }
+  int out_channels() const noexcept { return out_channels_; }
+
+  /// For containers that join layers: activation(conv2d(x)) in this layer's part of a call, `context`. Keeps nothing.
+  Tensor compute(const Tensor& x, Activation epilogue, Context& context) const;
+  /// For these too: adds the gradients of the parameters, and returns that of x if it is wanted, from that of conv2d(x).
+  Tensor differentiate(const Tensor& x, const Tensor& dy, Context& context);
 
  protected:
-  bool set_relu_follows(bool on) override;
+  Tensor forward(const Tensor& x, Context& context) const override;
+  Tensor gradients(const Tensor& dy, Context& context) override;
 
  private:
-  friend class Stage;
-  kernels::Conv2dPlan& plan(const Shape& x);
+  PlanCache<kernels::Conv2dPlan>::Lease plan(const Shape& x, const Context& context) const;
 
   int in_channels_, out_channels_;
   Conv2dOptions options_;
   Parameter weight_, bias_;
   PlanCache<kernels::Conv2dPlan> plans_;
-  Tensor x_;  // kept for backward
-  bool relu_follows_ = false;
 };
 
 }  // namespace gpucnn

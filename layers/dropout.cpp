@@ -14,29 +14,26 @@ Dropout::Dropout(double p) : p_(p) {
 
 Shape Dropout::output_shape(const Shape& x) const { return x; }
 
-std::optional<RandomStream> Dropout::keep_mask(const Shape& x) {
-  const bool drops = training() && p_ > 0.0;
-  const std::optional<RandomStream> mask = drops ? std::optional(random(Purpose::dropout)) : std::nullopt;
-  if (keeps()) kept_ = Kept{x, mask};
-  return mask;
+std::optional<RandomStream> Dropout::mask(const Context& context) const {
+  const bool drops = context.training() && p_ > 0.0;
+  return drops ? std::optional(context.random(Purpose::dropout)) : std::nullopt;
 }
 
-Tensor Dropout::forward(const Tensor& x) {
-  const std::optional<RandomStream> mask = keep_mask(x.shape());
-  if (!mask) return x;
+Tensor Dropout::forward(const Tensor& x, Context& context) const {
+  const std::optional<RandomStream> drops = mask(context);
+  if (!drops) return x;
   Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
-  kernels::dropout(x, p_, *mask, y, stream());
+  kernels::dropout(x, p_, *drops, y, context.stream());
   return y;
 }
 
-Tensor Dropout::backward(const Tensor& given) {
-  const Tensor dy = check_gradient(given, kept(kept_).shape);
-  const Kept forward = consume(kept_);
-  if (!input_grad()) return {};
-  if (!forward.mask) return returned(dy);
-  Tensor dx = Tensor::empty(forward.shape, dy.dtype(), dy.device());
-  kernels::dropout(dy, p_, *forward.mask, dx, stream());
-  return returned(dx);
+Tensor Dropout::gradients(const Tensor& dy, Context& context) {
+  if (!context.input_grad()) return {};
+  const std::optional<RandomStream> dropped = mask(context);
+  if (!dropped) return dy;
+  Tensor dx = Tensor::empty(dy.shape(), dy.dtype(), dy.device());
+  kernels::dropout(dy, p_, *dropped, dx, context.stream());
+  return dx;
 }
 
 }  // namespace gpucnn

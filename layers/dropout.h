@@ -3,7 +3,7 @@
 #include <optional>
 
 #include <gpucnn/core/random.h>
-#include <gpucnn/layers/module.h>
+#include <gpucnn/layers/module/module.h>
 
 namespace gpucnn {
 
@@ -16,25 +16,17 @@ class GPUCNN_API Dropout : public Module {
   explicit Dropout(double p = 0.5);
 
   Shape output_shape(const Shape& x) const override;
-  Tensor forward(const Tensor& x) override;
-  Tensor backward(const Tensor& dy) override;
 
   double p() const noexcept { return p_; }
+  /// For containers that join layers: the mask of this layer's part of a call, `context`; none where nothing is dropped.
+  std::optional<RandomStream> mask(const Context& context) const;
+
+ protected:
+  Tensor forward(const Tensor& x, Context& context) const override;
+  Tensor gradients(const Tensor& dy, Context& context) override;
 
  private:
-  friend class Stage;
-
-  /// What a forward did, for its backward.
-  struct Kept {
-    Shape shape;
-    std::optional<RandomStream> mask;  // none: nothing was dropped
-  };
-
-  /// The mask of the forward under way, kept for its backward; none where nothing is dropped.
-  std::optional<RandomStream> keep_mask(const Shape& x);
-
   double p_;
-  std::optional<Kept> kept_;
 };
 
 }  // namespace gpucnn

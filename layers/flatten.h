@@ -1,8 +1,6 @@
 #pragma once
 
-#include <optional>
-
-#include <gpucnn/layers/module.h>
+#include <gpucnn/layers/module/module.h>
 
 namespace gpucnn {
 
@@ -10,11 +8,10 @@ namespace gpucnn {
 class GPUCNN_API Flatten : public Module {
  public:
   Shape output_shape(const Shape& x) const override;
-  Tensor forward(const Tensor& x) override;
-  Tensor backward(const Tensor& dy) override;
 
- private:
-  std::optional<Shape> x_shape_;  // kept for backward
+ protected:
+  Tensor forward(const Tensor& x, Context& context) const override;
+  Tensor gradients(const Tensor& dy, Context& context) override;
 };
 
 }  // namespace gpucnn

@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <stdexcept>
-#include <typeinfo>
 
 #include <fmt/format.h>
 
@@ -24,42 +23,41 @@ Linear::Linear(int in_features, int out_features, LinearOptions options)
 
 Shape Linear::output_shape(const Shape& x) const { return kernels::linear_shape(x, in_features_, out_features_); }
 
-kernels::LinearPlan& Linear::plan(const Shape& x) {
-  const Device device = stream().device();
-  return plans_.get(x, device, precision(),
-                    [&] { return kernels::LinearPlan(x, out_features_, options_.bias, device, precision()); });
+PlanCache<kernels::LinearPlan>::Lease Linear::plan(const Shape& x, const Context& context) const {
+  const Device device = context.stream().device();
+  const Precision precision = context.precision();
+  return plans_.take(x, device, precision, [&] { return kernels::LinearPlan(x, out_features_, options_.bias, device, precision); });
 }
 
-Tensor Linear::forward(const Tensor& x) {
-  kernels::LinearPlan& linear = plan(x.shape());
-  Tensor y = Tensor::empty(linear.y_shape(), x.dtype(), x.device());
-  linear.forward(x, operand(weight_), options_.bias ? operand(bias_) : Tensor{}, relu_follows_, y, stream());
-  keep(x_, x);
+Tensor Linear::compute(const Tensor& x, Activation epilogue, Context& context) const {
+  const auto linear = plan(x.shape(), context);
+  Tensor y = Tensor::empty(linear->y_shape(), x.dtype(), x.device());
+  linear->forward(x, context.operand(weight_), options_.bias ? context.operand(bias_) : Tensor{}, epilogue.kind == Activation::relu,
+                  y, context.stream());
   return y;
 }
 
-Tensor Linear::backward(const Tensor& given) {
-  kernels::LinearPlan& linear = plan(kept(x_).shape());
-  const Tensor dy = check_gradient(given, linear.y_shape());
-  const Tensor x = consume(x_);
+Tensor Linear::differentiate(const Tensor& x, const Tensor& dy, Context& context) {
+  const auto linear = plan(x.shape(), context);
   auto [dweight, add_weight] = weight_.grad_target();
   auto [dbias, add_bias] = options_.bias ? bias_.grad_target() : Parameter::GradTarget{};
-  linear.backward_weights(x, dy, {add_weight, add_bias}, dweight, dbias, stream());
-  if (!input_grad()) return {};
+  linear->backward_weights(x, dy, {add_weight, add_bias}, dweight, dbias, context.stream());
+  if (!context.input_grad()) return {};
   Tensor dx = Tensor::empty(x.shape(), x.dtype(), x.device());
-  linear.backward_data(dy, operand(weight_), dx, stream());
-  return returned(dx);
+  linear->backward_data(dy, context.operand(weight_), dx, context.stream());
+  return dx;
 }
+
+Tensor Linear::forward(const Tensor& x, Context& context) const {
+  context.save(x);
+  return compute(x, {}, context);
+}
+
+Tensor Linear::gradients(const Tensor& dy, Context& context) { return differentiate(context.saved(), dy, context); }
 
 void Linear::members(Members& m) {
   m("weight", weight_);
   m("bias", bias_);
-}
-
-bool Linear::set_relu_follows(bool on) {
-  if (typeid(*this) != typeid(Linear)) return false;  // a class derived from it may change what comes out
-  relu_follows_ = on;
-  return true;
 }
 
 }  // namespace gpucnn

@@ -1,8 +1,9 @@
 #pragma once
 
+#include <gpucnn/kernels/activation/activation.h>
 #include <gpucnn/kernels/linear/linear.h>
-#include <gpucnn/layers/module.h>
-#include <gpucnn/layers/plan_cache.h>
+#include <gpucnn/layers/module/module.h>
+#include <gpucnn/layers/module/plan_cache.h>
 
 namespace gpucnn {
 
@@ -20,25 +21,27 @@ class GPUCNN_API Linear : public Module {
   Linear(int in_features, int out_features, LinearOptions options = {});
 
   Shape output_shape(const Shape& x) const override;
-  Tensor forward(const Tensor& x) override;
-  Tensor backward(const Tensor& dy) override;
   void members(Members& m) override;
 
   Parameter weight() const { return weight_; }
   Parameter bias() const { return bias_; }
 
+  /// For containers that join layers: activation(x weight^T + bias) in this layer's part of a call, `context`. Keeps nothing.
+  Tensor compute(const Tensor& x, Activation epilogue, Context& context) const;
+  /// For these too: adds the gradients of the parameters, and returns that of x if it is wanted, from that of x weight^T + bias.
+  Tensor differentiate(const Tensor& x, const Tensor& dy, Context& context);
+
  protected:
-  bool set_relu_follows(bool on) override;
+  Tensor forward(const Tensor& x, Context& context) const override;
+  Tensor gradients(const Tensor& dy, Context& context) override;
 
  private:
-  kernels::LinearPlan& plan(const Shape& x);
+  PlanCache<kernels::LinearPlan>::Lease plan(const Shape& x, const Context& context) const;
 
   int in_features_, out_features_;
   LinearOptions options_;
   Parameter weight_, bias_;
   PlanCache<kernels::LinearPlan> plans_;
-  Tensor x_;  // kept for backward
-  bool relu_follows_ = false;
 };
 
 }  // namespace gpucnn

@@ -11,23 +11,20 @@ MaxPool2d::MaxPool2d(Size2 kernel_size, Size2 stride, Size2 padding) : pool_{ker
 
 Shape MaxPool2d::output_shape(const Shape& x) const { return kernels::max_pool2d_shape(x, pool_); }
 
-Tensor MaxPool2d::forward(const Tensor& x) {
+Tensor MaxPool2d::forward(const Tensor& x, Context& context) const {
   const Shape shape = output_shape(x.shape());
   Tensor y = Tensor::empty(shape, x.dtype(), x.device());
-  Tensor argmax = keeps() ? Tensor::empty(shape, DType::u8, x.device()) : Tensor{};
-  kernels::max_pool2d(x, pool_, y, argmax, stream());
-  keep(argmax_, argmax);
-  if (keeps()) x_shape_ = x.shape();
+  Tensor argmax = context.keeps() ? Tensor::empty(shape, DType::u8, x.device()) : Tensor{};
+  kernels::max_pool2d(x, pool_, y, argmax, context.stream());
+  context.save(argmax);
   return y;
 }
 
-Tensor MaxPool2d::backward(const Tensor& given) {
-  const Tensor dy = check_gradient(given, kept(argmax_).shape());
-  const Tensor argmax = consume(argmax_);
-  if (!input_grad()) return {};
-  Tensor dx = Tensor::empty(x_shape_, dy.dtype(), dy.device());
-  kernels::max_pool2d_backward(dy, argmax, pool_, dx, stream());
-  return returned(dx);
+Tensor MaxPool2d::gradients(const Tensor& dy, Context& context) {
+  if (!context.input_grad()) return {};
+  Tensor dx = Tensor::empty(context.x_shape(), dy.dtype(), dy.device());
+  kernels::max_pool2d_backward(dy, context.saved(), pool_, dx, context.stream());
+  return dx;
 }
 
 }  // namespace gpucnn

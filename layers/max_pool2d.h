@@ -1,7 +1,7 @@
 #pragma once
 
 #include <gpucnn/kernels/pool/max_pool2d.h>
-#include <gpucnn/layers/module.h>
+#include <gpucnn/layers/module/module.h>
 
 namespace gpucnn {
 
@@ -14,14 +14,15 @@ class GPUCNN_API MaxPool2d : public Module {
   MaxPool2d(Size2 kernel_size, Size2 stride, Size2 padding = 0);
 
   Shape output_shape(const Shape& x) const override;
-  Tensor forward(const Tensor& x) override;
-  Tensor backward(const Tensor& dy) override;
+
+  const kernels::Pool2d& options() const noexcept { return pool_; }
+
+ protected:
+  Tensor forward(const Tensor& x, Context& context) const override;
+  Tensor gradients(const Tensor& dy, Context& context) override;
 
  private:
-  friend class Stage;
   kernels::Pool2d pool_;
-  Shape x_shape_;
-  Tensor argmax_;  // kept for backward
 };
 
 }  // namespace gpucnn

@@ -1,27 +1,16 @@
 #include <gpucnn/layers/sequential.h>
 
 #include <algorithm>
+#include <typeinfo>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/printable.h>
-#include <gpucnn/layers/fusion/stage.h>
+#include <gpucnn/layers/fusion/fuse.h>
 
 namespace gpucnn {
-namespace {
-
-/// While it lives, the stage may flatten what it gives.
-struct MayFlatten {
-  Stage& stage;
-  explicit MayFlatten(Stage& told) : stage(told) { stage.may_flatten(true); }
-  ~MayFlatten() { stage.may_flatten(false); }
-  MayFlatten(const MayFlatten&) = delete;
-  MayFlatten& operator=(const MayFlatten&) = delete;
-};
-
-}  // namespace
 
 Sequential::Sequential(std::initializer_list<Child> children) {
   set_input_grad(false);
@@ -38,9 +27,6 @@ Sequential::Sequential(std::initializer_list<Child> children) {
     refuse_moved_from(*child.module_);
     entries_.push_back({std::move(name), std::move(child.module_)});
   }
-  std::vector<Module*> layers;
-  for (const Entry& entry : entries_) layers.push_back(entry.module.get());
-  stages_ = Stage::of(layers);
 }
 
 Sequential::~Sequential() = default;
@@ -74,25 +60,33 @@ Shape Sequential::output_shape(const Shape& x) const {
   return shape;
 }
 
-Tensor Sequential::forward(const Tensor& x) {
-  refuse_moved_from(*this);
-  Tensor y = x;
-  for (std::size_t i = 0; i < stages_.size(); ++i) {
-    if (i + 1 < stages_.size() && stages_[i + 1]->takes_flat()) {
-      const MayFlatten told(*stages_[i]);
-      y = stages_[i]->forward(y);
+void Sequential::list_layers(std::vector<Module*>& layers) const {
+  for (const Entry& entry : entries_) {
+    const Module& module = *entry.module;
+    if (typeid(module) == typeid(Sequential)) {  // a class derived from it may do something else with what goes in and out
+      static_cast<const Sequential&>(module).list_layers(layers);
     } else {
-      y = stages_[i]->forward(y);
+      layers.push_back(entry.module.get());
     }
   }
+}
+
+void Sequential::placed(Device device) {
+  std::vector<Module*> layers;
+  list_layers(layers);
+  stages_ = fuse(layers, device);
+}
+
+Tensor Sequential::forward(const Tensor& x, Context& context) const {
+  Tensor y = x;
+  for (const auto& stage : stages_) y = stage->forward(y, context);
   return y;
 }
 
-Tensor Sequential::backward(const Tensor& dy) {
-  refuse_moved_from(*this);
+Tensor Sequential::gradients(const Tensor& dy, Context& context) {
   Tensor gradient = dy;
-  for (auto stage = stages_.rbegin(); stage != stages_.rend(); ++stage) gradient = (*stage)->backward(gradient);
-  return input_grad() ? returned(gradient) : Tensor{};
+  for (auto stage = stages_.rbegin(); stage != stages_.rend(); ++stage) gradient = (*stage)->backward(gradient, context);
+  return gradient;
 }
 
 void Sequential::members(Members& m) {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include <gpucnn/core/text/printable.h>
-#include <gpucnn/layers/module.h>
+#include <gpucnn/layers/module/module.h>
 
 namespace gpucnn {
 
@@ -49,8 +49,6 @@ class GPUCNN_API Sequential : public Module {
   Sequential& operator=(Sequential&&) noexcept;
 
   Shape output_shape(const Shape& x) const override;
-  Tensor forward(const Tensor& x) override;
-  Tensor backward(const Tensor& dy) override;
   void members(Members& m) override;
 
   std::size_t size() const noexcept { return entries_.size(); }
@@ -63,17 +61,26 @@ class GPUCNN_API Sequential : public Module {
     throw std::invalid_argument("Sequential::at: " + (found ? found->label() + " is of another class"
                                                             : "there is no module '" + printable(path, 60) + "'"));
   }
+  template <class M = Module>
+  const M& at(std::string_view path) const {
+    return const_cast<Sequential&>(*this).at<M>(path);
+  }
 
  protected:
+  Tensor forward(const Tensor& x, Context& context) const override;
+  Tensor gradients(const Tensor& dy, Context& context) override;
+  void placed(Device device) override;
   bool child_input_grad(std::size_t i) const override { return i > 0 || input_grad(); }
   void add_summary_rows(const Shape& x, std::vector<SummaryRow>& rows) override;
 
  private:
-  friend class Stage;
   struct Entry {
     std::string name;
     std::unique_ptr<Module> module;
   };
+
+  /// Appends the layers in order, with those of plain Sequentials among them in their place.
+  void list_layers(std::vector<Module*>& layers) const;
 
   std::vector<Entry> entries_;
   std::vector<std::unique_ptr<Stage>> stages_;

@@ -12,22 +12,17 @@ Adam::Adam(std::vector<Parameter> parameters, AdamOptions options)
   require(beta2 >= 0.0 && beta2 < 1.0, "betas.second", beta2);
   require(kernels::finite_in_f32(options.eps) && options.eps >= 0.0, "eps", options.eps);
   require(kernels::finite_in_f32(options.weight_decay) && options.weight_decay >= 0.0, "weight_decay", options.weight_decay);
-  exp_avg_ = make_state();
-  exp_avg_sq_ = make_state();
+  add_state("exp_avg");
+  add_state("exp_avg_sq");
 }
 
-void Adam::update(const Run& run, Stream& stream) {
+void Adam::update(const Range& range, Stream& stream) {
   const auto [beta1, beta2] = options_.betas;
-  Tensor values = run.values, m = exp_avg_.narrow(run.first, run.count), v = exp_avg_sq_.narrow(run.first, run.count);
+  Tensor values = range.values, exp_avg = state(0, range), exp_avg_sq = state(1, range);
   kernels::adam(
-      run.grads,
-      {.lr = lr(), .beta1 = beta1, .beta2 = beta2, .eps = options_.eps, .weight_decay = options_.weight_decay, .step = run.step},
-      values, m, v, stream);
-}
-
-void Adam::move_state(Device device) {
-  exp_avg_ = exp_avg_.to(device);
-  exp_avg_sq_ = exp_avg_sq_.to(device);
+      range.grads,
+      {.lr = lr(), .beta1 = beta1, .beta2 = beta2, .eps = options_.eps, .weight_decay = options_.weight_decay, .step = range.step},
+      values, exp_avg, exp_avg_sq, stream);
 }
 
 }  // namespace gpucnn

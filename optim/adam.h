@@ -22,11 +22,9 @@ class GPUCNN_API Adam : public Optimizer {
   explicit Adam(std::vector<Parameter> parameters, AdamOptions options = {});
 
  private:
-  void update(const Run& run, Stream& stream) override;
-  void move_state(Device device) override;
+  void update(const Range& range, Stream& stream) override;
 
   AdamOptions options_;
-  Tensor exp_avg_, exp_avg_sq_;
 };
 
 }  // namespace gpucnn

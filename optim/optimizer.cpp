@@ -1,11 +1,14 @@
 #include <gpucnn/optim/optimizer.h>
 
+#include <algorithm>
 #include <set>
 #include <stdexcept>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include <gpucnn/core/text/name_list.h>
+#include <gpucnn/core/text/printable.h>
 #include <gpucnn/kernels/common/check.h>
 
 namespace gpucnn {
@@ -32,7 +35,8 @@ Optimizer::Optimizer(Optimizer&&) noexcept = default;
 Optimizer& Optimizer::operator=(Optimizer&& other) noexcept {
   if (this == &other) return *this;
   items_ = std::move(other.items_);
-  updates_ = other.updates_;
+  states_ = std::move(other.states_);
+  steps_ = other.steps_;
   lr_ = other.lr_;
   device_ = other.device_;
   return *this;
@@ -56,13 +60,20 @@ void Optimizer::zero_grad() {
   for (Item& item : items_) item.parameter.zero_grad();
 }
 
-Tensor Optimizer::make_state() const {
+void Optimizer::add_state(std::string name) {
   const Item& last = items_.back();
-  return Tensor::zeros({last.first + Arena::padded(last.parameter.numel())}, DType::f32, device_);
+  const std::int64_t size = last.first + Arena::padded(last.parameter.numel());
+  states_.emplace_back(std::move(name), Tensor::zeros({size}, DType::f32, device_));
 }
 
-void Optimizer::count_updates(std::int64_t count) noexcept {
-  updates_ += count;
+std::vector<Parameter> Optimizer::parameters() const {
+  std::vector<Parameter> all;
+  for (const Item& item : items_) all.push_back(item.parameter);
+  return all;
+}
+
+void Optimizer::count_steps(std::int64_t count) noexcept {
+  steps_ += count;
   for (Item& item : items_) {
     if (item.parameter.has_grad()) item.steps += count;
   }
@@ -70,8 +81,11 @@ void Optimizer::count_updates(std::int64_t count) noexcept {
 
 void Optimizer::step() {
   refuse_moved_from();
-  ++updates_;
-  if (const Device now = items_.front().parameter.slot().values.device(); now != device_) move_state(device_ = now);
+  ++steps_;
+  if (const Device now = items_.front().parameter.slot().values.device(); now != device_) {
+    for (auto& [name, tensor] : states_) tensor = tensor.to(now);
+    device_ = now;
+  }
   Stream stream(device_);
   for (std::size_t i = 0; i < items_.size();) {
     if (!items_[i].parameter.has_grad()) {
@@ -92,6 +106,48 @@ void Optimizer::step() {
     }
     update({slot.values.view(slot.first, {count}), slot.grads.view(slot.first, {count}), first, count, steps + 1}, stream);
   }
+}
+
+// ---- state -----------------------------------------------------------------------------------------------------------
+
+StateDict Optimizer::state_dict() const {
+  refuse_moved_from();
+  StateDict all;
+  for (const auto& [name, tensor] : states_) {
+    for (const Item& item : items_) {
+      all.add(fmt::format("{}.{}", name, item.parameter.name()), tensor.view(item.first, item.parameter.shape()));
+    }
+  }
+  for (const Item& item : items_) {
+    const std::int64_t steps[] = {item.steps};
+    all.add(fmt::format("step.{}", item.parameter.name()), Tensor::from(steps, {1}));
+  }
+  return all;
+}
+
+void Optimizer::load_state_dict(const StateDict& state) {
+  const StateDict own = state_dict();
+  for (const auto& [name, tensor] : own) {
+    const Tensor& given = state.at(name);
+    if (!given.defined() || given.shape() != tensor.shape() || given.dtype() != tensor.dtype()) {
+      throw std::invalid_argument(fmt::format("Optimizer::load_state_dict: {} must be {} {}, got {} {}",
+                                              printable(name, kMaxNameBytes), name_of(tensor.dtype()), tensor.shape().string(),
+                                              name_of(given.dtype()), given.shape().string()));
+    }
+  }
+  if (state.size() != own.size()) {
+    throw std::invalid_argument(fmt::format("Optimizer::load_state_dict: has {} entries, expects {}", state.size(), own.size()));
+  }
+  std::vector<std::int64_t> steps;
+  for (const Item& item : items_) {
+    steps.push_back(state.at(fmt::format("step.{}", item.parameter.name())).to_vector<std::int64_t>().front());
+    if (steps.back() < 0) throw std::invalid_argument("Optimizer::load_state_dict: a count of steps is negative");
+  }
+  for (const auto& [name, tensor] : own) {
+    if (tensor.dtype() == DType::f32) Tensor(tensor).copy_from(state.at(name));
+  }
+  for (std::size_t i = 0; i < items_.size(); ++i) items_[i].steps = steps[i];
+  steps_ = std::ranges::max(steps);
 }
 
 }  // namespace gpucnn

@@ -1,16 +1,20 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include <gpucnn/core/export.h>
 #include <gpucnn/core/parameter.h>
+#include <gpucnn/core/state_dict.h>
 #include <gpucnn/core/stream.h>
 
 namespace gpucnn {
 
-/// Changes parameters by their gradients. Holds handles: a model may move to another place or device. Parameters without a gradient
-/// are passed over, as in PyTorch. One thread at a time.
+/// Changes parameters by their gradients. Holds handles: a model may move to another place or device, and the state follows it.
+/// Parameters without a gradient are passed over, as in PyTorch. One thread at a time.
 class GPUCNN_API Optimizer {
  public:
   virtual ~Optimizer();
@@ -26,6 +30,23 @@ class GPUCNN_API Optimizer {
   /// Throws `std::invalid_argument` unless lr is finite in f32 and not negative.
   void set_lr(double lr);
 
+  /// The parameters, in the order they were given.
+  std::vector<Parameter> parameters() const;
+
+  /// How many updates there were.
+  std::int64_t steps() const noexcept { return steps_; }
+  /// Counts `count` updates of every parameter that has a gradient, which were made without `step`, as by a graph that replays it.
+  /// Negative: takes back what was counted and not made.
+  void count_steps(std::int64_t count) noexcept;
+
+  /// What it knows besides the parameters, for another run to go on with. `exp_avg.features.0.weight`, in PyTorch's words for the
+  /// first part, is f32 of the parameter's shape and shares memory with the optimizer; `step.features.0.weight`, i64 [1] on the
+  /// CPU, is a copy of how many updates the parameter had. The learning rate is the caller's.
+  StateDict state_dict() const;
+  /// Copies it in. Throws `std::invalid_argument`, and changes nothing, unless names, shapes and dtypes are those of
+  /// `state_dict()`.
+  void load_state_dict(const StateDict& state);
+
  protected:
   /// `parameters` as `Module::parameters()` gives them. Throws `std::invalid_argument` for none, for one that is given twice, or an
   /// lr as above.
@@ -34,34 +55,32 @@ class GPUCNN_API Optimizer {
   /// Throws `std::invalid_argument` with the option's name unless `holds`.
   static void require(bool holds, const char* option, double value);
 
-  /// One flat tensor of state, zero at first: parameter i's share begins at the sum of the padded sizes before it.
-  Tensor make_state() const;
+  /// Adds a number for each element of the parameters, zero at first, under PyTorch's name for it. Call it in the constructor: the
+  /// first is number 0 for `state`.
+  void add_state(std::string name);
 
   /// Memory that one kernel updates: neighbours in their arena that have a gradient and took equally many steps before.
-  struct Run {
+  struct Range {
     Tensor values, grads;       // f32 [count]
-    std::int64_t first, count;  // in a tensor of `make_state`
+    std::int64_t first, count;  // in the optimizer's state
     std::int64_t step;          // this one, counted from 1
   };
-  virtual void update(const Run& run, Stream& stream) = 0;
-  /// Called when the parameters have moved to another device than the state.
-  virtual void move_state(Device device) = 0;
+  virtual void update(const Range& range, Stream& stream) = 0;
+  /// The range's part of state number `i`: f32 [count].
+  Tensor state(std::size_t i, const Range& range) const { return states_[i].second.narrow(range.first, range.count); }
 
  private:
   struct Item {
     Parameter parameter;
-    std::int64_t first;  // in a tensor of `make_state`
+    std::int64_t first;  // in a state tensor: the sum of the padded sizes before it
     std::int64_t steps = 0;
   };
 
   void refuse_moved_from() const;
 
-  friend class CapturedSteps;
-  /// Counts updates that were made without `step`, or takes back what was counted and not made.
-  void count_updates(std::int64_t count) noexcept;
-
   std::vector<Item> items_;
-  std::int64_t updates_ = 0;
+  std::vector<std::pair<std::string, Tensor>> states_;
+  std::int64_t steps_ = 0;
   double lr_;
   Device device_;
 };

@@ -11,22 +11,20 @@ SGD::SGD(std::vector<Parameter> parameters, SGDOptions options) : Optimizer(std:
   require(kernels::finite_in_f32(options.weight_decay) && options.weight_decay >= 0.0, "weight_decay", options.weight_decay);
   require(!options.nesterov || (options.momentum > 0.0 && options.dampening == 0.0), "momentum or dampening for nesterov",
           options.momentum > 0.0 ? options.dampening : options.momentum);
-  if (options.momentum > 0.0) velocity_ = make_state();
+  if (options.momentum > 0.0) add_state("momentum_buffer");
 }
 
-void SGD::update(const Run& run, Stream& stream) {
-  Tensor values = run.values;
-  Tensor velocity = velocity_.defined() ? velocity_.narrow(run.first, run.count) : Tensor{};
-  kernels::sgd(run.grads,
+void SGD::update(const Range& range, Stream& stream) {
+  Tensor values = range.values;
+  Tensor velocity = options_.momentum > 0.0 ? state(0, range) : Tensor{};
+  kernels::sgd(range.grads,
                {.lr = lr(),
                 .momentum = options_.momentum,
                 .dampening = options_.dampening,
                 .weight_decay = options_.weight_decay,
                 .nesterov = options_.nesterov,
-                .first = run.step == 1},
+                .first = range.step == 1},
                values, velocity, stream);
 }
-
-void SGD::move_state(Device device) { velocity_ = velocity_.to(device); }
 
 }  // namespace gpucnn

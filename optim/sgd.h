@@ -20,11 +20,9 @@ class GPUCNN_API SGD : public Optimizer {
   explicit SGD(std::vector<Parameter> parameters, SGDOptions options = {});
 
  private:
-  void update(const Run& run, Stream& stream) override;
-  void move_state(Device device) override;
+  void update(const Range& range, Stream& stream) override;
 
   SGDOptions options_;
-  Tensor velocity_;  // undefined without momentum
 };
 
 }  // namespace gpucnn

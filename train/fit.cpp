@@ -57,11 +57,11 @@ std::int64_t images_of(const DataLoader& loader) {
 
 }  // namespace
 
-FitResult fit(Module& model, Optimizer& optimizer, DataLoader& train, DataLoader& test, const FitOptions& options) {
+FitResult fit(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& train, DataLoader& test, const FitOptions& options) {
   if (options.epochs < 1) throw std::invalid_argument(fmt::format("fit: epochs must be at least 1, got {}", options.epochs));
   if (train.size() < 1) throw std::invalid_argument("fit: the training set has no batch");
   const Training mode(model);
-  Trainer trainer(model, optimizer, train);
+  Trainer trainer(model, optimizer, loss, train);
   FitResult result;
   const auto stop = [&] { return result.stopped = options.stop && options.stop(); };
   double best = -1;
@@ -83,7 +83,7 @@ FitResult fit(Module& model, Optimizer& optimizer, DataLoader& train, DataLoader
     if (const Metrics late = trainer.finish(); late.images) tell(late);
     Metrics judged;
     for (const Batch& batch : test) {
-      judged += evaluate(model, batch);
+      judged += evaluate(model, loss, batch);
       if (stop()) return result;
     }
     if (!std::isfinite(judged.loss_sum)) throw NonFiniteLoss(judged.loss(), trainer.steps());
@@ -97,6 +97,11 @@ FitResult fit(Module& model, Optimizer& optimizer, DataLoader& train, DataLoader
     if (options.on_epoch) options.on_epoch(result.epochs.back());
   }
   return result;
+}
+
+FitResult fit(Module& model, Optimizer& optimizer, DataLoader& train, DataLoader& test, const FitOptions& options) {
+  CrossEntropyLoss loss;
+  return fit(model, optimizer, loss, train, test, options);
 }
 
 }  // namespace gpucnn

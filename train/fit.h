@@ -6,7 +6,8 @@
 
 #include <gpucnn/core/export.h>
 #include <gpucnn/data/data_loader.h>
-#include <gpucnn/layers/module.h>
+#include <gpucnn/layers/losses/loss.h>
+#include <gpucnn/layers/module/module.h>
 #include <gpucnn/optim/optimizer.h>
 #include <gpucnn/train/metrics.h>
 
@@ -47,9 +48,12 @@ struct FitResult {
   bool stopped = false;             ///< whether `stop` ended it
 };
 
-/// Trains a classifier for some epochs, all of it in training mode, and judges it by the test set after each. Every module is left
+/// Trains a model for some epochs, all of it in training mode, and judges it by the test set after each. Every module is left
 /// in the mode it came in. Throws `NonFiniteLoss` (train_step.h), also for the test set's loss after an epoch, and
 /// `std::invalid_argument` unless epochs >= 1 and the training set has a batch.
+GPUCNN_API FitResult fit(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& train, DataLoader& test,
+                         const FitOptions& options = {});
+/// The same with CrossEntropyLoss.
 GPUCNN_API FitResult fit(Module& model, Optimizer& optimizer, DataLoader& train, DataLoader& test, const FitOptions& options = {});
 
 }  // namespace gpucnn

@@ -25,7 +25,7 @@ __device__ bool is_correct(const float* row, std::int64_t C, std::int32_t label)
 __global__ void report_kernel(const float* logits, const std::int32_t* labels, std::int64_t N, std::int64_t C, const float* loss,
                               StepState* state, StepReport* reports, std::int64_t slots) {
   std::int64_t count = 0;
-  for (std::int64_t n = threadIdx.x; n < N; n += kThreads) count += is_correct(logits + n * C, C, labels[n]);
+  for (std::int64_t n = threadIdx.x; n < N; n += kThreads) count += C > 0 && is_correct(logits + n * C, C, labels[n]);
   count = kernels::cuda::block_sum<kThreads>(count);
   if (threadIdx.x != 0) return;
   const std::int64_t number = state->steps + 1;
@@ -41,10 +41,18 @@ __global__ void report_kernel(const float* logits, const std::int32_t* labels, s
 }
 
 __global__ void advance_kernel(StepState* state, std::int64_t images, bool counts_forward) {
-  if (counts_forward) ++state->forwards;
+  if (counts_forward) ++state->random_step;
   ++state->updates;
   ++state->steps;
   state->first += images;
+}
+
+__global__ void guard_kernel(const StepState* state, std::uint8_t* buffer, std::uint8_t* backup, std::int64_t bytes) {
+  const bool runs = state->failed == 0 || state->failed == state->steps + 1;
+  const std::uint8_t* from = runs ? buffer : backup;
+  std::uint8_t* to = runs ? backup : buffer;
+  const std::int64_t stride = std::int64_t{gridDim.x} * blockDim.x;
+  for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < bytes; i += stride) to[i] = from[i];
 }
 
 __global__ void set_state_kernel(StepState* state, StepState now, bool forget_failure) {
@@ -54,10 +62,17 @@ __global__ void set_state_kernel(StepState* state, StepState now, bool forget_fa
 
 }  // namespace
 
-void report_step(const Tensor& logits, const Tensor& labels, const Tensor& loss, StepState* state, StepReport* reports,
+void report_step(const Tensor& output, const Tensor& labels, const Tensor& loss, StepState* state, StepReport* reports,
                  std::int64_t slots, Stream& stream) {
-  launch(stream, "report_step", {1, kThreads}, report_kernel, logits.device_data<float>(), labels.device_data<std::int32_t>(),
-         logits.dim(0), logits.dim(1), loss.device_data<float>(), state, reports, slots);
+  const std::int64_t N = labels.dim(0), C = output.rank() == 2 ? output.dim(1) : 0;
+  launch(stream, "report_step", {1, kThreads}, report_kernel, output.device_data<float>(), labels.device_data<std::int32_t>(), N, C,
+         loss.device_data<float>(), state, reports, slots);
+}
+
+void guard_buffer(const StepState* state, Tensor buffer, Tensor backup, Stream& stream) {
+  const auto bytes = static_cast<std::int64_t>(buffer.nbytes());
+  launch(stream, "guard_buffer", {(bytes + kThreads - 1) / kThreads, kThreads}, guard_kernel, state,
+         reinterpret_cast<std::uint8_t*>(buffer.bytes()), reinterpret_cast<std::uint8_t*>(backup.bytes()), bytes);
 }
 
 void advance(StepState* state, std::int64_t images, bool counts_forward, Stream& stream) {

@@ -18,13 +18,18 @@ struct StepReport {
   double loss = 0;
 };
 
-/// Counts the rows of logits, f32 [N, C], that are largest at their label, as kernels::count_correct does; sets state->failed if
-/// the loss, f32 [], is the first that is not finite; and writes reports[state->steps % slots].
-void report_step(const Tensor& logits, const Tensor& labels, const Tensor& loss, StepState* state, StepReport* reports,
+/// Counts the rows of the output, f32 [N, C], that are largest at their label, i32 [N], as kernels::count_correct does, or none of
+/// an output of another rank. Sets state->failed if the loss, f32 [], is the first that is not finite. Writes reports[state->steps
+/// % slots].
+void report_step(const Tensor& output, const Tensor& labels, const Tensor& loss, StepState* state, StepReport* reports,
                  std::int64_t slots, Stream& stream);
 
 /// Moves the state on by a step of `images` images, in which the model counted its forward or did not.
 void advance(StepState* state, std::int64_t images, bool counts_forward, Stream& stream);
+
+/// Behind a step. If no step before this one failed, backup = buffer; otherwise buffer = backup, for this step should not have
+/// been. Both have the same bytes.
+void guard_buffer(const StepState* state, Tensor buffer, Tensor backup, Stream& stream);
 
 /// Sets the state to `now`, and keeps `failed` unless it is to be forgotten.
 void set_step_state(StepState* state, const StepState& now, bool forget_failure, Stream& stream);

@@ -10,14 +10,20 @@
 namespace gpucnn {
 namespace {
 
-Metrics judge(const Tensor& logits, const Tensor& labels, const Tensor& loss) {
+/// How many rows of logits are largest at their label; 0 where labels are no classes.
+std::int64_t count_correct(const Tensor& logits, const Tensor& labels) {
+  if (logits.rank() != 2 || labels.rank() != 1 || labels.dtype() == DType::f32) return 0;
   Stream stream(logits.device());
   Tensor classes = Tensor::empty(labels.shape(), DType::i32, logits.device());
   kernels::to_labels(labels, logits.dim(1), classes, stream);
   Tensor correct = Tensor::empty({}, DType::f32, logits.device());
   kernels::count_correct(logits, classes, correct, stream);
-  const std::int64_t images = logits.dim(0);
-  return {static_cast<double>(loss.item()) * static_cast<double>(images), static_cast<std::int64_t>(correct.item()), images};
+  return static_cast<std::int64_t>(correct.item());
+}
+
+Metrics judge(const Tensor& output, const Tensor& labels, const Tensor& loss) {
+  const std::int64_t images = labels.dim(0);
+  return {static_cast<double>(loss.item()) * static_cast<double>(images), count_correct(output, labels), images};
 }
 
 }  // namespace
@@ -29,19 +35,24 @@ NonFiniteLoss::~NonFiniteLoss() = default;
 
 Metrics TrainStep::operator()(const Batch& batch) {
   optimizer_.zero_grad();
-  const Tensor logits = model_(batch.inputs);
-  const Tensor loss = criterion_(logits, batch.labels);
-  const Metrics metrics = judge(logits, batch.labels, loss);
-  if (!std::isfinite(metrics.loss_sum)) throw NonFiniteLoss(static_cast<double>(loss.item()), ++steps_);
-  model_.backward(criterion_.backward());
+  const Tensor output = model_(batch.inputs);
+  const Tensor loss_value = loss()(output, batch.labels);
+  const Metrics metrics = judge(output, batch.labels, loss_value);
+  if (!std::isfinite(metrics.loss_sum)) throw NonFiniteLoss(static_cast<double>(loss_value.item()), ++steps_);
+  model_.backward(loss().backward());
   optimizer_.step();
   ++steps_;
   return metrics;
 }
 
-Metrics evaluate(Module& model, const Batch& batch) {
-  const Tensor logits = model.predict(batch.inputs);
-  return judge(logits, batch.labels, CrossEntropyLoss()(logits, batch.labels));
+Metrics evaluate(const Module& model, Loss& loss, const Batch& batch) {
+  const Tensor output = model.predict(batch.inputs);
+  return judge(output, batch.labels, loss(output, batch.labels));
+}
+
+Metrics evaluate(const Module& model, const Batch& batch) {
+  CrossEntropyLoss loss;
+  return evaluate(model, loss, batch);
 }
 
 }  // namespace gpucnn

@@ -6,7 +6,8 @@
 #include <gpucnn/core/export.h>
 #include <gpucnn/data/batch.h>
 #include <gpucnn/layers/losses/cross_entropy_loss.h>
-#include <gpucnn/layers/module.h>
+#include <gpucnn/layers/losses/loss.h>
+#include <gpucnn/layers/module/module.h>
 #include <gpucnn/optim/optimizer.h>
 #include <gpucnn/train/metrics.h>
 
@@ -25,14 +26,17 @@ class GPUCNN_API NonFiniteLoss : public Error {
   std::int64_t step_;
 };
 
-/// One step of training a classifier: forward, cross-entropy, backward, update. Allocates nothing once it has met a batch of every
-/// size. Holds references: model and optimizer must stay where they are.
+/// One step of training: forward, loss, backward, update. Allocates nothing once it has met a batch of every size. Holds
+/// references: model, optimizer and loss must stay where they are.
 class GPUCNN_API TrainStep {
  public:
+  TrainStep(Module& model, Optimizer& optimizer, Loss& loss) : model_(model), optimizer_(optimizer), loss_(&loss) {}
+  /// With CrossEntropyLoss.
   TrainStep(Module& model, Optimizer& optimizer) : model_(model), optimizer_(optimizer) {}
 
-  /// Learns from a batch: inputs as the model takes them, labels u8, i32 or i64 [N]. Returns what the model thought of it before
-  /// the update. Throws `NonFiniteLoss` instead of updating when the loss is NaN or infinite.
+  /// Learns from a batch: inputs as the model takes them, labels as the loss takes them. Returns what the model thought of it
+  /// before the update: correct images are counted where the output is [N, C] and the labels are whole numbers [N]. Throws
+  /// `NonFiniteLoss` instead of updating when the loss is NaN or infinite.
   Metrics operator()(const Batch& batch);
 
   /// How many steps there were.
@@ -41,11 +45,16 @@ class GPUCNN_API TrainStep {
  private:
   Module& model_;
   Optimizer& optimizer_;
-  CrossEntropyLoss criterion_;
+  Loss& loss() { return loss_ ? *loss_ : cross_entropy_; }
+
+  CrossEntropyLoss cross_entropy_;
+  Loss* loss_ = nullptr;  // null: cross_entropy_
   std::int64_t steps_ = 0;
 };
 
 /// What the model thinks of a batch, in eval mode, learning nothing.
-GPUCNN_API Metrics evaluate(Module& model, const Batch& batch);
+GPUCNN_API Metrics evaluate(const Module& model, Loss& loss, const Batch& batch);
+/// The same with CrossEntropyLoss.
+GPUCNN_API Metrics evaluate(const Module& model, const Batch& batch);
 
 }  // namespace gpucnn

@@ -13,7 +13,7 @@ namespace {
 /// Each step is done when it returns.
 class OneByOne final : public Trainer::Impl {
  public:
-  OneByOne(Module& model, Optimizer& optimizer, DataLoader& loader) : loader_(loader), step_(model, optimizer) {}
+  OneByOne(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader) : loader_(loader), step_(model, optimizer, loss) {}
 
   void start_epoch() override {
     place_.reset();  // gives its batch back
@@ -44,11 +44,20 @@ class OneByOne final : public Trainer::Impl {
   Metrics seen_;
 };
 
+std::unique_ptr<Trainer::Impl> make_impl(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader) {
+  if constexpr (kBuiltWithCuda) {
+    if (auto captured = Trainer::Impl::captured(model, optimizer, loss, loader)) return captured;
+  }
+  return std::make_unique<OneByOne>(model, optimizer, loss, loader);
+}
+
 }  // namespace
 
-Trainer::Trainer(Module& model, Optimizer& optimizer, DataLoader& loader) {
-  if constexpr (kBuiltWithCuda) impl_ = Impl::captured(model, optimizer, loader);
-  if (!impl_) impl_ = std::make_unique<OneByOne>(model, optimizer, loader);
+Trainer::Trainer(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader)
+    : impl_(make_impl(model, optimizer, loss, loader)) {}
+
+Trainer::Trainer(Module& model, Optimizer& optimizer, DataLoader& loader) : own_loss_(std::make_unique<CrossEntropyLoss>()) {
+  impl_ = make_impl(model, optimizer, *own_loss_, loader);
 }
 
 Trainer::~Trainer() = default;

@@ -5,13 +5,14 @@
 
 #include <gpucnn/core/export.h>
 #include <gpucnn/data/data_loader.h>
-#include <gpucnn/layers/module.h>
+#include <gpucnn/layers/losses/loss.h>
+#include <gpucnn/layers/module/module.h>
 #include <gpucnn/optim/optimizer.h>
 #include <gpucnn/train/metrics.h>
 
 namespace gpucnn {
 
-/// Trains a classifier on the batches of a DataLoader: forward, cross-entropy, backward, update. What a step came to is asked for
+/// Trains a model on the batches of a DataLoader: forward, loss, backward, update. What a step came to is asked for
 /// apart from the step, because a GPU runs behind:
 ///
 ///     trainer.start_epoch();
@@ -21,10 +22,12 @@ namespace gpucnn {
 /// Where the model and a TensorDataset lie on the same GPU, a step is captured as a CUDA graph once for each batch size, from the
 /// gather of the batch to the update, and replayed; results arrive without anybody waiting. Layers' `forward` and `backward` are
 /// then not called again. Elsewhere, or if a layer waits for the GPU in its forward, the steps run one by one. The results are the
-/// same. Holds references: model, optimizer and loader must stay where they are, and the modes and the device of the model as they
-/// are. One thread at a time.
+/// same. Holds references: model, optimizer, loss and loader must stay where they are, and the modes and the device of the model as
+/// they are. One thread at a time.
 class GPUCNN_API Trainer {
  public:
+  Trainer(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader);
+  /// With CrossEntropyLoss.
   Trainer(Module& model, Optimizer& optimizer, DataLoader& loader);
   ~Trainer();
   Trainer(const Trainer&) = delete;
@@ -50,6 +53,7 @@ class GPUCNN_API Trainer {
   class Impl;  ///< how it is done on a device
 
  private:
+  std::unique_ptr<Loss> own_loss_;  // null: the caller's
   std::unique_ptr<Impl> impl_;
 };
 

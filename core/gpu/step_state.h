@@ -7,13 +7,13 @@ namespace gpucnn {
 /// What changes from one replay of a captured step to the next. It lies in device memory, so that the captured kernels, whose
 /// arguments are fixed, find today's values; the step's last kernel moves it on.
 struct StepState {
-  std::uint64_t forwards = 0;  ///< the model's training forwards before this step: the step of dropout's stream
-  std::uint64_t epoch = 0;     ///< the step of the crop and flip streams
-  std::int64_t first = 0;      ///< images of the epoch before this batch
-  std::int64_t updates = 0;    ///< optimizer steps since the capture: add to the step number that was captured
-  double lr = 0;               ///< the learning rate
-  std::int64_t failed = 0;     ///< the step, from 1, whose loss was not finite; from then on optimizers write nothing. 0: none
-  std::int64_t steps = 0;      ///< training steps before this one
+  std::uint64_t random_step = 0;  ///< Module::random_step before this step: the step of dropout's stream
+  std::uint64_t epoch = 0;        ///< the step of the crop and flip streams
+  std::int64_t first = 0;         ///< images of the epoch before this batch
+  std::int64_t updates = 0;       ///< optimizer steps since the capture: add to the step number that was captured
+  double lr = 0;                  ///< the learning rate
+  std::int64_t failed = 0;        ///< the step, from 1, whose loss was not finite; from then on optimizers write nothing. 0: none
+  std::int64_t steps = 0;         ///< training steps before this one
 };
 
 }  // namespace gpucnn

@@ -22,7 +22,7 @@ __device__ float factor(const Mask& mask, std::uint32_t word) { return word >> 8
 
 /// A captured step counts by `state`, which is null otherwise.
 __device__ Mask todays(Mask mask, const StepState* state) {
-  if (state) mask.random = mask.random.at(state->forwards);
+  if (state) mask.random = mask.random.at(state->random_step);
   return mask;
 }
 

@@ -6,20 +6,18 @@ namespace gpucnn {
 
 Shape ReLU::output_shape(const Shape& x) const { return x; }
 
-Tensor ReLU::forward(const Tensor& x) {
+Tensor ReLU::forward(const Tensor& x, Context& context) const {
   Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
-  kernels::relu(x, y, stream());
-  keep(y_, y);
+  kernels::relu(x, y, context.stream());
+  context.save(y);
   return y;
 }
 
-Tensor ReLU::backward(const Tensor& given) {
-  const Tensor dy = check_gradient(given, kept(y_).shape());
-  const Tensor y = consume(y_);
-  if (!input_grad()) return {};
-  Tensor dx = Tensor::empty(y.shape(), y.dtype(), y.device());
-  kernels::relu_backward(y, dy, dx, stream());
-  return returned(dx);
+Tensor ReLU::gradients(const Tensor& dy, Context& context) {
+  if (!context.input_grad()) return {};
+  Tensor dx = Tensor::empty(dy.shape(), dy.dtype(), dy.device());
+  kernels::relu_backward(context.saved(), dy, dx, context.stream());
+  return dx;
 }
 
 }  // namespace gpucnn

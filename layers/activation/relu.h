@@ -1,6 +1,6 @@
 #pragma once
 
-#include <gpucnn/layers/module.h>
+#include <gpucnn/layers/module/module.h>
 
 namespace gpucnn {
 
@@ -8,12 +8,10 @@ namespace gpucnn {
 class GPUCNN_API ReLU : public Module {
  public:
   Shape output_shape(const Shape& x) const override;
-  Tensor forward(const Tensor& x) override;
-  Tensor backward(const Tensor& dy) override;
 
- private:
-  friend class Stage;
-  Tensor y_;  // kept for backward
+ protected:
+  Tensor forward(const Tensor& x, Context& context) const override;
+  Tensor gradients(const Tensor& dy, Context& context) override;
 };
 
 }  // namespace gpucnn

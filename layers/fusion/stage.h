@@ -1,36 +1,24 @@
 #pragma once
 
-#include <memory>
-#include <span>
-#include <vector>
-
-#include <gpucnn/layers/module.h>
+#include <gpucnn/layers/module/module.h>
 
 namespace gpucnn {
 
-/// Layers of a Sequential that run together: a layer alone, or several whose work fits in one pass. Results are those of the layers
-/// one after the other, within rounding; a gradient that is not finite ends where the layers would multiply it by 0. Refers to the
-/// layers; has the rights of a friend in those it knows.
+/// Layers of a Sequential that run together: a layer alone, or several whose work fits in one pass over memory. Results are those
+/// of the layers one after the other, within rounding; a gradient that is not finite ends where the layers would multiply it by 0.
+/// Refers to the layers, and owns what its backward needs.
 class Stage {
  public:
+  Stage() = default;
   virtual ~Stage() = default;
-  virtual Tensor forward(const Tensor& x) = 0;
-  virtual Tensor backward(const Tensor& dy) = 0;
+  Stage(const Stage&) = delete;
+  Stage& operator=(const Stage&) = delete;
 
-  /// Whether a 4-d x may come flattened, [N, features]: the first thing done with it is to flatten it.
-  virtual bool takes_flat() const { return false; }
-  /// Lets forward flatten its y, or no longer; backward takes the gradient of what forward gave.
-  virtual void may_flatten(bool) {}
-
-  /// The stages of these layers, in order.
-  static std::vector<std::unique_ptr<Stage>> of(std::span<Module* const> layers);
-
- private:
-  class Alone;
-  class WithRelu;
-  class ConvReluPool;
-  class ConvReluPools;
-  class LinearReluDropout;
+  /// `context` is the Sequential's. Where a backward may follow (`context.keeps()`) it keeps what that needs; otherwise several
+  /// threads may be here at once, and nothing is written.
+  virtual Tensor forward(const Tensor& x, Context& context) = 0;
+  /// From the gradient of the last forward's y to that of its x; undefined if the first layer need not compute it.
+  virtual Tensor backward(const Tensor& dy, Context& context) = 0;
 };
 
 }  // namespace gpucnn

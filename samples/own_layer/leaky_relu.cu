@@ -44,12 +44,11 @@ Tensor leak(const Tensor& x, const Tensor& from, float slope, const Stream& stre
 
 }  // namespace
 
-Tensor LeakyReLU::forward(const Tensor& x) {
-  keep(x_, x);
-  return leak(x, x, slope_, stream());
+Tensor LeakyReLU::forward(const Tensor& x, Context& context) const {
+  context.save(x);
+  return leak(x, x, slope_, context.stream());
 }
 
-Tensor LeakyReLU::backward(const Tensor& dy) {
-  const Tensor x = consume(x_);
-  return input_grad() ? leak(x, check_gradient(dy, x.shape()), slope_, stream()) : Tensor{};
+Tensor LeakyReLU::gradients(const Tensor& dy, Context& context) {
+  return context.input_grad() ? leak(context.saved(), dy, slope_, context.stream()) : Tensor{};
 }

@@ -9,10 +9,11 @@ class LeakyReLU : public gpucnn::Module {
   explicit LeakyReLU(float slope = 0.01F) : slope_(slope) {}
 
   gpucnn::Shape output_shape(const gpucnn::Shape& x) const override { return x; }
-  gpucnn::Tensor forward(const gpucnn::Tensor& x) override;
-  gpucnn::Tensor backward(const gpucnn::Tensor& dy) override;
+
+ protected:
+  gpucnn::Tensor forward(const gpucnn::Tensor& x, gpucnn::Context& context) const override;
+  gpucnn::Tensor gradients(const gpucnn::Tensor& dy, gpucnn::Context& context) override;
 
  private:
   float slope_;
-  gpucnn::Tensor x_;  // from forward to backward
 };

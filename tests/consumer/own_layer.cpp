@@ -6,12 +6,12 @@ using namespace gpucnn;
 class Scale : public Module {
  public:
   Shape output_shape(const Shape& x) const override { return x; }
-  Tensor forward(const Tensor& x) override {
-    keep(x_, x);
+  Tensor forward(const Tensor& x, Context& context) const override {
+    context.save(x);
     return scaled(x);
   }
-  Tensor backward(const Tensor& dy) override {
-    const Tensor x = consume(x_);
+  Tensor gradients(const Tensor& dy, Context& context) override {
+    const Tensor& x = context.saved();
     float sum = 0;
     for (std::int64_t i = 0; i < x.numel(); ++i) sum += dy.data<float>()[i] * x.data<float>()[i];
     factor_.accumulate_grad(Tensor::full({1}, sum));
@@ -26,7 +26,6 @@ class Scale : public Module {
     return y;
   }
   Parameter factor_{{1}, Init::constant(0.5F)};
-  Tensor x_;  // from forward to backward
 };
 
 int main() {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include <gpucnn/layers/linear.h>
-#include <gpucnn/layers/module.h>
+#include <gpucnn/layers/module/module.h>
 
 #include "device_test.h"
 #include "reference/values.h"
@@ -74,14 +74,15 @@ class Residual : public Module {
     if (y != x) throw std::invalid_argument("the body makes " + y.string() + " of " + x.string());
     return x;
   }
-  Tensor forward(const Tensor& x) override { return sum(x, body(x)); }
-  Tensor backward(const Tensor& dy) override { return sum(dy, body.backward(dy)); }
+  Tensor forward(const Tensor& x, Context& context) const override { return sum(x, body(x, context)); }
+  Tensor gradients(const Tensor& dy, Context& context) override { return sum(dy, body.backward(dy, context)); }
   void members(Members& m) override { m("body", body); }
 
   Body body;
 };
 
-/// y = weight * x with one learned number for each feature, and a buffer that counts its forwards. x: [N, features].
+/// y = weight * x with one learned number for each feature, and a buffer that counts the forwards that keep something. x: [N,
+/// features].
 class Scale : public Module {
  public:
   explicit Scale(std::int64_t features) : weight({features}, Init::constant(1)), forwards(Tensor::zeros({1})) {}
@@ -89,14 +90,13 @@ class Scale : public Module {
     if (x.rank() != 2 || x[1] != weight.numel()) throw std::invalid_argument("expects another shape than " + x.string());
     return x;
   }
-  Tensor forward(const Tensor& x) override {
-    forwards.copy_from(Tensor::full({1}, forwards.item() + 1));
-    keep(x_, x);
+  Tensor forward(const Tensor& x, Context& context) const override {
+    if (context.keeps()) Tensor(forwards).copy_from(Tensor::full({1}, forwards.item() + 1));
+    context.save(x);
     return combine(x, weight.value(), std::multiplies<float>());
   }
-  Tensor backward(const Tensor& dy) override {
-    const Tensor x = consume(x_);
-    check_gradient(dy, x.shape());
+  Tensor gradients(const Tensor& dy, Context& context) override {
+    const Tensor& x = context.saved();
     const Tensor products = combine(dy, x, std::multiplies<float>()).to(Device::cpu());
     Tensor dweight = Tensor::zeros({weight.numel()});
     for (std::int64_t i = 0; i < x.numel(); ++i) dweight.data<float>()[i % weight.numel()] += products.data<float>()[i];
@@ -110,9 +110,6 @@ class Scale : public Module {
 
   Parameter weight;
   Tensor forwards;
-
- private:
-  Tensor x_;  // kept for backward
 };
 
 }  // namespace gpucnn

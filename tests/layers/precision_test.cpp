@@ -28,15 +28,16 @@ namespace {
 class Probe : public Module {
  public:
   Shape output_shape(const Shape& x) const override { return x; }
-  Tensor forward(const Tensor& x) override {
+  Tensor forward(const Tensor& x, Context&) const override {
     forward_dtype = x.dtype();
     return x;
   }
-  Tensor backward(const Tensor& dy) override {
+  Tensor gradients(const Tensor& dy, Context&) override {
     backward_dtype = dy.dtype();
     return dy;
   }
-  DType forward_dtype = DType::u8, backward_dtype = DType::u8;
+  mutable DType forward_dtype = DType::u8;
+  DType backward_dtype = DType::u8;
 };
 
 Sequential network() {

@@ -57,6 +57,7 @@ TEST_P(SequentialTest, AnEmptyOneGivesWhatItGets) {
   EXPECT_EQ(values(model(x)), values(x));
   EXPECT_FALSE(model.backward(x).defined());
   model.set_input_grad(true);
+  model(x);
   EXPECT_EQ(values(model.backward(x)), values(x));
   EXPECT_TRUE(model.parameters().empty());
   EXPECT_EQ(model.summary({2, 3}), "Sequential on [2, 3]\nLayer  Kind  Output shape  Parameters\nTotal parameters: 0\n");

@@ -54,16 +54,16 @@ class Meet : public Module {
  public:
   explicit Meet(std::shared_ptr<Meeting> meeting) : meeting_(std::move(meeting)) {}
   Shape output_shape(const Shape& x) const override { return x; }
-  Tensor forward(const Tensor& x) override {
+  Tensor forward(const Tensor& x, Context&) const override {
     ++forwards;
     if (meeting_) meeting_->wait();
     return x;
   }
-  Tensor backward(const Tensor& dy) override {
+  Tensor gradients(const Tensor& dy, Context&) override {
     if (meeting_) meeting_->wait();
     return dy;
   }
-  int forwards = 0;
+  mutable int forwards = 0;
 
  private:
   std::shared_ptr<Meeting> meeting_;

@@ -39,14 +39,14 @@ struct OneByOne : Module {
   Sequential layers;
   explicit OneByOne(Sequential list) : layers(std::move(list)) {}
   Shape output_shape(const Shape& x) const override { return shape_of(layers, x); }
-  Tensor forward(const Tensor& x) override {
+  Tensor forward(const Tensor& x, Context& context) const override {
     Tensor y = x;
-    for (std::size_t i = 0; i < layers.size(); ++i) y = layers.at(std::to_string(i))(y);
+    for (std::size_t i = 0; i < layers.size(); ++i) y = layers.at(std::to_string(i))(y, context);
     return y;
   }
-  Tensor backward(const Tensor& dy) override {
+  Tensor gradients(const Tensor& dy, Context& context) override {
     Tensor gradient = dy;
-    for (std::size_t i = layers.size(); i > 0; --i) gradient = layers.at(std::to_string(i - 1)).backward(gradient);
+    for (std::size_t i = layers.size(); i > 0; --i) gradient = layers.at(std::to_string(i - 1)).backward(gradient, context);
     return gradient;
   }
   void members(Members& m) override { m("layers", layers); }
@@ -339,8 +339,8 @@ TEST_P(JoinedLayers, GiveNanToTheWeightsOfChannelsThatAreNan) {
 TEST_P(JoinedLayers, AClassDerivedFromALayerIsNotJoined) {
   struct Negated : Linear {
     using Linear::Linear;
-    Tensor forward(const Tensor& x) override {
-      return combine(Linear::forward(x), Tensor::full({1}, -1), std::multiplies<float>());
+    Tensor forward(const Tensor& x, Context& context) const override {
+      return combine(Linear::forward(x, context), Tensor::full({1}, -1), std::multiplies<float>());
     }
   };
   Sequential model{Negated(1, 1, {.bias = false}), ReLU()};
@@ -376,12 +376,12 @@ struct Besides : Module {
   std::string alone;
   Besides(Sequential list, std::string name) : all(std::move(list)), alone(std::move(name)) {}
   Shape output_shape(const Shape& x) const override { return shape_of(all, x); }
-  Tensor forward(const Tensor& x) override {
-    const Tensor y = all(x);
-    all.at(alone)(alone == "0" ? x : Tensor::zeros({x.dim(0), 4, x.dim(2), x.dim(3)}, DType::f32, x.device()));
+  Tensor forward(const Tensor& x, Context& context) const override {
+    const Tensor y = all(x, context);
+    all.at(alone)(alone == "0" ? x : Tensor::zeros({x.dim(0), 4, x.dim(2), x.dim(3)}, DType::f32, x.device()), context);
     return y;
   }
-  Tensor backward(const Tensor& dy) override { return all.backward(dy); }
+  Tensor gradients(const Tensor& dy, Context& context) override { return all.backward(dy, context); }
   void members(Members& m) override { m("all", all); }
 };
 
@@ -406,7 +406,7 @@ TEST_P(JoinedLayers, ALayerTakenOutWorksAlone) {
   EXPECT_EQ(model.at<ReLU>("1")(x).item(), 0);
 }
 
-TEST_P(JoinedLayers, NameThemselvesWhenABackwardComesTooOften) {
+TEST_P(JoinedLayers, SayThatABackwardComesTooOften) {
   for (const Conv2dOptions& options : {Conv2dOptions{.kernel_size = 1}, kSamePadding}) {
     Sequential model{Conv2d(1, 1, options), ReLU(), MaxPool2d(2)};
     model.to(device())(zeros({1, 1, 2, 2}));
@@ -414,13 +414,13 @@ TEST_P(JoinedLayers, NameThemselvesWhenABackwardComesTooOften) {
         [&] {
           model.backward(zeros({1, 1, 2, 2}));
         },
-        misuse("1 ReLU: backward expects an f32 gradient of [1, 1, 1, 1], got f32 [1, 1, 2, 2]"));
+        misuse("Sequential: backward expects an f32 gradient of [1, 1, 1, 1], got f32 [1, 1, 2, 2]"));
     model.backward(zeros({1, 1, 1, 1}));
     EXPECT_THAT(
         [&] {
           model.backward(zeros({1, 1, 1, 1}));
         },
-        ThrowsMessage<std::logic_error>(testing::HasSubstr("1 ReLU: backward without a forward before it")));
+        ThrowsMessage<std::logic_error>(testing::HasSubstr("Sequential: backward without a forward before it")));
   }
 }
 

@@ -1,0 +1,148 @@
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <gpucnn/kernels/fused/conv2d_relu_pool.h>
+#include <gpucnn/layers/activation/relu.h>
+#include <gpucnn/layers/conv2d.h>
+#include <gpucnn/layers/flatten.h>
+#include <gpucnn/layers/fusion/pattern.h>
+#include <gpucnn/layers/max_pool2d.h>
+#include <gpucnn/layers/module/plan_cache.h>
+
+namespace gpucnn {
+namespace {
+
+/// Packed weights, which predictions at the same time do not share.
+using PackedWeights = LeasePool<kernels::Conv2dReluPoolWeights>;
+
+/// A Conv2d, the ReLU and the MaxPool2d behind it, and what their backward needs.
+struct Link {
+  Conv2d& conv;
+  ReLU& relu;
+  MaxPool2d& pool;
+  PackedWeights packed = {};
+  Tensor x = {}, argmax = {};
+
+  Shape output_shape(const Shape& given) const { return pool.output_shape(conv.output_shape(given)); }
+
+  kernels::Conv2dReluPool operands(const Tensor& input, const Tensor& places, kernels::Conv2dReluPoolWeights* kept) const {
+    const Parameter bias = conv.bias();
+    return {conv.weight().value(), bias.defined() ? bias.value() : Tensor{}, input, places, kept};
+  }
+};
+
+template <class T>
+using ForEach = std::array<T, kernels::kMostConvolutions>;
+
+/// All links in one pass if an image and all that is made of it stay in cache, else each in a pass of its own. A Flatten behind the
+/// last one is done by its stores.
+class ConvReluPool final : public Stage {
+ public:
+  explicit ConvReluPool(std::span<Module* const> layers) : flatten_(layer_at<Flatten>(layers, layers.size() - 1)) {
+    for (std::size_t i = 0; i + 2 < layers.size(); i += 3) {
+      links_.push_back(std::make_unique<Link>(*layer_at<Conv2d>(layers, i), *layer_at<ReLU>(layers, i + 1),
+                                              *layer_at<MaxPool2d>(layers, i + 2)));
+    }
+  }
+
+  Tensor forward(const Tensor& x, Context& context) override {
+    for (const auto& link : links_) {
+      context.enter(link->conv);
+      context.enter(link->relu);
+      context.enter(link->pool);
+    }
+    if (flatten_) context.enter(*flatten_);
+    const bool together = fits(x);
+    Tensor y = together ? forward_pass(0, links_.size(), x, context) : x;
+    for (std::size_t i = 0; !together && i < links_.size(); ++i) y = forward_pass(i, i + 1, y, context);
+    if (context.keeps()) together_ = together;
+    return y;
+  }
+
+  Tensor backward(const Tensor& dy, Context& context) override {
+    if (together_) return backward_pass(0, links_.size(), dy, context);
+    Tensor gradient = dy;
+    for (std::size_t i = links_.size(); i-- > 0;) gradient = backward_pass(i, i + 1, gradient, context);
+    return gradient;
+  }
+
+ private:
+  bool fits(const Tensor& x) const {
+    ForEach<std::int64_t> channels;
+    for (std::size_t i = 0; i < links_.size(); ++i) channels[i] = links_[i]->conv.out_channels();
+    return kernels::conv2d_relu_pool_fits({x.dim(1), x.dim(2), x.dim(3)}, std::span(channels).first(links_.size()));
+  }
+
+  /// Links [first, last) in one pass.
+  Tensor forward_pass(std::size_t first, std::size_t last, const Tensor& given, Context& context) {
+    ForEach<kernels::Conv2dReluPool> convolutions;
+    ForEach<std::optional<PackedWeights::Lease>> packed;
+    Tensor x = given;
+    Shape shape = x.shape();
+    for (std::size_t i = first; i < last; ++i) {
+      Link& link = *links_[i];
+      if (i > first) x = context.keeps() ? kernels::conv2d_relu_pool_memory(shape) : Tensor{};
+      shape = link.output_shape(shape);
+      const Tensor argmax = context.keeps() ? Tensor::empty(shape, DType::u8, given.device()) : Tensor{};
+      packed[i].emplace(link.packed.take([](const auto&) { return true; }, [] { return kernels::Conv2dReluPoolWeights(); }));
+      convolutions[i - first] = link.operands(x, argmax, &**packed[i]);
+    }
+    if (flatten_ && last == links_.size()) shape = {shape[0], shape[1] * shape[2] * shape[3]};
+    Tensor y = Tensor::empty(shape, DType::f32, given.device());
+    kernels::conv2d_relu_pool(std::span(convolutions).first(last - first), y, context.stream());
+    for (std::size_t i = first; context.keeps() && i < last; ++i) {  // behind all that may fail
+      links_[i]->x = convolutions[i - first].x;
+      links_[i]->argmax = convolutions[i - first].place;
+    }
+    return y;
+  }
+
+  Tensor backward_pass(std::size_t first, std::size_t last, const Tensor& dy, Context& context) {
+    ForEach<kernels::Conv2dReluPool> convolutions;
+    ForEach<kernels::Conv2dReluPoolGradients> gradients;
+    for (std::size_t i = first; i < last; ++i) {
+      Link& link = *links_[i];
+      convolutions[i - first] = link.operands(std::exchange(link.x, {}), std::exchange(link.argmax, {}), nullptr);
+    }
+    for (std::size_t i = first; i < last; ++i) {
+      Parameter weight = links_[i]->conv.weight(), bias = links_[i]->conv.bias();
+      auto [dweight, add_weight] = weight.grad_target();
+      auto [dbias, add_bias] = bias.defined() ? bias.grad_target() : Parameter::GradTarget{};
+      gradients[i - first] = {dweight, dbias, {add_weight, add_bias}};
+    }
+    const Tensor& x = convolutions[0].x;
+    Tensor dx = links_[first]->conv.input_grad() ? Tensor::empty(x.shape(), DType::f32, x.device()) : Tensor{};
+    kernels::conv2d_relu_pool_backward(std::span(convolutions).first(last - first), dy, std::span(gradients).first(last - first),
+                                       dx, context.stream());
+    return dx;
+  }
+
+  std::vector<std::unique_ptr<Link>> links_;
+  Flatten* flatten_;       // null: y is not flattened
+  bool together_ = false;  // what the forward did that the next backward belongs to
+};
+
+std::size_t match(std::span<Module* const> layers) {
+  std::size_t links = 0;
+  for (; links < kernels::kMostConvolutions; ++links) {
+    const Conv2d* conv = layer_at<Conv2d>(layers, 3 * links);
+    const MaxPool2d* pool = layer_at<MaxPool2d>(layers, 3 * links + 2);
+    if (!conv || !layer_at<ReLU>(layers, 3 * links + 1) || !pool) break;
+    if (!kernels::conv2d_relu_pool_serves(conv->options(), pool->options(), Device::cpu())) break;
+  }
+  return links == 0 ? 0 : 3 * links + (layer_at<Flatten>(layers, 3 * links) ? 1 : 0);
+}
+
+}  // namespace
+
+const Pattern kConvReluPool{
+    .device = Device::Kind::cpu,
+    .match = match,
+    .make = [](std::span<Module* const> layers) -> std::unique_ptr<Stage> { return std::make_unique<ConvReluPool>(layers); },
+};
+
+}  // namespace gpucnn

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <span>
+#include <typeinfo>
+
+#include <gpucnn/core/device.h>
+#include <gpucnn/layers/fusion/stage.h>
+
+namespace gpucnn {
+
+/// Layers side by side that a stage computes together. Each pattern has a file of its own, and its place in the list of fuse.cpp.
+struct Pattern {
+  /// Where it holds; nothing: on every device.
+  std::optional<Device::Kind> device;
+  /// How many layers it takes, from the first one on; 0: it does not hold here.
+  std::size_t (*match)(std::span<Module* const> layers);
+  /// The stage of the layers that it takes.
+  std::unique_ptr<Stage> (*make)(std::span<Module* const> layers);
+};
+
+extern const Pattern kConvReluPool;       // Conv2d, ReLU and MaxPool2d, once or several times over, and a Flatten
+extern const Pattern kLinearReluDropout;  // Linear, ReLU, Dropout
+extern const Pattern kReluPool;           // ReLU, MaxPool2d
+extern const Pattern kReluEpilogue;       // Conv2d or Linear, ReLU
+extern const Pattern kSingleLayer;        // any layer
+
+/// Layer `i` if there is one of this class. Classes derived from it may compute something else, so only the class itself is joined.
+template <class Layer>
+Layer* layer_at(std::span<Module* const> layers, std::size_t i) {
+  if (i >= layers.size()) return nullptr;
+  Module& layer = *layers[i];
+  return typeid(layer) == typeid(Layer) ? static_cast<Layer*>(&layer) : nullptr;
+}
+
+}  // namespace gpucnn

@@ -1,0 +1,42 @@
+#include <gpucnn/layers/losses/loss.h>
+
+#include <stdexcept>
+#include <typeinfo>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <gpucnn/core/text/class_name.h>
+
+namespace gpucnn {
+
+Loss::Loss() = default;
+Loss::~Loss() = default;
+Loss::Loss(Loss&&) noexcept = default;
+Loss& Loss::operator=(Loss&&) noexcept = default;
+
+Tensor Loss::prepare(const Tensor&, const Tensor& targets) const { return targets; }
+
+bool Loss::takes_unprepared(const Tensor&) const { return false; }
+
+Tensor Loss::operator()(const Tensor& input, const Tensor& targets) { return evaluate(input, prepare(input, targets)); }
+
+Tensor Loss::evaluate(const Tensor& input, const Tensor& prepared) {
+  if (!input.defined() || input.dtype() != DType::f32) {
+    throw std::invalid_argument(fmt::format("{}: expects an f32 input, got {}", class_name(typeid(*this)),
+                                            input.defined() ? name_of(input.dtype()) : std::string_view("an undefined tensor")));
+  }
+  Tensor dinput = Tensor::empty(input.shape(), DType::f32, input.device());
+  Tensor loss = forward(input, prepared, dinput);
+  dinput_ = std::move(dinput);
+  return loss;
+}
+
+Tensor Loss::backward() {
+  if (!dinput_.defined())
+    throw std::logic_error(
+        fmt::format("{}: backward without a loss before it; each loss serves one backward", class_name(typeid(*this))));
+  return std::exchange(dinput_, Tensor{});
+}
+
+}  // namespace gpucnn

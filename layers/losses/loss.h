@@ -1,0 +1,44 @@
+#pragma once
+
+#include <gpucnn/core/export.h>
+#include <gpucnn/core/tensor.h>
+
+namespace gpucnn {
+
+/// What a model's output costs, one number for a batch. It is called and then asked for the gradient:
+///
+///     const Tensor value = loss(logits, targets);
+///     model.backward(loss.backward());
+///
+/// Authors override `forward`, and `prepare` if targets come in several forms. One thread at a time.
+class GPUCNN_API Loss {
+ public:
+  virtual ~Loss();
+
+  /// The loss, f32 []: of `input`, the model's f32 output, and `targets`. Keeps its gradient. Throws `std::invalid_argument` for
+  /// what the loss does not take.
+  Tensor operator()(const Tensor& input, const Tensor& targets);
+  /// The gradient of the last call's input, f32 of its shape. Throws `std::logic_error` a second time, or without a call.
+  Tensor backward();
+
+  /// The targets as `evaluate` takes them. Throws `std::invalid_argument` for those that do not fit the input; what lies on a GPU
+  /// is checked there, and thrown by the next call that waits for it.
+  virtual Tensor prepare(const Tensor& input, const Tensor& targets) const;
+  /// Whether `prepare` only checks such targets, so that those it has seen once may be given to `evaluate` as they are.
+  virtual bool takes_unprepared(const Tensor& targets) const;
+  /// As a call, for targets that `prepare` gave: queues work on the device, and waits for nothing.
+  Tensor evaluate(const Tensor& input, const Tensor& prepared);
+
+ protected:
+  Loss();
+  Loss(Loss&&) noexcept;
+  Loss& operator=(Loss&&) noexcept;
+
+  /// Computes the loss, f32 [], and in the same pass writes its gradient to `dinput`, f32 of input's shape.
+  virtual Tensor forward(const Tensor& input, const Tensor& prepared, Tensor& dinput) const = 0;
+
+ private:
+  Tensor dinput_;
+};
+
+}  // namespace gpucnn

@@ -1,0 +1,187 @@
+#include <exception>
+#include <stdexcept>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <gpucnn/kernels/copy/cast.h>
+#include <gpucnn/layers/module/module.h>
+#include <gpucnn/layers/module/module_root.h>
+
+namespace gpucnn {
+namespace {
+
+Tensor as(DType dtype, const Tensor& x, Stream& stream) {
+  if (!x.defined() || x.dtype() == dtype) return x;
+  Tensor y = Tensor::empty(x.shape(), dtype, x.device());
+  kernels::cast(x, y, stream);
+  return y;
+}
+
+}  // namespace
+
+// ---- who may call ----------------------------------------------------------------------------------------------------
+
+Module::ExclusiveCall::ExclusiveCall(Root& root, const Module& module) : root_(root) {
+  int idle = 0;
+  if (root.busy.compare_exchange_strong(idle, -1, std::memory_order_acquire)) {
+    root.busy_thread.store(std::this_thread::get_id(), std::memory_order_relaxed);
+    return;
+  }
+  if (idle < 0 && root.busy_thread.load(std::memory_order_relaxed) == std::this_thread::get_id()) {
+    throw std::logic_error(fmt::format(
+        "{}: called amid another call of its model; inside forward and gradients hand the context on: layer(x, context)",
+        module.label()));
+  }
+  throw std::logic_error(
+      fmt::format("{}: another thread's call of the same model is under way; only predict may run beside predict", module.label()));
+}
+
+Module::ExclusiveCall::~ExclusiveCall() {
+  root_.busy_thread.store(std::thread::id(), std::memory_order_relaxed);
+  root_.busy.store(0, std::memory_order_release);
+}
+
+Module::Prediction::Prediction(Root& root, const Module& module) : root_(root) {
+  int busy = root.busy.load(std::memory_order_relaxed);
+  do {
+    if (busy >= 0) continue;
+    if (root.busy_thread.load(std::memory_order_relaxed) == std::this_thread::get_id()) {
+      counted_ = false;
+      return;
+    }
+    throw std::logic_error(
+        fmt::format("{}: another thread trains or changes the model; predict may not run beside that", module.label()));
+  } while (!root.busy.compare_exchange_weak(busy, busy + 1, std::memory_order_acquire));
+}
+
+Module::Prediction::~Prediction() {
+  if (counted_) root_.busy.fetch_sub(1, std::memory_order_release);
+}
+
+// ---- forward ---------------------------------------------------------------------------------------------------------
+
+Tensor Module::operator()(const Tensor& x) {
+  check_input(x, named_root());
+  shape_of(*this, x.shape());
+  Root& root = packed_root();
+  const ExclusiveCall alone(root, *this);
+  Context::Call call{root, false, root.calls.fetch_add(1, std::memory_order_relaxed) + 1, training_};
+  Tensor y = run_outermost(x, call);
+  // A forward that failed draws again what it drew.
+  if (call.counts) ++root.random_step;
+  return y;
+}
+
+Tensor Module::operator()(const Tensor& x, Context& context) const {
+  require_part_of(context.call_);
+  return run_forward(x, context.call_);
+}
+
+Tensor Module::predict(const Tensor& x) const {
+  check_input(x, named_root());
+  shape_of(*this, x.shape());
+  Root& root = packed_root();
+  const Prediction beside_others(root, *this);
+  Context::Call call{root, true, 0};
+  return run_outermost(x, call);
+}
+
+/// Forward, between f32 outside the outermost call and the precision's dtype inside.
+Tensor Module::run_outermost(const Tensor& x, Context::Call& call) const {
+  Root& root = call.root;
+  if (root.precision != Precision::bf16) return run_forward(x, call);
+  // In every call: parameters may have been written to by whoever holds them. Calls at the same time write the same values, one
+  // after the other in the device's queue.
+  if (root.values.defined()) kernels::cast(root.values, root.operands, root.stream);
+  return as(DType::f32, run_forward(as(DType::bf16, x, root.stream), call), root.stream);
+}
+
+Tensor Module::run_forward(const Tensor& x, Context::Call& call) const {
+  if (call.predicting) {
+    Context context(*this, call, nullptr, false);
+    return forward(x, context);
+  }
+  note_use(call);
+  if (!saved_) saved_ = std::make_unique<Context::Saved>();
+  saved_->there = false;
+  saved_->tensors.clear();
+  Context context(*this, call, saved_.get(), false);
+  Tensor y = forward(x, context);
+  saved_->x = x.shape();
+  saved_->y = y.shape();
+  saved_->training = training_;
+  saved_->random_step = call.root.random_step;
+  saved_->there = true;
+  return y;
+}
+
+void Module::check_input(const Tensor& x, const Root& root) const {
+  if (!x.defined()) throw std::invalid_argument(fmt::format("{}: the input is undefined", label()));
+  if (x.dtype() != DType::f32) {
+    throw std::invalid_argument(fmt::format("{}: expects an f32 input, got {}", label(), name_of(x.dtype())));
+  }
+  if (x.device() != root.stream.device()) {
+    throw std::invalid_argument(
+        fmt::format("{}: the input is on {}, the model on {}", label(), x.device().string(), root.stream.device().string()));
+  }
+}
+
+/// Throws in the second use within one call whose backward would need both.
+void Module::note_use(const Context::Call& call) const {
+  if (!call.predicting && std::exchange(last_call_, call.number) == call.number) {
+    throw std::logic_error(fmt::format("{}: used twice in one forward; a backward needs an instance for each use", label()));
+  }
+}
+
+void Module::require_part_of(const Context::Call& call) const {
+  refuse_moved_from(*this);
+  if (shown_.load(std::memory_order_acquire) == &call.root) return;
+  throw std::logic_error(fmt::format("{}: is no part of the model that calls it; `members` must report it", label()));
+}
+
+// ---- backward --------------------------------------------------------------------------------------------------------
+
+void Module::fail_backward() const {
+  throw std::logic_error(fmt::format("{}: backward without a forward before it; each forward serves one backward", label()));
+}
+
+Tensor Module::backward(const Tensor& dy) {
+  refuse_moved_from(*this);
+  if (!root_ || !saved_ || !saved_->there) fail_backward();
+  Root& root = *root_;
+  const ExclusiveCall alone(root, *this);
+  Context::Call call{root, false, root.calls.fetch_add(1, std::memory_order_relaxed) + 1};
+  return as(DType::f32, run_backward(dy, call), root.stream);
+}
+
+Tensor Module::backward(const Tensor& dy, Context& context) {
+  require_part_of(context.call_);
+  return run_backward(dy, context.call_);
+}
+
+Tensor Module::run_backward(const Tensor& dy, Context::Call& call) {
+  if (!saved_ || !saved_->there) fail_backward();
+  Root& root = call.root;
+  const DType inside = activation_dtype(root.precision);
+  if (!dy.defined() || (dy.dtype() != DType::f32 && dy.dtype() != inside) || dy.shape() != saved_->y) {
+    throw std::invalid_argument(fmt::format(
+        "{}: backward expects an f32 gradient of {}, got {}", label(), saved_->y.string(),
+        dy.defined() ? fmt::format("{} {}", name_of(dy.dtype()), dy.shape().string()) : std::string("an undefined tensor")));
+  }
+  if (dy.device() != root.stream.device()) {
+    throw std::invalid_argument(
+        fmt::format("{}: the gradient is on {}, the model on {}", label(), dy.device().string(), root.stream.device().string()));
+  }
+  // From here on the forward has served, whether this succeeds or not.
+  struct GiveBack {
+    Context::Saved& saved;
+    ~GiveBack() { saved.tensors.clear(); }
+  } const give_back{*saved_};
+  saved_->there = false;
+  Context context(*this, call, saved_.get(), true);
+  Tensor dx = gradients(as(inside, dy, root.stream), context);
+  return input_grad_ ? dx : Tensor{};
+}
+
+}  // namespace gpucnn

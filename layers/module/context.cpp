@@ -1,0 +1,66 @@
+#include <gpucnn/layers/module/context.h>
+
+#include <stdexcept>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include <gpucnn/layers/module/module_root.h>
+
+namespace gpucnn {
+
+Context::Context(const Module& module, Call& call, Saved* saved, bool backward)
+    : module_(module), call_(call), saved_(saved), backward_(backward) {}
+
+Stream& Context::stream() const noexcept { return call_.root.stream; }
+
+Precision Context::precision() const noexcept { return call_.root.precision; }
+
+bool Context::training() const noexcept {
+  if (call_.predicting) return false;
+  return backward_ && saved_ ? saved_->training : module_.training_;
+}
+
+bool Context::keeps() const noexcept { return !call_.predicting; }
+
+bool Context::input_grad() const noexcept { return module_.input_grad_; }
+
+void Context::save_one(const Tensor& tensor) {
+  if (saved_ && !backward_) saved_->tensors.push_back(tensor);
+}
+
+const Context::Saved& Context::forward_state() const {
+  if (saved_ && backward_) return *saved_;
+  throw std::logic_error(fmt::format("{}: asks for what its forward kept, but no backward is under way", module_.label()));
+}
+
+const Tensor& Context::saved(std::size_t i) const {
+  const std::vector<Tensor>& tensors = forward_state().tensors;
+  if (i >= tensors.size()) {
+    throw std::logic_error(fmt::format("{}: asks for saved tensor {} of {}", module_.label(), i, tensors.size()));
+  }
+  return tensors[i];
+}
+
+const Shape& Context::x_shape() const { return forward_state().x; }
+
+const Shape& Context::y_shape() const { return forward_state().y; }
+
+RandomStream Context::random(Purpose purpose) const {
+  if (!backward_ && !call_.predicting) call_.counts = true;  // or a layer that draws in eval mode would draw the same again
+  const std::uint64_t step = backward_ && saved_ ? saved_->random_step : call_.root.random_step;
+  return {call_.root.seed, purpose, module_.index_, step};
+}
+
+Tensor Context::operand(const Parameter& parameter) const {
+  if (call_.root.precision != Precision::bf16) return parameter.value();
+  return call_.root.operands.view(parameter.slot().first, parameter.shape());
+}
+
+Context Context::enter(const Module& inner) {
+  inner.require_part_of(call_);
+  if (!backward_) inner.note_use(call_);
+  return {inner, call_, nullptr, backward_};
+}
+
+}  // namespace gpucnn

@@ -1,0 +1,332 @@
+#include <gpucnn/layers/module/module.h>
+
+#include <mutex>
+#include <stdexcept>
+#include <typeinfo>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <gpucnn/core/text/class_name.h>
+#include <gpucnn/core/text/name_list.h>
+#include <gpucnn/core/text/printable.h>
+#include <gpucnn/layers/module/module_root.h>
+#include <gpucnn/layers/module/module_tree.h>
+
+namespace gpucnn {
+namespace {
+
+/// How many modules were made and moved. While it stands still, every tree is as it was.
+std::atomic<std::uint64_t> modules_moved{1};
+
+/// Guards the making of roots: threads may meet at the first call of a model.
+std::mutex& tree_mutex() {
+  static std::mutex& mutex = *new std::mutex;
+  return mutex;
+}
+
+/// A shape error that already names its layer.
+class LabelledError final : public std::invalid_argument {
+ public:
+  using std::invalid_argument::invalid_argument;
+};
+
+/// The name relative to the module whose path is `path`.
+std::string relative(const std::string& name, const std::string& path) {
+  return path.empty() ? name : name.substr(path.size() + 1);
+}
+
+}  // namespace
+
+Module::Root::Root(const std::shared_ptr<Root>& made_before)
+    : stream(made_before->stream.device()),
+      seed(made_before->seed),
+      random_step(made_before->random_step),
+      precision(made_before->precision),
+      calls(made_before->calls.load()),
+      before(made_before) {
+  before->before.reset();
+}
+
+Module::Module() { modules_moved.fetch_add(1, std::memory_order_acq_rel); }
+Module::~Module() = default;
+
+Module::Module(Module&& other) noexcept { *this = std::move(other); }
+
+Module& Module::operator=(Module&& other) noexcept {
+  if (this == &other) return *this;
+  root_ = std::move(other.root_);
+  shown_.store(other.shown_.exchange(nullptr));
+  path_ = std::move(other.path_);
+  index_ = other.index_;
+  training_ = other.training_;
+  input_grad_ = other.input_grad_;
+  verified_.store(0);
+  last_call_ = other.last_call_;
+  saved_ = std::move(other.saved_);
+  moved_from_ = std::exchange(other.moved_from_, true);
+  modules_moved.fetch_add(1, std::memory_order_acq_rel);
+  return *this;
+}
+
+void Module::refuse_moved_from(const Module& module) {
+  if (module.moved_from_) throw std::logic_error(fmt::format("{}: was moved from; use what it was moved to", module.kind()));
+}
+
+void Module::members(Members&) {}
+
+void Module::placed(Device) {}
+
+bool Module::child_input_grad(std::size_t) const { return true; }
+
+Shape Module::shape_of(const Module& child, const Shape& x, const std::string& hint) {
+  try {
+    return child.output_shape(x);
+  } catch (const LabelledError&) {
+    throw;
+  } catch (const std::invalid_argument& error) {
+    throw LabelledError(fmt::format("{}: {}{}", child.label(), error.what(), hint));
+  }
+}
+
+// ---- the tree --------------------------------------------------------------------------------------------------------
+
+/// The root of a tree that has names. Draws nothing, since a shape that does not fit is to be refused before that work.
+Module::Root& Module::named_root() const {
+  refuse_moved_from(*this);
+  const std::uint64_t moved = modules_moved.load(std::memory_order_acquire);
+  Root* root = shown_.load(std::memory_order_acquire);
+  if (root && verified_.load(std::memory_order_acquire) == moved) return *root;
+  const std::scoped_lock lock(tree_mutex());
+  Module& self = const_cast<Module&>(*this);  // a name is no change that a caller sees
+  root = shown_.load(std::memory_order_acquire);
+  if (!root) {
+    self.name_tree(std::make_shared<Root>(Device::cpu(), 0));
+  } else if (!self.is_whole(*root)) {
+    self.name_tree(std::make_shared<Root>(root_));
+  }
+  verified_.store(moved, std::memory_order_release);
+  return *root_;
+}
+
+/// The root of a tree whose parameters have values and lie in the root's memory.
+Module::Root& Module::packed_root() const {
+  Root& root = named_root();
+  if (root.packed.load(std::memory_order_acquire)) return root;
+  const std::scoped_lock lock(tree_mutex());
+  Module& self = const_cast<Module&>(*this);
+  if (root_->packed.load(std::memory_order_acquire)) return *root_;
+  if (!path_.empty()) {  // used before the tree that named it: a root of its own until that one is used
+    self.path_.clear();
+    self.name_tree(std::make_shared<Root>(root_));
+  }
+  self.pack(root_->stream.device());
+  return *root_;
+}
+
+/// Whether all modules inside this one are those that `root` named, in the same order.
+bool Module::is_whole(const Root& root) {
+  std::size_t count = 0;
+  bool whole = true;
+  for_tree(
+      *this,
+      [&](const Module& module) {
+        whole = whole && !module.moved_from_ && module.shown_.load(std::memory_order_relaxed) == &root &&
+                module.index_ == index_ + count;
+        ++count;
+      },
+      [](Parameter&) {});
+  return whole && (!path_.empty() || count == root.modules);
+}
+
+void Module::name_tree(std::shared_ptr<Root> root) {
+  const ModuleTree tree(*this, path_);
+  root->modules = tree.modules.size();
+  for (std::size_t i = 0; i < tree.modules.size(); ++i) {
+    Module& module = *tree.modules[i];
+    module.root_ = root;
+    module.path_ = tree.paths[i];
+    module.index_ = static_cast<std::uint32_t>(i);
+    module.last_call_ = 0;
+    module.shown_.store(root.get(), std::memory_order_release);
+  }
+  spread_input_grad();
+  if (!path_.empty()) modules_moved.fetch_add(1, std::memory_order_acq_rel);  // it has left another tree
+}
+
+/// Gives all parameters values in the root's memory on `device`, and the buffers a place there.
+void Module::pack(Device device) {
+  const std::shared_ptr<Root> root = root_;
+  name_tree(root);
+  const ModuleTree tree(*this, path_);
+  Arena::pack(tree.parameters, tree.names, root->seed, device);
+  root->values = tree.parameters.empty() ? Tensor{} : tree.parameters.front().slot().values;
+  const bool copies = root->precision == Precision::bf16 && root->values.defined();
+  root->operands = copies ? Tensor::empty(root->values.shape(), DType::bf16, device) : Tensor{};
+  for (const auto& [name, buffer] : tree.buffers) *buffer = buffer->to(device);
+  if (device != root->stream.device()) root->stream = Stream(device);
+  for (Module* module : tree.modules) module->placed(device);
+  root->packed.store(true, std::memory_order_release);
+}
+
+Module* Module::find_module(std::string_view path) {
+  struct Find final : Members {
+    std::string_view path;
+    Module* found = nullptr;
+    explicit Find(std::string_view from_here) : path(from_here) {}
+    void operator()(std::string_view, Parameter&) override {}
+    void operator()(std::string_view, Tensor&) override {}
+    void operator()(std::string_view name, Module& child) override {
+      if (path == name) {
+        found = &child;
+      } else if (path.size() > name.size() && path.starts_with(name) && path[name.size()] == '.') {
+        Find inside(path.substr(name.size() + 1));
+        child.members(inside);
+        if (inside.found) found = inside.found;
+      }
+    }
+  };
+  refuse_moved_from(*this);
+  // A tree of which parts were moved out is not whole, and its other parts can still be asked for.
+  if (const Root* root = shown_.load(std::memory_order_acquire); !root || !root->packed.load(std::memory_order_acquire))
+    packed_root();
+  Find find(path);
+  members(find);
+  return find.found;
+}
+
+void Module::spread_input_grad() {
+  struct Children final : Members {
+    std::vector<Module*> found;
+    void operator()(std::string_view, Parameter&) override {}
+    void operator()(std::string_view, Tensor&) override {}
+    void operator()(std::string_view, Module& child) override { found.push_back(&child); }
+  } children;
+  members(children);
+  for (std::size_t i = 0; i < children.found.size(); ++i) {
+    children.found[i]->input_grad_ = child_input_grad(i);
+    children.found[i]->spread_input_grad();
+  }
+}
+
+// ---- what is told to the whole tree ----------------------------------------------------------------------------------
+
+Module& Module::set_input_grad(bool on) {
+  refuse_moved_from(*this);
+  input_grad_ = on;
+  spread_input_grad();
+  return *this;
+}
+
+Module& Module::train(bool on) {
+  refuse_moved_from(*this);
+  for_tree(
+      *this, [on](Module& module) { module.training_ = on; }, [](Parameter&) {});
+  return *this;
+}
+
+Module& Module::init(std::uint64_t seed) {
+  Root& root = packed_root();
+  const ExclusiveCall alone(root, *this);
+  Arena::draw(parameters(), seed);
+  if (path_.empty()) {
+    root.seed = seed;
+    root.random_step = 0;
+  }
+  return *this;
+}
+
+std::uint64_t Module::random_step() { return packed_root().random_step; }
+
+void Module::set_random_step(std::uint64_t step) { packed_root().random_step = step; }
+
+Module& Module::to(Device device) {
+  Root& before = packed_root();
+  if (device == before.stream.device()) return *this;
+  const ExclusiveCall alone(before, *this);
+  require_precision(before.precision, device);
+  const std::scoped_lock lock(tree_mutex());
+  if (!path_.empty()) name_tree(std::make_shared<Root>(root_));
+  pack(device);
+  return *this;
+}
+
+Module& Module::set_precision(Precision precision) {
+  Root& root = packed_root();
+  const ExclusiveCall alone(root, *this);
+  require_precision(precision, root.stream.device());
+  const bool copies = precision == Precision::bf16 && root.values.defined();
+  root.operands = copies ? Tensor::empty(root.values.shape(), DType::bf16, root.values.device()) : Tensor{};
+  root.precision = precision;
+  return *this;
+}
+
+Precision Module::precision() const noexcept { return root_ ? root_->precision : Precision::fp32; }
+
+Module::ParameterMemory Module::parameter_memory() {
+  const Root& root = packed_root();
+  return {root.values, root.operands};
+}
+
+Device Module::device() { return packed_root().stream.device(); }
+
+std::vector<Parameter> Module::parameters() {
+  packed_root();
+  return ModuleTree(*this, path_).parameters;
+}
+
+std::vector<Tensor> Module::buffers() {
+  packed_root();
+  std::vector<Tensor> all;
+  for (const auto& [name, buffer] : ModuleTree(*this, path_).buffers) all.push_back(*buffer);
+  return all;
+}
+
+void Module::zero_grad() {
+  refuse_moved_from(*this);
+  for_tree(
+      *this, [](const Module& module) { refuse_moved_from(module); }, [](Parameter& parameter) { parameter.zero_grad(); });
+}
+
+// ---- state -----------------------------------------------------------------------------------------------------------
+
+StateDict Module::state_dict() {
+  packed_root();
+  StateDict state;
+  for (auto& [name, tensor] : ModuleTree(*this, path_).state) state.add(relative(name, path_), tensor);
+  return state;
+}
+
+void Module::load_state_dict(const StateDict& state, bool strict) {
+  const StateDict own = state_dict();
+  const ExclusiveCall alone(*root_, *this);
+  std::vector<std::string> missing, unexpected;
+  for (const auto& [name, tensor] : own) {
+    const Tensor* given = state.find(name);
+    if (!given) {
+      missing.push_back(name);
+    } else if (!given->defined() || given->shape() != tensor.shape() || given->dtype() != tensor.dtype()) {
+      throw std::invalid_argument(fmt::format("load_state_dict: {} must be {} {}, got {} {}", name, name_of(tensor.dtype()),
+                                              tensor.shape().string(), name_of(given->dtype()), given->shape().string()));
+    }
+  }
+  for (const auto& [name, tensor] : state) {
+    if (!own.contains(name)) unexpected.push_back(name);
+  }
+  if (strict && !(missing.empty() && unexpected.empty())) {
+    throw std::invalid_argument(fmt::format("load_state_dict: {}{}{}", missing.empty() ? "" : "missing " + list_names(missing),
+                                            missing.empty() || unexpected.empty() ? "" : "; ",
+                                            unexpected.empty() ? "" : "unexpected " + list_names(unexpected)));
+  }
+  for (const auto& [name, tensor] : own) {
+    if (const Tensor* given = state.find(name)) Tensor(tensor).copy_from(*given);
+  }
+}
+
+// ---- names -----------------------------------------------------------------------------------------------------------
+
+std::string Module::kind() const { return class_name(typeid(*this)); }
+
+std::string Module::label() const { return path_.empty() ? kind() : fmt::format("{} {}", printable(path_, kMaxNameBytes), kind()); }
+
+}  // namespace gpucnn

@@ -1,0 +1,185 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <gpucnn/core/export.h>
+#include <gpucnn/core/parameter.h>
+#include <gpucnn/core/precision.h>
+#include <gpucnn/core/state_dict.h>
+#include <gpucnn/core/tensor.h>
+#include <gpucnn/layers/module/context.h>
+#include <gpucnn/layers/module/members.h>
+
+namespace gpucnn {
+
+/// A layer, or a network of layers. Users call it: `Tensor y = model(x);` and `model.backward(dy)`. Authors of a layer override
+/// `output_shape`, `forward`, `gradients`, and `members` if it has parameters or children.
+///
+/// Movable, not copyable; parameters and optimizers stay valid when it moves. A module that was moved from throws
+/// `std::logic_error` when it is used, until another is moved into it.
+///
+/// The outermost module of a call is the root. The first call to any member function but the constructor makes it one: it names the
+/// parameters, packs them and draws their values, unless they were loaded before, as `init(0)` does. An input that does not fit is
+/// refused before anything is drawn. A part that is replaced joins the tree at the root's next call.
+///
+/// Threads: any number may `predict` on one model at once. Every other call wants the model for itself; `operator()`, `backward`,
+/// `init`, `to`, `set_precision` and `load_state_dict` throw `std::logic_error` beside another call.
+class GPUCNN_API Module {
+ public:
+  virtual ~Module();
+  Module(Module&&) noexcept;
+  Module& operator=(Module&&) noexcept;
+
+  /// y = forward(x), after checking x's shape against every layer: throws `std::invalid_argument` that names the layer and both
+  /// sizes before any work is done. What backward needs is kept. Throws `std::logic_error` if one module is used twice in a call
+  /// whose backward would need both.
+  Tensor operator()(const Tensor& x);
+  /// The same of a module inside the one whose `forward` or `gradients` is under way: a part of that call.
+  Tensor operator()(const Tensor& x, Context& context) const;
+
+  /// y as in `eval()`, with nothing kept for a backward. The fastest way to an answer, and the one that many threads may take at
+  /// once: each gets the bits that it would get alone.
+  Tensor predict(const Tensor& x) const;
+
+  /// Takes the gradient of y, f32 of y's shape on the model's device, adds the gradients of the parameters to theirs and returns
+  /// the gradient of x, f32: undefined if `!input_grad()`. Consumes what the forward kept: a second call, or one without a forward,
+  /// throws `std::logic_error` that names the layer; another dy throws `std::invalid_argument`.
+  Tensor backward(const Tensor& dy);
+  /// The same of a module inside the one whose `gradients` is under way. dy and the result have the dtype of the activations.
+  Tensor backward(const Tensor& dy, Context& context);
+
+  /// The shape of y for an input of shape x. Throws `std::invalid_argument` if x does not fit.
+  virtual Shape output_shape(const Shape& x) const = 0;
+  /// Reports parameters, buffers and children; see Members.
+  virtual void members(Members& m);
+
+  /// All parameters of the tree, each once, in order.
+  std::vector<Parameter> parameters();
+  /// All buffers of the tree: tensors that are saved, but not learned. They share memory with the module.
+  std::vector<Tensor> buffers();
+  /// Forgets all gradients; the next backward writes instead of adding.
+  void zero_grad();
+
+  /// Names and tensors of all parameters and buffers; they share memory with the module, as in PyTorch.
+  StateDict state_dict();
+  /// Copies values in. Every shape must fit (`std::invalid_argument`); if `strict`, the names must be the same on both sides.
+  /// Nothing changes when it throws.
+  void load_state_dict(const StateDict& state, bool strict = true);
+
+  /// Draws all values anew, where they lie: parameter i of `parameters()` from RandomStream(seed, Purpose::weights, i). On the root
+  /// the seed is also dropout's, whose count of forwards starts again.
+  Module& init(std::uint64_t seed);
+  /// How many forwards there were that were in training or drew numbers: the step of the random numbers that the next one draws.
+  std::uint64_t random_step();
+  /// Sets it, to go on where another run stopped.
+  void set_random_step(std::uint64_t step);
+
+  /// Moves parameters and buffers. Handles and optimizers stay valid. Throws `DeviceError` if the device cannot be used or has not
+  /// the model's precision.
+  Module& to(Device device);
+  Device device();
+
+  /// What the whole model is computed with; fp32 at first. Its input and output are f32 in any case, but with bf16 layers inside it
+  /// meet bf16 tensors. Throws `DeviceError` if the model's device cannot.
+  Module& set_precision(Precision precision);
+  Precision precision() const noexcept;
+
+  /// The memory of all parameters, one after the other, and of their copies in bf16 with that precision. Undefined without any. For
+  /// whoever records work with their addresses: they are others after `to`, `set_precision`, or a change of the tree.
+  struct ParameterMemory {
+    Tensor values, bf16_copies;
+  };
+  ParameterMemory parameter_memory();
+
+  /// Sets the mode of the whole tree, as PyTorch's: dropout drops only in training. Modules start in training.
+  Module& train(bool on = true);
+  Module& eval() { return train(false); }
+  bool training() const noexcept { return training_; }
+
+  /// Whether backward computes the gradient of the input. On at first, but off for a Sequential that is nobody's child: a network's
+  /// input is data, whose gradient nobody asks for, and its first layer saves the work.
+  Module& set_input_grad(bool on);
+  bool input_grad() const noexcept { return input_grad_; }
+
+  /// A table of the layers: name, kind, output shape for input shape x, parameters, and their total.
+  std::string summary(const Shape& x);
+
+  /// The class's name without its namespace, as `Conv2d`.
+  std::string kind() const;
+  /// `features.0 Conv2d`: the path in the root, if any, and the kind.
+  std::string label() const;
+
+ protected:
+  Module();
+
+  /// Computes y. x is an input that `output_shape` takes, f32 or what the precision makes of it, on the model's device. It may run
+  /// in several threads at once in `predict`; what `gradients` needs is kept by `context.save(…)`, and nowhere else.
+  virtual Tensor forward(const Tensor& x, Context& context) const = 0;
+  /// Computes the gradients from dy, which has y's shape and the dtype of the activations: adds those of the parameters to theirs
+  /// (`Parameter::grad_target` or `accumulate_grad`) and returns that of x, or nothing where `!context.input_grad()`.
+  virtual Tensor gradients(const Tensor& dy, Context& context) = 0;
+
+  /// Called when the tree is named and lies on `device`, before the first forward there: containers choose how to run what is
+  /// inside them.
+  virtual void placed(Device device);
+  /// Whether child number `i` must compute the gradient of its input. A container whose gradients need all of them says so, as
+  /// here.
+  virtual bool child_input_grad(std::size_t i) const;
+  /// Throws `std::logic_error` that names the module if it was moved from.
+  static void refuse_moved_from(const Module& module);
+  /// `child.output_shape(x)`; what it throws is given the child's label, and `hint` at its end.
+  static Shape shape_of(const Module& child, const Shape& x, const std::string& hint = {});
+  /// This module's lines of `summary`; containers that know the order of their children give one for each.
+  struct SummaryRow {
+    std::string name, kind;
+    Shape output;
+    std::int64_t parameters;
+  };
+  virtual void add_summary_rows(const Shape& x, std::vector<SummaryRow>& rows);
+  static void summarize(Module& child, const Shape& x, std::vector<SummaryRow>& rows) { child.add_summary_rows(x, rows); }
+  /// For containers that hand out what is inside them: the module at `path` from here, as "features.0", or null. Names and draws
+  /// the whole tree first, as any use does.
+  Module* find_module(std::string_view path);
+
+ private:
+  friend class Context;
+  friend class ModuleTree;
+  struct Root;
+  class ExclusiveCall;
+  class Prediction;
+
+  // The tree, in module.cpp.
+  Root& named_root() const;
+  Root& packed_root() const;
+  bool is_whole(const Root& root);
+  void name_tree(std::shared_ptr<Root> root);
+  void pack(Device device);
+  void spread_input_grad();
+
+  // Calls, in calls.cpp.
+  void check_input(const Tensor& x, const Root& root) const;
+  Tensor run_forward(const Tensor& x, Context::Call& call) const;
+  Tensor run_outermost(const Tensor& x, Context::Call& call) const;
+  Tensor run_backward(const Tensor& dy, Context::Call& call);
+  void note_use(const Context::Call& call) const;
+  void require_part_of(const Context::Call& call) const;
+  [[noreturn]] void fail_backward() const;
+
+  std::shared_ptr<Root> root_;         // shared by all modules of a tree
+  std::atomic<Root*> shown_{nullptr};  // the same, for threads that have not seen it made
+  std::string path_;
+  std::uint32_t index_ = 0;  // in the tree, the root being 0
+  bool training_ = true;
+  bool input_grad_ = true;
+  bool moved_from_ = false;
+  mutable std::atomic<std::uint64_t> verified_{0};  // how many modules were made and moved when this tree was last seen to be whole
+  mutable std::uint64_t last_call_ = 0;             // the root's call that this module last served in, if it keeps
+  mutable std::unique_ptr<Context::Saved> saved_;
+};
+
+}  // namespace gpucnn

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gpucnn/layers/module/module.h>
+
+namespace gpucnn {
+
+/// What the modules of a tree share.
+struct Module::Root {
+  Root(Device device, std::uint64_t its_seed) : stream(device), seed(its_seed) {}
+  /// Takes over what `before` was told and has counted; its tree is named anew, its parameters are packed anew.
+  explicit Root(const std::shared_ptr<Root>& before);
+
+  Stream stream;
+  std::uint64_t seed;
+  std::uint64_t random_step = 0;  // outermost forwards in training, or that drew numbers: the step of dropout's stream
+  Precision precision = Precision::fp32;
+  std::size_t modules = 0;  // in the tree
+  Tensor values, operands;  // of all parameters: the arena, and a copy in bf16 if that is the precision; undefined without any
+
+  std::atomic<bool> packed{false};             // whether the parameters have values; before, the tree only has names
+  std::atomic<std::uint64_t> calls{0};         // so that a second use within one shows
+  std::atomic<int> busy{0};                    // predictions under way; -1: a call that excludes all others
+  std::atomic<std::thread::id> busy_thread{};  // of the call that excludes all others
+  std::shared_ptr<Root> before;                // threads that looked for the root while it was replaced may still look at this one
+};
+
+/// The outermost call: what it knows, whichever module asks.
+struct Context::Call {
+  Module::Root& root;
+  bool predicting;
+  std::uint64_t number;  // counts the root's calls
+  bool counts = false;   // whether the next forward draws other random numbers
+};
+
+/// What one module keeps from its forward to its backward.
+struct Context::Saved {
+  bool there = false;  // whether a backward may come
+  Shape x, y;
+  std::vector<Tensor> tensors;
+  bool training = false;
+  std::uint64_t random_step = 0;
+};
+
+/// A call that excludes all others on the same model while it lives.
+class Module::ExclusiveCall {
+ public:
+  /// Throws `std::logic_error` if another call is under way.
+  ExclusiveCall(Root& root, const Module& module);
+  ~ExclusiveCall();
+  ExclusiveCall(const ExclusiveCall&) = delete;
+  ExclusiveCall& operator=(const ExclusiveCall&) = delete;
+
+ private:
+  Root& root_;
+};
+
+/// A prediction, beside which there may be others, but no call that excludes them; except on the thread of that call.
+class Module::Prediction {
+ public:
+  Prediction(Root& root, const Module& module);
+  ~Prediction();
+  Prediction(const Prediction&) = delete;
+  Prediction& operator=(const Prediction&) = delete;
+
+ private:
+  Root& root_;
+  bool counted_ = true;
+};
+
+}  // namespace gpucnn

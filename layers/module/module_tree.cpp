@@ -1,0 +1,40 @@
+#include <gpucnn/layers/module/module_tree.h>
+
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace gpucnn {
+
+ModuleTree::ModuleTree(Module& root, const std::string& path) { visit(root, path); }
+
+std::string ModuleTree::join(std::string_view name) const {
+  return prefix_.empty() ? std::string(name) : fmt::format("{}.{}", prefix_, name);
+}
+
+void ModuleTree::visit(Module& module, const std::string& path) {
+  Module::refuse_moved_from(module);
+  modules.push_back(&module);
+  paths.push_back(path);
+  const std::string outer = std::exchange(prefix_, path);
+  module.members(*this);
+  prefix_ = outer;
+}
+
+void ModuleTree::operator()(std::string_view name, Parameter& parameter) {
+  if (!parameter.defined()) return;
+  if (parameter.has_value()) state.emplace_back(join(name), parameter.value());
+  if (!seen_.insert(parameter).second) return;
+  parameters.push_back(parameter);
+  names.push_back(join(name));
+}
+
+void ModuleTree::operator()(std::string_view name, Tensor& buffer) {
+  if (!buffer.defined()) return;
+  state.emplace_back(join(name), buffer);
+  buffers.emplace_back(join(name), &buffer);
+}
+
+void ModuleTree::operator()(std::string_view name, Module& child) { visit(child, join(name)); }
+
+}  // namespace gpucnn

@@ -1,0 +1,38 @@
+#include <gpucnn/train/captured_step.h>
+
+#include <utility>
+
+namespace gpucnn {
+
+void CapturedStep::keep(std::unique_ptr<gpu::Graph> graph, Module& model, const Optimizer& optimizer, std::int64_t steps_before,
+                        bool counts_forward) {
+  parameters_ = model.parameter_memory();
+  precision_ = model.precision();
+  steps_before_ = steps_before;
+  counts_forward_ = counts_forward;
+  learned_.clear();
+  for (const Parameter& parameter : optimizer.parameters()) {
+    if (parameter.has_grad()) learned_.push_back(parameter);
+  }
+  graph_ = std::move(graph);
+}
+
+void CapturedStep::drop() {
+  graph_.reset();
+  memory_.reset();
+}
+
+bool CapturedStep::holds(Module& model) const {
+  const Module::ParameterMemory now = model.parameter_memory();
+  return precision_ == model.precision() && parameters_.values.bytes() == now.values.bytes() &&
+         parameters_.bf16_copies.bytes() == now.bf16_copies.bytes();
+}
+
+void CapturedStep::count(Module& model, Optimizer& optimizer) const {
+  optimizer.zero_grad();
+  for (Parameter parameter : learned_) parameter.grad_target();
+  optimizer.count_steps(1);
+  if (counts_forward_) model.set_random_step(model.random_step() + 1);
+}
+
+}  // namespace gpucnn

@@ -1,0 +1,30 @@
+#include <gpucnn/train/step_reports.h>
+
+#include <atomic>
+
+#include <gpucnn/core/gpu/queue.h>
+#include <gpucnn/core/threads/float_environment.h>
+
+namespace gpucnn {
+
+StepReports::StepReports(Device device) {
+  void* host = nullptr;
+  void* mapped = nullptr;
+  const gpu::StreamInUse current = gpu::queue(device).stream();  // only the current GPU may write to this memory
+  gpu::check(cudaHostAlloc(&host, kMaxQueued * sizeof(gpu::StepReport), cudaHostAllocMapped), "cudaHostAlloc");
+  reports_.reset(static_cast<gpu::StepReport*>(host));
+  std::uninitialized_fill_n(reports_.get(), kMaxQueued, gpu::StepReport{});
+  gpu::check(cudaHostGetDevicePointer(&mapped, host, 0), "cudaHostGetDevicePointer");
+  on_device_ = static_cast<gpu::StepReport*>(mapped);
+}
+
+bool StepReports::has_arrived(std::int64_t steps) noexcept {
+  return std::atomic_ref(of(steps).number).load(std::memory_order_acquire) == steps + 1;
+}
+
+Metrics StepReports::metrics(const gpu::StepReport& report) {
+  const FloatEnvironment standard;
+  return {report.loss * static_cast<double>(report.images), report.correct, report.images};
+}
+
+}  // namespace gpucnn

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+#include <memory>
+
+#include <gpucnn/core/device.h>
+#include <gpucnn/train/metrics.h>
+#include <gpucnn/train/step_state_kernels.h>
+
+namespace gpucnn {
+
+/// The metrics that captured steps report: a ring in pinned host memory, which the GPU writes and the host reads without waiting.
+class StepReports {
+ public:
+  /// Steps that the GPU may be behind.
+  static constexpr std::int64_t kMaxQueued = 64;
+
+  explicit StepReports(Device device);
+
+  /// Where the GPU writes.
+  gpu::StepReport* on_device() const noexcept { return on_device_; }
+  /// The place of the step before which there were `steps`.
+  gpu::StepReport& of(std::int64_t steps) noexcept { return reports_[static_cast<std::size_t>(steps % kMaxQueued)]; }
+  /// Whether that step has reported.
+  bool has_arrived(std::int64_t steps) noexcept;
+
+  static Metrics metrics(const gpu::StepReport& report);
+
+ private:
+  struct Free {
+    void operator()(gpu::StepReport* reports) const noexcept { cudaFreeHost(reports); }
+  };
+  std::unique_ptr<gpu::StepReport[], Free> reports_;
+  gpu::StepReport* on_device_ = nullptr;
+};
+
+}  // namespace gpucnn
