@@ -84,7 +84,7 @@ gpucnn_files(kernels/conv
   PRIVATE conv2d_direct conv2d_impl conv2d_onednn onednn_convolution onednn_pass sampled_conv2d sampling
   CUDA bias_grad conv2d_cudnn conv2d_cudnn_graph conv2d_fallback conv2d_implicit_gemm conv2d_weight_grad implicit_gemm)
 gpucnn_ops(copy cast flatten labels)
-gpucnn_files(kernels/copy PRIVATE transpose transpose_cpu)
+gpucnn_files(kernels/copy PRIVATE transpose transpose_cpu twins)
 gpucnn_ops(fused conv2d_relu_pool)
 gpucnn_files(kernels/fused
   PRIVATE conv2d_relu_pool_backward_cpu conv2d_relu_pool_cpu conv2d_relu_pool_forward_cpu direct_conv relu_pool_epilogue weight_grad
@@ -94,12 +94,13 @@ gpucnn_files(kernels/image PRIVATE image_transform indices)
 gpucnn_ops(linear linear)
 gpucnn_files(kernels/linear PRIVATE gemm linear_impl packed_panels sparse_rows CUDA linear_cublas)
 gpucnn_ops(loss softmax softmax_cross_entropy)
-gpucnn_files(kernels/loss PRIVATE softmax_row CUDA softmax_warp)
+gpucnn_files(kernels/loss PRIVATE softmax_row twins CUDA softmax_warp)
 gpucnn_ops(metrics argmax count_correct)
-gpucnn_files(kernels/metrics CUDA argmax_warp)
+gpucnn_files(kernels/metrics PRIVATE twins CUDA argmax_warp)
 gpucnn_ops(optim adam sgd)
-gpucnn_files(kernels/optim PRIVATE flushed_update)
+gpucnn_files(kernels/optim PRIVATE flushed_update twins)
 gpucnn_ops(pool max_pool2d)
+gpucnn_files(kernels/pool PRIVATE twins)
 
 gpucnn_files(layers/module PUBLIC context members module plan_cache PRIVATE calls module_root module_tree summary_table)
 gpucnn_files(layers PUBLIC conv2d dropout flatten functional linear max_pool2d sequential)

@@ -1,5 +1,6 @@
 #include <gpucnn/core/gpu/launch.h>
 #include <gpucnn/core/tensor.h>
+#include <gpucnn/kernels/copy/twins.h>
 #include <gpucnn/kernels/cuda/vector_access.h>
 
 namespace gpucnn::kernels::cuda {
@@ -27,8 +28,11 @@ void run(const Tensor& x, Tensor& y, const Stream& stream) {
 }
 
 }  // namespace
+}  // namespace gpucnn::kernels::cuda
 
-void cast(const Tensor& x, Tensor& y, Stream& stream) {
+namespace gpucnn::kernels {
+
+void cuda::cast(const Tensor& x, Tensor& y, Stream& stream) {
   if (x.dtype() == DType::bf16) {
     run<bf16, float>(x, y, stream);
   } else {
@@ -36,4 +40,4 @@ void cast(const Tensor& x, Tensor& y, Stream& stream) {
   }
 }
 
-}  // namespace gpucnn::kernels::cuda
+}  // namespace gpucnn::kernels

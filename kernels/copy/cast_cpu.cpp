@@ -3,15 +3,16 @@
 #include <gpucnn/core/bf16.h>
 #include <gpucnn/core/tensor.h>
 #include <gpucnn/core/threads/parallel.h>
+#include <gpucnn/kernels/copy/twins.h>
 
-namespace gpucnn::kernels::cpu {
+namespace gpucnn::kernels {
 namespace {
 
 constexpr std::int64_t kGrain = 32 * 1024;  // elements a task
 
 }  // namespace
 
-void cast(const Tensor& x, Tensor& y) {
+void cpu::cast(const Tensor& x, Tensor& y, Stream&) {
   parallel_ranges(x.numel(), kGrain, [&](std::int64_t first, std::int64_t last) {
     if (x.dtype() == DType::bf16) {
       const bf16* from = x.data<bf16>();
@@ -23,4 +24,4 @@ void cast(const Tensor& x, Tensor& y) {
   });
 }
 
-}  // namespace gpucnn::kernels::cpu
+}  // namespace gpucnn::kernels

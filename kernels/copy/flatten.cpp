@@ -2,18 +2,9 @@
 
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/common/dispatch.h>
+#include <gpucnn/kernels/copy/twins.h>
 
 namespace gpucnn::kernels {
-
-namespace cpu {
-void flatten(const Tensor& x, Tensor& y);
-void flatten_backward(const Tensor& dy, Tensor& dx);
-}  // namespace cpu
-
-namespace cuda {
-void flatten(const Tensor& x, Tensor& y, Stream& stream);
-void flatten_backward(const Tensor& dy, Tensor& dx, Stream& stream);
-}  // namespace cuda
 
 Shape flatten_shape(const Shape& x) {
   if (x.rank() < 2) {
@@ -29,7 +20,7 @@ void flatten(const Tensor& x, Tensor& y, Stream& stream) {
   check_apart("flatten", "y", y, "x", x);
   if (x.numel() == 0) return;
   dispatch(
-      stream, [&] { cpu::flatten(x, y); }, [&] { cuda::flatten(x, y, stream); });
+      stream, [&] { cpu::flatten(x, y, stream); }, [&] { cuda::flatten(x, y, stream); });
 }
 
 void flatten_backward(const Tensor& dy, Tensor& dx, Stream& stream) {
@@ -39,7 +30,7 @@ void flatten_backward(const Tensor& dy, Tensor& dx, Stream& stream) {
   check_apart("flatten_backward", "dx", dx, "dy", dy);
   if (dx.numel() == 0) return;
   dispatch(
-      stream, [&] { cpu::flatten_backward(dy, dx); }, [&] { cuda::flatten_backward(dy, dx, stream); });
+      stream, [&] { cpu::flatten_backward(dy, dx, stream); }, [&] { cuda::flatten_backward(dy, dx, stream); });
 }
 
 }  // namespace gpucnn::kernels

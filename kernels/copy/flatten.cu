@@ -2,6 +2,7 @@
 
 #include <gpucnn/core/gpu/launch.h>
 #include <gpucnn/core/tensor.h>
+#include <gpucnn/kernels/copy/twins.h>
 #include <gpucnn/kernels/cuda/vector_access.h>
 
 // Both directions transpose a matrix for each image: pixels x channels, and back. A block moves a tile through shared memory, so
@@ -71,13 +72,16 @@ void transpose_all(const char* name, const Tensor& x, Tensor& y, std::int64_t co
 }
 
 }  // namespace
+}  // namespace gpucnn::kernels::cuda
 
-void flatten(const Tensor& x, Tensor& y, Stream& stream) {
+namespace gpucnn::kernels {
+
+void cuda::flatten(const Tensor& x, Tensor& y, Stream& stream) {
   transpose_all("flatten", x, y, x.dim(0), x.dim(2) * x.dim(3), x.dim(1), stream);
 }
 
-void flatten_backward(const Tensor& dy, Tensor& dx, Stream& stream) {
+void cuda::flatten_backward(const Tensor& dy, Tensor& dx, Stream& stream) {
   transpose_all("flatten_backward", dy, dx, dx.dim(0), dx.dim(1), dx.dim(2) * dx.dim(3), stream);
 }
 
-}  // namespace gpucnn::kernels::cuda
+}  // namespace gpucnn::kernels

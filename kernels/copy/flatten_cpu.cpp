@@ -3,8 +3,9 @@
 #include <gpucnn/core/tensor.h>
 #include <gpucnn/core/threads/parallel.h>
 #include <gpucnn/kernels/copy/transpose.h>
+#include <gpucnn/kernels/copy/twins.h>
 
-namespace gpucnn::kernels::cpu {
+namespace gpucnn::kernels {
 namespace {
 
 /// Transposes each of `count` matrices.
@@ -13,18 +14,18 @@ void transpose_all(const float* x, float* y, std::int64_t count, std::int64_t ro
   if (count * matrix == 0) return;
   constexpr std::int64_t kGrain = 32 * 1024;  // elements a task
   parallel_ranges(count, std::max<std::int64_t>(1, kGrain / matrix), [=](std::int64_t first, std::int64_t last) {
-    for (std::int64_t i = first; i < last; ++i) transpose(x + i * matrix, rows, columns, y + i * matrix, rows);
+    for (std::int64_t i = first; i < last; ++i) cpu::transpose(x + i * matrix, rows, columns, y + i * matrix, rows);
   });
 }
 
 }  // namespace
 
-void flatten(const Tensor& x, Tensor& y) {
+void cpu::flatten(const Tensor& x, Tensor& y, Stream&) {
   transpose_all(x.data<float>(), y.data<float>(), x.dim(0), x.dim(2) * x.dim(3), x.dim(1));
 }
 
-void flatten_backward(const Tensor& dy, Tensor& dx) {
+void cpu::flatten_backward(const Tensor& dy, Tensor& dx, Stream&) {
   transpose_all(dy.data<float>(), dx.data<float>(), dx.dim(0), dx.dim(1), dx.dim(2) * dx.dim(3));
 }
 
-}  // namespace gpucnn::kernels::cpu
+}  // namespace gpucnn::kernels

@@ -4,16 +4,9 @@
 
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/common/dispatch.h>
+#include <gpucnn/kernels/copy/twins.h>
 
 namespace gpucnn::kernels {
-
-namespace cpu {
-void to_labels(const Tensor& labels, std::int64_t num_classes, Tensor& y);
-}  // namespace cpu
-
-namespace cuda {
-void to_labels(const Tensor& labels, std::int64_t num_classes, Tensor& y, Stream& stream);
-}  // namespace cuda
 
 void to_labels(const Tensor& labels, std::int64_t num_classes, Tensor& y, Stream& stream) {
   const DType dtype = labels.dtype();
@@ -25,7 +18,7 @@ void to_labels(const Tensor& labels, std::int64_t num_classes, Tensor& y, Stream
               "in [0, 2^31)");
   check_tensor("to_labels", "y", y, labels.shape(), DType::i32, stream);
   dispatch(
-      stream, [&] { cpu::to_labels(labels, num_classes, y); }, [&] { cuda::to_labels(labels, num_classes, y, stream); });
+      stream, [&] { cpu::to_labels(labels, num_classes, y, stream); }, [&] { cuda::to_labels(labels, num_classes, y, stream); });
 }
 
 }  // namespace gpucnn::kernels

@@ -2,6 +2,7 @@
 
 #include <gpucnn/core/gpu/launch.h>
 #include <gpucnn/core/tensor.h>
+#include <gpucnn/kernels/copy/twins.h>
 #include <gpucnn/kernels/cuda/block_reduce.h>
 
 namespace gpucnn::kernels::cuda {
@@ -57,8 +58,11 @@ void convert(const Tensor& labels, std::int64_t num_classes, Tensor& y, Stream& 
 }
 
 }  // namespace
+}  // namespace gpucnn::kernels::cuda
 
-void to_labels(const Tensor& labels, std::int64_t num_classes, Tensor& y, Stream& stream) {
+namespace gpucnn::kernels {
+
+void cuda::to_labels(const Tensor& labels, std::int64_t num_classes, Tensor& y, Stream& stream) {
   switch (labels.dtype()) {
     case DType::u8: return convert<std::uint8_t>(labels, num_classes, y, stream);
     case DType::i32: return convert<std::int32_t>(labels, num_classes, y, stream);
@@ -66,4 +70,4 @@ void to_labels(const Tensor& labels, std::int64_t num_classes, Tensor& y, Stream
   }
 }
 
-}  // namespace gpucnn::kernels::cuda
+}  // namespace gpucnn::kernels

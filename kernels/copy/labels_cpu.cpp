@@ -3,8 +3,9 @@
 #include <fmt/format.h>
 
 #include <gpucnn/core/tensor.h>
+#include <gpucnn/kernels/copy/twins.h>
 
-namespace gpucnn::kernels::cpu {
+namespace gpucnn::kernels {
 namespace {
 
 template <class T>
@@ -20,7 +21,7 @@ void convert(const T* labels, std::int64_t N, std::int64_t num_classes, std::int
 
 }  // namespace
 
-void to_labels(const Tensor& labels, std::int64_t num_classes, Tensor& y) {
+void cpu::to_labels(const Tensor& labels, std::int64_t num_classes, Tensor& y, Stream&) {
   const std::int64_t N = labels.numel();
   std::int32_t* to = y.data<std::int32_t>();
   switch (labels.dtype()) {
@@ -30,4 +31,4 @@ void to_labels(const Tensor& labels, std::int64_t num_classes, Tensor& y) {
   }
 }
 
-}  // namespace gpucnn::kernels::cpu
+}  // namespace gpucnn::kernels

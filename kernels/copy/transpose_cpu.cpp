@@ -76,12 +76,9 @@ namespace gpucnn::kernels {
 
 HWY_EXPORT(transpose);
 
-namespace cpu {
-
-void transpose(const float* x, std::int64_t rows, std::int64_t columns, float* y, std::int64_t y_row) {
+void cpu::transpose(const float* x, std::int64_t rows, std::int64_t columns, float* y, std::int64_t y_row) {
   HWY_DYNAMIC_DISPATCH(transpose)(x, rows, columns, y, y_row);
 }
 
-}  // namespace cpu
 }  // namespace gpucnn::kernels
 #endif

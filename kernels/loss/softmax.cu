@@ -1,5 +1,6 @@
 #include <gpucnn/core/tensor.h>
 #include <gpucnn/kernels/loss/softmax_warp.h>
+#include <gpucnn/kernels/loss/twins.h>
 
 namespace gpucnn::kernels::cuda {
 namespace {
@@ -16,12 +17,15 @@ __global__ void softmax_kernel(const float* x, float* y, std::int64_t N, std::in
 }
 
 }  // namespace
+}  // namespace gpucnn::kernels::cuda
 
-void softmax(const Tensor& x, Tensor& y, Stream& stream) {
+namespace gpucnn::kernels {
+
+void cuda::softmax(const Tensor& x, Tensor& y, Stream& stream) {
   const std::int64_t N = x.dim(0), C = x.dim(1);
   if (C == 0) return;  // no elements
   launch(stream, "softmax", {(N + kRows - 1) / kRows, kThreads}, softmax_kernel, x.device_data<float>(), y.device_data<float>(), N,
          C);
 }
 
-}  // namespace gpucnn::kernels::cuda
+}  // namespace gpucnn::kernels

@@ -5,6 +5,7 @@
 #include <gpucnn/core/tensor.h>
 #include <gpucnn/core/threads/parallel.h>
 #include <gpucnn/kernels/loss/softmax_row.h>
+#include <gpucnn/kernels/loss/twins.h>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "gpucnn/kernels/loss/softmax_cpu.cpp"
@@ -54,9 +55,7 @@ namespace gpucnn::kernels {
 
 HWY_EXPORT(exp_row);
 
-namespace cpu {
-
-RowSum softmax_row(const float* x, float* e, std::int64_t C) {
+cpu::RowSum cpu::softmax_row(const float* x, float* e, std::int64_t C) {
   float largest = -std::numeric_limits<float>::infinity();
   for (std::int64_t c = 0; c < C; ++c) {
     if (x[c] > largest || std::isnan(x[c])) largest = x[c];
@@ -65,7 +64,7 @@ RowSum softmax_row(const float* x, float* e, std::int64_t C) {
   return {static_cast<double>(largest), std::isfinite(largest) ? sum : std::numeric_limits<double>::quiet_NaN()};
 }
 
-void softmax(const Tensor& x, Tensor& y) {
+void cpu::softmax(const Tensor& x, Tensor& y, Stream&) {
   constexpr std::int64_t kGrain = 8 * 1024;  // elements a task
   const std::int64_t N = x.dim(0), C = x.dim(1);
   const float* from = x.data<float>();
@@ -79,6 +78,5 @@ void softmax(const Tensor& x, Tensor& y) {
   });
 }
 
-}  // namespace cpu
 }  // namespace gpucnn::kernels
 #endif

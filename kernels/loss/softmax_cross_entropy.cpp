@@ -2,16 +2,9 @@
 
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/common/dispatch.h>
+#include <gpucnn/kernels/loss/twins.h>
 
 namespace gpucnn::kernels {
-
-namespace cpu {
-void softmax_cross_entropy(const Tensor& logits, const Tensor& labels, Tensor& loss, Tensor& dlogits);
-}  // namespace cpu
-
-namespace cuda {
-void softmax_cross_entropy(const Tensor& logits, const Tensor& labels, Tensor& loss, Tensor& dlogits, Stream& stream);
-}  // namespace cuda
 
 void softmax_cross_entropy(const Tensor& logits, const Tensor& labels, Tensor& loss, Tensor& dlogits, Stream& stream) {
   check_tensor("softmax_cross_entropy", "logits", logits, DType::f32, stream);
@@ -20,7 +13,7 @@ void softmax_cross_entropy(const Tensor& logits, const Tensor& labels, Tensor& l
   check_tensor("softmax_cross_entropy", "loss", loss, {}, DType::f32, stream);
   if (dlogits.defined()) check_tensor("softmax_cross_entropy", "dlogits", dlogits, logits.shape(), DType::f32, stream);
   dispatch(
-      stream, [&] { cpu::softmax_cross_entropy(logits, labels, loss, dlogits); },
+      stream, [&] { cpu::softmax_cross_entropy(logits, labels, loss, dlogits, stream); },
       [&] { cuda::softmax_cross_entropy(logits, labels, loss, dlogits, stream); });
 }
 

@@ -1,5 +1,6 @@
 #include <gpucnn/core/tensor.h>
 #include <gpucnn/kernels/loss/softmax_warp.h>
+#include <gpucnn/kernels/loss/twins.h>
 
 namespace gpucnn::kernels::cuda {
 namespace {
@@ -45,8 +46,11 @@ __global__ void mean_kernel(const double* sums, std::int64_t groups, float* loss
 }
 
 }  // namespace
+}  // namespace gpucnn::kernels::cuda
 
-void softmax_cross_entropy(const Tensor& logits, const Tensor& labels, Tensor& loss, Tensor& dlogits, Stream& stream) {
+namespace gpucnn::kernels {
+
+void cuda::softmax_cross_entropy(const Tensor& logits, const Tensor& labels, Tensor& loss, Tensor& dlogits, Stream& stream) {
   const std::int64_t N = logits.dim(0), C = logits.dim(1), groups = (N + kRows - 1) / kRows;
   Tensor memory = Tensor::empty({groups * std::int64_t{sizeof(double)}}, DType::u8, stream.device());
   auto* sums = reinterpret_cast<double*>(memory.bytes());
@@ -55,4 +59,4 @@ void softmax_cross_entropy(const Tensor& logits, const Tensor& labels, Tensor& l
   launch(stream, "softmax_cross_entropy", {1, kThreads}, mean_kernel, sums, groups, loss.device_data<float>(), N);
 }
 
-}  // namespace gpucnn::kernels::cuda
+}  // namespace gpucnn::kernels

@@ -9,8 +9,9 @@
 #include <gpucnn/core/tensor.h>
 #include <gpucnn/core/threads/parallel.h>
 #include <gpucnn/kernels/loss/softmax_row.h>
+#include <gpucnn/kernels/loss/twins.h>
 
-namespace gpucnn::kernels::cpu {
+namespace gpucnn::kernels {
 namespace {
 
 constexpr std::int64_t kMostTasks = 64;
@@ -20,7 +21,7 @@ constexpr std::int64_t kGrain = 8 * 1024;  // elements a task, or more
 double row_loss(const float* x, std::int32_t label, float* dx, std::int64_t C, std::int64_t N) {
   // Both before dx, which may be x, is written.
   const auto chosen = static_cast<double>(x[label]);
-  const auto [largest, sum] = softmax_row(x, dx, C);
+  const auto [largest, sum] = cpu::softmax_row(x, dx, C);
   if (dx) {
     const auto scale = static_cast<float>(1 / (sum * static_cast<double>(N)));
     for (std::int64_t c = 0; c < C; ++c) dx[c] *= scale;
@@ -32,7 +33,7 @@ double row_loss(const float* x, std::int32_t label, float* dx, std::int64_t C, s
 
 }  // namespace
 
-void softmax_cross_entropy(const Tensor& logits, const Tensor& labels, Tensor& loss, Tensor& dlogits) {
+void cpu::softmax_cross_entropy(const Tensor& logits, const Tensor& labels, Tensor& loss, Tensor& dlogits, Stream&) {
   const std::int64_t N = logits.dim(0), C = logits.dim(1);
   const float* x = logits.data<float>();
   const std::int32_t* label = labels.data<std::int32_t>();
@@ -54,4 +55,4 @@ void softmax_cross_entropy(const Tensor& logits, const Tensor& labels, Tensor& l
   *loss.data<float>() = N > 0 ? static_cast<float>(total / static_cast<double>(N)) : std::numeric_limits<float>::quiet_NaN();
 }
 
-}  // namespace gpucnn::kernels::cpu
+}  // namespace gpucnn::kernels

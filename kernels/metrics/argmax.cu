@@ -1,5 +1,6 @@
 #include <gpucnn/core/tensor.h>
 #include <gpucnn/kernels/metrics/argmax_warp.h>
+#include <gpucnn/kernels/metrics/twins.h>
 
 namespace gpucnn::kernels::cuda {
 namespace {
@@ -14,11 +15,14 @@ __global__ void argmax_kernel(const float* x, std::int64_t* y, std::int64_t N, s
 }
 
 }  // namespace
+}  // namespace gpucnn::kernels::cuda
 
-void argmax(const Tensor& x, Tensor& y, Stream& stream) {
+namespace gpucnn::kernels {
+
+void cuda::argmax(const Tensor& x, Tensor& y, Stream& stream) {
   const std::int64_t N = x.dim(0);
   launch(stream, "argmax", {(N + kRows - 1) / kRows, kThreads}, argmax_kernel, x.device_data<float>(),
          y.device_data<std::int64_t>(), N, x.dim(1));
 }
 
-}  // namespace gpucnn::kernels::cuda
+}  // namespace gpucnn::kernels

@@ -3,8 +3,9 @@
 
 #include <gpucnn/core/tensor.h>
 #include <gpucnn/core/threads/parallel.h>
+#include <gpucnn/kernels/metrics/twins.h>
 
-namespace gpucnn::kernels::cpu {
+namespace gpucnn::kernels {
 namespace {
 
 std::int64_t first_largest(const float* row, std::int64_t C) {
@@ -18,7 +19,7 @@ std::int64_t first_largest(const float* row, std::int64_t C) {
 
 }  // namespace
 
-void argmax(const Tensor& x, Tensor& y) {
+void cpu::argmax(const Tensor& x, Tensor& y, Stream&) {
   constexpr std::int64_t kGrain = 32 * 1024;  // elements a task
   const std::int64_t C = x.dim(1);
   const float* from = x.data<float>();
@@ -28,4 +29,4 @@ void argmax(const Tensor& x, Tensor& y) {
   });
 }
 
-}  // namespace gpucnn::kernels::cpu
+}  // namespace gpucnn::kernels

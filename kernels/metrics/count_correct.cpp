@@ -2,16 +2,9 @@
 
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/common/dispatch.h>
+#include <gpucnn/kernels/metrics/twins.h>
 
 namespace gpucnn::kernels {
-
-namespace cpu {
-void count_correct(const Tensor& logits, const Tensor& labels, Tensor& count);
-}  // namespace cpu
-
-namespace cuda {
-void count_correct(const Tensor& logits, const Tensor& labels, Tensor& count, Stream& stream);
-}  // namespace cuda
 
 void count_correct(const Tensor& logits, const Tensor& labels, Tensor& count, Stream& stream) {
   check_tensor("count_correct", "logits", logits, DType::f32, stream);
@@ -20,7 +13,8 @@ void count_correct(const Tensor& logits, const Tensor& labels, Tensor& count, St
   check_tensor("count_correct", "labels", labels, Shape{logits.dim(0)}, DType::i32, stream);
   check_tensor("count_correct", "count", count, Shape{}, DType::f32, stream);
   dispatch(
-      stream, [&] { cpu::count_correct(logits, labels, count); }, [&] { cuda::count_correct(logits, labels, count, stream); });
+      stream, [&] { cpu::count_correct(logits, labels, count, stream); },
+      [&] { cuda::count_correct(logits, labels, count, stream); });
 }
 
 }  // namespace gpucnn::kernels

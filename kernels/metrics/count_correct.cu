@@ -1,5 +1,6 @@
 #include <gpucnn/core/tensor.h>
 #include <gpucnn/kernels/metrics/argmax_warp.h>
+#include <gpucnn/kernels/metrics/twins.h>
 
 namespace gpucnn::kernels::cuda {
 namespace {
@@ -30,8 +31,11 @@ __global__ void total_kernel(const std::int64_t* counts, std::int64_t groups, fl
 }
 
 }  // namespace
+}  // namespace gpucnn::kernels::cuda
 
-void count_correct(const Tensor& logits, const Tensor& labels, Tensor& count, Stream& stream) {
+namespace gpucnn::kernels {
+
+void cuda::count_correct(const Tensor& logits, const Tensor& labels, Tensor& count, Stream& stream) {
   const std::int64_t N = logits.dim(0), groups = (N + kRows - 1) / kRows;
   Tensor counts = Tensor::empty({groups}, DType::i64, stream.device());
   launch(stream, "count_correct", {groups, kThreads}, group_kernel, logits.device_data<float>(), labels.device_data<std::int32_t>(),
@@ -40,4 +44,4 @@ void count_correct(const Tensor& logits, const Tensor& labels, Tensor& count, St
          count.device_data<float>());
 }
 
-}  // namespace gpucnn::kernels::cuda
+}  // namespace gpucnn::kernels

@@ -1,8 +1,9 @@
 #include <gpucnn/core/tensor.h>
+#include <gpucnn/kernels/metrics/twins.h>
 
-namespace gpucnn::kernels::cpu {
+namespace gpucnn::kernels {
 
-void count_correct(const Tensor& logits, const Tensor& labels, Tensor& count) {
+void cpu::count_correct(const Tensor& logits, const Tensor& labels, Tensor& count, Stream&) {
   const std::int64_t N = logits.dim(0), C = logits.dim(1);
   const float* row = logits.data<float>();
   const std::int32_t* label = labels.data<std::int32_t>();
@@ -19,4 +20,4 @@ void count_correct(const Tensor& logits, const Tensor& labels, Tensor& count) {
   *count.data<float>() = static_cast<float>(correct);
 }
 
-}  // namespace gpucnn::kernels::cpu
+}  // namespace gpucnn::kernels

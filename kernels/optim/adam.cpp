@@ -4,16 +4,9 @@
 
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/common/dispatch.h>
+#include <gpucnn/kernels/optim/twins.h>
 
 namespace gpucnn::kernels {
-
-namespace cpu {
-void adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m, Tensor& v);
-}  // namespace cpu
-
-namespace cuda {
-void adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m, Tensor& v, Stream& stream);
-}  // namespace cuda
 
 namespace {
 
@@ -38,7 +31,7 @@ void adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m
   check_tensor("adam", "v", v, weight.shape(), DType::f32, stream);
   check_step(step);
   dispatch(
-      stream, [&] { cpu::adam(dweight, step, weight, m, v); }, [&] { cuda::adam(dweight, step, weight, m, v, stream); });
+      stream, [&] { cpu::adam(dweight, step, weight, m, v, stream); }, [&] { cuda::adam(dweight, step, weight, m, v, stream); });
 }
 
 }  // namespace gpucnn::kernels

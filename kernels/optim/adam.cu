@@ -4,6 +4,7 @@
 
 #include <gpucnn/core/gpu/launch.h>
 #include <gpucnn/kernels/cuda/vector_access.h>
+#include <gpucnn/kernels/optim/twins.h>
 
 namespace gpucnn::kernels::cuda {
 namespace {
@@ -76,8 +77,11 @@ __global__ void adam_captured_kernel(AdamStep s, const StepState* state, const f
 }
 
 }  // namespace
+}  // namespace gpucnn::kernels::cuda
 
-void adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m, Tensor& v, Stream& stream) {
+namespace gpucnn::kernels {
+
+void cuda::adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m, Tensor& v, Stream& stream) {
   const float* gradient = dweight.device_data<float>();
   float* value = weight.device_data<float>();
   float* mean = m.device_data<float>();
@@ -92,4 +96,4 @@ void adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m
   }
 }
 
-}  // namespace gpucnn::kernels::cuda
+}  // namespace gpucnn::kernels

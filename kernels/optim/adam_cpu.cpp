@@ -4,6 +4,7 @@
 #include <gpucnn/core/threads/flush_subnormals.h>
 #include <gpucnn/core/threads/parallel.h>
 #include <gpucnn/kernels/optim/adam.h>
+#include <gpucnn/kernels/optim/twins.h>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "gpucnn/kernels/optim/adam_cpu.cpp"
@@ -53,7 +54,6 @@ namespace gpucnn::kernels {
 
 HWY_EXPORT(adam_range);
 
-namespace cpu {
 namespace {
 
 constexpr std::int64_t kGrain = 16 * 1024;  // elements a task
@@ -87,7 +87,7 @@ float least_weight(const AdamStep& s) {
 
 }  // namespace
 
-void adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m, Tensor& v) {
+void cpu::adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m, Tensor& v, Stream&) {
   const float* gradient = dweight.data<float>();
   float* value = weight.data<float>();
   float* mean = m.data<float>();
@@ -108,6 +108,5 @@ void adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m
   });
 }
 
-}  // namespace cpu
 }  // namespace gpucnn::kernels
 #endif

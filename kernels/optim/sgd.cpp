@@ -4,16 +4,9 @@
 
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/common/dispatch.h>
+#include <gpucnn/kernels/optim/twins.h>
 
 namespace gpucnn::kernels {
-
-namespace cpu {
-void sgd(const Tensor& dweight, const SgdStep& step, Tensor& weight, Tensor& velocity);
-}  // namespace cpu
-
-namespace cuda {
-void sgd(const Tensor& dweight, const SgdStep& step, Tensor& weight, Tensor& velocity, Stream& stream);
-}  // namespace cuda
 
 namespace {
 
@@ -38,7 +31,8 @@ void sgd(const Tensor& dweight, const SgdStep& step, Tensor& weight, Tensor& vel
   check_step(step);
   if (step.momentum != 0) check_tensor("sgd", "velocity", velocity, weight.shape(), DType::f32, stream);
   dispatch(
-      stream, [&] { cpu::sgd(dweight, step, weight, velocity); }, [&] { cuda::sgd(dweight, step, weight, velocity, stream); });
+      stream, [&] { cpu::sgd(dweight, step, weight, velocity, stream); },
+      [&] { cuda::sgd(dweight, step, weight, velocity, stream); });
 }
 
 }  // namespace gpucnn::kernels

@@ -4,6 +4,7 @@
 
 #include <gpucnn/core/gpu/launch.h>
 #include <gpucnn/kernels/cuda/vector_access.h>
+#include <gpucnn/kernels/optim/twins.h>
 
 namespace gpucnn::kernels::cuda {
 namespace {
@@ -54,8 +55,11 @@ __global__ void sgd_kernel(Coefficients s, const StepState* state, const float* 
 }
 
 }  // namespace
+}  // namespace gpucnn::kernels::cuda
 
-void sgd(const Tensor& dweight, const SgdStep& step, Tensor& weight, Tensor& velocity, Stream& stream) {
+namespace gpucnn::kernels {
+
+void cuda::sgd(const Tensor& dweight, const SgdStep& step, Tensor& weight, Tensor& velocity, Stream& stream) {
   const Coefficients coefficients{.decay = static_cast<float>(step.weight_decay),
                                   .momentum = static_cast<float>(step.momentum),
                                   .rest = static_cast<float>(1 - step.dampening),
@@ -70,4 +74,4 @@ void sgd(const Tensor& dweight, const SgdStep& step, Tensor& weight, Tensor& vel
          gpu::queue(stream.device()).step_state(), gradient, value, speed, weight.numel(), wide);
 }
 
-}  // namespace gpucnn::kernels::cuda
+}  // namespace gpucnn::kernels

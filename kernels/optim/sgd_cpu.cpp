@@ -4,6 +4,7 @@
 #include <gpucnn/core/threads/flush_subnormals.h>
 #include <gpucnn/core/threads/parallel.h>
 #include <gpucnn/kernels/optim/sgd.h>
+#include <gpucnn/kernels/optim/twins.h>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "gpucnn/kernels/optim/sgd_cpu.cpp"
@@ -44,7 +45,6 @@ namespace gpucnn::kernels {
 
 HWY_EXPORT(sgd_range);
 
-namespace cpu {
 namespace {
 
 constexpr std::int64_t kGrain = 32 * 1024;  // elements a task
@@ -64,7 +64,7 @@ float least_weight(const SgdStep& s) {
 
 }  // namespace
 
-void sgd(const Tensor& dweight, const SgdStep& step, Tensor& weight, Tensor& velocity) {
+void cpu::sgd(const Tensor& dweight, const SgdStep& step, Tensor& weight, Tensor& velocity, Stream&) {
   const float* gradient = dweight.data<float>();
   float* value = weight.data<float>();
   float* speed = step.momentum != 0 ? velocity.data<float>() : nullptr;
@@ -83,6 +83,5 @@ void sgd(const Tensor& dweight, const SgdStep& step, Tensor& weight, Tensor& vel
   });
 }
 
-}  // namespace cpu
 }  // namespace gpucnn::kernels
 #endif

@@ -3,6 +3,7 @@
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/common/dispatch.h>
 #include <gpucnn/kernels/common/window_count.h>
+#include <gpucnn/kernels/pool/twins.h>
 
 /// As 2x3, written only where a message needs it.
 template <>
@@ -15,16 +16,6 @@ struct fmt::formatter<gpucnn::Size2> {
 };
 
 namespace gpucnn::kernels {
-
-namespace cpu {
-void max_pool2d(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax);
-void max_pool2d_backward(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Tensor& dx);
-}  // namespace cpu
-
-namespace cuda {
-void max_pool2d(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax, Stream& stream);
-void max_pool2d_backward(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Tensor& dx, Stream& stream);
-}  // namespace cuda
 
 namespace {
 
@@ -72,7 +63,7 @@ void max_pool2d(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax, 
   if (argmax.defined()) check_tensor("max_pool2d", "argmax", argmax, shape, DType::u8, stream);
   if (x.numel() == 0) return;
   dispatch(
-      stream, [&] { cpu::max_pool2d(x, pool, y, argmax); }, [&] { cuda::max_pool2d(x, pool, y, argmax, stream); });
+      stream, [&] { cpu::max_pool2d(x, pool, y, argmax, stream); }, [&] { cuda::max_pool2d(x, pool, y, argmax, stream); });
 }
 
 void max_pool2d_backward(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Tensor& dx, Stream& stream) {
@@ -84,7 +75,7 @@ void max_pool2d_backward(const Tensor& dy, const Tensor& argmax, const Pool2d& p
   check_apart("max_pool2d_backward", "dx", dx, "dy", dy);
   if (dx.numel() == 0) return;
   dispatch(
-      stream, [&] { cpu::max_pool2d_backward(dy, argmax, pool, dx); },
+      stream, [&] { cpu::max_pool2d_backward(dy, argmax, pool, dx, stream); },
       [&] { cuda::max_pool2d_backward(dy, argmax, pool, dx, stream); });
 }
 

@@ -5,6 +5,7 @@
 
 #include <gpucnn/core/gpu/launch.h>
 #include <gpucnn/kernels/cuda/vector_access.h>
+#include <gpucnn/kernels/pool/twins.h>
 
 // A thread takes one pixel and `kWidth` of its channels, which lie side by side: four where their number and the memory allow it.
 namespace gpucnn::kernels::cuda {
@@ -190,8 +191,11 @@ void unpool_lanes(const Extents& s, const Pool2d& pool, const T* dy, const std::
 }
 
 }  // namespace
+}  // namespace gpucnn::kernels::cuda
 
-void max_pool2d(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax, Stream& stream) {
+namespace gpucnn::kernels {
+
+void cuda::max_pool2d(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax, Stream& stream) {
   const Extents s = extents_of(x, y);
   std::uint8_t* places = argmax.defined() ? argmax.device_data<std::uint8_t>() : nullptr;
   for_activation(x.dtype(), [&]<class T>(T) {
@@ -205,7 +209,7 @@ void max_pool2d(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax, 
   });
 }
 
-void max_pool2d_backward(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Tensor& dx, Stream& stream) {
+void cuda::max_pool2d_backward(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Tensor& dx, Stream& stream) {
   const Extents s = extents_of(dx, dy);
   const std::uint8_t* places = argmax.device_data<std::uint8_t>();
   for_activation(dy.dtype(), [&]<class T>(T) {
@@ -219,4 +223,4 @@ void max_pool2d_backward(const Tensor& dy, const Tensor& argmax, const Pool2d& p
   });
 }
 
-}  // namespace gpucnn::kernels::cuda
+}  // namespace gpucnn::kernels

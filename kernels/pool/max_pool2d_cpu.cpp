@@ -3,6 +3,7 @@
 
 #include <gpucnn/core/threads/parallel.h>
 #include <gpucnn/kernels/pool/max_pool2d.h>
+#include <gpucnn/kernels/pool/twins.h>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "gpucnn/kernels/pool/max_pool2d_cpu.cpp"
@@ -174,7 +175,6 @@ HWY_EXPORT(halve_rows);
 HWY_EXPORT(unpool_rows);
 HWY_EXPORT(double_rows);
 
-namespace cpu {
 namespace {
 
 bool halves(const Pool2d& pool) { return pool.kernel_size == 2 && pool.stride == 2 && pool.padding == 0; }
@@ -189,7 +189,7 @@ void for_rows(const Tensor& images, const Run& run) {
 
 }  // namespace
 
-void max_pool2d(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax) {
+void cpu::max_pool2d(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax, Stream&) {
   for_rows(y, [&](std::int64_t first, std::int64_t last) {
     if (halves(pool)) {
       HWY_DYNAMIC_DISPATCH(halve_rows)(x, y, argmax, first, last);
@@ -199,7 +199,7 @@ void max_pool2d(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax) 
   });
 }
 
-void max_pool2d_backward(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Tensor& dx) {
+void cpu::max_pool2d_backward(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Tensor& dx, Stream&) {
   if (halves(pool)) {
     for_rows(dy, [&](std::int64_t first, std::int64_t last) { HWY_DYNAMIC_DISPATCH(double_rows)(dy, argmax, dx, first, last); });
   } else {
@@ -209,6 +209,5 @@ void max_pool2d_backward(const Tensor& dy, const Tensor& argmax, const Pool2d& p
   }
 }
 
-}  // namespace cpu
 }  // namespace gpucnn::kernels
 #endif

@@ -1,0 +1,15 @@
+#pragma once
+
+#include <gpucnn/core/stream.h>
+#include <gpucnn/core/tensor.h>
+#include <gpucnn/kernels/common/declare_twins.h>
+#include <gpucnn/kernels/optim/adam.h>
+#include <gpucnn/kernels/optim/sgd.h>
+
+/// The twins of optimizers' updates.
+namespace gpucnn::kernels {
+
+GPUCNN_TWINS(void adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m, Tensor& v, Stream& stream))
+GPUCNN_TWINS(void sgd(const Tensor& dweight, const SgdStep& step, Tensor& weight, Tensor& velocity, Stream& stream))
+
+}  // namespace gpucnn::kernels
