@@ -72,7 +72,7 @@ gpucnn_files(core/gpu CUDA add backend_cuda gpu_probe graph_capture launch nvtx_
 
 gpucnn_files(kernels/common PUBLIC size2 PRIVATE all_finite check clear_gradient declare_twins dispatch shard_sums shards window_count)
 gpucnn_files(kernels/simd PRIVATE lanes max_abs vector_size vectors)
-gpucnn_files(kernels/cuda CUDA block_reduce quad vector_access)
+gpucnn_files(kernels/cuda CUDA block_reduce vector_access)
 gpucnn_files(kernels/vendor PRIVATE onednn onednn_use CUDA cublaslt cudnn)
 
 gpucnn_ops(activation relu dropout)

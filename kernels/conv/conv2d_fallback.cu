@@ -5,14 +5,12 @@
 #include <gpucnn/core/gpu/launch.h>
 #include <gpucnn/kernels/conv/bias_grad.h>
 #include <gpucnn/kernels/cuda/block_reduce.h>
-#include <gpucnn/kernels/cuda/quad.h>
+#include <gpucnn/kernels/cuda/vector_access.h>
 
 // A thread for every element of the result. Neighbouring threads have neighbouring channels, so that what they read is contiguous
 // or the same.
 namespace gpucnn::kernels::cuda {
 namespace {
-
-constexpr int kThreads = 256;
 
 /// x: [N, H, W, C], y: [N, Ho, Wo, K], weight: [K, kH, kW, Cg], as they lie in memory.
 struct Sizes {

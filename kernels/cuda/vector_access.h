@@ -8,7 +8,8 @@
 #include <gpucnn/core/dtype.h>
 #include <gpucnn/core/gpu/launch.h>
 
-/// How the CUDA twins walk memory: 16 bytes at a time where every pointer stands on such a boundary, which a view need not do.
+/// How the CUDA twins walk memory: several elements at a time, up to 16 bytes, where every pointer is aligned to that. A view need
+/// not be. In .cu files only.
 namespace gpucnn::kernels::cuda {
 
 /// `kWidth` neighbours in memory, read or written by one instruction.
@@ -20,7 +21,7 @@ struct alignas(sizeof(T) * kWidth) Lanes {
 template <int kWidth, class T>
 __device__ Lanes<T, kWidth> load(const T* from) {
   if constexpr (kWidth == 4 && std::is_same_v<T, float>) {
-    // By way of CUDA's own type: a structure of which single members are used is read member by member.
+    // As a float4: the compiler splits the load of a structure whose members are used one by one.
     const float4 four = *reinterpret_cast<const float4*>(from);
     return {{four.x, four.y, four.z, four.w}};
   } else {
@@ -62,18 +63,38 @@ void for_activation(DType dtype, const Run& run) {
 
 /// Whether `kWidth` elements at a time can be read and written from all of these pointers on; null can.
 template <int kWidth, class... T>
-bool are_aligned(const T*... pointers) {
+__host__ __device__ bool are_aligned(const T*... pointers) {
   return ((reinterpret_cast<std::uintptr_t>(pointers) % (sizeof(T) * kWidth) == 0) && ...);
 }
 
-/// What a kernel that asks for `grid` can count on.
+/// to[0] to to[count - 1] = the first of the lanes; `count` > 0 may be larger than 4, and `to` need not be aligned.
+__device__ inline void store_some(const Lanes<float, 4>& lanes, std::int64_t count, float* to) {
+  if (count >= 4 && are_aligned<4>(to)) return store(lanes, to);
+  for (int i = 0; i < 4 && i < count; ++i) to[i] = lanes.at[i];
+}
+
+/// The sum of a[i] * b[i] over `count` elements, added in this order. The pointers need not be aligned.
+__device__ inline float dot(const float* a, const float* b, std::int64_t count) {
+  float sum = 0;
+  std::int64_t i = 0;
+  if (are_aligned<4>(a, b)) {
+    for (; i + 4 <= count; i += 4) {
+      const auto p = load<4>(a + i), q = load<4>(b + i);
+      for (int k = 0; k < 4; ++k) sum = fmaf(p.at[k], q.at[k], sum);
+    }
+  }
+  for (; i < count; ++i) sum = fmaf(a[i], b[i], sum);
+  return sum;
+}
+
+/// The threads of a block in the grids below.
 inline constexpr int kThreads = 256;
 
-/// A grid whose threads walk `items` in strides: so many blocks that the last ones to finish leave few multiprocessors idle, and so
-/// few that what each block prepares does not count.
+/// A grid-stride loop over `items`. At most 32 blocks for each SM: many short blocks leave few SMs idle in the tail wave, and more
+/// blocks would only repeat what each one sets up.
 inline LaunchShape grid(const Stream& stream, std::int64_t items) {
-  const std::int64_t most = std::int64_t{32} * gpu::queue(stream.device()).multiprocessors();
-  return {std::min((items + kThreads - 1) / kThreads, most), kThreads};
+  const std::int64_t max_blocks = std::int64_t{32} * gpu::queue(stream.device()).multiprocessors();
+  return {std::min((items + kThreads - 1) / kThreads, max_blocks), kThreads};
 }
 
 /// The grid of `for_elements`.

@@ -7,16 +7,15 @@
 #include <gpucnn/core/gpu/launch.h>
 #include <gpucnn/core/random.h>
 #include <gpucnn/core/tensor.h>
-#include <gpucnn/kernels/cuda/quad.h>
+#include <gpucnn/kernels/cuda/vector_access.h>
 #include <gpucnn/kernels/image/image_batch.h>
 
 // image_batch, and ordered_batch, which a captured step calls: a block makes a piece of one image.
 namespace gpucnn::kernels::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-constexpr std::int64_t kPiece = kThreads * kQuad;  // floats
-constexpr std::int64_t kMostChannels = 16;         // whose mean and std travel with the launch
+constexpr std::int64_t kPiece = 4 * kThreads;  // floats
+constexpr std::int64_t kMostChannels = 16;     // whose mean and std travel with the launch
 
 /// Numbers that the blocks share.
 struct BatchTask {
@@ -66,21 +65,23 @@ __device__ float unit(std::uint8_t value) { return static_cast<float>(value) / 2
 
 /// Elements o to o + 3 of the batch's image, from the stored image.
 template <class T>
-__device__ void transform_quad(const T* image, const Source& source, const BatchTask& task, const float* mean, const float* std,
-                               std::int64_t o, float (&values)[kQuad]) {
+__device__ Lanes<float, 4> transform_four(const T* image, const Source& source, const BatchTask& task, const float* mean,
+                                          const float* std, std::int64_t o) {
   const std::int64_t C = task.C, H = task.H, W = task.W;
   std::int64_t pixel = o / C, c = o % C, row = pixel / W, column = pixel % W;
-  for (int e = 0; e < kQuad; ++e) {
+  Lanes<float, 4> values;
+  for (int e = 0; e < 4; ++e) {
     const std::int64_t h = row + source.top, w = (source.mirrored ? W - 1 - column : column) + source.left;
     const bool inside = h >= 0 && h < H && w >= 0 && w < W;
     const float value = inside ? unit(image[(h * W + w) * C + c]) : 0.0F;
-    values[e] = task.normalize ? (value - mean[c]) / std[c] : value;
+    values.at[e] = task.normalize ? (value - mean[c]) / std[c] : value;
     if (++c < C) continue;
     c = 0;
     if (++column < W) continue;
     column = 0;
     ++row;
   }
+  return values;
 }
 
 /// `channels`: mean and std of more than kMostChannels channels, one after the other, or null; `labels` may be null.
@@ -98,16 +99,15 @@ __global__ void batch_kernel(const T* images, const std::int32_t* labels, const 
   const float* std = channels ? channels + task.C : stds;
   const std::int64_t size = task.size(), pieces = task.pieces();
   for (std::int64_t piece = blockIdx.x; piece < task.N * pieces; piece += gridDim.x) {
-    const std::int64_t i = piece / pieces, o = piece % pieces * kPiece + threadIdx.x * kQuad;
+    const std::int64_t i = piece / pieces, o = piece % pieces * kPiece + 4 * threadIdx.x;
     if (threadIdx.x == 0) {
       source[0] = source_of(i, indices, state, task);
       if (labels && o == 0) batch_labels[i] = labels[source[0].index];
     }
     __syncthreads();
     if (o < size) {
-      float values[kQuad];
-      transform_quad(images + source[0].index * size, source[0], task, mean, std, o, values);
-      store_quad(values, size - o, batch + i * size + o);
+      const auto values = transform_four(images + source[0].index * size, source[0], task, mean, std, o);
+      store_some(values, size - o, batch + i * size + o);
     }
     __syncthreads();  // before thread 0 writes the next source
   }
