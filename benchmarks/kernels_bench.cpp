@@ -140,15 +140,10 @@ void bm_image_batch(benchmark::State& state) {
   std::vector<std::int64_t> indices(kBatch);
   for (std::size_t i = 0; i < indices.size(); ++i) indices[i] = static_cast<std::int64_t>(i * 7);
   Tensor batch = zeros({kBatch, 3, 32, 32});
-  time(state, stream, batch.nbytes() + batch.nbytes() / 4, [&] { image_batch(images, indices, transform, batch, stream); });
-}
-
-void bm_take(benchmark::State& state) {
-  Stream stream(bench.device);
   const Tensor labels = zeros({1000}, DType::i32);
-  const std::vector<std::int64_t> indices(kBatch, 7);
-  Tensor y = zeros({kBatch}, DType::i32);
-  time(state, stream, 2 * y.nbytes(), [&] { take(labels, indices, y, stream); });
+  Tensor batch_labels = zeros({kBatch}, DType::i32);
+  time(state, stream, batch.nbytes() + batch.nbytes() / 4,
+       [&] { image_batch(images, labels, indices, transform, batch, batch_labels, stream); });
 }
 
 void bm_adam(benchmark::State& state) {
@@ -186,7 +181,6 @@ BENCHMARK(bm_argmax)->UseRealTime();
 BENCHMARK(bm_to_labels)->UseRealTime();
 BENCHMARK(bm_count_correct)->UseRealTime();
 BENCHMARK(bm_image_batch)->ArgName("augment")->Arg(0)->Arg(1)->UseRealTime();
-BENCHMARK(bm_take)->UseRealTime();
 BENCHMARK(bm_adam)->ArgName("count")->Arg(kParameters)->UseRealTime();
 BENCHMARK(bm_sgd)->ArgName("count")->Arg(kParameters)->UseRealTime();
 

@@ -89,8 +89,8 @@ gpucnn_ops(fused conv2d_relu_pool)
 gpucnn_files(kernels/fused
   PRIVATE conv2d_relu_pool_backward_cpu conv2d_relu_pool_cpu conv2d_relu_pool_forward_cpu direct_conv relu_pool_epilogue weight_grad
           weight_grad_few_channels winograd)
-gpucnn_ops(image image_batch ordered_batch take)
-gpucnn_files(kernels/image PRIVATE image_transform indices)
+gpucnn_ops(image image_batch)
+gpucnn_files(kernels/image PRIVATE indices twins)
 gpucnn_ops(linear linear)
 gpucnn_files(kernels/linear PRIVATE gemm linear_impl packed_panels sparse_rows CUDA linear_cublas)
 gpucnn_ops(loss softmax softmax_cross_entropy)

@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 
 #include <gpucnn/kernels/copy/labels.h>
-#include <gpucnn/kernels/image/take.h>
+#include <gpucnn/kernels/image/image_batch.h>
 
 namespace gpucnn {
 namespace {
@@ -60,8 +60,7 @@ Batch TensorDataset::transformed(std::span<const std::int64_t> indices, const ke
                                  Stream& stream) const {
   const auto count = static_cast<std::int64_t>(indices.size());
   Batch batch{Tensor::empty(images_.shape().with(0, count), DType::f32, device()), Tensor::empty({count}, DType::i32, device())};
-  kernels::image_batch(images_, indices, transform, batch.inputs, stream);
-  kernels::take(labels_, indices, batch.labels, stream);
+  kernels::image_batch(images_, labels_, indices, transform, batch.inputs, batch.labels, stream);
   return batch;
 }
 

@@ -5,7 +5,7 @@
 #include <thread>
 #include <utility>
 
-#include <gpucnn/kernels/image/ordered_batch.h>
+#include <gpucnn/kernels/image/image_batch.h>
 #include <gpucnn/train/train_step.h>
 
 namespace gpucnn {

@@ -8,26 +8,26 @@
 #include <gpucnn/core/random.h>
 #include <gpucnn/core/tensor.h>
 #include <gpucnn/kernels/cuda/vector_access.h>
-#include <gpucnn/kernels/image/image_batch.h>
+#include <gpucnn/kernels/image/twins.h>
 
-// image_batch, and ordered_batch, which a captured step calls: a block makes a piece of one image.
+// Both batches are one kernel. A block makes a piece of one image, and the block of its first piece copies the label.
 namespace gpucnn::kernels::cuda {
 namespace {
 
 constexpr std::int64_t kPiece = 4 * kThreads;  // floats
-constexpr std::int64_t kMostChannels = 16;     // whose mean and std travel with the launch
+constexpr std::int64_t kMaxChannels = 16;      // whose mean and std are kernel arguments
 
-/// Numbers that the blocks share.
+/// What is the same for all blocks.
 struct BatchTask {
   std::int64_t M, C, H, W, N;
-  std::int64_t places;  // entries of `indices`
-  bool ordered;         // image i is at place first + i of the indices instead of i
+  std::int64_t L;  // entries of `indices`
+  bool ordered;    // the index of image i is entry first + i instead of i
   bool normalize;
   bool flip;
   std::uint32_t crop_padding;
   std::uint64_t seed, epoch;
   std::int64_t first;
-  float mean[kMostChannels], std[kMostChannels];
+  float mean[kMaxChannels], std[kMaxChannels];
 
   __host__ __device__ std::int64_t size() const { return C * H * W; }
   __host__ __device__ std::int64_t pieces() const { return size() > kPiece ? (size() + kPiece - 1) / kPiece : 1; }
@@ -36,7 +36,7 @@ struct BatchTask {
 /// Where one image of the batch comes from.
 struct Source {
   std::int64_t index;
-  std::int64_t top, left;  // the output's corner in the image; outside it lie zeros
+  std::int64_t top, left;  // the output's corner in the image; zeros surround the image
   bool mirrored;
 };
 
@@ -48,7 +48,7 @@ __device__ Source source_of(std::int64_t i, const std::int64_t* indices, const S
   const std::int64_t first = state ? state->first : task.first;
   const std::uint64_t epoch = state ? state->epoch : task.epoch;
   const auto position = static_cast<std::uint64_t>(first) + static_cast<std::uint64_t>(i);
-  Source source{nearest(indices[nearest(task.ordered ? first + i : i, task.places)], task.M), 0, 0, false};
+  Source source{nearest(indices[nearest(task.ordered ? first + i : i, task.L)], task.M), 0, 0, false};
   if (task.crop_padding > 0) {
     const RandomStream random(task.seed, Purpose::crop, 0, epoch);
     const std::uint32_t bound = 2 * task.crop_padding + 1;
@@ -84,14 +84,14 @@ __device__ Lanes<float, 4> transform_four(const T* image, const Source& source, 
   return values;
 }
 
-/// `channels`: mean and std of more than kMostChannels channels, one after the other, or null; `labels` may be null.
+/// `channels`: mean and std of more than kMaxChannels channels, one after the other, or null; `labels` may be null.
 template <class T>
 __global__ void batch_kernel(const T* images, const std::int32_t* labels, const std::int64_t* indices, const StepState* state,
                              const float* channels, BatchTask task, float* batch, std::int32_t* batch_labels) {
   GPUCNN_SHARED(Source, source, 1);
-  GPUCNN_SHARED(float, means, kMostChannels);
-  GPUCNN_SHARED(float, stds, kMostChannels);
-  if (threadIdx.x < kMostChannels) {
+  GPUCNN_SHARED(float, means, kMaxChannels);
+  GPUCNN_SHARED(float, stds, kMaxChannels);
+  if (threadIdx.x < kMaxChannels) {
     means[threadIdx.x] = task.mean[threadIdx.x];
     stds[threadIdx.x] = task.std[threadIdx.x];
   }
@@ -126,60 +126,61 @@ BatchTask task_of(const Tensor& images, const ImageTransform& transform, std::in
   task.seed = transform.seed;
   task.epoch = transform.epoch;
   task.first = transform.first;
-  if (task.normalize && task.C <= kMostChannels) {
+  if (task.normalize && task.C <= kMaxChannels) {
     std::ranges::copy(transform.mean, task.mean);
     std::ranges::copy(transform.std, task.std);
   }
   return task;
 }
 
-/// mean and std on the device, where they are too many to travel with the launch; else undefined.
+/// mean and std on the device if they are too many for kernel arguments; else undefined.
 Tensor channel_table(const BatchTask& task, const ImageTransform& transform, Device device) {
-  if (!task.normalize || task.C <= kMostChannels) return {};
+  if (!task.normalize || task.C <= kMaxChannels) return {};
   Tensor table = Tensor::empty({2, task.C}, DType::f32, device);
   backend::copy(table.device_data<float>(), device, transform.mean.data(), Device::cpu(), transform.mean.size_bytes());
   backend::copy(table.device_data<float>() + task.C, device, transform.std.data(), Device::cpu(), transform.std.size_bytes());
   return table;
 }
 
-/// `labels` and `batch_labels` may be null.
-void queue_batch(const Tensor& images, const Tensor* labels, const Tensor& indices, const StepState* state, const Tensor& channels,
-                 const BatchTask& task, Tensor& batch, Tensor* batch_labels, Stream& stream) {
-  const auto run = [&]<class T>(const char* name, const T* from) {
-    launch(stream, name, {task.N * task.pieces(), kThreads}, batch_kernel<T>, from,
-           labels ? labels->device_data<std::int32_t>() : nullptr, indices.device_data<std::int64_t>(), state,
+/// `labels` and `batch_labels` may be undefined.
+void launch_batch(const Tensor& images, const Tensor& labels, const Tensor& indices, const StepState* state, const Tensor& channels,
+                  const BatchTask& task, Tensor& batch, Tensor& batch_labels, Stream& stream) {
+  const auto run = [&]<class T>(const T* from) {
+    launch(stream, task.ordered ? "ordered_batch" : "image_batch", {task.N * task.pieces(), kThreads}, batch_kernel<T>, from,
+           labels.defined() ? labels.device_data<std::int32_t>() : nullptr, indices.device_data<std::int64_t>(), state,
            channels.defined() ? channels.device_data<float>() : nullptr, task, batch.device_data<float>(),
-           batch_labels ? batch_labels->device_data<std::int32_t>() : nullptr);
+           batch_labels.defined() ? batch_labels.device_data<std::int32_t>() : nullptr);
   };
-  const char* name = labels ? "ordered_batch" : "image_batch";
-  if (images.dtype() == DType::u8) return run(name, images.device_data<std::uint8_t>());
-  run(name, images.device_data<float>());
+  if (images.dtype() == DType::u8) return run(images.device_data<std::uint8_t>());
+  run(images.device_data<float>());
 }
 
 }  // namespace
+}  // namespace gpucnn::kernels::cuda
 
-void image_batch(const Tensor& images, std::span<const std::int64_t> indices, const ImageTransform& transform, Tensor& batch,
-                 Stream& stream) {
-  if (batch.numel() == 0) return;
+namespace gpucnn::kernels {
+
+void cuda::image_batch(const Tensor& images, const Tensor& labels, std::span<const std::int64_t> indices,
+                       const ImageTransform& transform, Tensor& batch, Tensor& batch_labels, Stream& stream) {
   const Device device = stream.device();
   BatchTask task = task_of(images, transform, batch.dim(0));
-  task.places = task.N;
+  task.L = task.N;
   Tensor there = Tensor::empty({task.N}, DType::i64, device);
   backend::copy(there.bytes(), device, indices.data(), Device::cpu(), indices.size_bytes());
-  queue_batch(images, nullptr, there, nullptr, channel_table(task, transform, device), task, batch, nullptr, stream);
+  launch_batch(images, labels, there, nullptr, channel_table(task, transform, device), task, batch, batch_labels, stream);
 }
 
-void ordered_batch(const Tensor& images, const Tensor& labels, const Tensor& order, const ImageTransform& transform, Tensor& batch,
-                   Tensor& batch_labels, Stream& stream) {
+void cuda::ordered_batch(const Tensor& images, const Tensor& labels, const Tensor& order, const ImageTransform& transform,
+                         Tensor& batch, Tensor& batch_labels, Stream& stream) {
   const Device device = stream.device();
   const StepState* state = gpu::queue(device).step_state();
   BatchTask task = task_of(images, transform, batch.dim(0));
-  task.places = order.dim(0);
+  task.L = order.dim(0);
   task.ordered = true;
-  if (state && task.normalize && task.C > kMostChannels) {
+  if (state && task.normalize && task.C > kMaxChannels) {
     throw std::invalid_argument("ordered_batch: a captured step cannot normalise images of more than 16 channels");
   }
-  queue_batch(images, &labels, order, state, channel_table(task, transform, device), task, batch, &batch_labels, stream);
+  launch_batch(images, labels, order, state, channel_table(task, transform, device), task, batch, batch_labels, stream);
 }
 
-}  // namespace gpucnn::kernels::cuda
+}  // namespace gpucnn::kernels

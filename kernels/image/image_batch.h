@@ -19,16 +19,32 @@ struct ImageTransform {
   std::int64_t first = 0;            ///< the position in the epoch of the batch's first image
 };
 
-/// batch[i] = transform(images[indices[i]]): u8 values are divided by 255, f32 values taken as they are; then cropped, mirrored and
-/// normalised, (value - mean[c]) / std[c], each operation rounded to f32, in torchvision's order (padding is 0 before
-/// normalisation). images: u8 or f32 [M, C, H, W]; N indices, each in [0, M); batch: f32 [N, C, H, W]. Throws
-/// `std::invalid_argument` for an index outside, a mean or std that has not C values or is not finite, a std that is not > 0 or a
-/// negative padding.
+/// batch[i] = transform(images[indices[i]]), batch_labels[i] = labels[indices[i]].
+///
+/// images: u8 or f32 [M, C, H, W]; labels: i32 [M]; N indices, each in [0, M); batch: f32 [N, C, H, W]; batch_labels: i32 [N].
+/// Throws `std::invalid_argument` for an index outside, a mean or std that
+/// has not C values or is not finite, a std that is not > 0 and a negative padding.
+///
+/// The transform divides u8 values by 255 and takes f32 values as they are. Then it crops, mirrors and normalises, (value -
+/// mean[c]) / std[c], each operation rounded to f32. That is torchvision's order: padding is 0 before normalisation.
 ///
 /// With e = first + i: the crop's row and column offsets are RandomStream(seed, Purpose::crop, 0, epoch).below(2 e, 2 crop_padding
-/// + 1) and .below(2 e + 1, 2 crop_padding + 1); the image is mirrored if the highest bit of RandomStream(seed, Purpose::flip, 0,
+/// + 1) and .below(2 e + 1, 2 crop_padding + 1). The image is mirrored if the highest bit of RandomStream(seed, Purpose::flip, 0,
 /// epoch).word(e) is 1.
+GPUCNN_API void image_batch(const Tensor& images, const Tensor& labels, std::span<const std::int64_t> indices,
+                            const ImageTransform& transform, Tensor& batch, Tensor& batch_labels, Stream& stream);
+
+/// The same without labels.
 GPUCNN_API void image_batch(const Tensor& images, std::span<const std::int64_t> indices, const ImageTransform& transform,
                             Tensor& batch, Stream& stream);
+
+/// `image_batch` with labels for the next N indices of an epoch: order[transform.first] to order[transform.first + N - 1]. order:
+/// i64 [L] on the stream's device, each entry in [0, M), with 0 <= transform.first <= L - N.
+///
+/// A GPU does not check the entries of `order`: one outside is taken for the nearest inside. While a step is captured there,
+/// StepState replaces transform.first and transform.epoch. The caller then keeps the position inside `order`, and images of more
+/// than 16 channels cannot be normalised.
+GPUCNN_API void ordered_batch(const Tensor& images, const Tensor& labels, const Tensor& order, const ImageTransform& transform,
+                              Tensor& batch, Tensor& batch_labels, Stream& stream);
 
 }  // namespace gpucnn::kernels

@@ -3,6 +3,8 @@
 #include <gpucnn/core/random.h>
 #include <gpucnn/core/threads/parallel.h>
 #include <gpucnn/kernels/image/image_batch.h>
+#include <gpucnn/kernels/image/indices.h>
+#include <gpucnn/kernels/image/twins.h>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "gpucnn/kernels/image/image_batch_cpu.cpp"
@@ -14,16 +16,16 @@
 #define GPUCNN_IMAGE_BATCH_CPU
 namespace gpucnn::kernels {
 
-/// One image on its way into the batch. Rows are of width * channels values.
+/// How one image is transformed into the batch. Rows are of width * channels values.
 struct ImageTask {
   std::int64_t height, width, channels;
-  const float *mean, *std, *padding;  // one row each: per value, and what a padded row looks like in the batch
+  const float *mean, *std, *padding;  // one row each: per value, and a row of padding after normalisation
   std::int64_t top, left;             // the output's corner in the image; outside it lie zeros
   bool mirrored;
 };
 
-// 1 / 255 in two parts: a byte's product with the first is exact, and the sum of both products is the quotient to the bit, for half
-// the time of a division.
+// 1 / 255 in two parts. A byte's product with the first is exact, and the sum of both products is the quotient to the bit. It takes
+// half the time of a division.
 inline constexpr float k255thHigh = 0x1.01p-8F, k255thLow = 0x1.010102p-24F;
 
 constexpr bool divides_bytes_exactly() {
@@ -108,7 +110,6 @@ namespace gpucnn::kernels {
 HWY_EXPORT(transform_u8);
 HWY_EXPORT(transform_f32);
 
-namespace cpu {
 namespace {
 
 constexpr std::int64_t kGrain = 32 * 1024;  // elements a task
@@ -129,7 +130,8 @@ Tensor channel_rows(const ImageTransform& transform, std::int64_t width, std::in
   return rows;
 }
 
-ImageTask place(ImageTask task, const ImageTransform& transform, std::uint64_t position) {
+/// The task with the crop and flip of the image at this position of the epoch.
+ImageTask with_crop_and_flip(ImageTask task, const ImageTransform& transform, std::uint64_t position) {
   if (transform.crop_padding > 0) {
     const RandomStream random(transform.seed, Purpose::crop, 0, transform.epoch);
     const auto padding = static_cast<std::uint32_t>(transform.crop_padding);
@@ -140,18 +142,17 @@ ImageTask place(ImageTask task, const ImageTransform& transform, std::uint64_t p
   return task;
 }
 
-}  // namespace
-
-void image_batch(const Tensor& images, std::span<const std::int64_t> indices, const ImageTransform& transform, Tensor& batch) {
-  const std::int64_t C = images.dim(1), H = images.dim(2), W = images.dim(3), size = C * H * W;
+void transform_images(const Tensor& images, std::span<const std::int64_t> indices, const ImageTransform& transform, Tensor& batch) {
   if (batch.numel() == 0) return;
+  const std::int64_t C = images.dim(1), H = images.dim(2), W = images.dim(3), size = C * H * W;
   const Tensor rows = channel_rows(transform, W, C);
   const float* row = rows.data<float>();
   const ImageTask plain{H, W, C, row, row + W * C, row + 2 * W * C, 0, 0, false};
   float* to = batch.data<float>();
   parallel_ranges(batch.dim(0), std::max<std::int64_t>(1, kGrain / size), [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t i = first; i < last; ++i) {
-      const ImageTask task = place(plain, transform, static_cast<std::uint64_t>(transform.first) + static_cast<std::uint64_t>(i));
+      const std::uint64_t position = static_cast<std::uint64_t>(transform.first) + static_cast<std::uint64_t>(i);
+      const ImageTask task = with_crop_and_flip(plain, transform, position);
       const std::int64_t from = indices[static_cast<std::size_t>(i)] * size;
       if (images.dtype() == DType::u8) {
         HWY_DYNAMIC_DISPATCH(transform_u8)(task, images.data<std::uint8_t>() + from, to + i * size);
@@ -162,6 +163,23 @@ void image_batch(const Tensor& images, std::span<const std::int64_t> indices, co
   });
 }
 
-}  // namespace cpu
+}  // namespace
+
+void cpu::image_batch(const Tensor& images, const Tensor& labels, std::span<const std::int64_t> indices,
+                      const ImageTransform& transform, Tensor& batch, Tensor& batch_labels, Stream&) {
+  transform_images(images, indices, transform, batch);
+  if (!labels.defined()) return;
+  const auto* from = labels.data<std::int32_t>();
+  std::ranges::transform(indices, batch_labels.data<std::int32_t>(), [&](std::int64_t index) { return from[index]; });
+}
+
+void cpu::ordered_batch(const Tensor& images, const Tensor& labels, const Tensor& order, const ImageTransform& transform,
+                        Tensor& batch, Tensor& batch_labels, Stream& stream) {
+  const std::span<const std::int64_t> all(order.data<std::int64_t>(), static_cast<std::size_t>(order.numel()));
+  const auto indices = all.subspan(static_cast<std::size_t>(transform.first), static_cast<std::size_t>(batch_labels.numel()));
+  check_indices("ordered_batch", indices, images.dim(0));
+  cpu::image_batch(images, labels, indices, transform, batch, batch_labels, stream);
+}
+
 }  // namespace gpucnn::kernels
 #endif

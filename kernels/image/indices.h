@@ -9,11 +9,11 @@
 
 namespace gpucnn::kernels {
 
-/// Throws `std::invalid_argument`, with the first index outside [0, count) and its place, if there is one.
+/// Throws `std::invalid_argument`, with the first index outside [0, count) and its position, if there is one.
 inline void check_indices(std::string_view op, std::span<const std::int64_t> indices, std::int64_t count) {
   for (std::size_t i = 0; i < indices.size(); ++i) {
     if (indices[i] < 0 || indices[i] >= count) {
-      throw std::invalid_argument(fmt::format("{}: index {} at place {} is not in [0, {})", op, indices[i], i, count));
+      throw std::invalid_argument(fmt::format("{}: index {} at position {} is not in [0, {})", op, indices[i], i, count));
     }
   }
 }

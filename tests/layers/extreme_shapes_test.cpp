@@ -10,7 +10,6 @@
 #include <gpucnn/kernels/copy/flatten.h>
 #include <gpucnn/kernels/fused/conv2d_relu_pool.h>
 #include <gpucnn/kernels/image/image_batch.h>
-#include <gpucnn/kernels/image/ordered_batch.h>
 #include <gpucnn/kernels/linear/linear.h>
 #include <gpucnn/layers/activation/relu.h>
 #include <gpucnn/layers/conv2d.h>

@@ -34,6 +34,13 @@ class ImageBatchTest : public DeviceTest {
     kernels::image_batch(images, indices, transform, batch, stream());
     return batch;
   }
+
+  std::vector<std::int32_t> labels_of(const Tensor& labels, const Indices& indices) {
+    const Tensor images = empty({labels.dim(0), 1, 2, 3}, DType::u8);
+    Tensor batch = empty({indices.size(), 1, 2, 3}), batch_labels = empty({indices.size()}, DType::i32);
+    kernels::image_batch(images, labels, indices, {}, batch, batch_labels, stream());
+    return batch_labels.to_vector<std::int32_t>();
+  }
 };
 INSTANTIATE_TEST_SUITE_P(Devices, ImageBatchTest, devices(), device_name);
 
@@ -142,20 +149,50 @@ TEST_P(ImageBatchTest, ReadsAndWritesViews) {
   }
 }
 
+TEST_P(ImageBatchTest, GivesTheLabelsWithTheseIndices) {
+  const Tensor labels = tensor<std::int32_t>({5, 6, 7}, {3});
+  EXPECT_THAT(labels_of(labels, {2, 0, 2, 1}), ElementsAre(7, 5, 7, 6));
+  EXPECT_THAT(labels_of(labels.narrow(1, 2), {1, 0}), ElementsAre(7, 6));
+  EXPECT_TRUE(labels_of(labels, {}).empty());
+}
+
+TEST_P(ImageBatchTest, GivesAsManyLabelsAsAreAskedFor) {
+  std::vector<std::int32_t> labels(300);
+  Indices indices(1000);
+  for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<std::int32_t>(i * i);
+  for (std::size_t i = 0; i < indices.size(); ++i) indices[i] = static_cast<std::int64_t>(i * 7 % labels.size());
+  const std::vector<std::int32_t> batch_labels = labels_of(tensor(labels, {300}), indices);
+  for (std::size_t i = 0; i < indices.size(); ++i) ASSERT_EQ(batch_labels[i], labels[static_cast<std::size_t>(indices[i])]) << i;
+}
+
+TEST_P(ImageBatchTest, GivesLabelsOfImagesWithoutPixels) {
+  Tensor batch = empty({2, 3, 0, 4}), batch_labels = empty({2}, DType::i32);
+  kernels::image_batch(empty({3, 3, 0, 4}), tensor<std::int32_t>({5, 6, 7}, {3}), Indices{2, 0}, {}, batch, batch_labels, stream());
+  EXPECT_THAT(batch_labels.to_vector<std::int32_t>(), ElementsAre(7, 5));
+}
+
 TEST_P(ImageBatchTest, RefusesWhatItsContractDoesNotAllow) {
   const Tensor images = bytes({4, 3, 2, 2}, 1);
   const std::vector<float> two{1, 1}, three{1, 1, 1}, zero{1, 0, 1};
   const auto refuses = [](auto run, const char* message) { EXPECT_THAT(run, misuse(message)); };
-  refuses([&] { batch_of(images, {0, 4}); }, "index 4 at place 1 is not in [0, 4)");
-  refuses([&] { batch_of(images, {-1}); }, "index -1 at place 0");
+  refuses([&] { batch_of(images, {0, 4}); }, "index 4 at position 1 is not in [0, 4)");
+  refuses([&] { batch_of(images, {-1}); }, "index -1 at position 0");
   refuses([&] { batch_of(images, {0}, {.mean = two, .std = three}); }, "images of 3 channels, got 2 values of mean and 3 of std");
   refuses([&] { batch_of(images, {0}, {.mean = three}); }, "3 values of mean and 0 of std");
   refuses([&] { batch_of(images, {0}, {.mean = three, .std = zero}); }, "std must be > 0, got 0");
   refuses([&] { batch_of(images, {0}, {.crop_padding = -1}); }, "crop_padding must be >= 0, got -1");
   refuses([&] { batch_of(empty({4, 3, 2, 2}, DType::i32), {0}); }, "images must be f32, got i32");
   refuses([&] { batch_of(empty({4, 3, 2}), {0}); }, "images must have 4 dimensions, got [4, 3, 2]");
-  Tensor wrong = empty({2, 3, 2, 2});
+  Tensor wrong = empty({2, 3, 2, 2}), none;
   refuses([&] { kernels::image_batch(images, Indices{0}, {}, wrong, stream()); }, "batch must be [1, 3, 2, 2], got [2, 3, 2, 2]");
+  Tensor batch = empty({1, 3, 2, 2}), label = empty({1}, DType::i32);
+  const auto refuses_labels = [&](const Tensor& labels, Tensor& batch_labels, const char* message) {
+    EXPECT_THAT([&] { kernels::image_batch(images, labels, Indices{0}, {}, batch, batch_labels, stream()); }, misuse(message));
+  };
+  refuses_labels(none, label, "labels is undefined");
+  refuses_labels(empty({4}, DType::i32), none, "batch_labels is undefined");
+  refuses_labels(empty({4}), label, "labels must be i32, got f32");
+  refuses_labels(empty({4, 1}, DType::i32), label, "labels must be [4], got [4, 1]");
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include <gpucnn/kernels/image/ordered_batch.h>
+#include <gpucnn/kernels/image/image_batch.h>
 
 #include <cstring>
 #include <memory>
@@ -38,12 +38,13 @@ class DeviceState {
 class OrderedBatchCaptureTest : public DeviceTest {};
 INSTANTIATE_TEST_SUITE_P(Devices, OrderedBatchCaptureTest, testing::Values(Device::cuda()), device_name);
 
-TEST_P(OrderedBatchCaptureTest, TakesItsPlaceAndEpochFromTheStepState) {
+TEST_P(OrderedBatchCaptureTest, TakesItsPositionAndEpochFromTheStepState) {
   const std::vector<float> mean(3, 0.5F), std(3, 0.25F);
-  const Indices places{4, 1, 0, 3, 2, 5, 6, 1};
-  const Tensor images = Tensor::randn({7, 3, 8, 8}, 1, device()), order = tensor(places, {8}),
+  const Indices entries{4, 1, 0, 3, 2, 5, 6, 1};
+  const Tensor images = Tensor::randn({7, 3, 8, 8}, 1, device()), order = tensor(entries, {8}),
                labels = tensor<std::int32_t>({0, 1, 2, 3, 4, 5, 6}, {7});
-  Tensor batch = empty({3, 3, 8, 8}), batch_labels = empty({3}, DType::i32), expected = empty(batch.shape());
+  Tensor batch = empty({3, 3, 8, 8}), batch_labels = empty({3}, DType::i32), expected = empty(batch.shape()),
+         expected_labels = empty({3}, DType::i32);
   ImageTransform transform{.mean = mean, .std = std, .crop_padding = 2, .flip = true, .seed = 9};
   DeviceState state(device());
 
@@ -58,8 +59,8 @@ TEST_P(OrderedBatchCaptureTest, TakesItsPlaceAndEpochFromTheStepState) {
     step->launch();
     transform.first = now.first;
     transform.epoch = now.epoch;
-    const Indices here(places.begin() + now.first, places.begin() + now.first + 3);
-    image_batch(images, here, transform, expected, stream());
+    const Indices here(entries.begin() + now.first, entries.begin() + now.first + 3);
+    image_batch(images, labels, here, transform, expected, expected_labels, stream());
     EXPECT_EQ(batch.to_vector<float>(), expected.to_vector<float>());
     EXPECT_THAT(batch_labels.to_vector<std::int32_t>(), testing::ElementsAreArray(here));
   }

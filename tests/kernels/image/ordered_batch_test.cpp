@@ -1,4 +1,4 @@
-#include <gpucnn/kernels/image/ordered_batch.h>
+#include <gpucnn/kernels/image/image_batch.h>
 
 #include <vector>
 
@@ -6,7 +6,6 @@
 #include <gtest/gtest.h>
 
 #include <gpucnn/core/random.h>
-#include <gpucnn/kernels/image/take.h>
 
 #include "device_test.h"
 #include "misuse.h"
@@ -32,13 +31,13 @@ class OrderedBatchTest : public DeviceTest {
     return tensor(values, {count});
   }
 
-  Tensor order(const Indices& places) const { return tensor(places, Shape{places.size()}); }
+  Tensor order(const Indices& entries) const { return tensor(entries, Shape{entries.size()}); }
 };
 INSTANTIATE_TEST_SUITE_P(Devices, OrderedBatchTest, devices(), device_name);
 
-TEST_P(OrderedBatchTest, IsImageBatchAndTakeOfItsPlaces) {
+TEST_P(OrderedBatchTest, IsImageBatchOfItsPartOfTheOrder) {
   const std::vector<float> mean(17, 0.4F), std(17, 0.3F);
-  const Indices places{4, 0, 3, 1, 2, 2, 0};
+  const Indices entries{4, 0, 3, 1, 2, 2, 0};
   for (const Shape& shape : {Shape{5, 3, 32, 32}, Shape{5, 1, 1, 1}, Shape{5, 3, 7, 5}, Shape{5, 17, 3, 4}, Shape{5, 3, 0, 4}}) {
     SCOPED_TRACE(shape.string());
     const auto C = static_cast<std::size_t>(shape[1]);
@@ -46,12 +45,11 @@ TEST_P(OrderedBatchTest, IsImageBatchAndTakeOfItsPlaces) {
       for (const bool normalize : {false, true}) {
         ImageTransform transform{.crop_padding = 2, .flip = true, .seed = 5, .epoch = 3, .first = 2};
         if (normalize) transform.mean = {mean.data(), C}, transform.std = {std.data(), C};
-        const Indices here(places.begin() + 2, places.begin() + 6);
+        const Indices here(entries.begin() + 2, entries.begin() + 6);
         Tensor batch = empty(shape.with(0, 4)), batch_labels = empty({4}, DType::i32);
         Tensor expected = empty(shape.with(0, 4)), expected_labels = empty({4}, DType::i32);
-        image_batch(images, here, transform, expected, stream());
-        take(labels(5), here, expected_labels, stream());
-        ordered_batch(images, labels(5), order(places), transform, batch, batch_labels, stream());
+        image_batch(images, labels(5), here, transform, expected, expected_labels, stream());
+        ordered_batch(images, labels(5), order(entries), transform, batch, batch_labels, stream());
         EXPECT_EQ(batch.to_vector<float>(), expected.to_vector<float>());
         EXPECT_EQ(batch_labels.to_vector<std::int32_t>(), expected_labels.to_vector<std::int32_t>());
       }
@@ -66,21 +64,21 @@ TEST_P(OrderedBatchTest, MayBeOfNoImages) {
   stream().synchronize();
 }
 
-TEST_P(OrderedBatchTest, RefusesPlacesBehindTheOrderAndTensorsThatDoNotFitTogether) {
-  const Tensor images = bytes({3, 1, 2, 2}), places = order({0, 1, 2});
+TEST_P(OrderedBatchTest, RefusesPositionsBehindTheOrderAndTensorsThatDoNotFitTogether) {
+  const Tensor images = bytes({3, 1, 2, 2}), entries = order({0, 1, 2});
   Tensor batch = empty({2, 1, 2, 2}), batch_labels = empty({2}, DType::i32);
   const auto refuses = [&](const Tensor& x, const Tensor& y, const Tensor& by, const ImageTransform& transform, Tensor& out,
                            const char* message) {
     EXPECT_THAT([&] { ordered_batch(x, y, by, transform, out, batch_labels, stream()); }, misuse(message));
   };
-  refuses(images, labels(3), places, {.first = 2}, batch, "ordered_batch: places 2 to 3 are not in an order of 3");
-  refuses(images, labels(3), places, {.first = -1}, batch, "ordered_batch: places -1 to 0 are not in an order of 3");
-  refuses(images, labels(2), places, {}, batch, "ordered_batch: labels must be [3], got [2]");
+  refuses(images, labels(3), entries, {.first = 2}, batch, "ordered_batch: positions 2 to 3 are not in an order of 3");
+  refuses(images, labels(3), entries, {.first = -1}, batch, "ordered_batch: positions -1 to 0 are not in an order of 3");
+  refuses(images, labels(2), entries, {}, batch, "ordered_batch: labels must be [3], got [2]");
   refuses(images, labels(3), labels(3), {}, batch, "ordered_batch: order must be i64, got i32");
-  refuses(images, labels(3), places, {.crop_padding = -1}, batch, "ordered_batch: crop_padding must be >= 0");
+  refuses(images, labels(3), entries, {.crop_padding = -1}, batch, "ordered_batch: crop_padding must be >= 0");
   Tensor wrong = empty({3, 1, 2, 2});
-  refuses(images, labels(3), places, {}, wrong, "ordered_batch: batch must be [2, 1, 2, 2], got [3, 1, 2, 2]");
-  refuses(bytes({0, 1, 2, 2}), labels(0), places, {}, batch, "ordered_batch: the number of images must be > 0");
+  refuses(images, labels(3), entries, {}, wrong, "ordered_batch: batch must be [2, 1, 2, 2], got [3, 1, 2, 2]");
+  refuses(bytes({0, 1, 2, 2}), labels(0), entries, {}, batch, "ordered_batch: the number of images must be > 0");
 }
 
 TEST(OrderedBatch, OnTheCpuRefusesAnEntryOutside) {
@@ -90,7 +88,7 @@ TEST(OrderedBatch, OnTheCpuRefusesAnEntryOutside) {
   const Tensor order = Tensor::from(Indices{0, 1, 3}, {3});
   ordered_batch(images, labels, order, {}, batch, batch_labels, stream);
   EXPECT_THAT([&] { ordered_batch(images, labels, order, {.first = 1}, batch, batch_labels, stream); },
-              misuse("ordered_batch: index 3 at place 1 is not in [0, 3)"));
+              misuse("ordered_batch: index 3 at position 1 is not in [0, 3)"));
 }
 
 class OrderedBatchGpuTest : public OrderedBatchTest {};
