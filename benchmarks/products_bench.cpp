@@ -1,3 +1,5 @@
+#include <gpucnn/kernels/fused/conv2d_relu_pool.h>
+
 #include "timing.h"
 
 // Times the convolutions and linear layers of SimpleCNN at a batch of 128. The rate is that of multiplications and additions,

@@ -71,7 +71,7 @@ gpucnn_files(core/threads
 gpucnn_files(core/gpu CUDA add backend_cuda gpu_probe graph_capture launch nvtx_range probe probe_kernel queue shared_library step_state)
 
 gpucnn_files(kernels/common PUBLIC size2 PRIVATE all_finite check clear_gradient declare_twins dispatch shard_sums shards window_count)
-gpucnn_files(kernels/simd PRIVATE lanes max_abs vector_size vectors)
+gpucnn_files(kernels/simd PRIVATE lanes max_abs prefetch vector_size vectors)
 gpucnn_files(kernels/cuda CUDA block_reduce vector_access)
 gpucnn_files(kernels/vendor PRIVATE onednn onednn_use CUDA cublaslt cudnn)
 
@@ -85,10 +85,9 @@ gpucnn_files(kernels/conv
   CUDA bias_grad conv2d_cudnn conv2d_cudnn_graph conv2d_fallback conv2d_implicit_gemm conv2d_weight_grad implicit_gemm)
 gpucnn_ops(copy cast flatten labels)
 gpucnn_files(kernels/copy PRIVATE transpose transpose_cpu twins)
-gpucnn_ops(fused conv2d_relu_pool)
 gpucnn_files(kernels/fused
-  PRIVATE conv2d_relu_pool_backward_cpu conv2d_relu_pool_cpu conv2d_relu_pool_forward_cpu direct_conv relu_pool_epilogue weight_grad
-          weight_grad_few_channels winograd)
+  PRIVATE bands conv2d_relu_pool conv2d_relu_pool_backward_cpu conv2d_relu_pool_cpu conv2d_relu_pool_forward_cpu
+          conv2d_relu_pool_weights_cpu data_grad direct_conv pooled_conv relu_pool_epilogue weight_grad weight_grad_few_channels winograd)
 gpucnn_ops(image image_batch)
 gpucnn_files(kernels/image PRIVATE indices twins)
 gpucnn_ops(linear linear)

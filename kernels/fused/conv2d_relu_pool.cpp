@@ -8,15 +8,9 @@
 #include <gpucnn/kernels/common/clear_gradient.h>
 #include <gpucnn/kernels/copy/flatten.h>
 #include <gpucnn/kernels/fused/conv2d_relu_pool_cpu.h>
+#include <gpucnn/kernels/fused/pooled_conv.h>
 
 namespace gpucnn::kernels {
-
-namespace cpu {
-void conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y);
-void conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions, const Tensor& dy,
-                               std::span<Conv2dReluPoolGradients> gradients, Tensor& dx);
-}  // namespace cpu
-
 namespace {
 
 void check_image(std::string_view op, const Shape& x) {

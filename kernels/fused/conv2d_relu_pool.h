@@ -2,7 +2,6 @@
 
 #include <span>
 
-#include <gpucnn/core/export.h>
 #include <gpucnn/core/stream.h>
 #include <gpucnn/core/tensor.h>
 #include <gpucnn/kernels/conv/conv2d.h>
@@ -14,19 +13,23 @@ namespace gpucnn::kernels {
 
 /// Whether there is such a pass: on the CPU, for windows of 3x3 with stride 1, padding 1, dilation 1 and one group, pooled 2x2 with
 /// stride 2 and no padding, for any channels and sizes.
-GPUCNN_API bool conv2d_relu_pool_serves(const Conv2dOptions& conv, const Pool2d& pool, Device device);
+bool conv2d_relu_pool_serves(const Conv2dOptions& conv, const Pool2d& pool, Device device);
 
 /// Weights and bias as the forward multiplies them, kept from call to call: as long as they do not change, as in inference, nobody
 /// lays them out anew, and each core finds them in its cache. For one convolution; one thread at a time.
-class GPUCNN_API Conv2dReluPoolWeights {
+class Conv2dReluPoolWeights {
  public:
-  struct Parts;
+  struct Packed {
+    const float *weights, *biases, *transforms;  // as ForwardBand's
+    float max_input;                             // magnitude of inputs up to which all sums are finite; negative: none
+  };
+  /// Packs them, unless they have the bits of the last call.
+  Packed pack(const Tensor& weight, const Tensor& bias);
 
  private:
-  friend struct Parts;
   Tensor weight_, bias_;  // those that the rest was made of
   Tensor packed_;
-  float max_input_ = -1;  // magnitude of inputs up to which all sums are finite; negative: none
+  float max_input_ = -1;
 };
 
 /// Convolutions in a pass, at most.
@@ -47,16 +50,16 @@ struct Conv2dReluPool {
 
 /// Whether an image of shape [C, H, W] and all that a pass makes of it, with these numbers of output channels, is small enough to
 /// stay in a core's cache from one convolution to the next. False if a convolution is given less than 2 rows or columns.
-GPUCNN_API bool conv2d_relu_pool_fits(const Shape& image, std::span<const std::int64_t> channels);
+bool conv2d_relu_pool_fits(const Shape& image, std::span<const std::int64_t> channels);
 
 /// Memory for the x, [N, C, H, W], of a convolution that is not the first: its layout is the pass's own. Throws
 /// `std::invalid_argument` for an x that the pass does not take.
-GPUCNN_API Tensor conv2d_relu_pool_memory(const Shape& x);
+Tensor conv2d_relu_pool_memory(const Shape& x);
 
 /// y = max_pool2d(relu(conv2d(x, weight) + bias)) of each convolution in turn, with their rules for ties and NaN; of outputs that
 /// differ by rounding either may win. From 8 channels on errors are relative to the largest product in a window's 4x4 patch of x.
 /// y: f32 [N, K, H / 2, W / 2] of the last convolution, or what `flatten` makes of that, [N, K * (H / 2) * (W / 2)].
-GPUCNN_API void conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y, Stream& stream);
+void conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y, Stream& stream);
 
 /// Where the gradients of a convolution's parameters go.
 struct Conv2dReluPoolGradients {
@@ -69,7 +72,7 @@ struct Conv2dReluPoolGradients {
 /// their quarter of the convolution's backward is computed: the three zeros beside each winner are left out, with any infinity or
 /// NaN that they would be multiplied with. Results below 2^-126 may be 0; the forward keeps them, for they decide who wins. dx: the
 /// first x's shape; undefined: not wanted. Sums over images do not depend on the number of threads.
-GPUCNN_API void conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions, const Tensor& dy,
-                                          std::span<Conv2dReluPoolGradients> gradients, Tensor& dx, Stream& stream);
+void conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions, const Tensor& dy,
+                               std::span<Conv2dReluPoolGradients> gradients, Tensor& dx, Stream& stream);
 
 }  // namespace gpucnn::kernels

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <iterator>
+#include <type_traits>
 #include <utility>
 
 #include <gpucnn/core/threads/flush_subnormals.h>
@@ -9,17 +10,27 @@
 #include <gpucnn/kernels/common/shard_sums.h>
 #include <gpucnn/kernels/common/shards.h>
 #include <gpucnn/kernels/copy/transpose.h>
-#include <gpucnn/kernels/fused/conv2d_relu_pool.h>
+#include <gpucnn/kernels/fused/pooled_conv.h>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "gpucnn/kernels/fused/conv2d_relu_pool_backward_cpu.cpp"
 #include <hwy/foreach_target.h>
 
+#include <gpucnn/kernels/fused/data_grad-inl.h>
 #include <gpucnn/kernels/fused/weight_grad-inl.h>
 #include <gpucnn/kernels/fused/weight_grad_few_channels-inl.h>
 
 HWY_BEFORE_NAMESPACE();
 namespace gpucnn::kernels::HWY_NAMESPACE {
+
+/// Calls `run(vectors, s)` for the parts [s, s + vectors * kLanes) of a span, `vectors` being a constant of 3, 2 or 1.
+template <class Run>
+HWY_INLINE void for_parts(std::int64_t span, const Run& run) {
+  std::int64_t s = 0;
+  for (; s + 3 * kLanes <= span; s += 3 * kLanes) run(std::integral_constant<int, 3>(), s);
+  for (; s + 2 * kLanes <= span; s += 2 * kLanes) run(std::integral_constant<int, 2>(), s);
+  for (; s < span; s += kLanes) run(std::integral_constant<int, 1>(), s);
+}
 
 /// Whether dx is summed up by whole windows, or by spans.
 bool by_windows(std::int64_t C) { return kWide && C % kLanes == 0; }
@@ -197,9 +208,10 @@ struct BackwardPass {
 };
 
 }  // namespace
+}  // namespace cpu
 
-void conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions, const Tensor& dy,
-                               std::span<Conv2dReluPoolGradients> gradients, Tensor& dx) {
+void cpu::conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions, const Tensor& dy,
+                                    std::span<Conv2dReluPoolGradients> gradients, Tensor& dx) {
   const int threads = num_threads();
   BackwardPass pass{.shards = Shards(convolutions.front().x.dim(0)),
                     .sums = 0,
@@ -265,6 +277,5 @@ void conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions, con
   }
 }
 
-}  // namespace cpu
 }  // namespace gpucnn::kernels
 #endif

@@ -2,15 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <iterator>
-#include <limits>
 #include <utility>
 
 #include <gpucnn/core/threads/parallel.h>
 #include <gpucnn/kernels/common/shards.h>
 #include <gpucnn/kernels/copy/transpose.h>
-#include <gpucnn/kernels/fused/conv2d_relu_pool.h>
+#include <gpucnn/kernels/fused/pooled_conv.h>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "gpucnn/kernels/fused/conv2d_relu_pool_forward_cpu.cpp"
@@ -25,23 +23,10 @@ namespace gpucnn::kernels {
 
 HWY_EXPORT(direct_band);
 HWY_EXPORT(winograd_band);
-HWY_EXPORT(transform_weights);
 HWY_EXPORT(max_abs);
 
 namespace cpu {
 namespace {
-
-/// weight: [K][3][3 C], to blocks of kVector output channels; channels beyond K are zero.
-void pack(const float* weight, std::int64_t K, std::int64_t taps, float* to) {
-  for (std::int64_t block = 0; block < K; block += kVector, to += taps * kVector) {
-    const std::int64_t count = std::min(kVector, K - block);
-    if (count < kVector) std::fill_n(to, taps * kVector, 0.0F);
-    for (std::int64_t k = 0; k < count; ++k) {
-      const float* from = weight + (block + k) * taps;
-      for (std::int64_t t = 0; t < taps; ++t) to[t * kVector + k] = from[t];
-    }
-  }
-}
 
 /// Rows [first, last).
 struct Rows {
@@ -171,59 +156,6 @@ struct ForwardPass {
   }
 };
 
-/// How large inputs may be for all sums to stay finite, with weights and biases up to these magnitudes. Of Winograd's, the larger
-/// ones: B, G and A, each used twice, have rows whose magnitudes add up to 2, 3/2 and 3. Negative if the weights or biases are too
-/// large themselves, or not finite.
-float max_input(float weight, float bias, std::int64_t C) {
-  constexpr float kMost = std::numeric_limits<float>::max() / 4;
-  if (!(weight <= kMost / 4 && bias <= kMost)) return -1;
-  return kMost / std::max(1.0F, 81 * static_cast<float>(C) * weight);
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  if (!a.defined() || !b.defined()) return a.defined() == b.defined();
-  return a.shape() == b.shape() && std::memcmp(a.bytes(), b.bytes(), a.nbytes()) == 0;
-}
-
-Tensor copy_of(const Tensor& tensor) { return tensor.defined() ? tensor.clone() : Tensor{}; }
-
-}  // namespace
-}  // namespace cpu
-
-/// The parts of `packed_`, made of weight and bias unless they are there already.
-struct Conv2dReluPoolWeights::Parts {
-  const float *weights, *biases, *transforms;  // as ForwardBand's
-  float max_input;                             // magnitude of inputs up to which all sums are finite; negative: none
-
-  Parts(Conv2dReluPoolWeights& kept, const Tensor& weight, const Tensor& bias) {
-    const std::int64_t K = weight.dim(0), C = weight.dim(1), taps = 9 * C, channels = cpu::round_up(K, cpu::kVector);
-    const bool winograd = C >= 8;  // its transforms pay for themselves where they serve many channels
-    const bool there = kept.packed_.defined() && cpu::same_bits(kept.weight_, weight) && cpu::same_bits(kept.bias_, bias);
-    if (!there) {
-      kept.packed_ = Tensor();  // until all is made
-      Tensor packed = Tensor::empty({channels * (taps + 1) + (winograd ? 16 * C * channels : 0)});
-      float* const first = packed.data<float>();
-      float* const last = first + channels * taps;
-      cpu::pack(weight.data<float>(), K, taps, first);
-      std::fill_n(last, channels, 0.0F);
-      if (bias.defined()) std::copy_n(bias.data<float>(), K, last);
-      const auto max_abs = HWY_DYNAMIC_DISPATCH(max_abs);
-      kept.max_input_ = cpu::max_input(max_abs(first, channels * taps), max_abs(last, channels), C);
-      if (winograd) HWY_DYNAMIC_DISPATCH(transform_weights)(first, K, C, last + channels);
-      kept.weight_ = cpu::copy_of(weight);
-      kept.bias_ = cpu::copy_of(bias);
-      kept.packed_ = packed;
-    }
-    weights = kept.packed_.data<float>();
-    biases = weights + channels * taps;
-    transforms = winograd ? biases + channels : nullptr;
-    max_input = kept.max_input_;
-  }
-};
-
-namespace cpu {
-namespace {
-
 /// Few images are cut into pieces, until the threads have the same number of them, but not into less than pays for telling a
 /// thread.
 std::int64_t pieces_of_image(std::int64_t images, std::int64_t rows, std::int64_t products, int threads) {
@@ -235,8 +167,11 @@ std::int64_t pieces_of_image(std::int64_t images, std::int64_t rows, std::int64_
 }
 
 }  // namespace
+}  // namespace cpu
 
-void conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y) {
+float cpu::max_abs(const float* from, std::int64_t count) { return HWY_DYNAMIC_DISPATCH(max_abs)(from, count); }
+
+void cpu::conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y) {
   const int threads = num_threads();
   ForwardPass pass{.shards = Shards(0),
                    .pieces = 1,
@@ -253,16 +188,16 @@ void conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y) {
   for (std::size_t c = 0; c < convolutions.size(); ++c) {
     Conv2dReluPool& given = convolutions[c];
     const PooledConv conv(shape, given.weight.dim(0));
-    const Conv2dReluPoolWeights::Parts parts(*given.kept, given.weight, given.bias);
+    const Conv2dReluPoolWeights::Packed packed = given.kept->pack(given.weight, given.bias);
     const bool kept = given.place.defined(), first = c == 0;
     const std::int64_t band_rows = conv.band_rows();
     pass.convs[c] = {.conv = conv,
                      .band_rows = band_rows,
                      .buffer = pass.scratch,
-                     .weights = parts.weights,
-                     .biases = parts.biases,
-                     .transforms = parts.transforms,
-                     .max_input = parts.max_input,
+                     .weights = packed.weights,
+                     .biases = packed.biases,
+                     .transforms = packed.transforms,
+                     .max_input = packed.max_input,
                      .x = kept && !first ? given.x.data<float>() : nullptr,
                      .place = kept ? given.place.data<std::uint8_t>() : nullptr};
     if (first) {
@@ -270,7 +205,7 @@ void conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y) {
     } else if (!kept) {
       pass.scratch += conv.padded_image();
     }
-    if (parts.transforms) winograd = std::max(winograd, kMostPatches * 16 * (round_up(conv.C, kVector) + 2 * kVector));
+    if (packed.transforms) winograd = std::max(winograd, kMostPatches * 16 * (round_up(conv.C, kVector) + 2 * kVector));
     products += 4 * given.weight.numel() * conv.rows * conv.columns;
     shape = {conv.N, conv.K, conv.rows, conv.columns};
   }
@@ -289,6 +224,5 @@ void conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y) {
   parallel_for(pass.shards.count(), threads, pass);
 }
 
-}  // namespace cpu
 }  // namespace gpucnn::kernels
 #endif

@@ -1,9 +1,9 @@
 // Included once for each instruction set, as Highway's own -inl.h files are.
-#if defined(GPUCNN_KERNELS_DIRECT_INL_H) == defined(HWY_TARGET_TOGGLE)
-#ifdef GPUCNN_KERNELS_DIRECT_INL_H
-#undef GPUCNN_KERNELS_DIRECT_INL_H
+#if defined(GPUCNN_KERNELS_DIRECT_CONV_INL_H) == defined(HWY_TARGET_TOGGLE)
+#ifdef GPUCNN_KERNELS_DIRECT_CONV_INL_H
+#undef GPUCNN_KERNELS_DIRECT_CONV_INL_H
 #else
-#define GPUCNN_KERNELS_DIRECT_INL_H
+#define GPUCNN_KERNELS_DIRECT_CONV_INL_H
 #endif
 
 #include <cstdint>

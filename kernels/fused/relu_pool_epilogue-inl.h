@@ -1,15 +1,16 @@
 // Included once for each instruction set, as Highway's own -inl.h files are.
-#if defined(GPUCNN_KERNELS_POOL_OUTPUTS_INL_H) == defined(HWY_TARGET_TOGGLE)
-#ifdef GPUCNN_KERNELS_POOL_OUTPUTS_INL_H
-#undef GPUCNN_KERNELS_POOL_OUTPUTS_INL_H
+#if defined(GPUCNN_KERNELS_RELU_POOL_EPILOGUE_INL_H) == defined(HWY_TARGET_TOGGLE)
+#ifdef GPUCNN_KERNELS_RELU_POOL_EPILOGUE_INL_H
+#undef GPUCNN_KERNELS_RELU_POOL_EPILOGUE_INL_H
 #else
-#define GPUCNN_KERNELS_POOL_OUTPUTS_INL_H
+#define GPUCNN_KERNELS_RELU_POOL_EPILOGUE_INL_H
 #endif
 
 #include <algorithm>
 #include <cstdint>
 
-#include <gpucnn/kernels/fused/conv2d_relu_pool_cpu.h>
+#include <gpucnn/kernels/fused/bands.h>
+#include <gpucnn/kernels/fused/pooled_conv.h>
 #include <gpucnn/kernels/simd/vectors-inl.h>
 
 HWY_BEFORE_NAMESPACE();

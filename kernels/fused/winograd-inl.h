@@ -28,36 +28,6 @@ HWY_INLINE Line transform_input(const Line& v) {
   return {hn::Sub(v.v0, v.v2), hn::Add(v.v1, v.v2), hn::Sub(v.v2, v.v1), hn::Sub(v.v1, v.v3)};
 }
 
-/// U = G w G^T of all weights: [16][C][K in blocks], from weights as `ForwardBand` has them.
-void transform_weights(const float* packed, std::int64_t K, std::int64_t C, float* to) {
-  const Floats d;
-  const std::int64_t padded = cpu::round_up(K, cpu::kVector), element = C * padded;
-  const Vector half = hn::Set(d, 0.5F);
-  const auto expand = [half](Vector w0, Vector w1, Vector w2, Vector* out) HWY_ATTR {
-    const Vector ends = hn::Add(w0, w2);
-    out[0] = w0;
-    out[1] = hn::Mul(half, hn::Add(ends, w1));
-    out[2] = hn::Mul(half, hn::Sub(ends, w1));
-    out[3] = w2;
-  };
-  for (std::int64_t k = 0; k < padded; k += kLanes) {
-    const float* from = packed + k / cpu::kVector * 9 * C * cpu::kVector + k % cpu::kVector;
-    for (std::int64_t c = 0; c < C; ++c) {
-      const auto w = [&](int r, int s) HWY_ATTR { return hn::Load(d, from + ((r * 3 + s) * C + c) * cpu::kVector); };
-      Vector columns[3][4];
-#pragma GCC unroll 3
-      for (int s = 0; s < 3; ++s) expand(w(0, s), w(1, s), w(2, s), columns[s]);
-#pragma GCC unroll 4
-      for (int r = 0; r < 4; ++r) {
-        Vector u[4];
-        expand(columns[0][r], columns[1][r], columns[2][r], u);
-#pragma GCC unroll 4
-        for (int s = 0; s < 4; ++s) hn::Store(u[s], d, to + (r * 4 + s) * element + c * padded + k);
-      }
-    }
-  }
-}
-
 /// The element of a patch that is added to all four outputs, and the bias with it.
 constexpr std::int64_t kCentre = 5;
 
