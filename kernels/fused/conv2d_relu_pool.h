@@ -5,7 +5,7 @@
 #include <gpucnn/core/stream.h>
 #include <gpucnn/core/tensor.h>
 #include <gpucnn/kernels/conv/conv2d.h>
-#include <gpucnn/kernels/pool/max_pool2d.h>
+#include <gpucnn/kernels/pool/pool2d_options.h>
 
 /// Conv2d, ReLU and MaxPool2d in one pass, once or several times over: what they compute one after the other, an image at a time,
 /// without their activations in memory between them.

@@ -19,12 +19,12 @@ namespace gpucnn::kernels {
 
 namespace {
 
-constexpr std::int64_t kMostInWindow = 256;  // what a u8 counts
+constexpr std::int64_t kMaxWindow = 256;  // elements: argmax is a u8
 
 void check_pool(std::string_view op, const Pool2d& pool) {
   const Size2 kernel = pool.kernel_size, stride = pool.stride, padding = pool.padding;
   const std::int64_t window = static_cast<std::int64_t>(kernel.height) * kernel.width;
-  check_value(op, "kernel_size", kernel, kernel.height > 0 && kernel.width > 0 && window <= kMostInWindow,
+  check_value(op, "kernel_size", kernel, kernel.height > 0 && kernel.width > 0 && window <= kMaxWindow,
               "positive and at most 256 elements");
   check_value(op, "stride", stride, stride.height > 0 && stride.width > 0, "positive");
   check_value(op, "padding", padding,
@@ -32,7 +32,7 @@ void check_pool(std::string_view op, const Pool2d& pool) {
               "at least 0 and at most half of kernel_size");
 }
 
-/// `prefix` is what begins a message.
+/// `prefix` begins each message.
 Shape pooled_shape(std::string_view prefix, const Shape& x, const Pool2d& pool) {
   if (x.rank() != 4) {
     throw std::invalid_argument(

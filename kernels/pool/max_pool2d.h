@@ -3,30 +3,22 @@
 #include <gpucnn/core/export.h>
 #include <gpucnn/core/stream.h>
 #include <gpucnn/core/tensor.h>
-#include <gpucnn/kernels/common/size2.h>
+#include <gpucnn/kernels/pool/pool2d_options.h>
 
 namespace gpucnn::kernels {
-
-/// The window of a pooling: at most 256 elements; padding at most half the window.
-struct Pool2d {
-  Size2 kernel_size;
-  Size2 stride;
-  Size2 padding = 0;
-};
 
 /// [N, C, H, W] -> [N, C, Ho, Wo] with Ho = floor((H + 2 padding - kernel_size) / stride) + 1, as PyTorch. Throws
 /// `std::invalid_argument` for a rank other than 4, a window that does not fit, or a Pool2d out of its bounds.
 GPUCNN_API Shape max_pool2d_shape(const Shape& x, const Pool2d& pool);
 
-/// y[n, c, i, j] = the largest x of the window at (i, j); padding never wins. Of equal elements the first in row order wins; a
-/// NaN wins, the last one in row order, as in PyTorch. x: f32, on a GPU also bf16, [N, C, H, W], y:
-/// `max_pool2d_shape` of its dtype.
-/// `argmax`, u8 in y's shape: the winner's place in the window, row * kernel width + column. Pass an undefined tensor where no
-/// backward will follow.
+/// y[n, c, i, j] = the largest x of the window at (i, j); padding never wins. Of equal elements the first in row order wins. A NaN
+/// wins, the last one in row order, as in PyTorch.
+///
+/// x: f32, on a GPU also bf16, [N, C, H, W]; y: `max_pool2d_shape` of its dtype; argmax: u8 in y's shape, the winner's index in its
+/// window, row * kernel width + column. Where no backward will follow argmax is undefined.
 GPUCNN_API void max_pool2d(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax, Stream& stream);
 
-/// dx = the sum of the dy whose window the element won. dy, argmax: [N, C, Ho, Wo], dx: [N, C, H, W] of dy's
-/// dtype; added in f32.
+/// dx = the sum of the dy whose window the element won, added in f32. dy, argmax: [N, C, Ho, Wo]; dx: [N, C, H, W] of dy's dtype.
 GPUCNN_API void max_pool2d_backward(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Tensor& dx, Stream& stream);
 
 }  // namespace gpucnn::kernels

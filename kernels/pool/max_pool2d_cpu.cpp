@@ -16,32 +16,32 @@ HWY_BEFORE_NAMESPACE();
 namespace gpucnn::kernels::HWY_NAMESPACE {
 
 template <class D>
-using Places = hn::Rebind<std::int32_t, D>;
+using Indices = hn::Rebind<std::int32_t, D>;
 
-/// `value`, at `place` in the window, wins over `best` if it is larger or NaN.
+/// `value`, with this index in the window, wins over `best` if it is larger or NaN.
 template <class D>
-HWY_INLINE void meet(D, hn::Vec<D> value, std::int32_t place, hn::Vec<D>& best, hn::Vec<Places<D>>& winner) {
+HWY_INLINE void update_best(D, hn::Vec<D> value, std::int32_t index, hn::Vec<D>& best, hn::Vec<Indices<D>>& argmax) {
   const auto wins = hn::Or(hn::Gt(value, best), hn::IsNaN(value));
   best = hn::IfThenElse(wins, value, best);
-  winner = hn::IfThenElse(hn::RebindMask(Places<D>(), wins), hn::Set(Places<D>(), place), winner);
+  argmax = hn::IfThenElse(hn::RebindMask(Indices<D>(), wins), hn::Set(Indices<D>(), index), argmax);
 }
 
 template <class D>
-HWY_INLINE void store(D d, hn::Vec<D> best, hn::Vec<Places<D>> winner, float* y, std::uint8_t* argmax) {
+HWY_INLINE void store(D d, hn::Vec<D> best, hn::Vec<Indices<D>> indices, float* y, std::uint8_t* argmax) {
   const hn::Rebind<std::uint8_t, D> bytes;
   hn::StoreU(best, d, y);
-  if (argmax) hn::StoreU(hn::DemoteTo(bytes, winner), bytes, argmax);
+  if (argmax) hn::StoreU(hn::DemoteTo(bytes, indices), bytes, argmax);
 }
 
 template <class D>
-HWY_INLINE hn::Vec<Places<D>> load_places(D, const std::uint8_t* argmax) {
-  return hn::PromoteTo(Places<D>(), hn::LoadU(hn::Rebind<std::uint8_t, D>(), argmax));
+HWY_INLINE hn::Vec<Indices<D>> load_indices(D, const std::uint8_t* argmax) {
+  return hn::PromoteTo(Indices<D>(), hn::LoadU(hn::Rebind<std::uint8_t, D>(), argmax));
 }
 
-/// `dy` where the window's winner is at `place`, 0 elsewhere.
+/// `dy` where the window's argmax is `index`, 0 elsewhere.
 template <class D>
-HWY_INLINE hn::Vec<D> share(D d, hn::Vec<D> dy, hn::Vec<Places<D>> winner, std::int32_t place) {
-  return hn::IfThenElseZero(hn::RebindMask(d, hn::Eq(winner, hn::Set(Places<D>(), place))), dy);
+HWY_INLINE hn::Vec<D> select(D d, hn::Vec<D> dy, hn::Vec<Indices<D>> argmax, std::int32_t index) {
+  return hn::IfThenElseZero(hn::RebindMask(d, hn::Eq(argmax, hn::Set(Indices<D>(), index))), dy);
 }
 
 /// Rows [first, last) of y, for any window.
@@ -50,7 +50,7 @@ void pool_rows(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax, s
   const Size2 kernel = pool.kernel_size, stride = pool.stride, padding = pool.padding;
   const float* from = x.data<float>();
   float* to = y.data<float>() + first * Wo * C;
-  std::uint8_t* places = argmax.defined() ? argmax.data<std::uint8_t>() + first * Wo * C : nullptr;
+  std::uint8_t* indices = argmax.defined() ? argmax.data<std::uint8_t>() + first * Wo * C : nullptr;
   for (std::int64_t row = first; row < last; ++row) {
     const std::int64_t top = row % Ho * stride.height - padding.height;
     const std::int64_t r_first = std::max<std::int64_t>(0, -top), r_last = std::min<std::int64_t>(kernel.height, H - top);
@@ -59,54 +59,56 @@ void pool_rows(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax, s
       const std::int64_t s_first = std::max<std::int64_t>(0, -left), s_last = std::min<std::int64_t>(kernel.width, W - left);
       for_lanes(static_cast<std::size_t>(C), [&](auto d, std::size_t c) HWY_ATTR {
         auto best = hn::Set(d, -std::numeric_limits<float>::infinity());
-        // What nobody beats belongs to the first element that is not padding.
-        auto winner = hn::Set(Places<decltype(d)>(), static_cast<std::int32_t>(r_first * kernel.width + s_first));
+        // If no element beats it, the first that is not padding wins.
+        auto best_indices = hn::Set(Indices<decltype(d)>(), static_cast<std::int32_t>(r_first * kernel.width + s_first));
         for (std::int64_t r = r_first; r < r_last; ++r) {
           for (std::int64_t s = s_first; s < s_last; ++s) {
             const std::int64_t pixel = (row / Ho * H + top + r) * W + left + s;
-            meet(d, hn::LoadU(d, from + pixel * C + c), static_cast<std::int32_t>(r * kernel.width + s), best, winner);
+            update_best(d, hn::LoadU(d, from + pixel * C + c), static_cast<std::int32_t>(r * kernel.width + s), best, best_indices);
           }
         }
-        store(d, best, winner, to + c, places ? places + c : nullptr);
+        store(d, best, best_indices, to + c, indices ? indices + c : nullptr);
       });
       to += C;
-      if (places) places += C;
+      if (indices) indices += C;
     }
   }
 }
 
 /// The same for a window and a stride of 2 without padding.
-void halve_rows(const Tensor& x, Tensor& y, Tensor& argmax, std::int64_t first, std::int64_t last) {
+void pool_2x2_rows(const Tensor& x, Tensor& y, Tensor& argmax, std::int64_t first, std::int64_t last) {
   const std::int64_t C = x.dim(1), H = x.dim(2), W = x.dim(3), Ho = y.dim(2), Wo = y.dim(3);
   const float* from = x.data<float>();
   float* to = y.data<float>() + first * Wo * C;
-  std::uint8_t* places = argmax.defined() ? argmax.data<std::uint8_t>() + first * Wo * C : nullptr;
+  std::uint8_t* indices = argmax.defined() ? argmax.data<std::uint8_t>() + first * Wo * C : nullptr;
   for (std::int64_t row = first; row < last; ++row) {
     const float* top = from + (row / Ho * H + row % Ho * 2) * W * C;
     const float* bottom = top + W * C;
     for (std::int64_t j = 0; j < Wo; ++j) {
       for_lanes(static_cast<std::size_t>(C), [=](auto d, std::size_t c) HWY_ATTR {
         auto best = hn::LoadU(d, top + c);
-        auto winner = hn::Zero(Places<decltype(d)>());
-        meet(d, hn::LoadU(d, top + C + c), 1, best, winner);
-        meet(d, hn::LoadU(d, bottom + c), 2, best, winner);
-        meet(d, hn::LoadU(d, bottom + C + c), 3, best, winner);
-        store(d, best, winner, to + c, places ? places + c : nullptr);
+        auto best_indices = hn::Zero(Indices<decltype(d)>());
+        update_best(d, hn::LoadU(d, top + C + c), 1, best, best_indices);
+        update_best(d, hn::LoadU(d, bottom + c), 2, best, best_indices);
+        update_best(d, hn::LoadU(d, bottom + C + c), 3, best, best_indices);
+        store(d, best, best_indices, to + c, indices ? indices + c : nullptr);
       });
       top += 2 * C;
       bottom += 2 * C;
       to += C;
-      if (places) places += C;
+      if (indices) indices += C;
     }
   }
 }
 
-/// Rows [first, last) of dx, for any window: each element adds up the windows it lies in, so that no two tasks write one place.
-void unpool_rows(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Tensor& dx, std::int64_t first, std::int64_t last) {
+/// Rows [first, last) of dx, for any window: each element adds up the windows it lies in, so that no two tasks write to one
+/// element.
+void pool_backward_rows(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Tensor& dx, std::int64_t first,
+                        std::int64_t last) {
   const std::int64_t C = dx.dim(1), H = dx.dim(2), W = dx.dim(3), Ho = dy.dim(2), Wo = dy.dim(3);
   const Size2 kernel = pool.kernel_size, stride = pool.stride, padding = pool.padding;
   const float* from = dy.data<float>();
-  const std::uint8_t* places = argmax.data<std::uint8_t>();
+  const std::uint8_t* indices = argmax.data<std::uint8_t>();
   float* to = dx.data<float>() + first * W * C;
   // The windows over padded position p are those from begin_window(p) to p / stride.
   const auto begin_window = [](std::int64_t p, std::int64_t size, std::int64_t step) {
@@ -122,8 +124,8 @@ void unpool_rows(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Ten
         for (std::int64_t i = i_first; i <= i_last; ++i) {
           for (std::int64_t j = j_first; j <= j_last; ++j) {
             const std::int64_t e = ((row / H * Ho + i) * Wo + j) * C + static_cast<std::int64_t>(c);
-            const std::int64_t place = (h - i * stride.height) * kernel.width + w - j * stride.width;
-            sum = hn::Add(sum, share(d, hn::LoadU(d, from + e), load_places(d, places + e), static_cast<std::int32_t>(place)));
+            const std::int64_t index = (h - i * stride.height) * kernel.width + w - j * stride.width;
+            sum = hn::Add(sum, select(d, hn::LoadU(d, from + e), load_indices(d, indices + e), static_cast<std::int32_t>(index)));
           }
         }
         hn::StoreU(sum, d, to + c);
@@ -134,28 +136,28 @@ void unpool_rows(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Ten
 }
 
 /// The same for a window and a stride of 2 without padding: rows [first, last) of dy, each of which owns two rows of dx.
-void double_rows(const Tensor& dy, const Tensor& argmax, Tensor& dx, std::int64_t first, std::int64_t last) {
+void pool_backward_2x2_rows(const Tensor& dy, const Tensor& argmax, Tensor& dx, std::int64_t first, std::int64_t last) {
   const std::int64_t C = dx.dim(1), H = dx.dim(2), W = dx.dim(3), Ho = dy.dim(2), Wo = dy.dim(3);
   const float* from = dy.data<float>() + first * Wo * C;
-  const std::uint8_t* places = argmax.data<std::uint8_t>() + first * Wo * C;
+  const std::uint8_t* indices = argmax.data<std::uint8_t>() + first * Wo * C;
   for (std::int64_t row = first; row < last; ++row) {
     float* top = dx.data<float>() + (row / Ho * H + row % Ho * 2) * W * C;
     float* bottom = top + W * C;
     for (std::int64_t j = 0; j < Wo; ++j) {
       for_lanes(static_cast<std::size_t>(C), [=](auto d, std::size_t c) HWY_ATTR {
         const auto value = hn::LoadU(d, from + c);
-        const auto winner = load_places(d, places + c);
-        hn::StoreU(share(d, value, winner, 0), d, top + c);
-        hn::StoreU(share(d, value, winner, 1), d, top + C + c);
-        hn::StoreU(share(d, value, winner, 2), d, bottom + c);
-        hn::StoreU(share(d, value, winner, 3), d, bottom + C + c);
+        const auto best_indices = load_indices(d, indices + c);
+        hn::StoreU(select(d, value, best_indices, 0), d, top + c);
+        hn::StoreU(select(d, value, best_indices, 1), d, top + C + c);
+        hn::StoreU(select(d, value, best_indices, 2), d, bottom + c);
+        hn::StoreU(select(d, value, best_indices, 3), d, bottom + C + c);
       });
       top += 2 * C;
       bottom += 2 * C;
       from += C;
-      places += C;
+      indices += C;
     }
-    // No window reaches the last column and row of an odd width and height.
+    // No window covers the last column and row of an odd width and height.
     if (W % 2) {
       std::fill_n(top, C, 0.0F);
       std::fill_n(bottom, C, 0.0F);
@@ -171,28 +173,28 @@ HWY_AFTER_NAMESPACE();
 namespace gpucnn::kernels {
 
 HWY_EXPORT(pool_rows);
-HWY_EXPORT(halve_rows);
-HWY_EXPORT(unpool_rows);
-HWY_EXPORT(double_rows);
+HWY_EXPORT(pool_2x2_rows);
+HWY_EXPORT(pool_backward_rows);
+HWY_EXPORT(pool_backward_2x2_rows);
 
 namespace {
 
-bool halves(const Pool2d& pool) { return pool.kernel_size == 2 && pool.stride == 2 && pool.padding == 0; }
+bool is_2x2(const Pool2d& pool) { return pool.kernel_size == 2 && pool.stride == 2 && pool.padding == 0; }
 
-/// Calls `run(first, last)` for the rows of `images`, in tasks of about 32 Ki elements.
-template <class Run>
-void for_rows(const Tensor& images, const Run& run) {
+/// Calls `body(first, last)` for the rows of `images`, in tasks of about 32 Ki elements.
+template <class Body>
+void for_rows(const Tensor& images, const Body& body) {
   if (images.numel() == 0) return;
   const std::int64_t row = images.dim(1) * images.dim(3);
-  parallel_ranges(images.dim(0) * images.dim(2), std::max<std::int64_t>(1, 32 * 1024 / row), run);
+  parallel_ranges(images.dim(0) * images.dim(2), std::max<std::int64_t>(1, 32 * 1024 / row), body);
 }
 
 }  // namespace
 
 void cpu::max_pool2d(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax, Stream&) {
   for_rows(y, [&](std::int64_t first, std::int64_t last) {
-    if (halves(pool)) {
-      HWY_DYNAMIC_DISPATCH(halve_rows)(x, y, argmax, first, last);
+    if (is_2x2(pool)) {
+      HWY_DYNAMIC_DISPATCH(pool_2x2_rows)(x, y, argmax, first, last);
     } else {
       HWY_DYNAMIC_DISPATCH(pool_rows)(x, pool, y, argmax, first, last);
     }
@@ -200,11 +202,13 @@ void cpu::max_pool2d(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& arg
 }
 
 void cpu::max_pool2d_backward(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Tensor& dx, Stream&) {
-  if (halves(pool)) {
-    for_rows(dy, [&](std::int64_t first, std::int64_t last) { HWY_DYNAMIC_DISPATCH(double_rows)(dy, argmax, dx, first, last); });
+  if (is_2x2(pool)) {
+    for_rows(dy, [&](std::int64_t first, std::int64_t last) {
+      HWY_DYNAMIC_DISPATCH(pool_backward_2x2_rows)(dy, argmax, dx, first, last);
+    });
   } else {
     for_rows(dx, [&](std::int64_t first, std::int64_t last) {
-      HWY_DYNAMIC_DISPATCH(unpool_rows)(dy, argmax, pool, dx, first, last);
+      HWY_DYNAMIC_DISPATCH(pool_backward_rows)(dy, argmax, pool, dx, first, last);
     });
   }
 }

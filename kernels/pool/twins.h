@@ -3,7 +3,7 @@
 #include <gpucnn/core/stream.h>
 #include <gpucnn/core/tensor.h>
 #include <gpucnn/kernels/common/declare_twins.h>
-#include <gpucnn/kernels/pool/max_pool2d.h>
+#include <gpucnn/kernels/pool/pool2d_options.h>
 
 /// The twins of pooling.
 namespace gpucnn::kernels {

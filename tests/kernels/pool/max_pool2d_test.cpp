@@ -184,12 +184,12 @@ TEST_P(MaxPool2dTest, ViewsMayBeginAnywhere) {
     max_pool2d_backward(dy, argmax, window, dx, stream());
     for (int odd = 0; odd < 3; ++odd) {
       SCOPED_TRACE(odd);
-      Tensor values = odd == 0 ? unaligned(y) : empty(out), places = odd == 1 ? unaligned(argmax) : empty(out, DType::u8);
-      max_pool2d(odd == 2 ? unaligned(x) : x, window, values, places, stream());
+      Tensor values = odd == 0 ? unaligned(y) : empty(out), indices = odd == 1 ? unaligned(argmax) : empty(out, DType::u8);
+      max_pool2d(odd == 2 ? unaligned(x) : x, window, values, indices, stream());
       EXPECT_EQ(values.to_vector<float>(), y.to_vector<float>());
-      EXPECT_EQ(places.to_vector<std::uint8_t>(), argmax.to_vector<std::uint8_t>());
+      EXPECT_EQ(indices.to_vector<std::uint8_t>(), argmax.to_vector<std::uint8_t>());
       Tensor gradient = odd == 0 ? unaligned(dx) : empty(shape);
-      max_pool2d_backward(odd == 2 ? unaligned(dy) : dy, places, window, gradient, stream());
+      max_pool2d_backward(odd == 2 ? unaligned(dy) : dy, indices, window, gradient, stream());
       EXPECT_EQ(gradient.to_vector<float>(), dx.to_vector<float>());
     }
   }
