@@ -7,17 +7,20 @@
 // What the tasks of conv2d_relu_pool on the CPU tell the kernels that are compiled for each instruction set.
 namespace gpucnn::kernels::cpu {
 
-/// Patches of 4x4 inputs that Winograd's products take at once, at most.
-inline constexpr std::int64_t kMostPatches = 8;
+/// The most 4x4 input patches that the Winograd products of a group cover.
+inline constexpr std::int64_t kMaxPatches = 8;
 
-/// Terms of a gradient added up before their sum is added to others, so that long sums stay exact.
-inline constexpr std::int64_t kSummed = 1024;
+/// Terms of a gradient in one partial sum: pairwise summation at one level, so that long sums stay exact.
+inline constexpr std::int64_t kPartialTerms = 1024;
+
+/// In argmax: ReLU gave 0, so that no element of the window gets a gradient.
+inline constexpr std::uint8_t kNoWinner = 4;
 
 }  // namespace gpucnn::kernels::cpu
 
 namespace gpucnn::kernels {
 
-/// A band of pooled rows on its way. Places are null where none are wanted.
+/// The forward of a band of pooled rows.
 struct ForwardBand {
   std::int64_t C, K, rows, columns;
   const float* x;       // padded
@@ -25,30 +28,30 @@ struct ForwardBand {
   const float* bias;    // K, padded with zeros to a block
   float* y;             // [rows][y_row floats], of which columns * K are written
   std::int64_t y_row;
-  std::uint8_t* place;       // [rows][columns][K]
-  cpu::Prefetch next[2];     // the image after this one; what the pass gives, where this is its last convolution
-  bool finite;               // all outputs are for sure, whichever way they are computed
-  const float* transformed;  // for Winograd's products: [16][C][K in blocks]; null: none are wanted
-  float* memory;             // for those: 16 kMostPatches (C in vectors + 2 kVector) floats
+  std::uint8_t* argmax;      // [rows][columns][K]; null: not wanted
+  cpu::Prefetch next[2];     // the next image; the output of the chain, if this is its last convolution
+  bool finite;               // all outputs are finite, by either algorithm
+  const float* transformed;  // Winograd's weights: [16][C][K in blocks]; null: use the direct convolution
+  float* memory;             // Winograd's scratch: 16 kMaxPatches (C in vectors + 2 kVector) floats
 };
 
-/// A band of pooled rows on its way back. `pixels` counts its pooled pixels.
+/// The backward of a band of pooled rows. `pixels` counts its pooled pixels.
 struct BackwardBand {
   std::int64_t C, K, rows, columns;
   std::int64_t span;      // 3 C, padded to vectors
   std::int64_t channels;  // K, padded to vectors
   const float* dy;        // [rows][dy_row floats], of which columns * K are read
   std::int64_t dy_row;
-  const std::uint8_t* place;  // [pixels][K]
-  float* gradient;            // [pixels][channels]: dy, 0 where it ends
-  std::int32_t* start;        // [pixels][channels]: where in the band the winner's input pixels begin
-  std::uint64_t* winners;     // [pixels][4][K in words]: which channels won with each place; null: dx is not wanted
-  const float* x;             // padded
-  float* dweight;             // [K][3][span], added to
-  float* dbias;               // [channels], added to
-  const float* weight;        // as `pack_for_data` gives it
-  float* dx;                  // padded; its first two rows, which the band before shares, are added to, the others set
-  cpu::Prefetch next[4];      // x, places and dy of the image after this one; dx of this one
+  const std::uint8_t* argmax;  // [pixels][K]
+  float* gradient;             // [pixels][channels]: dy, or 0 where there is no winner
+  std::int32_t* start;         // [pixels][channels]: the offset in the band of the winner's 3x3 input pixels
+  std::uint64_t* winners;      // [pixels][4][K in words]: a bit for each channel with this argmax; null: dx is not wanted
+  const float* x;              // padded
+  float* dweight;              // [K][3][span], added to
+  float* dbias;                // [channels], added to
+  const float* weight;         // as `pack_for_data` gives it
+  float* dx;                   // padded; added to in the first two rows, which the band before shares, and set in the others
+  cpu::Prefetch next[4];       // x, argmax and dy of the next image; dx of this one
 };
 
 }  // namespace gpucnn::kernels

@@ -19,20 +19,20 @@ void check_image(std::string_view op, const Shape& x) {
   }
 }
 
-/// Floats of an image of x: [N, C, H, W] with its border; throws if 63 bits do not count them.
+/// Floats of a padded image of x: [N, C, H, W]. Throws if 63 bits do not count them.
 std::int64_t padded_image(const Shape& x) {
-  // Twice what it is, to leave room for what rounds it up.
+  // Twice the size, which leaves room for rounding up.
   static_cast<void>(Shape{x[1], static_cast<std::uint64_t>(x[2]) + 2, static_cast<std::uint64_t>(x[3]) + 2, 2});
   return cpu::PooledConv(x, 0).padded_image();
 }
 
-/// Checks all that goes in; returns the last y's shape before it is flattened. `kept`: whether a backward follows.
+/// Checks all inputs and returns the last y's shape before it is flattened. `kept`: whether a backward follows.
 Shape check_operands(std::string_view op, std::span<const Conv2dReluPool> convolutions, bool kept, Stream& stream) {
   if (stream.device().kind != Device::Kind::cpu) {
     throw std::invalid_argument(fmt::format("{}: has no twin for {}", op, stream.device().string()));
   }
-  if (convolutions.empty() || convolutions.size() > kMostConvolutions) {
-    throw std::invalid_argument(fmt::format("{}: takes 1 to {} convolutions, got {}", op, kMostConvolutions, convolutions.size()));
+  if (convolutions.empty() || convolutions.size() > kMaxConvolutions) {
+    throw std::invalid_argument(fmt::format("{}: takes 1 to {} convolutions, got {}", op, kMaxConvolutions, convolutions.size()));
   }
   check_tensor(op, "x", convolutions.front().x, DType::f32, stream);
   check_rank(op, "x", convolutions.front().x, 4);
@@ -48,13 +48,13 @@ Shape check_operands(std::string_view op, std::span<const Conv2dReluPool> convol
       check_tensor(op, "x", conv.x, {shape[0], padded_image(shape)}, DType::f32, stream);
     }
     shape = {shape[0], K, shape[2] / 2, shape[3] / 2};
-    if (kept) check_tensor(op, "place", conv.place, shape, DType::u8, stream);
+    if (kept) check_tensor(op, "argmax", conv.argmax, shape, DType::u8, stream);
   }
   return shape;
 }
 
-/// y's shape or what `flatten` makes of it, whichever is nearer to `given`.
-Shape as_given(const Shape& y, const Tensor& given) { return given.defined() && given.rank() == 2 ? flatten_shape(y) : y; }
+/// y's shape, or its flat shape if `given` has rank 2.
+Shape flat_as(const Shape& y, const Tensor& given) { return given.defined() && given.rank() == 2 ? flatten_shape(y) : y; }
 
 }  // namespace
 
@@ -83,9 +83,9 @@ Tensor conv2d_relu_pool_memory(const Shape& x) {
 
 void conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y, Stream& stream) {
   constexpr std::string_view kOp = "conv2d_relu_pool";
-  const bool kept = std::ranges::any_of(convolutions, [](const Conv2dReluPool& conv) { return conv.place.defined(); });
+  const bool kept = std::ranges::any_of(convolutions, [](const Conv2dReluPool& conv) { return conv.argmax.defined(); });
   const Shape shape = check_operands(kOp, convolutions, kept, stream);
-  check_tensor(kOp, "y", y, as_given(shape, y), DType::f32, stream);
+  check_tensor(kOp, "y", y, flat_as(shape, y), DType::f32, stream);
   check_apart(kOp, "y", y, "x", convolutions.front().x);
   for (const Conv2dReluPool& conv : convolutions) {
     if (!conv.kept) throw std::invalid_argument(fmt::format("{}: kept is null", kOp));
@@ -101,7 +101,7 @@ void conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions, con
                                std::span<Conv2dReluPoolGradients> gradients, Tensor& dx, Stream& stream) {
   constexpr std::string_view kOp = "conv2d_relu_pool_backward";
   const Shape shape = check_operands(kOp, convolutions, true, stream);
-  check_tensor(kOp, "dy", dy, as_given(shape, dy), DType::f32, stream);
+  check_tensor(kOp, "dy", dy, flat_as(shape, dy), DType::f32, stream);
   if (gradients.size() != convolutions.size()) {
     throw std::invalid_argument(fmt::format("{}: {} convolutions and gradients of {}", kOp, convolutions.size(), gradients.size()));
   }

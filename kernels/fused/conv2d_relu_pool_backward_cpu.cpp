@@ -23,19 +23,20 @@
 HWY_BEFORE_NAMESPACE();
 namespace gpucnn::kernels::HWY_NAMESPACE {
 
-/// Calls `run(vectors, s)` for the parts [s, s + vectors * kLanes) of a span, `vectors` being a constant of 3, 2 or 1.
-template <class Run>
-HWY_INLINE void for_parts(std::int64_t span, const Run& run) {
+/// Calls `body(vectors, s)` for the blocks [s, s + vectors * kLanes) of a span; `vectors` is a constant of 3, 2 or 1.
+template <class Body>
+HWY_INLINE void for_span_blocks(std::int64_t span, const Body& body) {
   std::int64_t s = 0;
-  for (; s + 3 * kLanes <= span; s += 3 * kLanes) run(std::integral_constant<int, 3>(), s);
-  for (; s + 2 * kLanes <= span; s += 2 * kLanes) run(std::integral_constant<int, 2>(), s);
-  for (; s < span; s += kLanes) run(std::integral_constant<int, 1>(), s);
+  for (; s + 3 * kLanes <= span; s += 3 * kLanes) body(std::integral_constant<int, 3>(), s);
+  for (; s + 2 * kLanes <= span; s += 2 * kLanes) body(std::integral_constant<int, 2>(), s);
+  for (; s < span; s += kLanes) body(std::integral_constant<int, 1>(), s);
 }
 
-/// Whether dx is summed up by whole windows, or by spans.
+/// Whether dx is summed by whole windows; otherwise by spans.
 bool by_windows(std::int64_t C) { return kWide && C % kLanes == 0; }
 
-/// weight: [K][3][3][C]. By windows: [C / kLanes][K][3][3][kLanes]. By spans: [parts][K][3][floats of the part], zeros behind 3 C.
+/// weight: [K][3][3][C]. By windows: [C / kLanes][K][3][3][kLanes]. By spans: [blocks of a span][K][3][floats of the block], zeros
+/// behind 3 C.
 void pack_for_data(const float* weight, std::int64_t K, std::int64_t C, std::int64_t span, float* to) {
   if (by_windows(C)) {
     for (std::int64_t channel = 0; channel < C; channel += kLanes) {
@@ -43,7 +44,7 @@ void pack_for_data(const float* weight, std::int64_t K, std::int64_t C, std::int
     }
     return;
   }
-  for_parts(span, [&](auto vectors, std::int64_t s) {
+  for_span_blocks(span, [&](auto vectors, std::int64_t s) {
     const std::int64_t width = vectors * kLanes, count = std::clamp<std::int64_t>(3 * C - s, 0, width);
     for (std::int64_t line = 0; line < 3 * K; ++line, to += width) {
       std::copy_n(weight + line * 3 * C + s, count, to);
@@ -53,20 +54,20 @@ void pack_for_data(const float* weight, std::int64_t K, std::int64_t C, std::int
 }
 
 void backward_band(const BackwardBand& b) {
-  if (!b.winners && add_channel_gradients(b)) return;
+  if (!b.winners && add_few_channels_gradients(b)) return;
   find_gradients(b);
-  for_parts(b.span, [&](auto vectors, std::int64_t s) HWY_ATTR { add_weight_gradients<decltype(vectors)::value>(b, s); });
+  for_span_blocks(b.span, [&](auto vectors, std::int64_t s) HWY_ATTR { add_weight_gradients<decltype(vectors)::value>(b, s); });
   if (!b.winners) return;
-  const std::int64_t words = cpu::words(b.K);
+  const std::int64_t words = cpu::mask_words(b.K);
   for (std::int64_t pixel = 0; pixel < b.rows * b.columns; ++pixel) {
     for (std::int64_t word = 0; word < words; ++word) {
-      find_winners(b.place + pixel * b.K + word * 64, std::min<std::int64_t>(64, b.K - word * 64),
+      find_winners(b.argmax + pixel * b.K + word * 64, std::min<std::int64_t>(64, b.K - word * 64),
                    b.winners + pixel * 4 * words + word, words);
     }
   }
   if (by_windows(b.C)) return add_window_gradients(b);
   clear_data_gradients(b);
-  for_parts(b.span, [&](auto vectors, std::int64_t s) HWY_ATTR { add_data_gradients<decltype(vectors)::value>(b, s); });
+  for_span_blocks(b.span, [&](auto vectors, std::int64_t s) HWY_ATTR { add_data_gradients<decltype(vectors)::value>(b, s); });
 }
 
 }  // namespace gpucnn::kernels::HWY_NAMESPACE
@@ -81,8 +82,8 @@ HWY_EXPORT(backward_band);
 namespace cpu {
 namespace {
 
-/// Copies rows of dx that no later band adds to from a band to the image, and moves the two that it shares with the next to its
-/// start. Padded row 0 of the band is image row `first`.
+/// Copies the rows of dx that are complete from a band to the image. The two that it shares with the next band move to its start.
+/// Padded row 0 of the band is image row `first`.
 void take_rows(const PooledConv& conv, float* band, std::int64_t band_rows, std::int64_t first, bool last_band, float* image) {
   const std::int64_t row = conv.padded_row(), width = std::min(conv.W, 2 * conv.columns + 1) * conv.C;
   const std::int64_t done = 2 * band_rows + (last_band ? 2 : 0);
@@ -94,29 +95,29 @@ void take_rows(const PooledConv& conv, float* band, std::int64_t band_rows, std:
   std::copy_n(band + done * row, 2 * row, band);
 }
 
-/// A convolution of a backward pass.
+/// A convolution of the chain, in its backward.
 struct BackwardConv {
   PooledConv conv;
   std::int64_t span, channels, band_rows;
-  std::int64_t sums;  // where in a shard's sums its own are: [K][3][span], then [channels] for the bias
-  std::int64_t back;  // where in a thread's memory the gradient of its padded input is: of the first, of a band of it
-  const float* x;     // of the first [N, H, W, C] as in memory, of the others [N][padded image]
-  const std::uint8_t* place;
-  const float* weight;  // as BackwardBand's; null: dx is not wanted
+  std::int64_t sums;      // offset in a shard's sums of its own: [K][3][span], then [channels] for the bias
+  std::int64_t gradient;  // offset in a thread's scratch of the gradient of its padded input; the first has a band there
+  const float* x;         // the first's: channels-last memory; the others': [N][padded image]
+  const std::uint8_t* argmax;
+  const float* weight;  // as in BackwardBand; null: dx is not wanted
 };
 
-/// What the tasks of a backward pass share, in one piece: another core fetches it line by line.
+/// What the tasks of a backward share. One struct without pointers to more, because another core fetches it line by line.
 struct BackwardPass {
   Shards shards;                                          // of images
   std::int64_t sums;                                      // floats of a shard
-  std::int64_t scratch;                                   // floats of a thread's memory
-  std::int64_t padded, gradient, start, winners, unflat;  // where in it these are; unflat negative: dy is not flat
+  std::int64_t scratch;                                   // floats of a thread's scratch
+  std::int64_t padded, gradient, start, winners, unflat;  // offsets in it; unflat negative: dy is not flat
   const float* dy;
   float* dx;          // null: not wanted
   float* shard_sums;  // [shards][sums]
   float* memory;      // [threads][scratch]
   int count;
-  std::array<BackwardConv, kMostConvolutions> convs;
+  std::array<BackwardConv, kMaxConvolutions> convs;
 
   void operator()(std::int64_t shard, int thread) const {
     const FlushSubnormals flush;
@@ -142,16 +143,16 @@ struct BackwardPass {
     for (int c = count; c-- > 0;) {
       const BackwardConv& given = at(c);
       // No band before the first has added to its first two rows.
-      if (given.weight) std::fill_n(mine + given.back, 2 * given.conv.padded_row(), 0.0F);
+      if (given.weight) std::fill_n(mine + given.gradient, 2 * given.conv.padded_row(), 0.0F);
       convolution(c, n, gradients, row, sum + given.sums, mine);
-      gradients = mine + given.back + given.conv.padded_origin();
+      gradients = mine + given.gradient + given.conv.padded_origin();
       row = given.conv.padded_row();
     }
   }
 
   /// Convolution c of image n, band by band; the gradients of its outputs are rows, `dy_row` apart.
   void convolution(int c, std::int64_t n, const float* gradients, std::int64_t dy_row, float* sum, float* mine) const {
-    const auto& [conv, span, channels, band_rows, offset, back, x, place, weight] = at(c);
+    const auto& [conv, span, channels, band_rows, offset, input_gradient, x, argmax, weight] = at(c);
     const std::int64_t line = conv.columns * conv.K, row = conv.padded_row(), size = conv.H * conv.W * conv.C;
     BackwardBand band{.C = conv.C,
                       .K = conv.K,
@@ -161,7 +162,7 @@ struct BackwardPass {
                       .channels = channels,
                       .dy = nullptr,
                       .dy_row = dy_row,
-                      .place = nullptr,
+                      .argmax = nullptr,
                       .gradient = mine + gradient,
                       .start = reinterpret_cast<std::int32_t*>(mine + start),
                       .winners = weight ? reinterpret_cast<std::uint64_t*>(mine + winners) : nullptr,
@@ -176,31 +177,31 @@ struct BackwardPass {
       const bool at_end = last == conv.rows;
       band.rows = last - first;
       band.dy = gradients + first * dy_row;
-      band.place = place + from;
-      ask(c, n, first == 0, at_end, band);
+      band.argmax = argmax + from;
+      plan_prefetch(c, n, first == 0, at_end, band);
       if (c > 0) {
         band.x = x + n * conv.padded_image() + 2 * first * row;
-        band.dx = mine + back + 2 * first * row;
+        band.dx = mine + input_gradient + 2 * first * row;
         HWY_DYNAMIC_DISPATCH(backward_band)(band);
         continue;
       }
       conv.pad(x + n * size, first, last, mine + padded);
       band.x = mine + padded;
-      band.dx = mine + back;
+      band.dx = mine + input_gradient;
       HWY_DYNAMIC_DISPATCH(backward_band)(band);
-      if (dx) take_rows(conv, mine + back, band.rows, 2 * first - 1, at_end, dx + n * size);
+      if (dx) take_rows(conv, mine + input_gradient, band.rows, 2 * first - 1, at_end, dx + n * size);
     }
   }
 
-  /// Has the next image fetched while this one's last band is computed, and where its own gradient goes during the first.
-  void ask(int c, std::int64_t n, bool at_start, bool at_end, BackwardBand& band) const {
+  /// Prefetches the next image during this one's last band, and the memory of this one's dx during its first.
+  void plan_prefetch(int c, std::int64_t n, bool at_start, bool at_end, BackwardBand& band) const {
     const BackwardConv& given = at(c);
     const PooledConv& conv = given.conv;
     const std::int64_t size = c == 0 ? conv.H * conv.W * conv.C : conv.padded_image(), count_y = conv.rows * conv.columns * conv.K;
     std::fill(std::begin(band.next), std::end(band.next), Prefetch());
     if (at_end && n + 1 < conv.N) {
       band.next[0] = Prefetch(given.x + (n + 1) * size, size);
-      band.next[1] = Prefetch(given.place + (n + 1) * count_y, count_y);
+      band.next[1] = Prefetch(given.argmax + (n + 1) * count_y, count_y);
       if (c + 1 == count) band.next[2] = Prefetch(dy + (n + 1) * count_y, count_y);
     }
     if (c == 0 && dx && at_start) band.next[3] = Prefetch(dx + n * size, size, Prefetch::write);
@@ -227,7 +228,7 @@ void cpu::conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions
                     .memory = nullptr,
                     .count = static_cast<int>(convolutions.size()),
                     .convs = {}};
-  std::array<Tensor, kMostConvolutions> packed;
+  std::array<Tensor, kMaxConvolutions> packed;
   Shape shape = convolutions.front().x.shape();
   std::int64_t elements = 0, words = 0;  // of the largest band
   for (std::size_t c = 0; c < convolutions.size(); ++c) {
@@ -244,22 +245,24 @@ void cpu::conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions
                      .channels = channels,
                      .band_rows = band_rows,
                      .sums = pass.sums,
-                     .back = pass.scratch,
+                     .gradient = pass.scratch,
                      .x = given.x.data<float>(),
-                     .place = given.place.data<std::uint8_t>(),
+                     .argmax = given.argmax.data<std::uint8_t>(),
                      .weight = packed[c].defined() ? packed[c].data<float>() : nullptr};
     pass.sums += 3 * conv.K * span + channels;
     if (packed[c].defined()) pass.scratch += first ? conv.padded_band(band_rows) : conv.padded_image();
     elements = std::max(elements, band_rows * conv.columns * channels);
-    words = std::max(words, band_rows * conv.columns * 4 * cpu::words(conv.K));
+    words = std::max(words, band_rows * conv.columns * 4 * cpu::mask_words(conv.K));
     shape = {conv.N, conv.K, conv.rows, conv.columns};
   }
-  const auto place = [&pass](std::int64_t floats) { return std::exchange(pass.scratch, pass.scratch + round_up(floats, kVector)); };
-  pass.padded = place(pass.convs[0].conv.padded_band(pass.convs[0].band_rows));
-  pass.gradient = place(elements);
-  pass.start = place(elements);
-  pass.winners = place(2 * words);
-  if (dy.rank() == 2) pass.unflat = place(shape.numel() / shape[0]);
+  const auto reserve = [&pass](std::int64_t floats) {
+    return std::exchange(pass.scratch, pass.scratch + round_up(floats, kVector));
+  };
+  pass.padded = reserve(pass.convs[0].conv.padded_band(pass.convs[0].band_rows));
+  pass.gradient = reserve(elements);
+  pass.start = reserve(elements);
+  pass.winners = reserve(2 * words);
+  if (dy.rank() == 2) pass.unflat = reserve(shape.numel() / shape[0]);
   Tensor shard_sums = Tensor::empty({pass.shards.count(), pass.sums}), memory = Tensor::empty({threads, pass.scratch});
   pass.shard_sums = shard_sums.data<float>();
   pass.memory = memory.data<float>();

@@ -33,56 +33,57 @@ struct Rows {
   std::int64_t first, last;
 };
 
-/// A convolution of a forward pass.
+/// A convolution of the chain, in its forward.
 struct ForwardConv {
   PooledConv conv;
   std::int64_t band_rows;
-  std::int64_t buffer;   // where in a thread's memory its padded input is: of the first, a band of it
-  const float* weights;  // as ForwardBand's
+  std::int64_t buffer;   // offset in a thread's scratch of its padded input; the first has a band there
+  const float* weights;  // as in ForwardBand
   const float* biases;
   const float* transforms;
   float max_input;
-  float* x;             // [N][padded image], kept for the backward; null: not wanted, and of the first
-  std::uint8_t* place;  // null: not wanted
+  float* x;              // [N][padded image], kept for the backward; null: not wanted, and for the first
+  std::uint8_t* argmax;  // null: not wanted
 
   /// The padded image n.
   float* padded(std::int64_t n, float* memory) const { return x ? x + n * conv.padded_image() : memory + buffer; }
-  /// Of the convolution before it, the rows that these of its own need.
+  /// The rows of the convolution before that these rows are computed from.
   Rows needed(const Rows& rows) const {
     return {std::max<std::int64_t>(0, 2 * rows.first - 1), std::min(conv.H, 2 * rows.last + 1)};
   }
 };
 
-/// The band, which is finite up to inputs of magnitude `max_input`, by the quicker way, or, where Winograd's products cannot serve
-/// all of it, row by row by that which serves the row: so it does not depend on what is in a band together.
+/// The band by Winograd if that is wanted and all outputs are finite, which inputs up to `max_input` ensure. Otherwise each row by
+/// Winograd if its tile is finite, else by the direct convolution. The choice depends on the row's inputs alone, not on which rows
+/// are in a band together.
 void compute(ForwardBand band, float max_input) {
   const std::int64_t x_row = 2 * padded_row(band.columns, band.C);  // of pooled rows
   const auto finite = [=](const ForwardBand& b) { return HWY_DYNAMIC_DISPATCH(max_abs)(b.x, b.rows * x_row + x_row) <= max_input; };
   band.finite = finite(band);
   if (!band.transformed || max_input < 0) return HWY_DYNAMIC_DISPATCH(direct_band)(band);
   if (band.finite) return HWY_DYNAMIC_DISPATCH(winograd_band)(band);
-  const std::int64_t rows = std::exchange(band.rows, 1), places = band.columns * band.K;
+  const std::int64_t rows = std::exchange(band.rows, 1), argmax_row = band.columns * band.K;
   std::fill(std::begin(band.next), std::end(band.next), Prefetch());
   for (std::int64_t i = 0; i < rows; ++i, band.x += x_row, band.y += band.y_row) {
     band.finite = finite(band);
     band.finite ? HWY_DYNAMIC_DISPATCH(winograd_band)(band) : HWY_DYNAMIC_DISPATCH(direct_band)(band);
-    if (band.place) band.place += places;
+    if (band.argmax) band.argmax += argmax_row;
   }
 }
 
-/// What the tasks of a forward pass share, in one piece: another core fetches it line by line. A unit is a piece of an image: some
-/// rows of the last convolution, and of those before it what they need.
+/// What the tasks of a forward share. One struct without pointers to more, because another core fetches it line by line. A piece of
+/// an image is some rows of the last convolution, with the rows of those before that they are computed from.
 struct ForwardPass {
-  Shards shards;  // of units
-  std::int64_t pieces;
-  std::int64_t scratch;   // floats of a thread's memory
-  std::int64_t winograd;  // where in it Winograd's products have theirs
-  std::int64_t output;    // where in it y lies before it is flattened; negative: y is not flat
+  Shards shards;          // of pieces of images
+  std::int64_t pieces;    // of an image
+  std::int64_t scratch;   // floats of a thread's scratch
+  std::int64_t winograd;  // offset in it of Winograd's scratch
+  std::int64_t output;    // offset in it of y before it is flattened; negative: y is not flat
   const float* x;
   float* y;
   float* memory;  // [threads][scratch]
   int count;
-  std::array<ForwardConv, kMostConvolutions> convs;
+  std::array<ForwardConv, kMaxConvolutions> convs;
 
   void operator()(std::int64_t shard, int thread) const {
     float* const mine = memory + thread * scratch;
@@ -90,14 +91,14 @@ struct ForwardPass {
     for (int c = 1; c < count; ++c) {
       if (!at(c).x) at(c).conv.clear_border(mine + at(c).buffer);
     }
-    for (std::int64_t unit = shards.first(shard); unit < shards.last(shard); ++unit) piece(unit / pieces, unit % pieces, mine);
+    for (std::int64_t i = shards.first(shard); i < shards.last(shard); ++i) piece(i / pieces, i % pieces, mine);
   }
 
  private:
   const ForwardConv& at(int c) const { return convs[static_cast<std::size_t>(c)]; }
 
   void piece(std::int64_t n, std::int64_t number, float* mine) const {
-    std::array<Rows, kMostConvolutions> wanted;
+    std::array<Rows, kMaxConvolutions> wanted;
     const PooledConv& last = at(count - 1).conv;
     Rows rows{last.rows * number / pieces, last.rows * (number + 1) / pieces};
     for (int c = count; c-- > 0;) rows = at(c).needed(wanted[static_cast<std::size_t>(c)] = rows);
@@ -120,10 +121,10 @@ struct ForwardPass {
     }
   }
 
-  /// Rows of convolution c of image n, to `to`.
+  /// Computes these rows of convolution c for image n.
   void convolve(int c, std::int64_t n, const Rows& rows, float* mine, float* to, std::int64_t y_row) const {
-    const auto& [conv, band_rows, buffer, weights, biases, transforms, max_input, kept, place] = at(c);
-    const std::int64_t image = conv.H * conv.W * conv.C, places = conv.columns * conv.K;
+    const auto& [conv, band_rows, buffer, weights, biases, transforms, max_input, kept, argmax] = at(c);
+    const std::int64_t image = conv.H * conv.W * conv.C, outputs = conv.columns * conv.K;
     ForwardBand band{.C = conv.C,
                      .K = conv.K,
                      .rows = 0,
@@ -133,7 +134,7 @@ struct ForwardPass {
                      .bias = biases,
                      .y = to,
                      .y_row = y_row,
-                     .place = nullptr,
+                     .argmax = nullptr,
                      .next = {},
                      .finite = false,
                      .transformed = transforms,
@@ -148,21 +149,21 @@ struct ForwardPass {
       } else {
         band.x = at(c).padded(n, mine) + 2 * first * conv.padded_row();
       }
-      band.place = place ? place + (n * conv.rows + first) * places : nullptr;
+      band.argmax = argmax ? argmax + (n * conv.rows + first) * outputs : nullptr;
       const bool gives = c + 1 == count && pieces == 1 && first == 0;
-      band.next[1] = gives ? Prefetch(y + n * conv.rows * places, conv.rows * places, Prefetch::write) : Prefetch();
+      band.next[1] = gives ? Prefetch(y + n * conv.rows * outputs, conv.rows * outputs, Prefetch::write) : Prefetch();
       compute(band, max_input);
     }
   }
 };
 
-/// Few images are cut into pieces, until the threads have the same number of them, but not into less than pays for telling a
-/// thread.
+/// Into how many pieces an image is cut. Few images are cut until the threads have equal work, but no piece is so small that waking
+/// a thread costs more than it.
 std::int64_t pieces_of_image(std::int64_t images, std::int64_t rows, std::int64_t products, int threads) {
-  constexpr std::int64_t kLeastProducts = 1 << 18, kEnough = 4;
-  const std::int64_t most = std::max<std::int64_t>(1, std::min(rows, products / kLeastProducts));
+  constexpr std::int64_t kMinProducts = 1 << 18, kMaxPerThread = 4;
+  const std::int64_t max_pieces = std::max<std::int64_t>(1, std::min(rows, products / kMinProducts));
   std::int64_t pieces = 1;
-  while (pieces < most && images * pieces < kEnough * threads && images * pieces % threads != 0) ++pieces;
+  while (pieces < max_pieces && images * pieces < kMaxPerThread * threads && images * pieces % threads != 0) ++pieces;
   return pieces;
 }
 
@@ -189,7 +190,7 @@ void cpu::conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y) {
     Conv2dReluPool& given = convolutions[c];
     const PooledConv conv(shape, given.weight.dim(0));
     const Conv2dReluPoolWeights::Packed packed = given.kept->pack(given.weight, given.bias);
-    const bool kept = given.place.defined(), first = c == 0;
+    const bool kept = given.argmax.defined(), first = c == 0;
     const std::int64_t band_rows = conv.band_rows();
     pass.convs[c] = {.conv = conv,
                      .band_rows = band_rows,
@@ -199,13 +200,13 @@ void cpu::conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y) {
                      .transforms = packed.transforms,
                      .max_input = packed.max_input,
                      .x = kept && !first ? given.x.data<float>() : nullptr,
-                     .place = kept ? given.place.data<std::uint8_t>() : nullptr};
+                     .argmax = kept ? given.argmax.data<std::uint8_t>() : nullptr};
     if (first) {
       pass.scratch += conv.padded_band(band_rows);
     } else if (!kept) {
       pass.scratch += conv.padded_image();
     }
-    if (packed.transforms) winograd = std::max(winograd, kMostPatches * 16 * (round_up(conv.C, kVector) + 2 * kVector));
+    if (packed.transforms) winograd = std::max(winograd, kMaxPatches * 16 * (round_up(conv.C, kVector) + 2 * kVector));
     products += 4 * given.weight.numel() * conv.rows * conv.columns;
     shape = {conv.N, conv.K, conv.rows, conv.columns};
   }
@@ -215,10 +216,10 @@ void cpu::conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y) {
     pass.output = pass.scratch;
     pass.scratch += round_up(shape.numel() / shape[0], kVector);
   }
-  // Pieces of an image share rows of what lies between convolutions, which only one may write where it is kept.
+  // Pieces of an image share rows of the activations in between. Where these are kept, only one task may write them.
   const bool whole = convolutions.size() > 1 && pass.convs[1].x;
   if (!whole) pass.pieces = pieces_of_image(shape[0], shape[2], products, threads);
-  pass.shards = Shards(shape[0] * pass.pieces);  // nothing is summed over them, so that they may depend on the number of threads
+  pass.shards = Shards(shape[0] * pass.pieces);  // may depend on the number of threads, since nothing is summed over shards
   Tensor memory = Tensor::empty({threads, pass.scratch});
   pass.memory = memory.data<float>();
   parallel_for(pass.shards.count(), threads, pass);

@@ -55,7 +55,7 @@ HWY_EXPORT(transform_weights);
 
 namespace {
 
-/// weight: [K][3][3 C], to blocks of cpu::kVector output channels; channels beyond K are zero.
+/// weight: [K][3][3 C] -> [K in blocks of kVector][3][3 C][kVector]; channels beyond K are zero.
 void pack_weights(const float* weight, std::int64_t K, std::int64_t taps, float* to) {
   for (std::int64_t block = 0; block < K; block += cpu::kVector, to += taps * cpu::kVector) {
     const std::int64_t count = std::min(cpu::kVector, K - block);
@@ -67,13 +67,13 @@ void pack_weights(const float* weight, std::int64_t K, std::int64_t taps, float*
   }
 }
 
-/// How large inputs may be for all sums to stay finite, with weights and biases up to these magnitudes. Of Winograd's, the larger
-/// ones: B, G and A, each used twice, have rows whose magnitudes add up to 2, 3/2 and 3. Negative if the weights or biases are too
-/// large themselves, or not finite.
+/// The magnitude of inputs up to which all sums are finite, for weights and biases up to these magnitudes. Negative if these are
+/// too large themselves, or not finite. Winograd's sums are the larger ones: the rows of B, G and A have magnitudes that add up to
+/// 2, 3/2 and 3, and each matrix is applied twice, which makes 81.
 float max_input(float weight, float bias, std::int64_t C) {
-  constexpr float kMost = std::numeric_limits<float>::max() / 4;
-  if (!(weight <= kMost / 4 && bias <= kMost)) return -1;
-  return kMost / std::max(1.0F, 81 * static_cast<float>(C) * weight);
+  constexpr float kMax = std::numeric_limits<float>::max() / 4;
+  if (!(weight <= kMax / 4 && bias <= kMax)) return -1;
+  return kMax / std::max(1.0F, 81 * static_cast<float>(C) * weight);
 }
 
 bool same_bits(const Tensor& a, const Tensor& b) {
@@ -87,9 +87,9 @@ Tensor copy_of(const Tensor& tensor) { return tensor.defined() ? tensor.clone() 
 
 Conv2dReluPoolWeights::Packed Conv2dReluPoolWeights::pack(const Tensor& weight, const Tensor& bias) {
   const std::int64_t K = weight.dim(0), C = weight.dim(1), taps = 9 * C, channels = cpu::round_up(K, cpu::kVector);
-  const bool winograd = C >= 8;  // its transforms pay for themselves where they serve many channels
+  const bool winograd = C >= 8;  // the transforms pay off only for many channels
   if (!packed_.defined() || !same_bits(weight_, weight) || !same_bits(bias_, bias)) {
-    packed_ = Tensor();  // until all is made
+    packed_ = Tensor();  // stays so if an allocation throws
     Tensor packed = Tensor::empty({channels * (taps + 1) + (winograd ? 16 * C * channels : 0)});
     float* const weights = packed.data<float>();
     float* const biases = weights + channels * taps;

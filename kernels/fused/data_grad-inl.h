@@ -18,12 +18,12 @@
 HWY_BEFORE_NAMESPACE();
 namespace gpucnn::kernels::HWY_NAMESPACE {
 
-/// Bit k of the result for place p is set where places[k] == p, for up to 64 channels.
-HWY_INLINE void find_winners(const std::uint8_t* places, std::int64_t count, std::uint64_t* winners, std::int64_t stride) {
+/// For up to 64 channels: bit k of winners[p * stride] says whether argmax[k] == p, for p in [0, 4).
+HWY_INLINE void find_winners(const std::uint8_t* argmax, std::int64_t count, std::uint64_t* winners, std::int64_t stride) {
 #if HWY_TARGET == HWY_SCALAR
   for (std::uint8_t p = 0; p < 4; ++p) {
     std::uint64_t found = 0;
-    for (std::int64_t k = 0; k < count; ++k) found |= std::uint64_t{places[k] == p} << k;
+    for (std::int64_t k = 0; k < count; ++k) found |= std::uint64_t{argmax[k] == p} << k;
     winners[p * stride] = found;
   }
 #else
@@ -31,16 +31,16 @@ HWY_INLINE void find_winners(const std::uint8_t* places, std::int64_t count, std
   std::uint64_t found[4] = {};
   for (std::int64_t k = 0; k < count; k += 16) {
     HWY_ALIGN std::uint8_t some[16];
-    const std::uint8_t* from = places + k;
+    const std::uint8_t* from = argmax + k;
     if (count - k < 16) {
-      std::fill_n(some, 16, std::uint8_t{4});
+      std::fill_n(some, 16, cpu::kNoWinner);
       std::copy_n(from, count - k, some);
       from = some;
     }
-    const auto place = hn::LoadU(d, from);
+    const auto index = hn::LoadU(d, from);
     for (std::uint8_t p = 0; p < 4; ++p) {
       std::uint8_t bits[8] = {};
-      hn::StoreMaskBits(d, hn::Eq(place, hn::Set(d, p)), bits);
+      hn::StoreMaskBits(d, hn::Eq(index, hn::Set(d, p)), bits);
       found[p] |= (std::uint64_t{bits[0]} | std::uint64_t{bits[1]} << 8) << k;
     }
   }
@@ -48,9 +48,9 @@ HWY_INLINE void find_winners(const std::uint8_t* places, std::int64_t count, std
 #endif
 }
 
-/// Adds what `winners` of a pooled pixel, those with this place, give to kLanes channels of the 16 pixels under its window.
-/// winners: [K in words], gradient: [K], weights: [K][3][3][kLanes].
-template <int kPlace>
+/// Scatters the gradients of a pooled pixel's winners with argmax kIndex into the 4x4 input patch of its window, for kLanes
+/// channels. winners: [K in words], gradient: [K], weights: [K][3][3][kLanes].
+template <int kIndex>
 HWY_INLINE void add_winners(const std::uint64_t* winners, std::int64_t words, const float* gradient, const float* weights,
                             Vector (&sums)[4][4]) {
   const Floats d;
@@ -63,7 +63,7 @@ HWY_INLINE void add_winners(const std::uint64_t* winners, std::int64_t words, co
       for (int r = 0; r < 3; ++r) {
 #pragma GCC unroll 3
         for (int c = 0; c < 3; ++c) {
-          Vector& sum = sums[kPlace / 2 + r][kPlace % 2 + c];
+          Vector& sum = sums[kIndex / 2 + r][kIndex % 2 + c];
           sum = hn::MulAdd(factor, hn::Load(d, w + (r * 3 + c) * kLanes), sum);
         }
       }
@@ -71,15 +71,15 @@ HWY_INLINE void add_winners(const std::uint64_t* winners, std::int64_t words, co
   }
 }
 
-/// What the windows so far give to the two pixels of a row that the next window has too.
+/// The halo: the two pixels of a patch's row that the next window shares, with the sums so far.
 struct SharedPixels {
   Vector left, right;
 };
 
-/// What the band's gradients give to dx, a window at a time: for C that fills vectors, where there are registers for 24 sums.
+/// Adds the band's gradients to dx, a whole window at a time. For C that fills vectors, where registers hold 24 sums.
 void add_window_gradients(const BackwardBand& b) {
   const Floats d;
-  const std::int64_t C = b.C, columns = b.columns, channels = b.channels, words = cpu::words(b.K);
+  const std::int64_t C = b.C, columns = b.columns, channels = b.channels, words = cpu::mask_words(b.K);
   const std::int64_t row = cpu::padded_row(columns, C);
   const auto load = [=](const float* at) HWY_ATTR { return SharedPixels{hn::LoadU(d, at), hn::LoadU(d, at + C)}; };
   const auto store = [=](const SharedPixels& pixels, float* at) HWY_ATTR {
@@ -95,9 +95,9 @@ void add_window_gradients(const BackwardBand& b) {
     const std::uint64_t* winners = b.winners;
     const float* gradient = b.gradient;
     for (std::int64_t i = 0; i < b.rows; ++i) {
-      // Rows 0 and 1 of a window are those that windows above have added to, 2 and 3 are new.
+      // The windows above have added to rows 0 and 1 of the patch already; rows 2 and 3 are new.
       float *at0 = b.dx + 2 * i * row + channel, *at1 = at0 + row, *at2 = at1 + row, *at3 = at2 + row;
-      // Each by name: an array that goes from turn to turn would go through memory.
+      // Scalars, not an array: GCC spills loop-carried arrays.
       SharedPixels row0 = load(at0), row1 = load(at1), row2 = none, row3 = none;
       for (std::int64_t j = 0; j < columns; ++j, winners += 4 * words, gradient += channels) {
         Vector sums[4][4];
@@ -131,23 +131,22 @@ void add_window_gradients(const BackwardBand& b) {
   }
 }
 
-/// Makes what `add_data_gradients` adds to 0 where no band before has added: behind the first two rows, up to where the last
-/// window's spans end.
+/// Sets the part of dx to 0 to which no band before has added: from the third row on, to the end of the last window's spans.
 void clear_data_gradients(const BackwardBand& b) {
   const std::int64_t row = cpu::padded_row(b.columns, b.C);
   std::fill_n(b.dx + 2 * row, 2 * b.rows * row + cpu::kVector, 0.0F);
 }
 
-/// What the band's gradients give to V vectors of the spans of dx from s on. To what lies behind 3 C it adds 0.
+/// Adds the band's gradients to V vectors of the spans of dx from s on. Lanes behind 3 C get 0.
 template <int V>
 HWY_INLINE void add_data_gradients(const BackwardBand& b, std::int64_t s) {
   const Floats d;
-  const std::int64_t row = cpu::padded_row(b.columns, b.C), words = cpu::words(b.K);
+  const std::int64_t row = cpu::padded_row(b.columns, b.C), words = cpu::mask_words(b.K);
   const std::int64_t in_span = 3 * b.C - s;
   const float* weight = b.weight + 3 * s * b.K;
   for (std::int64_t pixel = 0; pixel < b.rows * b.columns; ++pixel) {
     float* window = b.dx + pixel / b.columns * 2 * row + pixel % b.columns * 2 * b.C + s;
-    for (std::int64_t place = 0; place < 4; ++place) {
+    for (std::int64_t p = 0; p < 4; ++p) {
       Vector sums[3][V];
 #pragma GCC unroll 3
       for (int r = 0; r < 3; ++r) {
@@ -157,7 +156,7 @@ HWY_INLINE void add_data_gradients(const BackwardBand& b, std::int64_t s) {
       for (std::int64_t word = 0; word < words; ++word) {
         const float* gradient = b.gradient + pixel * b.channels + word * 64;
         const float* weights = weight + word * 64 * 3 * V * kLanes;
-        for (std::uint64_t left = b.winners[(pixel * 4 + place) * words + word]; left != 0; left &= left - 1) {
+        for (std::uint64_t left = b.winners[(pixel * 4 + p) * words + word]; left != 0; left &= left - 1) {
           const int k = std::countr_zero(left);
           const Vector factor = hn::Set(d, gradient[k]);
           const float* w = weights + k * 3 * V * kLanes;
@@ -168,7 +167,7 @@ HWY_INLINE void add_data_gradients(const BackwardBand& b, std::int64_t s) {
           }
         }
       }
-      float* to = window + place / 2 * row + place % 2 * b.C;
+      float* to = window + p / 2 * row + p % 2 * b.C;
 #pragma GCC unroll 3
       for (int r = 0; r < 3; ++r) {
 #pragma GCC unroll 3

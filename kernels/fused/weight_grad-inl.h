@@ -14,12 +14,13 @@
 #include <gpucnn/kernels/fused/pooled_conv.h>
 #include <gpucnn/kernels/simd/vectors-inl.h>
 
-// The backward pass over winners only: each pooled element sends its gradient to one of the four outputs of its window, whose 3x3
-// input pixels are 3 runs of 3 C floats in the padded band. Vectors run along these runs ("spans"), in weights, x and dx alike.
+// The gradients of weights and bias, from winners only. A pooled element sends its gradient to the one output of its window that
+// won. The 3x3 input pixels of that output are 3 spans of 3 C contiguous floats in the padded band. Vectors lie along the spans, in
+// weights, x and dx alike.
 HWY_BEFORE_NAMESPACE();
 namespace gpucnn::kernels::HWY_NAMESPACE {
 
-/// Fills `gradient` and `start`, adds to dbias. Lanes behind channel K are 0.
+/// Fills `gradient` and `start`, and adds to dbias. Lanes behind channel K are 0.
 void find_gradients(const BackwardBand& b) {
   const Floats d;
   const hn::Rebind<std::int32_t, Floats> integers;
@@ -32,24 +33,24 @@ void find_gradients(const BackwardBand& b) {
     for (std::int64_t i = 0, pixel = 0; i < b.rows; ++i) {
       for (std::int64_t j = 0; j < b.columns; ++j, ++pixel) {
         const float* dy = b.dy + i * b.dy_row + j * b.K + k;
-        const std::uint8_t* places = b.place + pixel * b.K + k;
+        const std::uint8_t* argmax = b.argmax + pixel * b.K + k;
         HWY_ALIGN float some_dy[kLanes];
-        HWY_ALIGN std::uint8_t some_places[kLanes];
+        HWY_ALIGN std::uint8_t some_argmax[kLanes];
         if (count < kLanes) {
           std::fill_n(std::copy_n(dy, count, some_dy), kLanes - count, 0.0F);
-          std::fill_n(std::copy_n(places, count, some_places), kLanes - count, std::uint8_t{0});
+          std::fill_n(std::copy_n(argmax, count, some_argmax), kLanes - count, std::uint8_t{0});
           dy = some_dy;
-          places = some_places;
+          argmax = some_argmax;
         }
-        const auto place = hn::PromoteTo(integers, hn::LoadU(bytes, places));
-        const auto ends = hn::RebindMask(d, hn::Eq(place, hn::Set(integers, 4)));
-        const Vector gradient = hn::IfThenZeroElse(ends, hn::LoadU(d, dy));
+        const auto index = hn::PromoteTo(integers, hn::LoadU(bytes, argmax));
+        const auto no_winner = hn::RebindMask(d, hn::Eq(index, hn::Set(integers, cpu::kNoWinner)));
+        const Vector gradient = hn::IfThenZeroElse(no_winner, hn::LoadU(d, dy));
         sum = hn::Add(sum, gradient);
-        if (pixel % cpu::kSummed == cpu::kSummed - 1) total = hn::Add(total, std::exchange(sum, hn::Zero(d)));
+        if (pixel % cpu::kPartialTerms == cpu::kPartialTerms - 1) total = hn::Add(total, std::exchange(sum, hn::Zero(d)));
         hn::Store(gradient, d, b.gradient + pixel * b.channels + k);
         const auto window = hn::Set(integers, static_cast<std::int32_t>(2 * i * row + 2 * j * b.C));
-        const auto to_right = hn::IfThenElseZero(hn::TestBit(place, hn::Set(integers, 1)), right);
-        const auto to_below = hn::IfThenElseZero(hn::TestBit(place, hn::Set(integers, 2)), down);
+        const auto to_right = hn::IfThenElseZero(hn::TestBit(index, hn::Set(integers, 1)), right);
+        const auto to_below = hn::IfThenElseZero(hn::TestBit(index, hn::Set(integers, 2)), down);
         hn::Store(hn::Add(window, hn::Add(to_right, to_below)), integers, b.start + pixel * b.channels + k);
       }
     }
@@ -57,7 +58,7 @@ void find_gradients(const BackwardBand& b) {
   }
 }
 
-/// The sums over pixels [first, last) of G channels' weights from k on, for V vectors of their spans from s on.
+/// Adds the sums over pixels [first, last) for the weights of G output channels from k on, for V vectors of their spans from s on.
 template <int V, int G>
 HWY_INLINE void add_weight_gradients(const BackwardBand& b, std::int64_t k, std::int64_t s, std::int64_t first, std::int64_t last) {
   const Floats d;
@@ -100,18 +101,18 @@ HWY_INLINE void add_weight_gradients(const BackwardBand& b, std::int64_t k, std:
 
 template <int V>
 HWY_INLINE void add_weight_gradients(const BackwardBand& b, std::int64_t s) {
-  constexpr int kGroup = (kWide ? 6 : 4) / V;  // so that sums are enough to hide how long one takes, and stay in registers
+  constexpr int kGroup = (kWide ? 6 : 4) / V;  // enough sums to hide the latency of one FMA, and no more than registers
   const std::int64_t pixels = b.rows * b.columns;
   std::int64_t k = 0;
   for (; k + kGroup <= b.K; k += kGroup) {
-    if (s == 0) cpu::ask(b.next, k / kGroup, b.K / kGroup);
-    for (std::int64_t first = 0; first < pixels; first += cpu::kSummed) {
-      add_weight_gradients<V, kGroup>(b, k, s, first, std::min(first + cpu::kSummed, pixels));
+    if (s == 0) cpu::prefetch(b.next, k / kGroup, b.K / kGroup);
+    for (std::int64_t first = 0; first < pixels; first += cpu::kPartialTerms) {
+      add_weight_gradients<V, kGroup>(b, k, s, first, std::min(first + cpu::kPartialTerms, pixels));
     }
   }
   for (; k < b.K; ++k) {
-    for (std::int64_t first = 0; first < pixels; first += cpu::kSummed) {
-      add_weight_gradients<V, 1>(b, k, s, first, std::min(first + cpu::kSummed, pixels));
+    for (std::int64_t first = 0; first < pixels; first += cpu::kPartialTerms) {
+      add_weight_gradients<V, 1>(b, k, s, first, std::min(first + cpu::kPartialTerms, pixels));
     }
   }
 }

@@ -12,9 +12,9 @@
 
 #include <gpucnn/kernels/fused/relu_pool_epilogue-inl.h>
 
-// Winograd's F(2x2, 3x3): a window of 2x2 outputs, which pooling makes one, from 16 products a channel instead of 36.
-// Lavin and Gray, "Fast algorithms for convolutional neural networks" (2015). Errors are relative
-// to the largest product in a patch: with numbers of one size no more than those of the longer direct sums.
+// Winograd F(2x2,3x3): the 2x2 outputs of a pooling window from 16 products a channel instead of 36. Lavin and Gray, "Fast
+// algorithms for convolutional neural networks" (2015). Errors are relative to the largest product in a patch. For numbers of one
+// size they are no larger than those of the longer direct sums.
 HWY_BEFORE_NAMESPACE();
 namespace gpucnn::kernels::HWY_NAMESPACE {
 
@@ -28,13 +28,13 @@ HWY_INLINE Line transform_input(const Line& v) {
   return {hn::Sub(v.v0, v.v2), hn::Add(v.v1, v.v2), hn::Sub(v.v2, v.v1), hn::Sub(v.v1, v.v3)};
 }
 
-/// The element of a patch that is added to all four outputs, and the bias with it.
+/// The element of a patch that is added to all four outputs, so that its products start from the bias.
 constexpr std::int64_t kCentre = 5;
 
-/// Patches of a group: with AVX-512 8, whose products (16 KiB for two vectors of channels) stay in the first-level cache, and
-/// elsewhere 6, whose sums fill the registers.
-constexpr std::int64_t kPatches = kWide ? cpu::kMostPatches : 6;
-static_assert(kPatches <= cpu::kMostPatches && kPatches <= 8, "scratch, and how far `multiply` unrolls");
+/// Patches of a group. With AVX-512 8: their products, 16 KiB for two vectors of channels, stay in the L1 cache. Elsewhere 6: their
+/// sums fill the registers.
+constexpr std::int64_t kPatches = kWide ? cpu::kMaxPatches : 6;
+static_assert(kPatches <= cpu::kMaxPatches && kPatches <= 8, "scratch, and how far `multiply` unrolls");
 
 /// Floats from one element of a group's patches to the next, and from one block of channels.
 constexpr std::int64_t kElementStride = kPatches * cpu::kVector, kBlockStride = 16 * kElementStride;
@@ -66,8 +66,8 @@ HWY_INLINE void transform_patches(const float* x, std::int64_t C, std::int64_t r
   }
 }
 
-/// Products of P patches of the group with V vectors of channels, for one of the 16 elements of a patch, added to `bias` if it is
-/// not null.
+/// A small GEMM for one of the 16 elements of a patch: P patches of the group with V vectors of channels. The sums start from
+/// `bias` unless it is null.
 template <int P, int V>
 HWY_INLINE void multiply(const float* HWY_RESTRICT patches, const float* HWY_RESTRICT weight, const float* HWY_RESTRICT bias,
                          std::int64_t C, std::int64_t padded, float* HWY_RESTRICT to) {
@@ -123,27 +123,27 @@ HWY_INLINE void finish_window(const float* products, std::int64_t count, Pooled 
   }
 }
 
-/// Calls `run(p, i, j, length)` for each run of windows side by side, from (i, j) on, among the windows first + p, p in [0, count),
-/// counted row by row.
-template <class Run>
-HWY_INLINE void for_runs(std::int64_t first, std::int64_t count, std::int64_t columns, const Run& run) {
+/// Cuts the windows first to first + count - 1, numbered row by row, at the ends of rows. Calls `body(p, i, j, length)` for each
+/// segment: `length` windows from (i, j) on, the first of which is window first + p.
+template <class Body>
+HWY_INLINE void for_segments(std::int64_t first, std::int64_t count, std::int64_t columns, const Body& body) {
   std::int64_t i = first / columns, j = first % columns;
   for (std::int64_t p = 0, length; p < count; p += length, ++i, j = 0) {
     length = std::min(count - p, columns - j);
-    run(p, i, j, length);
+    body(p, i, j, length);
   }
 }
 
-/// The band by Winograd's products. Only where all its outputs are finite for sure: infinities would meet others where the
-/// convolution keeps them apart.
+/// The band by Winograd F(2x2,3x3). Only for bands whose outputs are all finite: the transform would mix an infinity or NaN with
+/// its neighbours.
 void winograd_band(const ForwardBand& b) {
   const std::int64_t row = cpu::padded_row(b.columns, b.C), padded = cpu::round_up(b.K, cpu::kVector), pixels = b.rows * b.columns;
   float* const patches = b.memory;
   float* const products = b.memory + 16 * kPatches * cpu::round_up(b.C, cpu::kVector);
   for (std::int64_t first = 0; first < pixels; first += kPatches) {
     const std::int64_t count = std::min(kPatches, pixels - first);
-    cpu::ask(b.next, first / kPatches, (pixels + kPatches - 1) / kPatches);
-    for_runs(first, count, b.columns, [&](std::int64_t p, std::int64_t i, std::int64_t j, std::int64_t length) HWY_ATTR {
+    cpu::prefetch(b.next, first / kPatches, (pixels + kPatches - 1) / kPatches);
+    for_segments(first, count, b.columns, [&](std::int64_t p, std::int64_t i, std::int64_t j, std::int64_t length) HWY_ATTR {
       transform_patches(b.x + 2 * i * row + 2 * j * b.C, b.C, row, length, patches + p * cpu::kVector);
     });
     const auto channels_from = [&](auto vectors, std::int64_t k) HWY_ATTR {
@@ -162,7 +162,7 @@ void winograd_band(const ForwardBand& b) {
       } else {
         multiply_all(std::integral_constant<int, kThird>());
       }
-      for_runs(first, count, b.columns, [&](std::int64_t p, std::int64_t i, std::int64_t j, std::int64_t length) HWY_ATTR {
+      for_segments(first, count, b.columns, [&](std::int64_t p, std::int64_t i, std::int64_t j, std::int64_t length) HWY_ATTR {
         const std::int64_t K = b.K;
         const float* from = products + p * 2 * kLanes;
         Pooled to = pooled(b, i, j, k);

@@ -6,7 +6,7 @@
 // Software prefetch, in slices between other work.
 namespace gpucnn::kernels::cpu {
 
-/// What will be needed soon, asked for a part at a time while there is other work, since a cache takes in few lines at once.
+/// Memory that will be needed soon. It is prefetched in slices, between other work, because a core has few line-fill buffers.
 class Prefetch {
  public:
   enum Use { read, write };
@@ -16,14 +16,14 @@ class Prefetch {
   Prefetch(const T* from, std::int64_t count, Use use = read)
       : from_(reinterpret_cast<const char*>(from)), bytes_(count * static_cast<std::int64_t>(sizeof(T))), use_(use) {}
 
-  /// Part `part` of `parts`.
-  void ask(std::int64_t part, std::int64_t parts) const {
+  /// Prefetches slice `slice` of `slices`.
+  void issue(std::int64_t slice, std::int64_t slices) const {
     constexpr std::int64_t kLine = 64;
     const std::int64_t lines = (bytes_ + kLine - 1) / kLine;
-    constexpr int kSecondLevel = 2;  // of caches: the first is full of what is at work
-    for (std::int64_t line = part * lines / parts; line < (part + 1) * lines / parts; ++line) {
+    constexpr int kSecondLevel = 2;  // the L2 cache, since the work at hand fills the L1
+    for (std::int64_t line = slice * lines / slices; line < (slice + 1) * lines / slices; ++line) {
       if (use_ == write) {
-        ask_to_write(from_ + line * kLine);
+        prefetch_exclusive(from_ + line * kLine);
       } else {
         __builtin_prefetch(from_ + line * kLine, 0, kSecondLevel);
       }
@@ -31,10 +31,10 @@ class Prefetch {
   }
 
  private:
-  /// For this core alone: a store to a line that another core has read waits for that core.
-  static void ask_to_write(const char* line) {
+  /// Takes the line exclusive (prefetchw): a store would otherwise stall on the read for ownership.
+  static void prefetch_exclusive(const char* line) {
 #if defined(__x86_64__)
-    asm volatile("prefetchw %0" : : "m"(*line));  // __builtin_prefetch(line, 1) reads, unless built with -mprfchw
+    asm volatile("prefetchw %0" : : "m"(*line));  // __builtin_prefetch(line, 1) prefetches for reading, unless built with -mprfchw
 #else
     __builtin_prefetch(line, 1);
 #endif
@@ -45,10 +45,10 @@ class Prefetch {
   Use use_ = read;
 };
 
-/// Part `part` of `parts` of each.
+/// Slice `slice` of `slices` of each.
 template <std::size_t kCount>
-void ask(const Prefetch (&all)[kCount], std::int64_t part, std::int64_t parts) {
-  for (const Prefetch& one : all) one.ask(part, parts);
+void prefetch(const Prefetch (&all)[kCount], std::int64_t slice, std::int64_t slices) {
+  for (const Prefetch& one : all) one.issue(slice, slices);
 }
 
 }  // namespace gpucnn::kernels::cpu

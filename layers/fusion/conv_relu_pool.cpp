@@ -36,7 +36,7 @@ struct Link {
 };
 
 template <class T>
-using ForEach = std::array<T, kernels::kMostConvolutions>;
+using ForEach = std::array<T, kernels::kMaxConvolutions>;
 
 /// All links in one pass if an image and all that is made of it stay in cache, else each in a pass of its own. A Flatten behind the
 /// last one is done by its stores.
@@ -96,7 +96,7 @@ class ConvReluPool final : public Stage {
     kernels::conv2d_relu_pool(std::span(convolutions).first(last - first), y, context.stream());
     for (std::size_t i = first; context.keeps() && i < last; ++i) {  // behind all that may fail
       links_[i]->x = convolutions[i - first].x;
-      links_[i]->argmax = convolutions[i - first].place;
+      links_[i]->argmax = convolutions[i - first].argmax;
     }
     return y;
   }
@@ -128,7 +128,7 @@ class ConvReluPool final : public Stage {
 
 std::size_t match(std::span<Module* const> layers) {
   std::size_t links = 0;
-  for (; links < kernels::kMostConvolutions; ++links) {
+  for (; links < kernels::kMaxConvolutions; ++links) {
     const Conv2d* conv = layer_at<Conv2d>(layers, 3 * links);
     const MaxPool2d* pool = layer_at<MaxPool2d>(layers, 3 * links + 2);
     if (!conv || !layer_at<ReLU>(layers, 3 * links + 1) || !pool) break;

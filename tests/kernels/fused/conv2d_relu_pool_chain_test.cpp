@@ -84,7 +84,7 @@ struct Together {
   Problem& first() { return problems.front(); }
   Problem& last() { return problems.back(); }
   void without_backward() {
-    for (Conv2dReluPool& convolution : convolutions) convolution.place = Tensor();
+    for (Conv2dReluPool& convolution : convolutions) convolution.argmax = Tensor();
     for (std::size_t c = 1; c < convolutions.size(); ++c) convolutions[c].x = Tensor();
   }
   void forward() { conv2d_relu_pool(convolutions, last().y.tensor, first().stream); }
@@ -108,7 +108,7 @@ void expect_same(const ChainResults& actual, const ChainResults& expected, bool 
   }
   for (std::size_t c = 0; c < expected.size(); ++c) {
     SCOPED_TRACE("convolution " + std::to_string(c));
-    EXPECT_EQ(actual[c].place, expected[c].place);
+    EXPECT_EQ(actual[c].argmax, expected[c].argmax);
     EXPECT_EQ(actual[c].dweight, expected[c].dweight);
     EXPECT_EQ(actual[c].dbias, expected[c].dbias);
   }
@@ -216,7 +216,7 @@ TEST(Conv2dReluPoolChain, WhatIsTooLargeForOneRowChangesNoOther) {
         together.forward();
         EXPECT_THAT(together.results().back().y, testing::Pointwise(testing::NanSensitiveFloatEq(), expected.back().y));
       }
-      return expected.back().place;
+      return expected.back().argmax;
     });
   }
 }
@@ -260,9 +260,9 @@ TEST(Conv2dReluPoolChain, RefusesWhatDoesNotFitTogether) {
   with([](Together& t) { t.convolutions.resize(9, t.convolutions.front()); });
   EXPECT_THAT(forward, misuse("conv2d_relu_pool: takes 1 to 8 convolutions, got 9"));
   for (const std::size_t c : {0U, 1U}) {
-    with([c](Together& t) { t.convolutions[c].place = Tensor(); });
-    EXPECT_THAT(forward, misuse("conv2d_relu_pool: place is undefined"));
-    EXPECT_THAT(backward, misuse("conv2d_relu_pool_backward: place is undefined"));
+    with([c](Together& t) { t.convolutions[c].argmax = Tensor(); });
+    EXPECT_THAT(forward, misuse("conv2d_relu_pool: argmax is undefined"));
+    EXPECT_THAT(backward, misuse("conv2d_relu_pool_backward: argmax is undefined"));
     with([c](Together& t) { t.convolutions[c].kept = nullptr; });
     EXPECT_THAT(forward, misuse("conv2d_relu_pool: kept is null"));
     backward();  // which needs none

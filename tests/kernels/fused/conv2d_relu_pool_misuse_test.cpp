@@ -34,8 +34,8 @@ TEST(Conv2dReluPool, RefusesTensorsThatDoNotFitTogether) {
   const auto backward = [](Problem& problem) { problem.backward(); };
   const std::string op = "conv2d_relu_pool", op_back = "conv2d_relu_pool_backward";
   for (const auto member : {&Problem::x, &Problem::weight, &Problem::y}) expect_refused(member, false, forward, op);
-  for (const auto member : {&Problem::bias, &Problem::place}) expect_refused(member, true, forward, op);
-  for (const auto member : {&Problem::x, &Problem::weight, &Problem::dy, &Problem::place, &Problem::dweight})
+  for (const auto member : {&Problem::bias, &Problem::argmax}) expect_refused(member, true, forward, op);
+  for (const auto member : {&Problem::x, &Problem::weight, &Problem::dy, &Problem::argmax, &Problem::dweight})
     expect_refused(member, false, backward, op_back);
   for (const auto member : {&Problem::dbias, &Problem::dx}) expect_refused(member, true, backward, op_back);
 }
@@ -63,8 +63,8 @@ TEST(Conv2dReluPool, NamesWhatDoesNotFit) {
   EXPECT_THAT(with(&Problem::bias, zeros({3}), forward), misuse("conv2d_relu_pool: bias must be [4], got [3]"));
   EXPECT_THAT(with(&Problem::y, zeros({2, 4, 2, 3}), forward),
               misuse("conv2d_relu_pool: y must be [2, 4, 2, 2], got [2, 4, 2, 3]"));
-  EXPECT_THAT(with(&Problem::place, zeros({2, 4, 2, 2}), forward), misuse("conv2d_relu_pool: place must be u8, got f32"));
-  EXPECT_THAT(with(&Problem::place, Tensor{}, backward), misuse("conv2d_relu_pool_backward: place is undefined"));
+  EXPECT_THAT(with(&Problem::argmax, zeros({2, 4, 2, 2}), forward), misuse("conv2d_relu_pool: argmax must be u8, got f32"));
+  EXPECT_THAT(with(&Problem::argmax, Tensor{}, backward), misuse("conv2d_relu_pool_backward: argmax is undefined"));
   EXPECT_THAT(with(&Problem::dx, zeros({2, 3, 4, 5}), backward),
               misuse("conv2d_relu_pool_backward: dx must be [2, 3, 4, 4], got [2, 3, 4, 5]"));
   EXPECT_THAT(with(&Problem::x, zeros({2, 3, 1, 4}), forward), misuse("at least 2 high and wide, got [2, 3, 1, 4]"));

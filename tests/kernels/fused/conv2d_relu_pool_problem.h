@@ -26,7 +26,7 @@ using reference::widen;
 
 inline constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 inline constexpr float kInfinity = std::numeric_limits<float>::infinity();
-inline constexpr std::uint8_t kNobody = 4;
+inline constexpr std::uint8_t kNoWinner = 4;
 // Sums over many channels may be computed in another way.
 inline constexpr std::int64_t kFewAndManyChannels[] = {1, 9, 17};
 
@@ -95,11 +95,11 @@ class Fenced {
 
 struct Results {
   std::vector<float> y, dweight, dbias, dx;
-  std::vector<std::uint8_t> place;
+  std::vector<std::uint8_t> argmax;
 
   /// One after the other.
   std::vector<float> all() const {
-    std::vector<float> all(place.begin(), place.end());
+    std::vector<float> all(argmax.begin(), argmax.end());
     for (const std::vector<float>* values : {&y, &dweight, &dbias, &dx}) all.insert(all.end(), values->begin(), values->end());
     return all;
   }
@@ -117,9 +117,9 @@ struct Problem {
         dweight(sizes.weight(), at),
         dbias(sizes.bias ? Fenced(Shape{sizes.K}, at) : Fenced()),
         dx(sizes.x(), at),
-        place(sizes.y(), at, DType::u8) {}
+        argmax(sizes.y(), at, DType::u8) {}
 
-  Conv2dReluPool operands() { return {weight.tensor, bias.tensor, x.tensor, place.tensor, &kept}; }
+  Conv2dReluPool operands() { return {weight.tensor, bias.tensor, x.tensor, argmax.tensor, &kept}; }
   void forward() {
     Conv2dReluPool convolution = operands();
     conv2d_relu_pool({&convolution, 1}, y.tensor, stream);
@@ -131,16 +131,16 @@ struct Problem {
   }
 
   Results results() const {
-    for (const Fenced* fenced : {&x, &weight, &bias, &dy, &y, &dweight, &dbias, &dx, &place}) EXPECT_TRUE(fenced->holds());
+    for (const Fenced* fenced : {&x, &weight, &bias, &dy, &y, &dweight, &dbias, &dx, &argmax}) EXPECT_TRUE(fenced->holds());
     const auto values = [](const Tensor& tensor) { return tensor.defined() ? tensor.to_vector<float>() : std::vector<float>(); };
     return {values(y.tensor), values(dweight.tensor), values(dbias.tensor), values(dx.tensor),
-            place.tensor.to_vector<std::uint8_t>()};
+            argmax.tensor.to_vector<std::uint8_t>()};
   }
 
   Sizes sizes;
   Stream stream;
   Conv2dReluPoolWeights kept;
-  Fenced x, weight, bias, dy, y, dweight, dbias, dx, place;
+  Fenced x, weight, bias, dy, y, dweight, dbias, dx, argmax;
 };
 
 inline Results compute(const Data& data, std::int64_t at = 0) {
@@ -153,27 +153,27 @@ inline Results compute(const Data& data, std::int64_t at = 0) {
 struct Forward {
   Values activations;  // before they are pooled
   Values y;
-  std::vector<std::uint8_t> place;
+  std::vector<std::uint8_t> argmax;
 };
 
 inline Forward reference_forward(const Data& data) {
   Forward forward;
   const Values conv = reference::conv2d(data.sizes.conv(), widen(data.x), widen(data.weight), widen(data.bias));
   forward.activations = reference::relu(conv);
-  auto [y, place] = reference::max_pool2d(data.sizes.pool(), forward.activations);
+  auto [y, argmax] = reference::max_pool2d(data.sizes.pool(), forward.activations);
   for (std::size_t e = 0; e < y.size(); ++e) {
-    if (y[e] <= 0) place[e] = kNobody;
+    if (y[e] <= 0) argmax[e] = kNoWinner;
   }
   forward.y = std::move(y);
-  forward.place = std::move(place);
+  forward.argmax = std::move(argmax);
   return forward;
 }
 
-inline reference::Conv2dGradients reference_backward(const Data& data, const std::vector<std::uint8_t>& place) {
+inline reference::Conv2dGradients reference_backward(const Data& data, const std::vector<std::uint8_t>& argmax) {
   Values dy = widen(data.dy);
-  std::vector<std::uint8_t> winners = place;
+  std::vector<std::uint8_t> winners = argmax;
   for (std::size_t e = 0; e < dy.size(); ++e) {
-    if (place[e] == kNobody) dy[e] = winners[e] = 0;
+    if (argmax[e] == kNoWinner) dy[e] = winners[e] = 0;
   }
   const Values through_pool = reference::max_pool2d_backward(data.sizes.pool(), dy, winners);
   return reference::conv2d_backward(data.sizes.conv(), widen(data.x), widen(data.weight), through_pool);
@@ -185,14 +185,14 @@ inline void expect_gradients(const Results& actual, const reference::Conv2dGradi
   expect_close(actual.dx, expected.dx, tolerance);
 }
 
-/// The activation at each place; 0 where it is nobody's.
-inline Values at_places(const Sizes& sizes, const Values& activations, const std::vector<std::uint8_t>& place) {
+/// The activation at each argmax; 0 without a winner.
+inline Values at_argmax(const Sizes& sizes, const Values& activations, const std::vector<std::uint8_t>& argmax) {
   const auto rows = static_cast<std::size_t>(sizes.H / 2), columns = static_cast<std::size_t>(sizes.W / 2);
   const auto H = static_cast<std::size_t>(sizes.H), W = static_cast<std::size_t>(sizes.W);
-  Values found(place.size());
-  for (std::size_t e = 0; e < place.size(); ++e) {
-    const std::size_t h = e / columns % rows * 2 + place[e] / 2, w = e % columns * 2 + place[e] % 2;
-    if (place[e] != kNobody) found[e] = activations[(e / (rows * columns) * H + h) * W + w];
+  Values found(argmax.size());
+  for (std::size_t e = 0; e < argmax.size(); ++e) {
+    const std::size_t h = e / columns % rows * 2 + argmax[e] / 2, w = e % columns * 2 + argmax[e] % 2;
+    if (argmax[e] != kNoWinner) found[e] = activations[(e / (rows * columns) * H + h) * W + w];
   }
   return found;
 }

@@ -50,16 +50,16 @@ TEST(Conv2dReluPool, EqualsTheReference) {
   for (const Sizes& sizes : kSizes) {
     const Data data = random_data(sizes);
     const Forward expected = reference_forward(data);
-    std::vector<std::uint8_t> place = expected.place;
-    reference::Conv2dGradients gradients = reference_backward(data, place);
+    std::vector<std::uint8_t> argmax = expected.argmax;
+    reference::Conv2dGradients gradients = reference_backward(data, argmax);
     for (const int at : {0, 1}) {
       SCOPED_TRACE(sizes.string() + ", from element " + std::to_string(at));
       everywhere(Device::cpu(), [&] {
         const Results actual = compute(data, at);
         expect_close(actual.y, expected.y, kSum);
         // Where two are as large up to rounding, either may win.
-        expect_close(at_places(sizes, expected.activations, actual.place), expected.y, kSum);
-        if (actual.place != place) gradients = reference_backward(data, place = actual.place);
+        expect_close(at_argmax(sizes, expected.activations, actual.argmax), expected.y, kSum);
+        if (actual.argmax != argmax) gradients = reference_backward(data, argmax = actual.argmax);
         expect_gradients(actual, gradients, kSum);
         return actual.all();
       });
@@ -71,13 +71,13 @@ TEST(Conv2dReluPool, EqualsTheReference) {
 void expect_exactly(const Data& data) {
   SCOPED_TRACE(data.sizes.string());
   const Forward expected = reference_forward(data);
-  const reference::Conv2dGradients gradients = reference_backward(data, expected.place);
+  const reference::Conv2dGradients gradients = reference_backward(data, expected.argmax);
   for (const std::int64_t target : ForcedInstructionSet::all()) {
     SCOPED_TRACE(hwy::TargetName(target));
     const ForcedInstructionSet forced(target);
     const Results actual = compute(data);
     expect_close(actual.y, expected.y, kSameValue);
-    EXPECT_EQ(actual.place, expected.place);
+    EXPECT_EQ(actual.argmax, expected.argmax);
     expect_gradients(actual, gradients, kSameValue);
   }
 }
@@ -104,14 +104,14 @@ TEST(Conv2dReluPool, ServesEveryNumberOfChannels) {
   }
 }
 
-TEST(Conv2dReluPool, GivesTheSameYWithoutPlaces) {
+TEST(Conv2dReluPool, GivesTheSameYWithoutArgmax) {
   for (const Sizes& sizes : kSizes) {
     SCOPED_TRACE(sizes.string());
     everywhere(Device::cpu(), [&] {
       Problem problem(random_data(sizes));
       problem.forward();
       const std::vector<float> expected = problem.results().y;
-      problem.place.tensor = Tensor{};
+      problem.argmax.tensor = Tensor{};
       problem.y.tensor.copy_from(Tensor::full(sizes.y(), kNan));
       problem.forward();
       EXPECT_TRUE(problem.y.holds());
@@ -130,20 +130,20 @@ TEST(Conv2dReluPool, TakesPartOfABatch) {
     whole.backward();
     part.x.tensor = whole.x.tensor.narrow(2, 3);
     part.dy.tensor = whole.dy.tensor.narrow(2, 3);
-    Tensor y = whole.y.tensor.clone(), place = whole.place.tensor.clone(), dx = whole.dx.tensor.clone();
-    for (Tensor* tensor : {&y, &place, &dx}) std::memset(tensor->bytes(), 0xFF, tensor->nbytes());
+    Tensor y = whole.y.tensor.clone(), argmax = whole.argmax.tensor.clone(), dx = whole.dx.tensor.clone();
+    for (Tensor* tensor : {&y, &argmax, &dx}) std::memset(tensor->bytes(), 0xFF, tensor->nbytes());
     part.y.tensor = y.narrow(2, 3);
-    part.place.tensor = place.narrow(2, 3);
+    part.argmax.tensor = argmax.narrow(2, 3);
     part.dx.tensor = dx.narrow(2, 3);
     part.forward();
     part.backward();
     EXPECT_EQ(part.y.tensor.to_vector<float>(), whole.y.tensor.narrow(2, 3).to_vector<float>());
-    EXPECT_EQ(part.place.tensor.to_vector<std::uint8_t>(), whole.place.tensor.narrow(2, 3).to_vector<std::uint8_t>());
+    EXPECT_EQ(part.argmax.tensor.to_vector<std::uint8_t>(), whole.argmax.tensor.narrow(2, 3).to_vector<std::uint8_t>());
     EXPECT_EQ(part.dx.tensor.to_vector<float>(), whole.dx.tensor.narrow(2, 3).to_vector<float>());
     for (const std::int64_t other : {0, 1, 5, 6}) {
       EXPECT_THAT(y.narrow(other, 1).to_vector<float>(), testing::Each(testing::IsNan()));
       EXPECT_THAT(dx.narrow(other, 1).to_vector<float>(), testing::Each(testing::IsNan()));
-      EXPECT_THAT(place.narrow(other, 1).to_vector<std::uint8_t>(), testing::Each(0xFF));
+      EXPECT_THAT(argmax.narrow(other, 1).to_vector<std::uint8_t>(), testing::Each(0xFF));
     }
   }
 }

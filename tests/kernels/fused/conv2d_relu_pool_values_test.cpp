@@ -16,7 +16,7 @@ TEST(Conv2dReluPool, GivesValuesWorkedByHand) {
   everywhere(Device::cpu(), [&] {
     const Results actual = compute(data);
     EXPECT_THAT(actual.y, testing::ElementsAre(76, 3));
-    EXPECT_THAT(actual.place, testing::ElementsAre(0, 3));
+    EXPECT_THAT(actual.argmax, testing::ElementsAre(0, 3));
     EXPECT_THAT(actual.dweight, testing::ElementsAre(0, 0, 0, 0, 2, 4, 0, 6, 8, -1, -2, 0, -3, -4, 0, 0, 0, 0));
     EXPECT_THAT(actual.dbias, testing::ElementsAre(2, -1));
     EXPECT_THAT(actual.dx, testing::ElementsAre(2 * 5 + 1, 2 * 6 + 2, 2 * 8 + 4, 2 * 9 + 5));
@@ -47,7 +47,7 @@ void for_identities(const std::vector<float>& x, std::int64_t H, std::int64_t W,
       const Results all = compute(identity(C, x, H, W, dy));
       for (std::size_t i = 0; i + x.size() < all.dx.size(); ++i) EXPECT_EQ(all.dx[i], 0) << "of another channel";
       for (std::size_t i = 0; i + 9 < all.dweight.size(); ++i) EXPECT_TRUE(std::isfinite(all.dweight[i])) << "of another channel";
-      check(Results{.y = all.y, .dweight = last(9, all.dweight), .dx = last(x.size(), all.dx), .place = all.place});
+      check(Results{.y = all.y, .dweight = last(9, all.dweight), .dx = last(x.size(), all.dx), .argmax = all.argmax});
       return all.all();
     });
   }
@@ -61,7 +61,7 @@ TEST(Conv2dReluPool, TheFirstOfEqualsWinsIfItIsPositive) {
   const std::vector<float> dy{1, 2, 4, 8, 16, 32, 64, 128, 256, 512};
   for_identities(x, 4, 10, dy, [](const Results& actual) {
     EXPECT_THAT(actual.y, testing::ElementsAre(7, 1, 0, 0, 2, 0, 5, 9, 0, 6));
-    EXPECT_THAT(actual.place, testing::ElementsAre(0, 1, 4, 4, 1, 4, 1, 2, 4, 0));
+    EXPECT_THAT(actual.argmax, testing::ElementsAre(0, 1, 4, 4, 1, 4, 1, 2, 4, 0));
     EXPECT_THAT(actual.dx, testing::ElementsAre(1, 0, 0, 2, 0, 0, 0, 0, 0, 16,    //
                                                 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,     //
                                                 0, 0, 0, 64, 0, 0, 0, 0, 512, 0,  //
@@ -78,7 +78,7 @@ TEST(Conv2dReluPool, AWindowOfWhichNothingIsPositiveTakesNoGradient) {
   everywhere(Device::cpu(), [&] {
     const Results actual = compute(data);
     EXPECT_THAT(actual.y, testing::Each(0.0F));
-    EXPECT_THAT(actual.place, testing::Each(kNobody));
+    EXPECT_THAT(actual.argmax, testing::Each(kNoWinner));
     for (const auto& gradient : {actual.dweight, actual.dbias, actual.dx}) EXPECT_THAT(gradient, testing::Each(0.0F));
     return actual.all();
   });
@@ -89,7 +89,7 @@ TEST(Conv2dReluPool, TheLastNanWinsAndItsGradientPasses) {
   const std::vector<float> x{1, 2, 3, 4, 5, kNan, 6, 7, 8, 9, 1, 2, 3, 4, 5, 6};
   for_identities(x, 4, 4, {1, 2, 4, 8}, [](const Results& actual) {
     EXPECT_THAT(actual.y, testing::Each(testing::IsNan()));
-    EXPECT_THAT(actual.place, testing::ElementsAre(3, 2, 1, 0));
+    EXPECT_THAT(actual.argmax, testing::ElementsAre(3, 2, 1, 0));
     EXPECT_THAT(actual.dx, testing::ElementsAre(0, 0, 0, 0, 0, 1, 2, 0, 0, 4, 8, 0, 0, 0, 0, 0));
     // The winners met the NaN with these four weights, and nothing but numbers with the others.
     const std::vector<float>& dweight = actual.dweight;
@@ -107,7 +107,7 @@ TEST(Conv2dReluPool, ANanInTheLastPixelReachesTheLastWindowAlone) {
   x.back() = kNan;
   for_identities(x, 5, 5, {1, 2, 4, 8}, [](const Results& actual) {
     EXPECT_THAT(actual.y, testing::ElementsAre(2, 2, 2, testing::IsNan()));
-    EXPECT_THAT(actual.place, testing::ElementsAre(0, 0, 0, 3));
+    EXPECT_THAT(actual.argmax, testing::ElementsAre(0, 0, 0, 3));
   });
 }
 
@@ -126,7 +126,7 @@ TEST(Conv2dReluPool, ASumThatOverflowsIsNotFinite) {
     everywhere(Device::cpu(), [&] {
       const Results actual = compute(data);
       EXPECT_THAT(actual.y, testing::ElementsAre(0, 0, 0, testing::Not(testing::Truly([](float y) { return std::isfinite(y); }))));
-      EXPECT_THAT(actual.place, testing::ElementsAre(4, 4, 4, 0));
+      EXPECT_THAT(actual.argmax, testing::ElementsAre(4, 4, 4, 0));
       return actual.all();
     });
   }
@@ -142,8 +142,8 @@ TEST(Conv2dReluPool, ABiasMayBeInfiniteOrNan) {
       EXPECT_THAT(std::vector<float>(actual.y.begin(), actual.y.begin() + 4), testing::Each(kInfinity));
       EXPECT_THAT(std::vector<float>(actual.y.begin() + 4, actual.y.begin() + 8), testing::Each(0.0F));
       EXPECT_THAT(std::vector<float>(actual.y.begin() + 8, actual.y.end()), testing::Each(testing::IsNan()));
-      EXPECT_THAT(actual.place, testing::ElementsAre(0, 0, 0, 0, 4, 4, 4, 4, 3, 3, 3, 3));
-      expect_gradients(actual, reference_backward(data, actual.place), kSum);
+      EXPECT_THAT(actual.argmax, testing::ElementsAre(0, 0, 0, 0, 4, 4, 4, 4, 3, 3, 3, 3));
+      expect_gradients(actual, reference_backward(data, actual.argmax), kSum);
       return actual.all();
     });
   }
@@ -164,7 +164,7 @@ TEST(Conv2dReluPool, InfinitiesGoNoFurtherThanTheConvolutionTakesThem) {
       everywhere(Device::cpu(), [&] {
         const Results actual = compute(data);
         expect_close(actual.y, expected.y, kSum);
-        expect_close(at_places(data.sizes, expected.activations, actual.place), expected.y, kSum);
+        expect_close(at_argmax(data.sizes, expected.activations, actual.argmax), expected.y, kSum);
         return actual.y;
       });
     }
@@ -213,7 +213,7 @@ TEST(Conv2dReluPool, AWeightThatIsNoNumberMakesNanOfZeros) {
       data.weight[0] = weight;
       everywhere(Device::cpu(), [&] {
         Problem problem(data);
-        problem.place.tensor = Tensor{};
+        problem.argmax.tensor = Tensor{};
         problem.forward();
         EXPECT_THAT(problem.y.tensor.to_vector<float>(), testing::Each(testing::IsNan()));
         return problem.y.tensor.to_vector<float>();
@@ -244,7 +244,7 @@ TEST(Conv2dReluPool, ANumberThatIsNotFiniteMakesNanOfThePadding) {
         data.dy.front() = data.dy.back() = value;
         everywhere(Device::cpu(), [&] {
           const Results actual = compute(data);
-          expect_close(actual.dweight, reference_backward(data, actual.place).dweight, kVendorSum);
+          expect_close(actual.dweight, reference_backward(data, actual.argmax).dweight, kVendorSum);
           return actual.dweight;
         });
       }
@@ -261,7 +261,7 @@ TEST(Conv2dReluPool, AnInfinityThatOnlyALoserMeetsIsLeftOut) {
     everywhere(Device::cpu(), [&] {
       const Results actual = compute(data);
       EXPECT_THAT(actual.y, testing::ElementsAre(1000 - 4 * static_cast<float>(C)));
-      EXPECT_THAT(actual.place, testing::ElementsAre(0));
+      EXPECT_THAT(actual.argmax, testing::ElementsAre(0));
       for (const auto& gradient : {actual.dweight, actual.dbias, actual.dx}) {
         EXPECT_THAT(gradient, testing::Each(testing::AnyOf(-1.0F, 0.0F, 1.0F)));
       }
@@ -293,10 +293,10 @@ TEST(Conv2dReluPool, NoImageReachesAnother) {
       for (std::int64_t n = 0; n < sizes.N; n += 2) {
         SCOPED_TRACE(n);
         EXPECT_EQ(image_of(actual.y, n, sizes.N), image_of(expected.y, n, sizes.N));
-        EXPECT_EQ(image_of(actual.place, n, sizes.N), image_of(expected.place, n, sizes.N));
+        EXPECT_EQ(image_of(actual.argmax, n, sizes.N), image_of(expected.argmax, n, sizes.N));
         EXPECT_EQ(image_of(actual.dx, n, sizes.N), image_of(expected.dx, n, sizes.N));
       }
-      return actual.place;
+      return actual.argmax;
     });
   }
 }
@@ -316,8 +316,8 @@ TEST(Conv2dReluPool, AnInfiniteGradientReachesOnlyThePixelsOfItsWinner) {
         Data infinite = data;
         infinite.dy[static_cast<std::size_t>(e)] = kInfinity;
         const Results actual = compute(infinite);
-        const std::int64_t channel = e / 9 % K, n = e / 9 / K, place = clean.place[static_cast<std::size_t>(e)];
-        const std::int64_t row = e / 3 % 3 * 2 + place / 2, column = e % 3 * 2 + place % 2;
+        const std::int64_t channel = e / 9 % K, n = e / 9 / K, argmax = clean.argmax[static_cast<std::size_t>(e)];
+        const std::int64_t row = e / 3 % 3 * 2 + argmax / 2, column = e % 3 * 2 + argmax % 2;
         for (std::int64_t i = 0; i < sizes.x().numel(); ++i) {
           const auto at = static_cast<std::size_t>(i);
           const bool near = std::abs(i / 7 % 6 - row) <= 1 && std::abs(i % 7 - column) <= 1 && i / 42 / C == n;
