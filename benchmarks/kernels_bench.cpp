@@ -23,7 +23,7 @@ void time(benchmark::State& state, Stream& stream, std::size_t bytes, const Call
 }
 
 /// [N, C, H, H].
-Shape activation(const benchmark::State& state) { return {state.range(0), state.range(1), state.range(2), state.range(2)}; }
+Shape image_shape(const benchmark::State& state) { return {state.range(0), state.range(1), state.range(2), state.range(2)}; }
 
 /// What features.0 and features.3 give: [N, 16, 32, 32] and [N, 32, 16, 16].
 void activations(benchmark::internal::Benchmark* sizes) {
@@ -32,23 +32,23 @@ void activations(benchmark::internal::Benchmark* sizes) {
 
 void bm_copy(benchmark::State& state) {
   Stream stream(bench.device);
-  const Tensor x = random(activation(state), 1);
+  const Tensor x = random(image_shape(state), 1);
   Tensor y = zeros(x.shape());
   time(state, stream, x.nbytes() + y.nbytes(), [&] { y.copy_from(x); });
 }
 
 void bm_relu(benchmark::State& state) {
   Stream stream(bench.device);
-  const Tensor x = random(activation(state), 1);
+  const Tensor x = random(image_shape(state), 1);
   Tensor y = zeros(x.shape());
-  time(state, stream, x.nbytes() + y.nbytes(), [&] { relu(x, y, stream); });
+  time(state, stream, x.nbytes() + y.nbytes(), [&] { activation(x, {Activation::relu}, y, stream); });
 }
 
 void bm_relu_backward(benchmark::State& state) {
   Stream stream(bench.device);
-  const Tensor y = random(activation(state), 1), dy = random(y.shape(), 2);
+  const Tensor y = random(image_shape(state), 1), dy = random(y.shape(), 2);
   Tensor dx = zeros(y.shape());
-  time(state, stream, y.nbytes() + dy.nbytes() + dx.nbytes(), [&] { relu_backward(y, dy, dx, stream); });
+  time(state, stream, y.nbytes() + dy.nbytes() + dx.nbytes(), [&] { activation_backward(y, {Activation::relu}, dy, dx, stream); });
 }
 
 struct Pooling {
@@ -65,33 +65,33 @@ constexpr Pool2d kHalving{.kernel_size = 2, .stride = 2};
 constexpr Pool2d kOverlapping{.kernel_size = 3, .stride = 2, .padding = 1};
 
 void bm_max_pool2d(benchmark::State& state, const Pool2d& window) {
-  Pooling p(activation(state), window);
+  Pooling p(image_shape(state), window);
   time(state, p.stream, p.bytes(), [&] { max_pool2d(p.x, p.pool, p.y, p.argmax, p.stream); });
 }
 
 void bm_max_pool2d_backward(benchmark::State& state, const Pool2d& window) {
-  Pooling p(activation(state), window);
+  Pooling p(image_shape(state), window);
   max_pool2d(p.x, p.pool, p.y, p.argmax, p.stream);
   time(state, p.stream, p.bytes(), [&] { max_pool2d_backward(p.y, p.argmax, p.pool, p.x, p.stream); });
 }
 
 void bm_flatten(benchmark::State& state) {
   Stream stream(bench.device);
-  const Tensor x = random(activation(state), 1);
+  const Tensor x = random(image_shape(state), 1);
   Tensor y = zeros({x.dim(0), x.numel() / x.dim(0)});
   time(state, stream, x.nbytes() + y.nbytes(), [&] { flatten(x, y, stream); });
 }
 
 void bm_flatten_backward(benchmark::State& state) {
   Stream stream(bench.device);
-  Tensor dx = zeros(activation(state));
+  Tensor dx = zeros(image_shape(state));
   const Tensor dy = random({dx.dim(0), dx.numel() / dx.dim(0)}, 1);
   time(state, stream, dy.nbytes() + dx.nbytes(), [&] { flatten_backward(dy, dx, stream); });
 }
 
 void bm_dropout(benchmark::State& state) {
   Stream stream(bench.device);
-  const Tensor x = random(activation(state), 1);
+  const Tensor x = random(image_shape(state), 1);
   Tensor y = zeros(x.shape());
   time(state, stream, x.nbytes() + y.nbytes(), [&] { dropout(x, 0.5, RandomStream(0, Purpose::dropout), y, stream); });
 }

@@ -33,7 +33,7 @@ struct Convolution {
 
 void bm_conv2d(benchmark::State& state) {
   Convolution c(state);
-  time(state, c.stream, c.products(), [&] { c.plan.forward(c.x, c.weight, c.bias, false, c.y, c.stream); });
+  time(state, c.stream, c.products(), [&] { c.plan.forward(c.x, c.weight, c.bias, {}, c.y, c.stream); });
 }
 
 void bm_conv2d_backward_data(benchmark::State& state) {
@@ -85,7 +85,7 @@ struct Product {
 
 void bm_linear(benchmark::State& state) {
   Product p(state);
-  time(state, p.stream, p.products(), [&] { p.plan.forward(p.x, p.weight, p.bias, false, p.y, p.stream); });
+  time(state, p.stream, p.products(), [&] { p.plan.forward(p.x, p.weight, p.bias, {}, p.y, p.stream); });
 }
 
 void bm_linear_backward_data(benchmark::State& state) {

@@ -75,9 +75,8 @@ gpucnn_files(kernels/simd PRIVATE lanes max_abs prefetch vector_size vectors)
 gpucnn_files(kernels/cuda CUDA block_reduce vector_access)
 gpucnn_files(kernels/vendor PRIVATE onednn onednn_use CUDA cublaslt cudnn)
 
-gpucnn_ops(activation relu dropout)
-gpucnn_files(kernels/activation PUBLIC activation)
-gpucnn_files(kernels/activation PRIVATE relu_block)
+gpucnn_ops(activation activation relu dropout)
+gpucnn_files(kernels/activation PRIVATE activation_block functors functors_cpu twins CUDA functors_cuda)
 gpucnn_ops(conv conv2d)
 gpucnn_files(kernels/conv
   PUBLIC conv2d_options

@@ -2,12 +2,35 @@
 
 #include <cstdint>
 
+#include <gpucnn/core/export.h>
+#include <gpucnn/core/stream.h>
+#include <gpucnn/core/tensor.h>
+
 namespace gpucnn {
 
-/// A function that is applied to each element by itself, with its parameters: `{Activation::relu}`.
+/// A function that is applied to each element by itself, with its parameters: `{Activation::relu}`. Also what a convolution or a
+/// linear layer applies to its result, as its epilogue.
 struct Activation {
-  enum Kind : std::uint8_t { none, relu };
+  enum Kind : std::uint8_t {
+    none,  ///< y = x
+    relu,  ///< y = max(x, 0); NaN stays NaN, as in PyTorch
+  };
   Kind kind = none;
 };
 
 }  // namespace gpucnn
+
+namespace gpucnn::kernels {
+
+/// y = function(x), element by element. x, y: f32, on a GPU also bf16, the same shape; y may be x.
+GPUCNN_API void activation(const Tensor& x, const Activation& function, Tensor& y, Stream& stream);
+
+/// dx = dy * function'(x), element by element. `kept` is y if `activation_backward_reads_y(function)`, else x.
+/// relu: dx = y <= 0 ? 0 : dy; where y is NaN, dx is dy, as in PyTorch.
+/// kept, dy, dx: f32, on a GPU also bf16, the same shape; dx may be dy.
+GPUCNN_API void activation_backward(const Tensor& kept, const Activation& function, const Tensor& dy, Tensor& dx, Stream& stream);
+
+/// Whether the backward is computed from y, so that the forward may overwrite x. Otherwise it is computed from x.
+GPUCNN_API bool activation_backward_reads_y(const Activation& function) noexcept;
+
+}  // namespace gpucnn::kernels

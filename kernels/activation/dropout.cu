@@ -2,11 +2,11 @@
 
 #include <gpucnn/core/gpu/launch.h>
 #include <gpucnn/core/memory/layout.h>
-#include <gpucnn/core/random.h>
-#include <gpucnn/core/tensor.h>
+#include <gpucnn/kernels/activation/twins.h>
 #include <gpucnn/kernels/cuda/vector_access.h>
 
-namespace gpucnn::kernels::cuda {
+namespace gpucnn::kernels {
+namespace cuda {
 namespace {
 
 constexpr int kAtOnce = 2;
@@ -55,14 +55,14 @@ __global__ void dropout_planes_kernel(Mask captured, const StepState* state, con
   const std::int64_t stride = std::int64_t{gridDim.x} * kThreads;
   for (std::int64_t t = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; t < N * blocks * C; t += stride) {
     const std::int64_t c = t % C, n = t / C / blocks, first = (n * C + c) * pixels;  // logical index of the plane
-    const std::int64_t block = first / 4 + t / C % blocks, pixel = 4 * block - first, place = (n * pixels + pixel) * C + c;
+    const std::int64_t block = first / 4 + t / C % blocks, pixel = 4 * block - first, index = (n * pixels + pixel) * C + c;
     float values[4]{};
     for (int k = 0; k < 4; ++k) {
-      if (pixel + k >= 0 && pixel + k < pixels) values[k] = widen(x[place + k * C]);
+      if (pixel + k >= 0 && pixel + k < pixels) values[k] = widen(x[index + k * C]);
     }
     const auto words = mask.random.block(static_cast<std::uint64_t>(block));
     for (int k = 0; k < 4; ++k) {
-      if (pixel + k >= 0 && pixel + k < pixels) y[place + k * C] = narrow<T>(values[k] * factor(mask, words[k]));
+      if (pixel + k >= 0 && pixel + k < pixels) y[index + k * C] = narrow<T>(values[k] * factor(mask, words[k]));
     }
   }
 }
@@ -90,9 +90,10 @@ void run(const Tensor& x, const Mask& mask, Tensor& y, const Stream& stream) {
 }
 
 }  // namespace
+}  // namespace cuda
 
-void dropout(const Tensor& x, double p, const RandomStream& random, Tensor& y, Stream& stream) {
+void cuda::dropout(const Tensor& x, double p, const RandomStream& random, Tensor& y, Stream& stream) {
   for_activation(x.dtype(), [&]<class T>(T) { run<T>(x, mask_of(p, random), y, stream); });
 }
 
-}  // namespace gpucnn::kernels::cuda
+}  // namespace gpucnn::kernels

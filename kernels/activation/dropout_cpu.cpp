@@ -2,9 +2,8 @@
 #include <cmath>
 
 #include <gpucnn/core/memory/layout.h>
-#include <gpucnn/core/random.h>
-#include <gpucnn/core/tensor.h>
 #include <gpucnn/core/threads/parallel.h>
+#include <gpucnn/kernels/activation/twins.h>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "gpucnn/kernels/activation/dropout_cpu.cpp"
@@ -96,16 +95,16 @@ void dropout_image(const Mask& mask, const float* x, float* y, std::int64_t firs
   HWY_ALIGN std::uint32_t words[kWords];
   HWY_ALIGN float factors[kWords];
   const std::int64_t last = first + C * pixels;
-  std::int64_t place = 0;
+  std::int64_t index = 0;  // in memory
   for (std::int64_t start = first / 4 * 4; start < last; start += kWords) {
     const std::int64_t stop = std::min(start + static_cast<std::int64_t>(kWords), last);
     const auto count = static_cast<std::size_t>(stop - start);
     draw(mask.random, static_cast<std::uint64_t>(start) / 4, (count + 3) / 4, words);
     for_lanes(count, [&](auto d, std::size_t i) HWY_ATTR { hn::StoreU(factor(d, mask, words + i), d, factors + i); });
     for (std::int64_t e = std::max(start, first); e < stop; ++e) {
-      y[place] = x[place] * factors[e - start];
-      place += C;
-      if (place >= C * pixels) place -= C * pixels - 1;  // the next channel's first pixel
+      y[index] = x[index] * factors[e - start];
+      index += C;
+      if (index >= C * pixels) index -= C * pixels - 1;  // the next channel's first pixel
     }
   }
 }
@@ -119,7 +118,6 @@ namespace gpucnn::kernels {
 HWY_EXPORT(dropout_range);
 HWY_EXPORT(dropout_image);
 
-namespace cpu {
 namespace {
 
 constexpr std::int64_t kGrain = 4 * 1024;  // elements a task, a multiple of 4
@@ -131,7 +129,7 @@ Mask mask_of(double p, const RandomStream& random) {
 
 }  // namespace
 
-void dropout(const Tensor& x, double p, const RandomStream& random, Tensor& y) {
+void cpu::dropout(const Tensor& x, double p, const RandomStream& random, Tensor& y, Stream&) {
   const Mask mask = mask_of(p, random);
   const float* from = x.data<float>();
   float* to = y.data<float>();
@@ -149,6 +147,5 @@ void dropout(const Tensor& x, double p, const RandomStream& random, Tensor& y) {
   }
 }
 
-}  // namespace cpu
 }  // namespace gpucnn::kernels
 #endif

@@ -79,13 +79,14 @@ Conv2dPlan::Impl* Conv2dPlan::impl_for(const char* op) const {
   return impl_.get();
 }
 
-void Conv2dPlan::forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream& stream) {
+void Conv2dPlan::forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y,
+                         Stream& stream) {
   check_tensor("conv2d", "x", x, x_, activation_dtype(precision_), stream);
   check_tensor("conv2d", "weight", weight, weight_, activation_dtype(precision_), stream);
   if (bias_) check_tensor("conv2d", "bias", bias, Shape{weight_[0]}, activation_dtype(precision_), stream);
   check_tensor("conv2d", "y", y, y_, activation_dtype(precision_), stream);
   const FloatEnvironment standard;
-  if (Impl* impl = impl_for("conv2d")) impl->forward(x, weight, bias, relu, y, stream);
+  if (Impl* impl = impl_for("conv2d")) impl->forward(x, weight, bias, epilogue, y, stream);
 }
 
 void Conv2dPlan::backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream) {

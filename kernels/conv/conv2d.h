@@ -6,6 +6,7 @@
 #include <gpucnn/core/precision.h>
 #include <gpucnn/core/stream.h>
 #include <gpucnn/core/tensor.h>
+#include <gpucnn/kernels/activation/activation.h>
 #include <gpucnn/kernels/conv/conv2d_options.h>
 
 namespace gpucnn::kernels {
@@ -39,8 +40,8 @@ class GPUCNN_API Conv2dPlan {
   }
   const Shape& y_shape() const noexcept { return y_; }
 
-  /// y = conv(x, weight) + bias, then `relu(y)` if asked for.
-  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream& stream);
+  /// y = epilogue(conv(x, weight) + bias).
+  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y, Stream& stream);
 
   /// dx = the gradient of x.
   void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream);

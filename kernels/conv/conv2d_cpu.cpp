@@ -27,8 +27,9 @@ class Conv2dCpu final : public Conv2dPlan::Impl {
   Conv2dCpu(const Shape& x, const Shape& y, const Conv2dOptions& options)
       : x_(x), y_(y), options_(options), served_(onednn_serves(x, options)) {}
 
-  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream& stream) override {
-    call(kForward, [&](Impl& impl) { impl.forward(x, weight, bias, relu, y, stream); });
+  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y,
+               Stream& stream) override {
+    call(kForward, [&](Impl& impl) { impl.forward(x, weight, bias, epilogue, y, stream); });
   }
 
   void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream) override {

@@ -6,7 +6,7 @@
 #include <gpucnn/core/backend.h>
 #include <gpucnn/core/gpu/nvtx_range.h>
 #include <gpucnn/core/gpu/queue.h>
-#include <gpucnn/kernels/activation/relu.h>
+#include <gpucnn/kernels/activation/activation.h>
 #include <gpucnn/kernels/conv/bias_grad.h>
 #include <gpucnn/kernels/conv/conv2d_cudnn_graph.h>
 #include <gpucnn/kernels/conv/conv2d_fallback.h>
@@ -96,9 +96,10 @@ class Widened final : public Conv2dPlan::Impl {
  public:
   explicit Widened(std::unique_ptr<Conv2dPlan::Impl> plain) : plain_(std::move(plain)) {}
 
-  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream& stream) override {
+  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y,
+               Stream& stream) override {
     Tensor wide = like(y);
-    plain_->forward(widen(x, stream), widen(weight, stream), widen(bias, stream), relu, wide, stream);
+    plain_->forward(widen(x, stream), widen(weight, stream), widen(bias, stream), epilogue, wide, stream);
     cast(wide, y, stream);
   }
 
@@ -131,15 +132,16 @@ class Conv2dCudnn final : public Conv2dPlan::Impl {
   Conv2dCudnn(const Shape& x, const Shape& y, const Conv2dOptions& options, Device device, Precision precision)
       : convolution_{x, conv2d_weight_shape(x[1], y[1], options), y, options}, device_(device), precision_(precision) {}
 
-  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream& stream) override {
-    if (computes_itself(Pass::forward)) return conv2d_few_channels(x, weight, bias, convolution_.options, relu, y, stream);
+  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y,
+               Stream& stream) override {
+    if (computes_itself(Pass::forward)) return conv2d_few_channels(x, weight, bias, convolution_.options, epilogue, y, stream);
     Execution* cudnn = execution(Pass::forward);
-    if (!cudnn) return plain().forward(x, weight, bias, relu, y, stream);
+    if (!cudnn) return plain().forward(x, weight, bias, epilogue, y, stream);
     const Tensor from = aligned(x), weights = aligned(weight), biases = aligned(bias), to = output(y, y.dtype());
     cudnn->run({address(from), address(weights), address(biases), address(to)});
     finish(to, y, stream);
     // Not part of cuDNN's graph: the only engine that promises to keep NaN (CUDNN_NUMERICAL_NOTE_STRICT_NAN_PROP) is its slowest.
-    if (relu) kernels::relu(y, y, stream);
+    if (epilogue.kind != Activation::none) kernels::activation(y, epilogue, y, stream);
   }
 
   void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream) override {

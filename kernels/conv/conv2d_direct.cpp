@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include <gpucnn/core/threads/parallel.h>
-#include <gpucnn/kernels/activation/relu_block.h>
+#include <gpucnn/kernels/activation/activation_block.h>
 #include <gpucnn/kernels/common/shard_sums.h>
 #include <gpucnn/kernels/conv/conv2d_impl.h>
 
@@ -14,7 +14,7 @@ class Conv2dDirect final : public Conv2dPlan::Impl {
  public:
   Conv2dDirect(const Shape& x, const Shape& y, const Conv2dOptions& options) : x_(x), y_(y), options_(options) {}
 
-  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream&) override {
+  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y, Stream&) override {
     const float *in = x.data<float>(), *weights = weight.data<float>(), *biases = options_.bias ? bias.data<float>() : nullptr;
     float* const out = y.data<float>();
     parallel_for(y_[0] * y_[2], [=, this](std::int64_t row) {
@@ -26,7 +26,7 @@ class Conv2dDirect final : public Conv2dPlan::Impl {
         });
         out[at] = static_cast<float>(sum);
       }
-      if (relu) relu_block(begin, y_[3] * y_[1]);
+      activation_block(epilogue, begin, y_[3] * y_[1]);
     });
   }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <gpucnn/core/gpu/launch.h>
+#include <gpucnn/kernels/activation/functors_cuda.h>
 #include <gpucnn/kernels/conv/bias_grad.h>
 #include <gpucnn/kernels/cuda/block_reduce.h>
 #include <gpucnn/kernels/cuda/vector_access.h>
@@ -44,8 +45,8 @@ __device__ float times_padding(const float* values, std::int64_t step, std::int6
 }
 
 /// `bias` may be null.
-__global__ void forward_kernel(const float* x, const float* weight, const float* bias, bool relu, float* y, std::int64_t count,
-                               Sizes s) {
+__global__ void forward_kernel(const float* x, const float* weight, const float* bias, Activation epilogue, float* y,
+                               std::int64_t count, Sizes s) {
   for (std::int64_t e = first_element(); e < count; e += all_threads()) {
     const auto [n, i, j, k] = pixel_of(e, s.Ho, s.Wo, s.K);
     const float* from = x + n * s.H * s.W * s.C + k / s.Kg * s.Cg;
@@ -60,7 +61,7 @@ __global__ void forward_kernel(const float* x, const float* weight, const float*
         sum += inside ? dot(from + (h * s.W + v) * s.C, tap, s.Cg) : times_padding(tap, 1, s.Cg);
       }
     }
-    y[e] = relu && sum <= 0 ? 0.0F : sum;
+    y[e] = activate(epilogue, sum);
   }
 }
 
@@ -162,9 +163,10 @@ class Conv2dPlain : public Conv2dPlan::Impl {
     slices_ = (rows + rows_ - 1) / rows_;
   }
 
-  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream& stream) override {
+  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y,
+               Stream& stream) override {
     launch(stream, "conv2d", one_thread_each(s_.y_numel()), forward_kernel, x.device_data<float>(), weight.device_data<float>(),
-           bias_ ? bias.device_data<float>() : nullptr, relu, y.device_data<float>(), s_.y_numel(), s_);
+           bias_ ? bias.device_data<float>() : nullptr, epilogue, y.device_data<float>(), s_.y_numel(), s_);
   }
 
   void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream) override {

@@ -8,7 +8,8 @@ namespace gpucnn::kernels {
 class Conv2dPlan::Impl {
  public:
   virtual ~Impl() = default;
-  virtual void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream& stream) = 0;
+  virtual void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y,
+                       Stream& stream) = 0;
   virtual void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream) = 0;
   virtual void backward_weights(const Tensor& x, const Tensor& dy, Accumulate accumulate, Tensor& dweight, Tensor& dbias,
                                 Stream& stream) = 0;

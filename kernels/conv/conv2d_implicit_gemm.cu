@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include <gpucnn/kernels/activation/functors_cuda.h>
 #include <gpucnn/kernels/conv/implicit_gemm.h>
 #include <gpucnn/kernels/cuda/vector_access.h>
 
@@ -47,7 +48,7 @@ struct Step {
 };
 
 struct Epilogue {
-  bool relu;
+  Activation function;
   bool wide;  // 4 outputs are written at once
 };
 
@@ -174,7 +175,7 @@ __global__ void convolve_kernel(const T* x, const T* weight, const T* bias, T* y
         Lanes<T, 4> out;
         for (int j = 0; j < 4; ++j) {
           const float sum = sums[i][4 * q + j] + biases[j];
-          out.at[j] = narrow<T>(epilogue.relu && sum < 0 ? 0.0F : sum);
+          out.at[j] = narrow<T>(activate(epilogue.function, sum));
         }
         T* const to = y + std::int64_t{place} * window.K + n;
         if (epilogue.wide) {
@@ -209,10 +210,10 @@ void choose(const Window& window, bool fours, const Run& run) {
   run(Wide{}, kFour);
 }
 
-void convolve(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, const Window& window, WeightLayout layout,
-              Tensor& y, Stream& stream) {
+void convolve(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& function, const Window& window,
+              WeightLayout layout, Tensor& y, Stream& stream) {
   for_activation(x.dtype(), [&]<class T>(T) {
-    const Epilogue epilogue{relu, window.K % 4 == 0 && are_aligned<4>(y.device_data<T>())};
+    const Epilogue epilogue{function, window.K % 4 == 0 && are_aligned<4>(y.device_data<T>())};
     const T* const biases = bias.defined() ? bias.device_data<T>() : nullptr;
     const bool fours = window.C % 4 == 0 && are_aligned<4>(x.device_data<T>());
     choose<T>(window, fours, [&]<class Tile, int kWidth>(Tile, std::integral_constant<int, kWidth>) {
@@ -235,9 +236,9 @@ bool conv2d_counts_in_int(const Shape& x, const Shape& weight, const Shape& y, c
          near(x[3], kernel.width, stride.width, padding.width, dilation.width);
 }
 
-void conv2d_few_channels(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options, bool relu,
-                         Tensor& y, Stream& stream) {
-  convolve(x, weight, bias, relu, window_of(x.shape(), y.shape(), options), {.backward = false}, y, stream);
+void conv2d_few_channels(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options,
+                         const Activation& epilogue, Tensor& y, Stream& stream) {
+  convolve(x, weight, bias, epilogue, window_of(x.shape(), y.shape(), options), {.backward = false}, y, stream);
 }
 
 void conv2d_few_channels_backward_data(const Tensor& dy, const Tensor& weight, const Conv2dOptions& options, Tensor& dx,
@@ -245,7 +246,7 @@ void conv2d_few_channels_backward_data(const Tensor& dy, const Tensor& weight, c
   Window window = window_of(dy.shape(), dx.shape(), options);
   window.padding_h = window.dilation_h * (window.kH - 1) - window.padding_h;
   window.padding_w = window.dilation_w * (window.kW - 1) - window.padding_w;
-  convolve(dy, weight, {}, false, window, {.backward = true}, dx, stream);
+  convolve(dy, weight, {}, {}, window, {.backward = true}, dx, stream);
 }
 
 }  // namespace gpucnn::kernels::cuda

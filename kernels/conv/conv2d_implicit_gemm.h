@@ -2,6 +2,7 @@
 
 #include <gpucnn/core/stream.h>
 #include <gpucnn/core/tensor.h>
+#include <gpucnn/kernels/activation/activation.h>
 #include <gpucnn/kernels/conv/conv2d_options.h>
 
 /// Convolutions by kernels of our own, in which f32 does all: for few channels, of which tensor cores would make nothing, and for
@@ -13,10 +14,10 @@ namespace gpucnn::kernels::cuda {
 /// weight: [K, C, kH, kW].
 bool conv2d_counts_in_int(const Shape& x, const Shape& weight, const Shape& y, const Conv2dOptions& options);
 
-/// y = conv(x, weight) + bias, then ReLU if asked for. x: [N, C, H, W], weight: [K, C, kH, kW], bias: [K] if options.bias, y:
+/// y = epilogue(conv(x, weight) + bias). x: [N, C, H, W], weight: [K, C, kH, kW], bias: [K] if options.bias, y:
 /// [N, K, Ho, Wo], all f32 or all bf16; sums in f32.
-void conv2d_few_channels(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options, bool relu,
-                         Tensor& y, Stream& stream);
+void conv2d_few_channels(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options,
+                         const Activation& epilogue, Tensor& y, Stream& stream);
 
 /// dx = the gradient of x, for a stride of 1.
 void conv2d_few_channels_backward_data(const Tensor& dy, const Tensor& weight, const Conv2dOptions& options, Tensor& dx,

@@ -96,15 +96,16 @@ class Conv2dOnednn final : public Conv2dPlan::Impl {
     if (rows.whole() < y[2] && columns.whole() < y[3]) whole_ = rows.whole() * y[3] + columns.whole();
   }
 
-  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream& stream) override {
+  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y,
+               Stream& stream) override {
     // An output whose window meets no padding has all weights of its channel in it.
     bool suspect = pads_ && !whole_;
-    direct_.forward(x, weight, bias, relu, y, [&](const onednn::Pass::Run& run) {
+    direct_.forward(x, weight, bias, epilogue, y, [&](const onednn::Pass::Run& run) {
       if (run.first == 0 && whole_) suspect = !all_finite(y.data<float>() + *whole_ * y_[1], y_[1]);
     });
     if (!suspect || all_finite(weight.data<float>(), weight.numel())) return;
-    if (is_far_) return conv2d_direct(x_, y_, options_)->forward(x, weight, bias, relu, y, stream);
-    padded().forward(x, weight, bias, relu, y, [](const onednn::Pass::Run&) {});
+    if (is_far_) return conv2d_direct(x_, y_, options_)->forward(x, weight, bias, epilogue, y, stream);
+    padded().forward(x, weight, bias, epilogue, y, [](const onednn::Pass::Run&) {});
   }
 
   void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream&) override {

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <optional>
 
-#include <gpucnn/kernels/activation/relu_block.h>
+#include <gpucnn/kernels/activation/activation_block.h>
 #include <gpucnn/kernels/common/shard_sums.h>
 #include <gpucnn/kernels/conv/conv2d_options.h>
 #include <gpucnn/kernels/conv/onednn_pass.h>
@@ -29,9 +29,9 @@ class SampledConv2d {
   SampledConv2d(const Shape& x, const Shape& y, const Conv2dOptions& options, std::optional<Sampling> sampling)
       : x_(x), y_(y), options_(options), sampling_(sampling), weight_(onednn::weight_desc(x, y, options)) {}
 
-  /// `then(run)` is called for each run, of which y is not yet through ReLU.
+  /// `then(run)` is called for each run, before y goes through the epilogue.
   template <class Then>
-  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Then then) {
+  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y, Then then) {
     if (!forward_) forward_.emplace(*this);
     const float* weights = forward_->weights.pack(weight, engine_);
     const float* biases = options_.bias ? bias.data<float>() : nullptr;
@@ -45,7 +45,7 @@ class SampledConv2d {
         },
         [&](const onednn::Pass::Run& run) {
           then(run);
-          if (relu) relu_block(y.data<float>() + run.first * image_of(y_), run.images * image_of(y_));
+          activation_block(epilogue, y.data<float>() + run.first * image_of(y_), run.images * image_of(y_));
         });
   }
 

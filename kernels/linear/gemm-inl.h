@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <utility>
 
+#include <gpucnn/kernels/activation/functors_cpu-inl.h>
 #include <gpucnn/kernels/linear/gemm.h>
 #include <gpucnn/kernels/simd/vectors-inl.h>
 
@@ -68,13 +69,12 @@ HWY_INLINE float add_products(const float* x, const float* weight, std::int64_t 
   return hn::GetLane(added);
 }
 
-/// y[b] = sums[b] + more[b], then ReLU if asked for, for B outputs side by side.
-template <int B>
-HWY_INLINE void finish_outputs(const float* sums, const float* more, bool relu, float* y) {
+/// y[b] = epilogue(sums[b] + more[b]), for B outputs side by side.
+template <int B, class Functor>
+HWY_INLINE void finish_outputs(const float* sums, const float* more, const Functor& epilogue, float* y) {
   const hn::CappedTag<float, B> d;
   for (std::int64_t b = 0; b < B; b += static_cast<std::int64_t>(hn::Lanes(d))) {
-    const auto sum = hn::Add(hn::LoadU(d, sums + b), hn::LoadU(d, more + b));
-    hn::StoreU(relu ? hn::IfThenZeroElse(hn::Lt(sum, hn::Zero(d)), sum) : sum, d, y + b);  // keeps NaN
+    hn::StoreU(epilogue.forward(d, hn::Add(hn::LoadU(d, sums + b), hn::LoadU(d, more + b))), d, y + b);
   }
 }
 
@@ -112,14 +112,15 @@ HWY_INLINE void dot_tile(const DotProducts& p, std::int64_t n, std::int64_t o, s
     }
   }
   static constexpr float kNone[B] = {};
-  const bool relu = last == p.I && p.relu;
+  with_functor(last == p.I ? p.epilogue : Activation{}, [&](const auto& epilogue) HWY_ATTR {
 #pragma GCC unroll 4
-  for (int a = 0; a < A; ++a) {
-    float* y = p.y + (n + a) * p.y_stride + o;
-    const float* more = first > 0 ? y : p.bias ? p.bias + o : kNone;
-    if constexpr (kFours > 0) finish_outputs<kFours>(products + place(a, 0), more, relu, y);
-    if constexpr (kRest > 0) finish_outputs<kRest>(products + place(a, kFours), more + kFours, relu, y + kFours);
-  }
+    for (int a = 0; a < A; ++a) {
+      float* y = p.y + (n + a) * p.y_stride + o;
+      const float* more = first > 0 ? y : p.bias ? p.bias + o : kNone;
+      if constexpr (kFours > 0) finish_outputs<kFours>(products + place(a, 0), more, epilogue, y);
+      if constexpr (kRest > 0) finish_outputs<kRest>(products + place(a, kFours), more + kFours, epilogue, y + kFours);
+    }
+  });
 }
 
 /// `images` images from n on with B outputs from o on.

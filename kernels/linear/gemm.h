@@ -2,16 +2,19 @@
 
 #include <cstdint>
 
+#include <gpucnn/kernels/activation/activation.h>
+
 // What the products of products-inl.h are asked for.
 namespace gpucnn::kernels {
 
-/// y[n][o] = the dot product of rows x[n] and weight[o], of I floats each, + bias[o], for blocks of both rows.
+/// y[n][o] = the dot product of rows x[n] and weight[o], of I floats each, + bias[o], through the epilogue, for blocks of both
+/// rows.
 struct DotProducts {
   std::int64_t N, O, I;
   const float *x, *weight, *bias;  // bias: null without one
   float* y;
   std::int64_t y_stride;
-  bool relu;
+  Activation epilogue;
 };
 
 /// c[m][i] = the sum over t of a[m][t] b[t][i]; added to c if `more`.

@@ -48,13 +48,14 @@ LinearPlan::Impl* LinearPlan::impl_for(const char* op) const {
   return impl_.get();
 }
 
-void LinearPlan::forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream& stream) {
+void LinearPlan::forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y,
+                         Stream& stream) {
   check_tensor("linear", "x", x, x_, activation_dtype(precision_), stream);
   check_tensor("linear", "weight", weight, weight_, activation_dtype(precision_), stream);
   if (bias_) check_tensor("linear", "bias", bias, Shape{weight_[0]}, activation_dtype(precision_), stream);
   check_tensor("linear", "y", y, y_, activation_dtype(precision_), stream);
   const FloatEnvironment standard;
-  if (Impl* impl = impl_for("linear")) impl->forward(x, weight, bias, relu, y, stream);
+  if (Impl* impl = impl_for("linear")) impl->forward(x, weight, bias, epilogue, y, stream);
 }
 
 void LinearPlan::backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream) {

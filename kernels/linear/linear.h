@@ -6,6 +6,7 @@
 #include <gpucnn/core/precision.h>
 #include <gpucnn/core/stream.h>
 #include <gpucnn/core/tensor.h>
+#include <gpucnn/kernels/activation/activation.h>
 
 namespace gpucnn::kernels {
 
@@ -32,9 +33,9 @@ class GPUCNN_API LinearPlan {
   }
   const Shape& y_shape() const noexcept { return y_; }
 
-  /// y = x weight^T + bias, then `relu(y)` if asked for. In bf16 a product may be rounded before the bias is added, and the sum
+  /// y = x weight^T + bias, then the epilogue. In bf16 a product may be rounded before the bias is added, and the sum
   /// again: cuBLASLt does so where `I` is odd.
-  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream& stream);
+  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y, Stream& stream);
 
   /// dx = dy weight. On the CPU terms in which dy is exactly 0 may be left out, here and in dweight, an infinity or NaN in the
   /// other factor with them.

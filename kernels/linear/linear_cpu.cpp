@@ -40,7 +40,7 @@ class LinearCpu final : public LinearPlan::Impl {
  public:
   LinearCpu(std::int64_t N, std::int64_t I, std::int64_t O) : N_(N), I_(I), O_(O) {}
 
-  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream&) override {
+  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y, Stream&) override {
     // One task for each thread, if it is worth telling one; up to 16, so that they can be shared out anew, where each still has so
     // many terms that its beginning costs nothing; of outputs that fill the products' tiles.
     constexpr std::int64_t kTasks = 16, kLeastTerms = 1 << 15, kManyTerms = 1 << 19, kTile = 6;
@@ -61,7 +61,7 @@ class LinearCpu final : public LinearPlan::Impl {
       const std::int64_t n = images.first(image), o = outputs.first(output);
       HWY_DYNAMIC_DISPATCH(dot_products)
       ({images.length(image), outputs.length(output), I, from + n * I, weights + o * I, biases ? biases + o : nullptr,
-        to + n * O + o, O, relu});
+        to + n * O + o, O, epilogue});
     });
   }
 

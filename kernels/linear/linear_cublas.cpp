@@ -7,7 +7,7 @@
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/gpu/nvtx_range.h>
 #include <gpucnn/core/gpu/queue.h>
-#include <gpucnn/kernels/activation/relu.h>
+#include <gpucnn/kernels/activation/activation.h>
 #include <gpucnn/kernels/conv/bias_grad.h>
 #include <gpucnn/kernels/conv/conv2d_implicit_gemm.h>
 #include <gpucnn/kernels/conv/conv2d_weight_grad.h>
@@ -168,11 +168,12 @@ class LinearCublas final : public LinearPlan::Impl {
   LinearCublas(std::int64_t N, std::int64_t I, std::int64_t O, bool bias, Device device, Precision precision)
       : N_(N), I_(I), O_(O), bias_(bias), device_(device), precision_(precision) {}
 
-  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu, Tensor& y, Stream& stream) override {
+  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y,
+               Stream& stream) override {
     if (!forward_) forward_.emplace(Factor{N_, I_}, Factor{O_, I_, true}, bias_, y.dtype(), device_, precision_);
     forward_->run(x, weight, bias, false, y);
     // The library's own ReLU is documented as max(x, 0), which says nothing of NaN. Ours keeps it.
-    if (relu) kernels::relu(y, y, stream);
+    if (epilogue.kind != Activation::none) kernels::activation(y, epilogue, y, stream);
   }
 
   void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream&) override {

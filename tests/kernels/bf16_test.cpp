@@ -6,8 +6,8 @@
 
 #include <gpucnn/core/bf16.h>
 #include <gpucnn/core/random.h>
+#include <gpucnn/kernels/activation/activation.h>
 #include <gpucnn/kernels/activation/dropout.h>
-#include <gpucnn/kernels/activation/relu.h>
 #include <gpucnn/kernels/copy/cast.h>
 #include <gpucnn/kernels/copy/flatten.h>
 #include <gpucnn/kernels/linear/linear.h>
@@ -16,6 +16,7 @@
 #include "close.h"
 #include "device_test.h"
 #include "misuse.h"
+#include "reference/activation.h"
 #include "reference/linear.h"
 #include "reference/values.h"
 
@@ -52,19 +53,23 @@ class Bf16Test : public DeviceTest {
 };
 INSTANTIATE_TEST_SUITE_P(Devices, Bf16Test, testing::Values(Device::cuda()), device_name);
 
-TEST_P(Bf16Test, ReluAndItsBackwardChooseTheSame) {
+TEST_P(Bf16Test, ActivationsRoundWhatTheCpuComputes) {
   Stream cpu;
   for (const std::int64_t size : {0, 1, 3, 31, 257, 5000}) {
     SCOPED_TRACE(size);
     const Tensor x = rounded({size}, 1), dy = rounded({size}, 2);
     Tensor y = Tensor::empty({size}), dx = Tensor::empty({size});
-    relu(x, y, cpu);
-    relu_backward(y, dy, dx, cpu);
-    Tensor y16 = empty({size}, DType::bf16), dx16 = empty({size}, DType::bf16);
-    relu(narrow(x), y16, stream());
-    relu_backward(y16, narrow(dy), dx16, stream());
-    expect_close(wide(y16), round_all(y), kSameValue);
-    expect_close(wide(dx16), round_all(dx), kSameValue);
+    for (const auto& each : reference::kActivations) {
+      SCOPED_TRACE(each.name);
+      const bool reads_y = activation_backward_reads_y(each.function);
+      activation(x, each.function, y, cpu);
+      activation_backward(reads_y ? y : x, each.function, dy, dx, cpu);
+      Tensor y16 = empty({size}, DType::bf16), dx16 = empty({size}, DType::bf16);
+      activation(narrow(x), each.function, y16, stream());
+      activation_backward(reads_y ? y16 : narrow(x), each.function, narrow(dy), dx16, stream());
+      expect_close(wide(y16), round_all(y), kSameValue);
+      expect_close(wide(dx16), round_all(dx), kSameValue);
+    }
   }
 }
 
@@ -129,7 +134,7 @@ TEST_P(Bf16Test, LinearMultipliesRoundedNumbersAndAddsInF32) {
   Tensor y = empty({N, O}, DType::bf16), dx = empty({N, I}, DType::bf16), dweight = empty({O, I}), dbias = empty({O});
   const Tensor xs = narrow(Tensor::from(x, {N, I})), weights = narrow(Tensor::from(weight, {O, I}));
   const Tensor biases = narrow(Tensor::from(bias, {O})), dys = narrow(Tensor::from(dy, {N, O}));
-  plan.forward(xs, weights, biases, false, y, stream());
+  plan.forward(xs, weights, biases, {}, y, stream());
   plan.backward_data(dys, weights, dx, stream());
   plan.backward_weights(xs, dys, {}, dweight, dbias, stream());
   constexpr Tolerance kRounded{1.0 / 256, 1e-6};  // half a unit of bf16's last place
@@ -146,7 +151,7 @@ TEST_P(Bf16Test, LinearMultipliesRoundedNumbersAndAddsInF32) {
 TEST(Bf16OnTheCpu, IsRefused) {
   Stream cpu;
   Tensor x = Tensor::empty({3}, DType::bf16);
-  EXPECT_THAT([&] { relu(x, x, cpu); }, misuse("relu: x must be f32, got bf16"));
+  EXPECT_THAT([&] { activation(x, {Activation::relu}, x, cpu); }, misuse("activation: x must be f32, got bf16"));
 }
 
 }  // namespace

@@ -30,9 +30,9 @@ class PlansInThreadsTest : public DeviceTest {
       const Tensor x = all.narrow(0, N);
       Conv2dPlan conv(x.shape(), 32, {.kernel_size = 1}, device());
       Tensor y = empty(conv.y_shape()), dx = empty(x.shape()), z = empty({N, 5});
-      conv.forward(x, weight, bias, false, y, queue);
+      conv.forward(x, weight, bias, {}, y, queue);
       conv.backward_data(y, weight, dx, queue);
-      LinearPlan({N, 32}, 5, true, device()).forward(y.view(0, {N, 32}), matrix, more, false, z, queue);
+      LinearPlan({N, 32}, 5, true, device()).forward(y.view(0, {N, 32}), matrix, more, {}, z, queue);
       made[static_cast<std::size_t>(3 * size)] = y;
       made[static_cast<std::size_t>(3 * size + 1)] = dx;
       made[static_cast<std::size_t>(3 * size + 2)] = z;

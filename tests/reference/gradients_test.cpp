@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "close.h"
+#include "reference/activation.h"
 #include "reference/conv2d.h"
 #include "reference/dropout.h"
 #include "reference/linear.h"
@@ -63,8 +64,13 @@ TEST(LinearGradient, IsTheNumericOne) {
                kNumericGradient);
 }
 
-TEST(ReluGradient, IsTheNumericOne) {
+TEST(ActivationGradient, IsTheNumericOne) {
   const Values x = random_values(50, 1), dy = random_values(50, 2);
+  for (const PointwiseActivation& each : kActivations) {
+    SCOPED_TRACE(each.name);
+    expect_close(activation_backward(each, x, dy),
+                 numeric_gradient([&](const Values& v) { return dot(activation(each, v), dy); }, x), kNumericGradient);
+  }
   expect_close(relu_backward(relu(x), dy), numeric_gradient([&](const Values& v) { return dot(relu(v), dy); }, x),
                kNumericGradient);
 }

@@ -209,7 +209,7 @@ std::string run(const Case& c) {
   Tensor dbias = c.bias ? placed({sizes.K}, c.side) : Tensor{};
   Stream stream;
   pass = "forward";
-  plan.forward(x, weight, bias, c.relu, y, stream);
+  plan.forward(x, weight, bias, c.relu ? Activation{Activation::relu} : Activation{}, y, stream);
   pass = "backward_data";
   plan.backward_data(dy, weight, dx, stream);
   pass = "backward_weights";

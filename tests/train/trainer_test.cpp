@@ -273,7 +273,7 @@ class Forgetful : public Module {
   Tensor forward(const Tensor& x, Context& context) const override {
     Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
     kernels::Conv2dPlan(x.shape(), 33, {.kernel_size = 1}, x.device())
-        .forward(x, weight_.value(), bias_.value(), false, y, context.stream());
+        .forward(x, weight_.value(), bias_.value(), {}, y, context.stream());
     return y;
   }
   Tensor gradients(const Tensor&, Context&) override { return {}; }

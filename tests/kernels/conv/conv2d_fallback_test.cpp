@@ -71,10 +71,10 @@ TEST_P(Conv2dPlainTest, EqualsTheReference) {
                  biases = test.bias ? tensor(bias) : Tensor{};
     Tensor y = empty(y_shape), dx = empty(x_shape), dweight = empty(weight_shape), dbias = test.bias ? empty({c.K}) : Tensor{};
 
-    conv->forward(images, weights, biases, false, y, stream());
+    conv->forward(images, weights, biases, {}, y, stream());
     std::vector<float> plain = y.to_vector<float>();
     expect_close(plain, reference::conv2d(c, widen(x), widen(weight), widen(bias)), kSum);
-    conv->forward(images, weights, biases, true, y, stream());
+    conv->forward(images, weights, biases, {Activation::relu}, y, stream());
     for (float& value : plain) value = std::max(value, 0.0F);
     EXPECT_EQ(y.to_vector<float>(), plain);
 
@@ -107,7 +107,7 @@ TEST_P(Conv2dPlainTest, MakesNanOfThePaddingWhereTheOtherFactorIsNotFinite) {
       const Tensor weights = tensor(weight, test.weight_shape()), gradient = tensor(dy, test.y_shape());
       Tensor y = empty(test.y_shape()), dx = empty(test.x_shape()), dweight = empty(test.weight_shape()),
              dbias = test.bias ? empty({c.K}) : Tensor{};
-      conv->forward(images, weights, biases, false, y, stream());
+      conv->forward(images, weights, biases, {}, y, stream());
       expect_close(y.to_vector<float>(), reference::conv2d(c, widen(x), widen(weight), widen(bias)), kSum);
       const auto expected = reference::conv2d_backward(c, widen(x), widen(weight), widen(dy));
       conv->backward_data(gradient, weights, dx, stream());
@@ -123,7 +123,7 @@ TEST_P(Conv2dPlainTest, ReluKeepsNan) {
   const Conv2dOptions options{.kernel_size = 1, .bias = false};
   const auto conv = cuda::conv2d_plain({1, 1, 1, 3}, {1, 1, 1, 3}, options);
   Tensor y = empty({1, 1, 1, 3});
-  conv->forward(tensor<float>({kNan, -1, 2}, {1, 1, 1, 3}), tensor<float>({1}, {1, 1, 1, 1}), {}, true, y, stream());
+  conv->forward(tensor<float>({kNan, -1, 2}, {1, 1, 1, 3}), tensor<float>({1}, {1, 1, 1, 1}), {}, {Activation::relu}, y, stream());
   expect_close(y.to_vector<float>(), reference::Values{kNan, 0, 2}, kSameValue);
 }
 
@@ -136,7 +136,7 @@ TEST_P(Conv2dPlainTest, TakesViews) {
          y = empty({c.y_numel() + 3}).view(3, {2, 8, 5, 5});
   images.copy_from(tensor(x, images.shape()));
   weights.copy_from(tensor(weight, weights.shape()));
-  conv->forward(images, weights, {}, false, y, stream());
+  conv->forward(images, weights, {}, {}, y, stream());
   expect_close(y.to_vector<float>(), reference::conv2d(c, widen(x), widen(weight), {}), kSum);
 }
 

@@ -31,10 +31,10 @@ class Conv2dFewChannelsTest : public Conv2dKernelTest {
                  biases = test.bias ? placed(bias, {c.K}, dtype, first) : Tensor{};
     const Tolerance tolerance = dtype == DType::bf16 ? kBf16 : kSum;
     Tensor y = room(test.y_shape(), dtype, first);
-    cuda::conv2d_few_channels(images, weights, biases, options, false, y, stream());
+    cuda::conv2d_few_channels(images, weights, biases, options, {}, y, stream());
     std::vector<float> plain = values(y);
     expect_close(plain, reference::conv2d(c, widen(x), widen(weight), widen(bias)), tolerance);
-    cuda::conv2d_few_channels(images, weights, biases, options, true, y, stream());
+    cuda::conv2d_few_channels(images, weights, biases, options, {Activation::relu}, y, stream());
     for (float& value : plain) value = std::max(value, 0.0F);
     EXPECT_EQ(values(y), plain);
 
@@ -75,7 +75,7 @@ TEST_P(Conv2dFewChannelsTest, MakesNanOfThePaddingWhereAWeightIsNotFinite) {
       weight.front() = weight.back() = value;
       Tensor y = empty(test.y_shape());
       cuda::conv2d_few_channels(tensor(x, test.x_shape()), tensor(weight, test.weight_shape()), test.bias ? tensor(bias) : Tensor{},
-                                test.options(), false, y, stream());
+                                test.options(), {}, y, stream());
       expect_close(values(y), reference::conv2d(c, widen(x), widen(weight), widen(bias)), kSum);
     }
   }
@@ -85,7 +85,7 @@ TEST_P(Conv2dFewChannelsTest, ReluKeepsNan) {
   constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
   Tensor y = empty({1, 1, 1, 3});
   cuda::conv2d_few_channels(tensor<float>({kNan, -1, 2}, {1, 1, 1, 3}), tensor<float>({1}, {1, 1, 1, 1}), {},
-                            {.kernel_size = 1, .bias = false}, true, y, stream());
+                            {.kernel_size = 1, .bias = false}, {Activation::relu}, y, stream());
   expect_close(y.to_vector<float>(), reference::Values{kNan, 0, 2}, kSameValue);
 }
 

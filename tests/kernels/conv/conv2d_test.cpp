@@ -17,6 +17,7 @@
 #include "device_test.h"
 #include "everywhere.h"
 #include "misuse.h"
+#include "reference/activation.h"
 #include "reference/conv2d.h"
 
 namespace gpucnn::kernels {
@@ -121,7 +122,7 @@ struct Problem {
   }
 
   void run() {
-    plan.forward(x, weight, bias, false, y, stream);
+    plan.forward(x, weight, bias, {}, y, stream);
     plan.backward_data(dy, weight, dx, stream);
     plan.backward_weights(x, dy, {}, dweight, dbias, stream);
   }
@@ -198,15 +199,19 @@ TEST_P(Conv2dTest, InTf32KeepsTenBitsOfEachFactor) { expect_precision(Precision:
 
 TEST_P(Conv2dTest, InBf16RoundsOnlyItsResults) { expect_precision(Precision::bf16, kBf16); }
 
-TEST_P(Conv2dTest, AppliesReluInItsOwnPass) {
+TEST_P(Conv2dTest, AppliesAnEpilogueAsTheActivationDoes) {
   for (const Case& c : kCases) {
     SCOPED_TRACE(c.name);
     Problem problem(c, device());
-    problem.plan.forward(problem.x, problem.weight, problem.bias, false, problem.y, problem.stream);
-    std::vector<float> expected = problem.y.to_vector<float>();
-    for (float& value : expected) value = std::max(value, 0.0F);
-    problem.plan.forward(problem.x, problem.weight, problem.bias, true, problem.y, problem.stream);
-    EXPECT_EQ(problem.y.to_vector<float>(), expected);
+    problem.plan.forward(problem.x, problem.weight, problem.bias, {}, problem.y, problem.stream);
+    const Tensor y = problem.y.clone();
+    for (const auto& each : reference::kActivations) {
+      SCOPED_TRACE(each.name);
+      Tensor expected = Tensor::empty(y.shape(), y.dtype(), device());
+      activation(y, each.function, expected, problem.stream);
+      problem.plan.forward(problem.x, problem.weight, problem.bias, each.function, problem.y, problem.stream);
+      EXPECT_EQ(problem.y.to_vector<float>(), expected.to_vector<float>());
+    }
   }
 }
 
@@ -250,7 +255,7 @@ TEST_P(Conv2dTest, GivesValuesWorkedByHand) {
   const Tensor x = tensor<float>({1, 2, 3, 4, 5, 6, 7, 8, 9}, {1, 1, 3, 3});
   Conv2dPlan plan(x.shape(), 1, {.kernel_size = 2}, device());
   Tensor y = empty({1, 1, 2, 2});
-  plan.forward(x, Tensor::full({1, 1, 2, 2}, 0.25F, device()), Tensor::full({1}, 0.5F, device()), false, y, stream());
+  plan.forward(x, Tensor::full({1, 1, 2, 2}, 0.25F, device()), Tensor::full({1}, 0.5F, device()), {}, y, stream());
   EXPECT_THAT(y.to_vector<float>(), testing::ElementsAre(3.5F, 4.5F, 6.5F, 7.5F));
 }
 
@@ -258,7 +263,7 @@ TEST_P(Conv2dTest, KeepsNanThroughRelu) {
   const Tensor x = tensor<float>({std::numeric_limits<float>::quiet_NaN(), -1}, {1, 1, 1, 2});
   Conv2dPlan plan(x.shape(), 1, {.kernel_size = 1}, device());
   Tensor y = empty(x.shape());
-  plan.forward(x, Tensor::full({1, 1, 1, 1}, 1, device()), tensor({0.5F}), true, y, stream());
+  plan.forward(x, Tensor::full({1, 1, 1, 1}, 1, device()), tensor({0.5F}), {Activation::relu}, y, stream());
   const std::vector<float> values = y.to_vector<float>();
   EXPECT_TRUE(std::isnan(values[0]));
   EXPECT_EQ(values[1], 0.0F);
@@ -276,9 +281,9 @@ TEST_P(Conv2dTest, OfNoImagesHasZeroGradients) {
 
 TEST_P(Conv2dTest, RefusesTensorsOfOtherShapesThanItsPlan) {
   Problem problem({"", {.N = 2, .C = 3, .H = 8, .W = 8, .K = 4, .kernel_size = 3}}, device());
-  EXPECT_THAT([&] { problem.plan.forward(problem.dy, problem.weight, problem.bias, false, problem.y, problem.stream); },
+  EXPECT_THAT([&] { problem.plan.forward(problem.dy, problem.weight, problem.bias, {}, problem.y, problem.stream); },
               misuse("conv2d: x must be [2, 3, 8, 8], got [2, 4, 6, 6]"));
-  EXPECT_THROW(problem.plan.forward(problem.x, problem.weight, Tensor{}, false, problem.y, problem.stream), std::invalid_argument);
+  EXPECT_THROW(problem.plan.forward(problem.x, problem.weight, Tensor{}, {}, problem.y, problem.stream), std::invalid_argument);
 }
 
 TEST_P(Conv2dTest, OfPointsWithAStrideStaysWithinItsMemory) {
@@ -332,7 +337,7 @@ TEST(Conv2dPadding, KeepsItsNanThroughRelu) {
       Problem problem(c, Device::cpu());
       problem.weight_values[0] = value;
       problem.weight.copy_from(Tensor::from(problem.weight_values, problem.weight.shape()));
-      problem.plan.forward(problem.x, problem.weight, problem.bias, true, problem.y, problem.stream);
+      problem.plan.forward(problem.x, problem.weight, problem.bias, {Activation::relu}, problem.y, problem.stream);
       reference::Values expected =
           reference::conv2d(c.sizes, widen(problem.x_values), widen(problem.weight_values), widen(problem.bias_values));
       for (double& y : expected) y = y < 0 ? 0 : y;
@@ -345,7 +350,7 @@ TEST(Conv2dPadding, OfAPointIsNanIfItsWeightIs) {
   Stream stream;
   Conv2dPlan plan({1, 1, 2, 2}, 1, {.kernel_size = 1, .padding = 1}, Device::cpu());
   Tensor y = Tensor::empty(plan.y_shape());
-  plan.forward(Tensor::zeros({1, 1, 2, 2}), Tensor::full({1, 1, 1, 1}, kNotNumbers[0]), Tensor::full({1}, 0.5F), false, y, stream);
+  plan.forward(Tensor::zeros({1, 1, 2, 2}), Tensor::full({1, 1, 1, 1}, kNotNumbers[0]), Tensor::full({1}, 0.5F), {}, y, stream);
   EXPECT_THAT(y.to_vector<float>(), testing::Each(testing::IsNan()));
 }
 

@@ -14,6 +14,7 @@
 #include "device_test.h"
 #include "everywhere.h"
 #include "misuse.h"
+#include "reference/activation.h"
 #include "reference/linear.h"
 
 namespace gpucnn::kernels {
@@ -85,7 +86,7 @@ class Problem {
         dbias(c.bias ? empty(bias.shape(), DType::f32) : Tensor{}) {}
 
   void run() {
-    plan.forward(x, weight, bias, false, y, stream);
+    plan.forward(x, weight, bias, {}, y, stream);
     plan.backward_data(dy, weight, dx, stream);
     plan.backward_weights(x, dy, {}, dweight, dbias, stream);
   }
@@ -214,15 +215,19 @@ TEST_P(LinearTest, InBf16RoundsActivationsAndAddsInF32) {
   }
 }
 
-TEST_P(LinearTest, AppliesReluInItsOwnPass) {
+TEST_P(LinearTest, AppliesAnEpilogueAsTheActivationDoes) {
   for (const Case& c : kCases) {
     SCOPED_TRACE(text(c));
     Problem problem(c, device());
     problem.run();
-    std::vector<float> expected = problem.y.to_vector<float>();
-    for (float& value : expected) value = std::max(value, 0.0F);
-    problem.plan.forward(problem.x, problem.weight, problem.bias, true, problem.y, problem.stream);
-    EXPECT_EQ(problem.y.to_vector<float>(), expected);
+    const Tensor y = problem.y.clone();
+    for (const auto& each : reference::kActivations) {
+      SCOPED_TRACE(each.name);
+      Tensor expected = Tensor::empty(y.shape(), y.dtype(), device());
+      activation(y, each.function, expected, problem.stream);
+      problem.plan.forward(problem.x, problem.weight, problem.bias, each.function, problem.y, problem.stream);
+      EXPECT_EQ(problem.y.to_vector<float>(), expected.to_vector<float>());
+    }
   }
 }
 
@@ -273,7 +278,7 @@ TEST(LinearOnTheCpu, GivesAnImageAndAnOutputTheBitsThatTheyHaveAlone) {
       const auto product = [&](const Tensor& images, const Tensor& outputs) {
         LinearPlan plan(images.shape(), outputs.dim(0), false, Device::cpu());
         Tensor y = Tensor::empty(plan.y_shape());
-        plan.forward(images, outputs, {}, false, y, stream);
+        plan.forward(images, outputs, {}, {}, y, stream);
         return y.to_vector<float>();
       };
       const std::vector<float> all = product(x, weight);
@@ -290,7 +295,7 @@ TEST(LinearOnTheCpu, GivesAnImageAndAnOutputTheBitsThatTheyHaveAlone) {
 TEST_P(LinearTest, GivesValuesWorkedByHand) {
   LinearPlan plan({1, 3}, 2, true, device());
   Tensor y = empty({1, 2});
-  plan.forward(tensor<float>({1, 2, 3}, {1, 3}), tensor<float>({1, 0, -1, 2, 2, 2}, {2, 3}), tensor({0.5F, -0.5F}), false, y,
+  plan.forward(tensor<float>({1, 2, 3}, {1, 3}), tensor<float>({1, 0, -1, 2, 2, 2}, {2, 3}), tensor({0.5F, -0.5F}), {}, y,
                stream());
   EXPECT_THAT(y.to_vector<float>(), testing::ElementsAre(-1.5F, 11.5F));
 }
@@ -299,7 +304,7 @@ TEST_P(LinearTest, KeepsNanThroughRelu) {
   LinearPlan plan({1, 1}, 2, false, device());
   Tensor y = empty({1, 2});
   const float nan = std::numeric_limits<float>::quiet_NaN();
-  plan.forward(tensor<float>({1}, {1, 1}), tensor<float>({nan, -1}, {2, 1}), {}, true, y, stream());
+  plan.forward(tensor<float>({1}, {1, 1}), tensor<float>({nan, -1}, {2, 1}), {}, {Activation::relu}, y, stream());
   const std::vector<float> values = y.to_vector<float>();
   EXPECT_TRUE(std::isnan(values[0]));
   EXPECT_EQ(values[1], 0.0F);

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <cstdint>
+
+#include <gpucnn/kernels/activation/activation.h>
+
+namespace gpucnn::kernels::cpu {
+
+/// y = function(y) on the calling thread: the epilogue of kernels that have just written y, while it is in cache. oneDNN's own ReLU
+/// will not do, for it turns NaN into 0.
+void activation_block(const Activation& function, float* y, std::int64_t count);
+
+}  // namespace gpucnn::kernels::cpu

@@ -1,0 +1,44 @@
+// The pointwise activations, one functor each for both devices, in Highway's words. functors_cpu-inl.h includes this file for every
+// instruction set: there `hn` is Highway. functors_cuda.h includes it once: there `hn` has the same functions for a single float,
+// and one that is missing is added there. `d` is the tag of what `x` is, a vector or that float. GPUCNN_POINTWISE stands before
+// every function that a kernel calls.
+//
+// A functor has
+//   backward_reads_y()      whether the backward is computed from y; else from x
+//   forward(d, x)           y
+//   backward(d, kept, dy)   dx; `kept` is y or x, as backward_reads_y says
+// Comparisons are false for NaN: select by them in such a way that NaN stays NaN.
+
+struct Identity {
+  constexpr bool backward_reads_y() const { return true; }
+  template <class D>
+  GPUCNN_POINTWISE hn::Vec<D> forward(D, hn::Vec<D> x) const {
+    return x;
+  }
+  template <class D>
+  GPUCNN_POINTWISE hn::Vec<D> backward(D, hn::Vec<D>, hn::Vec<D> dy) const {
+    return dy;
+  }
+};
+
+struct Relu {
+  constexpr bool backward_reads_y() const { return true; }
+  template <class D>
+  GPUCNN_POINTWISE hn::Vec<D> forward(D d, hn::Vec<D> x) const {
+    return hn::IfThenZeroElse(hn::Lt(x, hn::Zero(d)), x);  // a maximum would turn NaN into 0
+  }
+  template <class D>
+  GPUCNN_POINTWISE hn::Vec<D> backward(D d, hn::Vec<D> y, hn::Vec<D> dy) const {
+    return hn::IfThenZeroElse(hn::Le(y, hn::Zero(d)), dy);
+  }
+};
+
+/// Calls `use` with the functor of `function`.
+template <class Use>
+GPUCNN_POINTWISE auto with_functor(const Activation& function, const Use& use) {
+  switch (function.kind) {
+    case Activation::none: break;
+    case Activation::relu: return use(Relu{});
+  }
+  return use(Identity{});
+}

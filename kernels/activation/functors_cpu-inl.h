@@ -1,0 +1,26 @@
+// Included once for each instruction set, as Highway's own -inl.h files are.
+#if defined(GPUCNN_KERNELS_FUNCTORS_CPU_INL_H) == defined(HWY_TARGET_TOGGLE)
+#ifdef GPUCNN_KERNELS_FUNCTORS_CPU_INL_H
+#undef GPUCNN_KERNELS_FUNCTORS_CPU_INL_H
+#else
+#define GPUCNN_KERNELS_FUNCTORS_CPU_INL_H
+#endif
+
+#include <hwy/highway.h>
+
+#include <gpucnn/kernels/activation/activation.h>
+
+// The activations' functors for vectors.
+HWY_BEFORE_NAMESPACE();
+namespace gpucnn::kernels::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+#define GPUCNN_POINTWISE HWY_INLINE
+#include <gpucnn/kernels/activation/functors-inl.h>
+#undef GPUCNN_POINTWISE
+
+}  // namespace gpucnn::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif
