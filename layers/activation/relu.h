@@ -1,17 +1,13 @@
 #pragma once
 
-#include <gpucnn/layers/module/module.h>
+#include <gpucnn/layers/activation/activation_layer.h>
 
 namespace gpucnn {
 
-/// y = max(x, 0), of any shape.
-class GPUCNN_API ReLU : public Module {
+/// y = max(x, 0), of any shape; NaN stays NaN.
+class GPUCNN_API ReLU : public ActivationLayer {
  public:
-  Shape output_shape(const Shape& x) const override;
-
- protected:
-  Tensor forward(const Tensor& x, Context& context) const override;
-  Tensor gradients(const Tensor& dy, Context& context) override;
+  ReLU() : ActivationLayer({Activation::relu}) {}
 };
 
 }  // namespace gpucnn

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include <gpucnn/kernels/fused/conv2d_relu_pool.h>
-#include <gpucnn/layers/activation/relu.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/flatten.h>
 #include <gpucnn/layers/fusion/pattern.h>
@@ -22,7 +21,7 @@ using PackedWeights = LeasePool<kernels::Conv2dReluPoolWeights>;
 /// A Conv2d, the ReLU and the MaxPool2d behind it, and what their backward needs.
 struct Link {
   Conv2d& conv;
-  ReLU& relu;
+  ActivationLayer& relu;
   MaxPool2d& pool;
   PackedWeights packed = {};
   Tensor x = {}, argmax = {};
@@ -44,8 +43,8 @@ class ConvReluPool final : public Stage {
  public:
   explicit ConvReluPool(std::span<Module* const> layers) : flatten_(layer_at<Flatten>(layers, layers.size() - 1)) {
     for (std::size_t i = 0; i + 2 < layers.size(); i += 3) {
-      links_.push_back(std::make_unique<Link>(*layer_at<Conv2d>(layers, i), *layer_at<ReLU>(layers, i + 1),
-                                              *layer_at<MaxPool2d>(layers, i + 2)));
+      links_.push_back(
+          std::make_unique<Link>(*layer_at<Conv2d>(layers, i), *activation_at(layers, i + 1), *layer_at<MaxPool2d>(layers, i + 2)));
     }
   }
 
@@ -131,7 +130,7 @@ std::size_t match(std::span<Module* const> layers) {
   for (; links < kernels::kMaxConvolutions; ++links) {
     const Conv2d* conv = layer_at<Conv2d>(layers, 3 * links);
     const MaxPool2d* pool = layer_at<MaxPool2d>(layers, 3 * links + 2);
-    if (!conv || !layer_at<ReLU>(layers, 3 * links + 1) || !pool) break;
+    if (!conv || !is_relu(layers, 3 * links + 1) || !pool) break;
     if (!kernels::conv2d_relu_pool_serves(conv->options(), pool->options(), Device::cpu())) break;
   }
   return links == 0 ? 0 : 3 * links + (layer_at<Flatten>(layers, 3 * links) ? 1 : 0);

@@ -6,7 +6,7 @@ namespace gpucnn {
 namespace {
 
 /// The first that matches is taken, so a pattern stands before those that would take its first layers.
-constexpr const Pattern* kPatterns[] = {&kConvReluPool, &kLinearReluDropout, &kReluPool, &kReluEpilogue, &kSingleLayer};
+constexpr const Pattern* kPatterns[] = {&kConvReluPool, &kLinearReluDropout, &kReluPool, &kActivationEpilogue, &kSingleLayer};
 
 }  // namespace
 

@@ -2,8 +2,6 @@
 #include <utility>
 
 #include <gpucnn/kernels/activation/dropout.h>
-#include <gpucnn/kernels/activation/relu.h>
-#include <gpucnn/layers/activation/relu.h>
 #include <gpucnn/layers/dropout.h>
 #include <gpucnn/layers/fusion/pattern.h>
 #include <gpucnn/layers/linear.h>
@@ -14,13 +12,13 @@ namespace {
 /// The ReLU is the Linear's epilogue. Dropout is applied where the result lies, whose zeros then stand for what was dropped too.
 class LinearReluDropout final : public Stage {
  public:
-  LinearReluDropout(Linear& linear, ReLU& relu, Dropout& dropout) : linear_(linear), relu_(relu), dropout_(dropout) {}
+  LinearReluDropout(Linear& linear, ActivationLayer& relu, Dropout& dropout) : linear_(linear), relu_(relu), dropout_(dropout) {}
 
   Tensor forward(const Tensor& x, Context& context) override {
     Context linear = context.enter(linear_);
     context.enter(relu_);
     const std::optional<RandomStream> mask = dropout_.mask(context.enter(dropout_));
-    Tensor y = linear_.compute(x, {Activation::relu}, linear);
+    Tensor y = linear_.compute(x, relu_.function(), linear);
     if (mask) kernels::dropout(y, dropout_.p(), *mask, y, context.stream());
     if (context.keeps()) {
       x_ = x;
@@ -36,16 +34,16 @@ class LinearReluDropout final : public Stage {
     Tensor gradient = Tensor::empty(y.shape(), y.dtype(), y.device());
     if (mask_) {
       kernels::dropout(dy, dropout_.p(), *mask_, gradient, context.stream());
-      kernels::relu_backward(y, gradient, gradient, context.stream());
+      kernels::activation_backward(y, relu_.function(), gradient, gradient, context.stream());
     } else {
-      kernels::relu_backward(y, dy, gradient, context.stream());
+      kernels::activation_backward(y, relu_.function(), dy, gradient, context.stream());
     }
     return linear_.differentiate(x, gradient, linear);
   }
 
  private:
   Linear& linear_;
-  ReLU& relu_;
+  ActivationLayer& relu_;
   Dropout& dropout_;
   Tensor x_, y_;
   std::optional<RandomStream> mask_;
@@ -56,10 +54,10 @@ class LinearReluDropout final : public Stage {
 const Pattern kLinearReluDropout{
     .device = std::nullopt,
     .match = [](std::span<Module* const> layers) -> std::size_t {
-      return layer_at<Linear>(layers, 0) && layer_at<ReLU>(layers, 1) && layer_at<Dropout>(layers, 2) ? 3 : 0;
+      return layer_at<Linear>(layers, 0) && is_relu(layers, 1) && layer_at<Dropout>(layers, 2) ? 3 : 0;
     },
     .make = [](std::span<Module* const> layers) -> std::unique_ptr<Stage> {
-      return std::make_unique<LinearReluDropout>(*layer_at<Linear>(layers, 0), *layer_at<ReLU>(layers, 1),
+      return std::make_unique<LinearReluDropout>(*layer_at<Linear>(layers, 0), *activation_at(layers, 1),
                                                  *layer_at<Dropout>(layers, 2));
     },
 };

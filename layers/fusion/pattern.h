@@ -7,6 +7,7 @@
 #include <typeinfo>
 
 #include <gpucnn/core/device.h>
+#include <gpucnn/layers/activation/activation_layer.h>
 #include <gpucnn/layers/fusion/stage.h>
 
 namespace gpucnn {
@@ -21,11 +22,11 @@ struct Pattern {
   std::unique_ptr<Stage> (*make)(std::span<Module* const> layers);
 };
 
-extern const Pattern kConvReluPool;       // Conv2d, ReLU and MaxPool2d, once or several times over, and a Flatten
-extern const Pattern kLinearReluDropout;  // Linear, ReLU, Dropout
-extern const Pattern kReluPool;           // ReLU, MaxPool2d
-extern const Pattern kReluEpilogue;       // Conv2d or Linear, ReLU
-extern const Pattern kSingleLayer;        // any layer
+extern const Pattern kConvReluPool;        // Conv2d, ReLU and MaxPool2d, once or several times over, and a Flatten
+extern const Pattern kLinearReluDropout;   // Linear, ReLU, Dropout
+extern const Pattern kReluPool;            // ReLU, MaxPool2d
+extern const Pattern kActivationEpilogue;  // Conv2d or Linear, and an activation
+extern const Pattern kSingleLayer;         // any layer
 
 /// Layer `i` if there is one of this class. Classes derived from it may compute something else, so only the class itself is joined.
 template <class Layer>
@@ -33,6 +34,16 @@ Layer* layer_at(std::span<Module* const> layers, std::size_t i) {
   if (i >= layers.size()) return nullptr;
   Module& layer = *layers[i];
   return typeid(layer) == typeid(Layer) ? static_cast<Layer*>(&layer) : nullptr;
+}
+
+/// Layer `i` if it is an activation: what classes derived from it compute is fixed.
+inline ActivationLayer* activation_at(std::span<Module* const> layers, std::size_t i) {
+  return i < layers.size() ? dynamic_cast<ActivationLayer*>(layers[i]) : nullptr;
+}
+
+inline bool is_relu(std::span<Module* const> layers, std::size_t i) {
+  const ActivationLayer* activation = activation_at(layers, i);
+  return activation && activation->function().kind == Activation::relu;
 }
 
 }  // namespace gpucnn

@@ -1,8 +1,6 @@
 #include <utility>
 
-#include <gpucnn/kernels/activation/relu.h>
 #include <gpucnn/kernels/pool/max_pool2d.h>
-#include <gpucnn/layers/activation/relu.h>
 #include <gpucnn/layers/fusion/pattern.h>
 #include <gpucnn/layers/max_pool2d.h>
 
@@ -12,7 +10,7 @@ namespace {
 /// The ReLU is applied behind the pooling, to fewer elements: the maximum of ReLUs is the ReLU of the maximum.
 class ReluPool final : public Stage {
  public:
-  ReluPool(ReLU& relu, MaxPool2d& pool) : relu_(relu), pool_(pool) {}
+  ReluPool(ActivationLayer& relu, MaxPool2d& pool) : relu_(relu), pool_(pool) {}
 
   Tensor forward(const Tensor& x, Context& context) override {
     context.enter(relu_);
@@ -21,7 +19,7 @@ class ReluPool final : public Stage {
     Tensor y = Tensor::empty(shape, x.dtype(), x.device());
     Tensor argmax = context.keeps() ? Tensor::empty(shape, DType::u8, x.device()) : Tensor{};
     kernels::max_pool2d(x, pool_.options(), y, argmax, context.stream());
-    kernels::relu(y, y, context.stream());
+    kernels::activation(y, relu_.function(), y, context.stream());
     if (context.keeps()) {
       x_shape_ = x.shape();
       argmax_ = argmax;
@@ -34,14 +32,14 @@ class ReluPool final : public Stage {
     const Tensor argmax = std::exchange(argmax_, {}), y = std::exchange(y_, {});
     if (!relu_.input_grad()) return {};
     Tensor gradient = Tensor::empty(dy.shape(), dy.dtype(), dy.device());
-    kernels::relu_backward(y, dy, gradient, context.stream());
+    kernels::activation_backward(y, relu_.function(), dy, gradient, context.stream());
     Tensor dx = Tensor::empty(x_shape_, dy.dtype(), dy.device());
     kernels::max_pool2d_backward(gradient, argmax, pool_.options(), dx, context.stream());
     return dx;
   }
 
  private:
-  ReLU& relu_;
+  ActivationLayer& relu_;
   MaxPool2d& pool_;
   Shape x_shape_;
   Tensor argmax_, y_;
@@ -52,10 +50,10 @@ class ReluPool final : public Stage {
 const Pattern kReluPool{
     .device = std::nullopt,
     .match = [](std::span<Module* const> layers) -> std::size_t {
-      return layer_at<ReLU>(layers, 0) && layer_at<MaxPool2d>(layers, 1) ? 2 : 0;
+      return is_relu(layers, 0) && layer_at<MaxPool2d>(layers, 1) ? 2 : 0;
     },
     .make = [](std::span<Module* const> layers) -> std::unique_ptr<Stage> {
-      return std::make_unique<ReluPool>(*layer_at<ReLU>(layers, 0), *layer_at<MaxPool2d>(layers, 1));
+      return std::make_unique<ReluPool>(*activation_at(layers, 0), *layer_at<MaxPool2d>(layers, 1));
     },
 };
 

@@ -11,7 +11,7 @@
 #include <gpucnn/core/backend.h>
 #include <gpucnn/core/memory/allocator.h>
 #include <gpucnn/data/tensor_dataset.h>
-#include <gpucnn/kernels/activation/relu.h>
+#include <gpucnn/kernels/activation/activation.h>
 #include <gpucnn/layers/activation/relu.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/flatten.h>
@@ -65,7 +65,7 @@ TEST_P(CurrentGpu, IsAskedForInEachCall) {
   cudaSetDevice(chosen);
   Stream stream(device);
   Tensor y = Tensor::empty(first.shape(), DType::f32, device);
-  kernels::relu(first, y, stream);
+  kernels::activation(first, {Activation::relu}, y, stream);
   EXPECT_EQ(values(y), values(combine(first, first, [](float a, float) { return a > 0 ? a : 0; })));
 }
 
@@ -87,7 +87,7 @@ TEST_P(CurrentGpu, IsTheApplicationsAfterCallsOnTensors) {
   call("Tensor::item", [&] { Tensor::full({}, 1, device).item(); });
   std::optional<Stream> stream;
   call("Stream", [&] { stream.emplace(device); });
-  call("relu", [&] { kernels::relu(x, y, *stream); });
+  call("relu", [&] { kernels::activation(x, {Activation::relu}, y, *stream); });
   call("Stream::native_handle", [&] { EXPECT_NE(stream->native_handle(), nullptr); });
   call("Stream::synchronize", [&] { stream->synchronize(); });
   call("~Tensor", [&] { x = y = there = Tensor(); });

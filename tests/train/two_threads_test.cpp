@@ -13,7 +13,7 @@
 
 #include <gpucnn/core/gpu/graph_capture.h>
 #include <gpucnn/data/tensor_dataset.h>
-#include <gpucnn/kernels/activation/relu.h>
+#include <gpucnn/kernels/activation/activation.h>
 #include <gpucnn/layers/activation/relu.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/dropout.h>
@@ -125,10 +125,10 @@ TEST_P(TwoThreadsTest, NothingOfAnotherThreadIsCaptured) {
   std::unique_ptr<gpu::Graph> graph;
   {
     gpu::Capture capture(device(), nullptr);
-    kernels::relu(x, captured, stream());
+    kernels::activation(x, {Activation::relu}, captured, stream());
     std::thread([&] {
       Stream own(device());
-      kernels::relu(x, elsewhere, own);
+      kernels::activation(x, {Activation::relu}, elsewhere, own);
       own.synchronize();
     }).join();
     graph = capture.finish();
@@ -151,7 +151,7 @@ TEST_P(TwoThreadsTest, AContextIsMadeWhenNobodyCaptures) {
     model.init(1).to(device());
     return values(model.predict(random_tensor({2, 33, 1, 1}, 1, device())));
   });
-  kernels::relu(x, captured, stream());
+  kernels::activation(x, {Activation::relu}, captured, stream());
   other.wait_for(std::chrono::milliseconds(100));
   const std::unique_ptr<gpu::Graph> graph = capture->finish();
   capture.reset();

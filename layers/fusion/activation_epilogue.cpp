@@ -1,0 +1,61 @@
+#include <utility>
+
+#include <gpucnn/layers/activation/activation_layer.h>
+#include <gpucnn/layers/conv2d.h>
+#include <gpucnn/layers/fusion/pattern.h>
+#include <gpucnn/layers/linear.h>
+#include <gpucnn/layers/max_pool2d.h>
+
+namespace gpucnn {
+namespace {
+
+/// The activation is the epilogue of the layer before it: it is applied to each block of the result while that is in cache.
+template <class Layer>
+class ActivationEpilogue final : public Stage {
+ public:
+  ActivationEpilogue(Layer& layer, ActivationLayer& activation) : layer_(layer), activation_(activation) {}
+
+  Tensor forward(const Tensor& x, Context& context) override {
+    Context layer = context.enter(layer_);
+    context.enter(activation_);
+    Tensor y = layer_.compute(x, activation_.function(), layer);
+    if (context.keeps()) {
+      x_ = x;
+      y_ = y;
+    }
+    return y;
+  }
+
+  Tensor backward(const Tensor& dy, Context& context) override {
+    const Tensor x = std::exchange(x_, {}), y = std::exchange(y_, {});
+    Context layer = context.enter(layer_);
+    Tensor gradient = Tensor::empty(dy.shape(), dy.dtype(), dy.device());
+    kernels::activation_backward(y, activation_.function(), dy, gradient, context.stream());
+    return layer_.differentiate(x, gradient, layer);
+  }
+
+ private:
+  Layer& layer_;
+  ActivationLayer& activation_;
+  Tensor x_, y_;
+};
+
+}  // namespace
+
+const Pattern kActivationEpilogue{
+    .device = std::nullopt,
+    // The function's input is not kept. A ReLU before a MaxPool2d goes with that one: it then has fewer elements.
+    .match = [](std::span<Module* const> layers) -> std::size_t {
+      const bool takes_epilogue = layer_at<Conv2d>(layers, 0) || layer_at<Linear>(layers, 0);
+      const ActivationLayer* activation = activation_at(layers, 1);
+      if (!takes_epilogue || !activation || !kernels::activation_backward_reads_y(activation->function())) return 0;
+      return is_relu(layers, 1) && layer_at<MaxPool2d>(layers, 2) ? 0 : 2;
+    },
+    .make = [](std::span<Module* const> layers) -> std::unique_ptr<Stage> {
+      ActivationLayer& activation = *activation_at(layers, 1);
+      if (Conv2d* conv = layer_at<Conv2d>(layers, 0)) return std::make_unique<ActivationEpilogue<Conv2d>>(*conv, activation);
+      return std::make_unique<ActivationEpilogue<Linear>>(*layer_at<Linear>(layers, 0), activation);
+    },
+};
+
+}  // namespace gpucnn
