@@ -1,9 +1,9 @@
 // Included once for each instruction set, as Highway's own -inl.h files are.
-#if defined(GPUCNN_KERNELS_PRODUCTS_INL_H) == defined(HWY_TARGET_TOGGLE)
-#ifdef GPUCNN_KERNELS_PRODUCTS_INL_H
-#undef GPUCNN_KERNELS_PRODUCTS_INL_H
+#if defined(GPUCNN_KERNELS_GEMM_INL_H) == defined(HWY_TARGET_TOGGLE)
+#ifdef GPUCNN_KERNELS_GEMM_INL_H
+#undef GPUCNN_KERNELS_GEMM_INL_H
 #else
-#define GPUCNN_KERNELS_PRODUCTS_INL_H
+#define GPUCNN_KERNELS_GEMM_INL_H
 #endif
 
 #include <algorithm>
@@ -14,11 +14,11 @@
 #include <gpucnn/kernels/linear/gemm.h>
 #include <gpucnn/kernels/simd/vectors-inl.h>
 
-// Products of matrices from registers. Each sum has one order of its terms, whatever the extents of the call it is part of.
+// GEMM micro-kernels: a tile of sums stays in registers. Each sum has one order of its terms, whatever the extents of the call.
 HWY_BEFORE_NAMESPACE();
 namespace gpucnn::kernels::HWY_NAMESPACE {
 
-// Registers decide: 24 sums of 32 vectors with AVX-512, 12 of 16 elsewhere.
+// The size of a tile follows from the number of registers: 24 sums in 32 with AVX-512, 12 in 16 elsewhere.
 constexpr int kImages = kWide ? 4 : 2;
 constexpr int kOutputs = 6;
 constexpr int kRows = 6;
@@ -60,8 +60,8 @@ HWY_INLINE void sums_of_lanes(const Vector (&v)[kCount], float* to) {
 }
 #endif
 
-/// sum + the products of x and weight in [first, last), one after the other, and said so that no compiler chooses whether each is
-/// rounded by itself: it might choose otherwise in another tile.
+/// sum + the products of x and weight in [first, last), one after the other. MulAdd is explicit: a compiler that contracts by its
+/// own choice might contract in one tile and not in another.
 HWY_INLINE float add_products(const float* x, const float* weight, std::int64_t first, std::int64_t last, float sum) {
   const hn::CappedTag<float, 1> d;
   auto added = hn::Set(d, sum);
@@ -78,11 +78,11 @@ HWY_INLINE void finish_outputs(const float* sums, const float* more, const Funct
   }
 }
 
-/// Terms [first, last) of the dot products of A images with B outputs, from (n, o) on.
+/// Terms [first, last) of a tile of A images and B outputs, from (n, o) on.
 template <int A, int B>
-HWY_INLINE void dot_tile(const DotProducts& p, std::int64_t n, std::int64_t o, std::int64_t first, std::int64_t last) {
-  constexpr int kFours = B / 4 * 4, kRest = B - kFours;  // outputs of an image are finished four at a time, then those left
-  const auto place = [](int a, int b) { return b < kFours ? a * kFours + b : A * kFours + a * kRest + b - kFours; };
+HWY_INLINE void nt_tile(const GemmNT& p, std::int64_t n, std::int64_t o, std::int64_t first, std::int64_t last) {
+  constexpr int kFours = B / 4 * 4, kRest = B - kFours;  // an image's outputs: four at a time, then those left
+  const auto sum_index = [](int a, int b) { return b < kFours ? a * kFours + b : A * kFours + a * kRest + b - kFours; };
   const Floats d;
   const float* x = p.x + n * p.I;
   const float* weight = p.weight + o * p.I;
@@ -98,7 +98,7 @@ HWY_INLINE void dot_tile(const DotProducts& p, std::int64_t n, std::int64_t o, s
     for (int b = 0; b < B; ++b) {
       const Vector w = hn::LoadU(d, weight + b * p.I + i);
 #pragma GCC unroll 4
-      for (int a = 0; a < A; ++a) sums[place(a, b)] = hn::MulAdd(xs[a], w, sums[place(a, b)]);
+      for (int a = 0; a < A; ++a) sums[sum_index(a, b)] = hn::MulAdd(xs[a], w, sums[sum_index(a, b)]);
     }
   }
   HWY_ALIGN float products[(A * B + 3) / 4 * 4];
@@ -106,7 +106,7 @@ HWY_INLINE void dot_tile(const DotProducts& p, std::int64_t n, std::int64_t o, s
   if (i < last) {
     for (int a = 0; a < A; ++a) {
       for (int b = 0; b < B; ++b) {
-        float& sum = products[place(a, b)];
+        float& sum = products[sum_index(a, b)];
         sum = add_products(x + a * p.I, weight + b * p.I, i, last, sum);
       }
     }
@@ -117,40 +117,40 @@ HWY_INLINE void dot_tile(const DotProducts& p, std::int64_t n, std::int64_t o, s
     for (int a = 0; a < A; ++a) {
       float* y = p.y + (n + a) * p.y_stride + o;
       const float* more = first > 0 ? y : p.bias ? p.bias + o : kNone;
-      if constexpr (kFours > 0) finish_outputs<kFours>(products + place(a, 0), more, epilogue, y);
-      if constexpr (kRest > 0) finish_outputs<kRest>(products + place(a, kFours), more + kFours, epilogue, y + kFours);
+      if constexpr (kFours > 0) finish_outputs<kFours>(products + sum_index(a, 0), more, epilogue, y);
+      if constexpr (kRest > 0) finish_outputs<kRest>(products + sum_index(a, kFours), more + kFours, epilogue, y + kFours);
     }
   });
 }
 
 /// `images` images from n on with B outputs from o on.
 template <int B>
-HWY_INLINE void dot_columns(const DotProducts& p, std::int64_t n, std::int64_t images, std::int64_t o, std::int64_t first,
-                            std::int64_t last) {
+HWY_INLINE void nt_columns(const GemmNT& p, std::int64_t n, std::int64_t images, std::int64_t o, std::int64_t first,
+                           std::int64_t last) {
   const std::int64_t end = n + images;
-  for (; n + kImages <= end; n += kImages) dot_tile<kImages, B>(p, n, o, first, last);
-  for (; n < end; ++n) dot_tile<1, B>(p, n, o, first, last);
+  for (; n + kImages <= end; n += kImages) nt_tile<kImages, B>(p, n, o, first, last);
+  for (; n < end; ++n) nt_tile<1, B>(p, n, o, first, last);
 }
 
-void dot_products(const DotProducts& p) {
-  // So many terms of so many images, and of the outputs they meet, as the first-level cache holds.
+void gemm_nt(const GemmNT& p) {
+  // The blocks of x and weight that are multiplied together fit into the first-level cache.
   constexpr std::int64_t kTerms = 1024, kGroup = 4;
   for (std::int64_t n = 0; n < p.N; n += kGroup) {
     const std::int64_t images = std::min(kGroup, p.N - n);
     for (std::int64_t first = 0; first < p.I; first += kTerms) {
       const std::int64_t last = std::min(first + kTerms, p.I);
       std::int64_t o = 0;
-      for (; o + kOutputs <= p.O; o += kOutputs) dot_columns<kOutputs>(p, n, images, o, first, last);
-      if (o + 4 <= p.O) dot_columns<4>(p, n, images, std::exchange(o, o + 4), first, last);
-      if (o + 2 <= p.O) dot_columns<2>(p, n, images, std::exchange(o, o + 2), first, last);
-      if (o < p.O) dot_columns<1>(p, n, images, o, first, last);
+      for (; o + kOutputs <= p.O; o += kOutputs) nt_columns<kOutputs>(p, n, images, o, first, last);
+      if (o + 4 <= p.O) nt_columns<4>(p, n, images, std::exchange(o, o + 4), first, last);
+      if (o + 2 <= p.O) nt_columns<2>(p, n, images, std::exchange(o, o + 2), first, last);
+      if (o < p.O) nt_columns<1>(p, n, images, o, first, last);
     }
   }
 }
 
 /// M rows from m on, V vectors from i on.
 template <int M, int V, class D>
-HWY_INLINE void sum_tile(D d, const RowSums& p, std::int64_t m, std::int64_t i) {
+HWY_INLINE void gemm_tile(D d, const Gemm& p, std::int64_t m, std::int64_t i) {
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   hn::Vec<D> sums[M][V];
 #pragma GCC unroll 6
@@ -158,15 +158,15 @@ HWY_INLINE void sum_tile(D d, const RowSums& p, std::int64_t m, std::int64_t i) 
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) sums[r][v] = hn::Zero(d);
   }
-  const float* a = p.a + m * p.a_row;
+  const float* a = p.a + m * p.a_stride_m;
   const float* b = p.b + i;
-  for (std::int64_t t = 0; t < p.T; ++t, a += p.a_column, b += p.b_row) {
+  for (std::int64_t t = 0; t < p.T; ++t, a += p.a_stride_t, b += p.b_stride) {
     hn::Vec<D> bs[V];
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) bs[v] = hn::LoadU(d, b + v * lanes);
 #pragma GCC unroll 6
     for (int r = 0; r < M; ++r) {
-      const auto factor = hn::Set(d, a[r * p.a_row]);
+      const auto factor = hn::Set(d, a[r * p.a_stride_m]);
 #pragma GCC unroll 4
       for (int v = 0; v < V; ++v) sums[r][v] = hn::MulAdd(factor, bs[v], sums[r][v]);
     }
@@ -175,40 +175,40 @@ HWY_INLINE void sum_tile(D d, const RowSums& p, std::int64_t m, std::int64_t i) 
   for (int r = 0; r < M; ++r) {
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
-      float* c = p.c + (m + r) * p.c_row + i + v * lanes;
-      hn::StoreU(p.more ? hn::Add(hn::LoadU(d, c), sums[r][v]) : sums[r][v], d, c);
+      float* c = p.c + (m + r) * p.c_stride + i + v * lanes;
+      hn::StoreU(p.accumulate ? hn::Add(hn::LoadU(d, c), sums[r][v]) : sums[r][v], d, c);
     }
   }
 }
 
 template <int V, class D>
-HWY_INLINE void sum_columns(D d, const RowSums& p, std::int64_t i) {
+HWY_INLINE void gemm_columns(D d, const Gemm& p, std::int64_t i) {
   std::int64_t m = 0;
-  for (; m + kRows <= p.M; m += kRows) sum_tile<kRows, V>(d, p, m, i);
-  for (; m + 2 <= p.M; m += 2) sum_tile<2, V>(d, p, m, i);
-  if (m < p.M) sum_tile<1, V>(d, p, m, i);
+  for (; m + kRows <= p.M; m += kRows) gemm_tile<kRows, V>(d, p, m, i);
+  for (; m + 2 <= p.M; m += 2) gemm_tile<2, V>(d, p, m, i);
+  if (m < p.M) gemm_tile<1, V>(d, p, m, i);
 }
 
-void row_sums(const RowSums& p) {
+void gemm(const Gemm& p) {
   std::int64_t i = 0;
-  for (; i + kVectors * kLanes <= p.I; i += kVectors * kLanes) sum_columns<kVectors>(Floats(), p, i);
-  for (; i + kLanes <= p.I; i += kLanes) sum_columns<1>(Floats(), p, i);
-  for (; i < p.I; ++i) sum_columns<1>(hn::CappedTag<float, 1>(), p, i);
+  for (; i + kVectors * kLanes <= p.I; i += kVectors * kLanes) gemm_columns<kVectors>(Floats(), p, i);
+  for (; i + kLanes <= p.I; i += kLanes) gemm_columns<1>(Floats(), p, i);
+  for (; i < p.I; ++i) gemm_columns<1>(hn::CappedTag<float, 1>(), p, i);
 }
 
 /// Row m of c, V vectors from i on.
 template <int V, class D>
-HWY_INLINE void sum_some(D d, const SomeRowSums& p, std::int64_t m, std::int64_t i) {
+HWY_INLINE void sparse_row(D d, const SparseGemm& p, std::int64_t m, std::int64_t i) {
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  const float* values = p.values + m * p.values_row;
-  const std::int32_t* places = p.places + m * p.places_row;
-  const std::int64_t count = places[0];
-  hn::Vec<D> even[V], odd[V];  // two sums, so that one need not wait for the other
+  const float* values = p.values + m * p.values_stride;
+  const std::int32_t* indices = p.indices + m * p.indices_stride;
+  const std::int64_t count = indices[0];
+  hn::Vec<D> even[V], odd[V];  // two sums, to hide the latency of MulAdd
 #pragma GCC unroll 4
   for (int v = 0; v < V; ++v) even[v] = odd[v] = hn::Zero(d);
   const auto add = [&](std::int64_t k, hn::Vec<D>(&sums)[V]) HWY_ATTR {
     const auto factor = hn::Set(d, values[k]);
-    const float* b = p.b + places[1 + k] * p.b_row + i;
+    const float* b = p.b + indices[1 + k] * p.b_stride + i;
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) sums[v] = hn::MulAdd(factor, hn::LoadU(d, b + v * lanes), sums[v]);
   };
@@ -218,24 +218,24 @@ HWY_INLINE void sum_some(D d, const SomeRowSums& p, std::int64_t m, std::int64_t
     add(k + 1, odd);
   }
   if (k < count) add(k, even);
-  float* c = p.c + m * p.c_row + i;
+  float* c = p.c + m * p.c_stride + i;
 #pragma GCC unroll 4
   for (int v = 0; v < V; ++v, c += lanes) {
     const auto sum = hn::Add(even[v], odd[v]);
-    hn::StoreU(p.more ? hn::Add(hn::LoadU(d, c), sum) : sum, d, c);
+    hn::StoreU(p.accumulate ? hn::Add(hn::LoadU(d, c), sum) : sum, d, c);
   }
 }
 
 template <int V, class D>
-HWY_INLINE void sum_some_columns(D d, const SomeRowSums& p, std::int64_t i) {
-  for (std::int64_t m = 0; m < p.M; ++m) sum_some<V>(d, p, m, i);
+HWY_INLINE void sparse_columns(D d, const SparseGemm& p, std::int64_t i) {
+  for (std::int64_t m = 0; m < p.M; ++m) sparse_row<V>(d, p, m, i);
 }
 
-void some_row_sums(const SomeRowSums& p) {
+void sparse_gemm(const SparseGemm& p) {
   std::int64_t i = 0;
-  for (; i + 4 * kLanes <= p.I; i += 4 * kLanes) sum_some_columns<4>(Floats(), p, i);
-  for (; i + kLanes <= p.I; i += kLanes) sum_some_columns<1>(Floats(), p, i);
-  for (; i < p.I; ++i) sum_some_columns<1>(hn::CappedTag<float, 1>(), p, i);
+  for (; i + 4 * kLanes <= p.I; i += 4 * kLanes) sparse_columns<4>(Floats(), p, i);
+  for (; i + kLanes <= p.I; i += kLanes) sparse_columns<1>(Floats(), p, i);
+  for (; i < p.I; ++i) sparse_columns<1>(hn::CappedTag<float, 1>(), p, i);
 }
 
 }  // namespace gpucnn::kernels::HWY_NAMESPACE

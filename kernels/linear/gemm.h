@@ -4,12 +4,12 @@
 
 #include <gpucnn/kernels/activation/activation.h>
 
-// What the products of products-inl.h are asked for.
+// The arguments of the matrix products in gemm-inl.h. A stride is the distance of two neighbours in memory, in elements.
 namespace gpucnn::kernels {
 
-/// y[n][o] = the dot product of rows x[n] and weight[o], of I floats each, + bias[o], through the epilogue, for blocks of both
-/// rows.
-struct DotProducts {
+/// GEMM with both factors row-major, the second transposed: y[n][o] = epilogue(the dot product of rows x[n] and weight[o], of I
+/// floats each, + bias[o]).
+struct GemmNT {
   std::int64_t N, O, I;
   const float *x, *weight, *bias;  // bias: null without one
   float* y;
@@ -17,30 +17,31 @@ struct DotProducts {
   Activation epilogue;
 };
 
-/// c[m][i] = the sum over t of a[m][t] b[t][i]; added to c if `more`.
-struct RowSums {
+/// GEMM: c[m][i] = the sum over t of a[m][t] b[t][i]; added to c if `accumulate`.
+struct Gemm {
   std::int64_t M, T, I;
   const float* a;
-  std::int64_t a_row, a_column;  // distances of a's elements in m and t
+  std::int64_t a_stride_m, a_stride_t;
   const float* b;
-  std::int64_t b_row;
+  std::int64_t b_stride;
   float* c;
-  std::int64_t c_row;
-  bool more;
+  std::int64_t c_stride;
+  bool accumulate;
 };
 
-/// c[m][i] = the sum over k of values[m][k] b[places[m][1 + k]][i], for k in [0, places[m][0]); added to c if `more`.
-struct SomeRowSums {
+/// The same GEMM with a sparse a: c[m][i] = the sum over k of values[m][k] b[indices[m][1 + k]][i], for k in [0, indices[m][0]).
+/// Added to c if `accumulate`.
+struct SparseGemm {
   std::int64_t M, I;
   const float* values;
-  std::int64_t values_row;
-  const std::int32_t* places;  // each row's count, then rows of b
-  std::int64_t places_row;
+  std::int64_t values_stride;
+  const std::int32_t* indices;  // of each row its count, then the rows of b
+  std::int64_t indices_stride;
   const float* b;
-  std::int64_t b_row;
+  std::int64_t b_stride;
   float* c;
-  std::int64_t c_row;
-  bool more;
+  std::int64_t c_stride;
+  bool accumulate;
 };
 
 }  // namespace gpucnn::kernels

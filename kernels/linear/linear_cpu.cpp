@@ -18,17 +18,17 @@
 #if HWY_ONCE
 namespace gpucnn::kernels {
 
-HWY_EXPORT(dot_products);
-HWY_EXPORT(row_sums);
-HWY_EXPORT(some_row_sums);
+HWY_EXPORT(gemm_nt);
+HWY_EXPORT(gemm);
+HWY_EXPORT(sparse_gemm);
 
 namespace cpu {
 namespace {
 
-/// [0, count) in at most `most` parts of at least `least` and a multiple of `unit`.
-struct Parts {
-  Parts(std::int64_t of, std::int64_t least, std::int64_t most, std::int64_t unit = 1)
-      : count(of), size(round_up(std::max({least, (of + most - 1) / most, std::int64_t{1}}), unit)) {}
+/// [0, count) for at most `max_tasks` tasks, each of at least `min_size` elements and of a multiple of `unit`.
+struct TaskSplit {
+  TaskSplit(std::int64_t of, std::int64_t min_size, std::int64_t max_tasks, std::int64_t unit = 1)
+      : count(of), size(round_up(std::max({min_size, (of + max_tasks - 1) / max_tasks, std::int64_t{1}}), unit)) {}
   std::int64_t tasks() const { return (count + size - 1) / size; }
   std::int64_t first(std::int64_t task) const { return task * size; }
   std::int64_t length(std::int64_t task) const { return std::min(size, count - task * size); }
@@ -41,39 +41,40 @@ class LinearCpu final : public LinearPlan::Impl {
   LinearCpu(std::int64_t N, std::int64_t I, std::int64_t O) : N_(N), I_(I), O_(O) {}
 
   void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y, Stream&) override {
-    // One task for each thread, if it is worth telling one; up to 16, so that they can be shared out anew, where each still has so
-    // many terms that its beginning costs nothing; of outputs that fill the products' tiles.
-    constexpr std::int64_t kTasks = 16, kLeastTerms = 1 << 15, kManyTerms = 1 << 19, kTile = 6;
-    const Parts images(N_, 16, 64);
-    const std::int64_t tasks = std::max<std::int64_t>(num_threads(), std::min(kTasks, N_ * I_ * O_ / kManyTerms));
-    const Parts outputs(O_, kLeastTerms / std::max<std::int64_t>(1, images.length(0) * I_),
-                        std::max<std::int64_t>(1, tasks / images.tasks()), kTile);
+    // The number of tasks weighs the cost of waking a thread against the balance of load. A task has at least kMinTerms products:
+    // fewer are done before a thread wakes. Large layers get up to kMaxTasks, so that a preempted thread's share can be stolen, as
+    // long as each has kTermsToSteal. A task's outputs are a multiple of the GEMM's tile.
+    constexpr std::int64_t kMaxTasks = 16, kMinTerms = 1 << 15, kTermsToSteal = 1 << 19, kTile = 6;
+    const TaskSplit images(N_, 16, 64);
+    const std::int64_t tasks = std::max<std::int64_t>(num_threads(), std::min(kMaxTasks, N_ * I_ * O_ / kTermsToSteal));
+    const TaskSplit outputs(O_, kMinTerms / std::max<std::int64_t>(1, images.length(0) * I_),
+                            std::max<std::int64_t>(1, tasks / images.tasks()), kTile);
     const float *const from = x.data<float>(), *const weights = weight.data<float>();
     const float* const biases = bias.defined() ? bias.data<float>() : nullptr;
     float* const to = y.data<float>();
     const std::int64_t I = I_, O = O_;
-    // Either a thread keeps to its images or, behind an update, as a backward tells, to its outputs, whose weights only it has in
-    // cache.
+    // As a rule a thread keeps to its images. Behind a backward, and so an update, it keeps to its outputs: their weights lie in
+    // its cache alone.
     const bool by_outputs = std::exchange(backward_since_forward_, false);
     parallel_for(images.tasks() * outputs.tasks(), [=](std::int64_t task) {
       const std::int64_t image = by_outputs ? task % images.tasks() : task / outputs.tasks();
       const std::int64_t output = by_outputs ? task / images.tasks() : task % outputs.tasks();
       const std::int64_t n = images.first(image), o = outputs.first(output);
-      HWY_DYNAMIC_DISPATCH(dot_products)
+      HWY_DYNAMIC_DISPATCH(gemm_nt)
       ({images.length(image), outputs.length(output), I, from + n * I, weights + o * I, biases ? biases + o : nullptr,
         to + n * O + o, O, epilogue});
     });
   }
 
   void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream&) override {
-    if (N_ < kManyImages) return add_output_parts(dy.data<float>(), weight.data<float>(), dx.data<float>());
-    const Nonzeros some(dy.data<float>(), N_, O_, O_, 1);
-    Strips strips(I_, O_);
-    parallel_for(strips.count(), strips.threads(), [&](std::int64_t strip, int thread) {
+    if (N_ < kMinImages) return split_outputs(dy.data<float>(), weight.data<float>(), dx.data<float>());
+    const SparseRows sparse(dy.data<float>(), N_, O_, O_, 1);
+    PackedPanels panels(I_, O_);
+    parallel_for(panels.count(), panels.threads(), [&](std::int64_t panel, int thread) {
       const FlushSubnormals flush;
-      const auto [i, width] = strips.range(strip);
-      const float* weights = strips.pack(strip, weight.data<float>(), O_, N_, thread);
-      sum_rows({N_, O_, width, dy.data<float>(), O_, 1, weights, strips.row(N_), dx.data<float>() + i, I_, false}, some, 0);
+      const auto [i, width] = panels.range(panel);
+      const float* weights = panels.pack(panel, weight.data<float>(), O_, N_, thread);
+      multiply({N_, O_, width, dy.data<float>(), O_, 1, weights, panels.stride(N_), dx.data<float>() + i, I_, false}, sparse, 0);
     });
   }
 
@@ -81,73 +82,74 @@ class LinearCpu final : public LinearPlan::Impl {
                         Stream&) override {
     backward_since_forward_ = true;
     if (dbias.defined()) add_bias_gradients(dy.data<float>(), accumulate.dbias, dbias);
-    const Parts outputs = output_parts(N_ < kManyImages ? 8 : 2);
-    // In parts, so that x stays in cache and long sums are exact enough.
+    const TaskSplit outputs = output_split(N_ < kMinImages ? 8 : 2);
+    // A block of images at a time, so that x stays in cache, and that long sums stay exact enough.
     constexpr std::int64_t kImages = 128;
     for (std::int64_t n = 0; n < N_; n += kImages) {
       const std::int64_t count = std::min(kImages, N_ - n);
       const float* const gradients = dy.data<float>() + n * O_;
-      const Nonzeros some(gradients, O_, count, 1, O_);
-      Strips strips(I_, count);
-      parallel_for(outputs.tasks() * strips.count(), strips.threads(), [&](std::int64_t task, int thread) {
+      const SparseRows sparse(gradients, O_, count, 1, O_);
+      PackedPanels panels(I_, count);
+      parallel_for(outputs.tasks() * panels.count(), panels.threads(), [&](std::int64_t task, int thread) {
         const FlushSubnormals flush;
-        const std::int64_t part = task / strips.count(), strip = task % strips.count(), o = outputs.first(part);
-        const auto [i, width] = strips.range(strip);
-        const float* xs = strips.pack(strip, x.data<float>() + n * I_, count, O_, thread);
-        sum_rows({outputs.length(part), count, width, gradients + o, 1, O_, xs, strips.row(O_), dweight.data<float>() + o * I_ + i,
-                  I_, accumulate.dweight || n > 0},
-                 some, o);
+        const std::int64_t split = task / panels.count(), panel = task % panels.count(), o = outputs.first(split);
+        const auto [i, width] = panels.range(panel);
+        const float* xs = panels.pack(panel, x.data<float>() + n * I_, count, O_, thread);
+        multiply({outputs.length(split), count, width, gradients + o, 1, O_, xs, panels.stride(O_),
+                  dweight.data<float>() + o * I_ + i, I_, accumulate.dweight || n > 0},
+                 sparse, o);
       });
     }
   }
 
  private:
-  static constexpr std::int64_t kManyImages = 16;
+  static constexpr std::int64_t kMinImages = 16;  // of a batch whose images give work enough; a smaller one is split by outputs
 
   /// Rows of the weights and their gradients go to the same threads in backward, the optimizer's update and the forward behind it,
   /// so that each finds most of them in its own cache.
-  Parts output_parts(std::int64_t most) const { return {O_, 6, most}; }
+  TaskSplit output_split(std::int64_t max_tasks) const { return {O_, 6, max_tasks}; }
 
-  /// dx for few images, each part of the outputs by a task, the parts added in order.
-  void add_output_parts(const float* dy, const float* weight, float* dx) const {
-    const Parts outputs = output_parts(4);
+  /// dx for few images: split-K GEMM over the outputs, one partial sum a task. They are added in order.
+  void split_outputs(const float* dy, const float* weight, float* dx) const {
+    const TaskSplit outputs = output_split(4);
     const std::int64_t size = N_ * I_;
-    Tensor parts = Tensor::empty({outputs.tasks() - 1, size});  // the first goes to dx
+    Tensor partial = Tensor::empty({outputs.tasks() - 1, size});  // the first goes to dx
     const std::int64_t N = N_, I = I_, O = O_;
-    float* const others = parts.data<float>();
-    const auto place = [=](std::int64_t part) { return part == 0 ? dx : others + (part - 1) * size; };
-    parallel_for(outputs.tasks(), [=](std::int64_t part) {
+    float* const others = partial.data<float>();
+    const auto partial_of = [=](std::int64_t task) { return task == 0 ? dx : others + (task - 1) * size; };
+    parallel_for(outputs.tasks(), [=](std::int64_t task) {
       const FlushSubnormals flush;
-      const std::int64_t o = outputs.first(part);
-      HWY_DYNAMIC_DISPATCH(row_sums)({N, outputs.length(part), I, dy + o, O, 1, weight + o * I, I, place(part), I, false});
+      const std::int64_t o = outputs.first(task);
+      HWY_DYNAMIC_DISPATCH(gemm)({N, outputs.length(task), I, dy + o, O, 1, weight + o * I, I, partial_of(task), I, false});
     });
     parallel_ranges(size, 4096, [=](std::int64_t first, std::int64_t last) {
-      for (std::int64_t part = 1; part < outputs.tasks(); ++part) {
-        const float* more = place(part);
+      for (std::int64_t task = 1; task < outputs.tasks(); ++task) {
+        const float* more = partial_of(task);
         for (std::int64_t e = first; e < last; ++e) dx[e] += more[e];
       }
     });
   }
 
-  /// Terms whose gradient, an element of a, is 0 are left out where there are many. `first`: the row of `some` that is a's first.
-  static void sum_rows(const RowSums& p, const Nonzeros& some, std::int64_t first) {
-    if (!some.few()) return HWY_DYNAMIC_DISPATCH(row_sums)(p);
-    HWY_DYNAMIC_DISPATCH(some_row_sums)
+  /// By the sparse product where that pays: it leaves out the terms whose gradient, an element of a, is 0. `first`: the row of
+  /// `sparse` that is a's first.
+  static void multiply(const Gemm& p, const SparseRows& sparse, std::int64_t first) {
+    if (!sparse.pays()) return HWY_DYNAMIC_DISPATCH(gemm)(p);
+    HWY_DYNAMIC_DISPATCH(sparse_gemm)
     ({.M = p.M,
       .I = p.I,
-      .values = some.values(first),
-      .values_row = some.values_row(),
-      .places = some.places(first),
-      .places_row = some.places_row(),
+      .values = sparse.values(first),
+      .values_stride = sparse.values_stride(),
+      .indices = sparse.indices(first),
+      .indices_stride = sparse.indices_stride(),
       .b = p.b,
-      .b_row = p.b_row,
+      .b_stride = p.b_stride,
       .c = p.c,
-      .c_row = p.c_row,
-      .more = p.more});
+      .c_stride = p.c_stride,
+      .accumulate = p.accumulate});
   }
 
   /// In double: the sums are as long as the batch.
-  void add_bias_gradients(const float* dy, bool more, Tensor& dbias) const {
+  void add_bias_gradients(const float* dy, bool accumulate, Tensor& dbias) const {
     constexpr std::int64_t kColumns = 64;
     for (std::int64_t first = 0; first < O_; first += kColumns) {
       const std::int64_t count = std::min(kColumns, O_ - first);
@@ -156,7 +158,9 @@ class LinearCpu final : public LinearPlan::Impl {
         for (std::int64_t o = 0; o < count; ++o) sums[o] += static_cast<double>(dy[n * O_ + first + o]);
       }
       float* to = dbias.data<float>() + first;
-      for (std::int64_t o = 0; o < count; ++o) to[o] = static_cast<float>(sums[o] + (more ? static_cast<double>(to[o]) : 0.0));
+      for (std::int64_t o = 0; o < count; ++o) {
+        to[o] = static_cast<float>(sums[o] + (accumulate ? static_cast<double>(to[o]) : 0.0));
+      }
     }
   }
 
@@ -165,11 +169,11 @@ class LinearCpu final : public LinearPlan::Impl {
 };
 
 }  // namespace
+}  // namespace cpu
 
-std::unique_ptr<LinearPlan::Impl> linear(std::int64_t N, std::int64_t I, std::int64_t O) {
+std::unique_ptr<LinearPlan::Impl> cpu::linear(std::int64_t N, std::int64_t I, std::int64_t O) {
   return std::make_unique<LinearCpu>(N, I, O);
 }
 
-}  // namespace cpu
 }  // namespace gpucnn::kernels
 #endif

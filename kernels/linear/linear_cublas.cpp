@@ -19,8 +19,8 @@
 // The library thinks in columns, tensors lie in rows: a row-major [R, C] is its column-major [C, R]. So instead of c = a b it
 // computes c^T = b^T a^T, on the same memory: b is its first matrix and a its second, each transposed where it is here, and a bias
 // for each column of c is one for each row of its result, just what its bias epilogue adds.
-namespace gpucnn::kernels::cuda {
-
+namespace gpucnn::kernels {
+namespace cuda {
 namespace {
 
 /// fp32 means fp32: only the pedantic type promises standard arithmetic. The default one may use any hardware with results "of at
@@ -36,7 +36,7 @@ cublasComputeType_t compute_type(Precision precision) {
 
 cudaDataType_t type_of(DType dtype) { return dtype == DType::bf16 ? CUDA_R_16BF : CUDA_R_32F; }
 
-constexpr std::uint64_t kMostWorkspace = std::uint64_t{32} << 20;
+constexpr std::uint64_t kMaxWorkspaceBytes = std::uint64_t{32} << 20;
 
 /// A matrix in memory, row-major and dense, and whether its transpose is the factor.
 struct Factor {
@@ -125,7 +125,7 @@ class Product {
   /// The library's first choice among those that give the same bits every time: no reduction through counters.
   std::optional<Algorithm> first_algorithm(std::uint32_t alignment) const {
     const cublaslt::MatmulPreference preference = cublaslt::matmul_preference();
-    cublaslt::set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kMostWorkspace);
+    cublaslt::set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kMaxWorkspaceBytes);
     cublaslt::set(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
                   std::uint32_t{CUBLASLT_REDUCTION_SCHEME_NONE | CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE});
     for (const auto matrix : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
@@ -159,9 +159,9 @@ class Product {
   std::array<std::optional<Algorithm>, 2> algorithms_;
 };
 
-/// Up to so many weights the gradient is summed as a convolution's, of images of one pixel: of products as small as a last layer's
-/// cuBLASLt makes hundreds of parts for whose sum it needs 55 us (10 x 128 of 128 rows in fp32 on an H100).
-constexpr std::int64_t kFewWeights = 1 << 14;
+/// Up to so many weights the gradient is computed as a convolution's, of images of one pixel. cuBLASLt splits products as small as
+/// a last layer's along K into hundreds of slices, whose sum takes 55 us (10 x 128 of 128 rows in fp32 on an H100).
+constexpr std::int64_t kMaxConvWeights = 1 << 14;
 
 class LinearCublas final : public LinearPlan::Impl {
  public:
@@ -185,7 +185,7 @@ class LinearCublas final : public LinearPlan::Impl {
                         Stream& stream) override {
     const Shape x_shape{N_, I_, 1, 1}, weight_shape{O_, I_, 1, 1}, y_shape{N_, O_, 1, 1};
     const Conv2dOptions options{.kernel_size = 1, .bias = bias_};
-    if (weight_shape.numel() <= kFewWeights && conv2d_counts_in_int(x_shape, weight_shape, y_shape, options)) {
+    if (weight_shape.numel() <= kMaxConvWeights && conv2d_counts_in_int(x_shape, weight_shape, y_shape, options)) {
       Tensor weight = dweight.view(0, weight_shape);
       conv2d_weight_grad(x.view(0, x_shape), dy.view(0, y_shape), options,
                          {.dweight = accumulate.dweight, .dbias = accumulate.dbias}, weight, dbias, stream);
@@ -208,10 +208,11 @@ class LinearCublas final : public LinearPlan::Impl {
 };
 
 }  // namespace
+}  // namespace cuda
 
-std::unique_ptr<LinearPlan::Impl> linear_cublas(std::int64_t N, std::int64_t I, std::int64_t O, bool bias, Device device,
-                                                Precision precision) {
+std::unique_ptr<LinearPlan::Impl> cuda::linear_cublas(std::int64_t N, std::int64_t I, std::int64_t O, bool bias, Device device,
+                                                      Precision precision) {
   return std::make_unique<LinearCublas>(N, I, O, bias, device, precision);
 }
 
-}  // namespace gpucnn::kernels::cuda
+}  // namespace gpucnn::kernels
