@@ -12,7 +12,7 @@ namespace {
 constexpr std::int64_t kColumns = 32;   // of a tile, at most: what a warp reads at once
 constexpr std::int64_t kRowsEach = 16;  // that a thread adds, or more
 constexpr int kAtOnce = 8;              // of them in flight
-constexpr std::int64_t kMostSlices = 1024;
+constexpr std::int64_t kMaxSlices = 1024;
 
 /// How dy is divided among blocks: into tiles of columns and slices of rows.
 struct Division {
@@ -29,7 +29,7 @@ Division divide(std::int64_t R, std::int64_t K) {
   division.tiles = (K + kColumns - 1) / kColumns;
   division.columns = (K + division.tiles - 1) / division.tiles;
   division.lines = kThreads / division.columns;
-  division.rows = std::max(division.lines * kRowsEach, (R + kMostSlices - 1) / kMostSlices);
+  division.rows = std::max(division.lines * kRowsEach, (R + kMaxSlices - 1) / kMaxSlices);
   division.slices = std::max<std::int64_t>(1, (R + division.rows - 1) / division.rows);
   return division;
 }

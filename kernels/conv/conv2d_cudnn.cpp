@@ -15,9 +15,8 @@
 #include <gpucnn/kernels/conv/conv2d_weight_grad.h>
 #include <gpucnn/kernels/copy/cast.h>
 
-// Convolution on a GPU by cuDNN, by our own kernels where they are faster, and by plain ones in a pass for which cuDNN has no
-// engine that gives the same bits in every run. Any number of channels goes to cuDNN as it is: engines that want multiples of 4 pad
-// in their workspace.
+// Convolution on a GPU by cuDNN, by our own implicit GEMMs where they are faster, and by our fallback in a pass for which cuDNN has
+// no deterministic engine. Any number of channels goes to cuDNN as it is: engines that want multiples of 4 pad in their workspace.
 namespace gpucnn::kernels::cuda {
 namespace {
 
@@ -57,7 +56,7 @@ class Execution {
   void run(const Pointers& pointers) {
     const Tensor workspace = Tensor::empty({workspace_bytes_}, DType::u8, device_);
     std::byte* scratch = workspace_bytes_ ? address(workspace) : nullptr;
-    if (!pack_ || pointers != pointers_ || scratch != scratch_) point_at(pointers, scratch);
+    if (!pack_ || pointers != pointers_ || scratch != scratch_) set_pointers(pointers, scratch);
     const gpu::Range range("conv2d");
     cudnn::execute(device_, plan_, *pack_);
     gpu::queue(device_).after_launch("conv2d");
@@ -65,7 +64,7 @@ class Execution {
 
  private:
   /// A step's memory is planned, so the same pointers come again and again.
-  void point_at(const Pointers& pointers, std::byte* scratch) {
+  void set_pointers(const Pointers& pointers, std::byte* scratch) {
     std::vector<std::int64_t> uids;
     std::vector<void*> data;
     for (std::size_t i = 0; i < pointers.size(); ++i) {
@@ -94,24 +93,24 @@ class Execution {
 /// Our own convolution, which computes in f32, for tensors of bf16.
 class Widened final : public Conv2dPlan::Impl {
  public:
-  explicit Widened(std::unique_ptr<Conv2dPlan::Impl> plain) : plain_(std::move(plain)) {}
+  explicit Widened(std::unique_ptr<Conv2dPlan::Impl> f32) : f32_(std::move(f32)) {}
 
   void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y,
                Stream& stream) override {
     Tensor wide = like(y);
-    plain_->forward(widen(x, stream), widen(weight, stream), widen(bias, stream), epilogue, wide, stream);
+    f32_->forward(widen(x, stream), widen(weight, stream), widen(bias, stream), epilogue, wide, stream);
     cast(wide, y, stream);
   }
 
   void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream) override {
     Tensor wide = like(dx);
-    plain_->backward_data(widen(dy, stream), widen(weight, stream), wide, stream);
+    f32_->backward_data(widen(dy, stream), widen(weight, stream), wide, stream);
     cast(wide, dx, stream);
   }
 
   void backward_weights(const Tensor& x, const Tensor& dy, Conv2dPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias,
                         Stream& stream) override {
-    plain_->backward_weights(widen(x, stream), widen(dy, stream), accumulate, dweight, dbias, stream);
+    f32_->backward_weights(widen(x, stream), widen(dy, stream), accumulate, dweight, dbias, stream);
   }
 
  private:
@@ -124,7 +123,7 @@ class Widened final : public Conv2dPlan::Impl {
     return wide;
   }
 
-  std::unique_ptr<Conv2dPlan::Impl> plain_;
+  std::unique_ptr<Conv2dPlan::Impl> f32_;
 };
 
 class Conv2dCudnn final : public Conv2dPlan::Impl {
@@ -134,9 +133,9 @@ class Conv2dCudnn final : public Conv2dPlan::Impl {
 
   void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y,
                Stream& stream) override {
-    if (computes_itself(Pass::forward)) return conv2d_few_channels(x, weight, bias, convolution_.options, epilogue, y, stream);
+    if (prefers_own_kernel(Pass::forward)) return conv2d_implicit_gemm(x, weight, bias, convolution_.options, epilogue, y, stream);
     Execution* cudnn = execution(Pass::forward);
-    if (!cudnn) return plain().forward(x, weight, bias, epilogue, y, stream);
+    if (!cudnn) return fallback().forward(x, weight, bias, epilogue, y, stream);
     const Tensor from = aligned(x), weights = aligned(weight), biases = aligned(bias), to = output(y, y.dtype());
     cudnn->run({address(from), address(weights), address(biases), address(to)});
     finish(to, y, stream);
@@ -145,11 +144,11 @@ class Conv2dCudnn final : public Conv2dPlan::Impl {
   }
 
   void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream) override {
-    if (computes_itself(Pass::backward_data)) {
-      return conv2d_few_channels_backward_data(dy, weight, convolution_.options, dx, stream);
+    if (prefers_own_kernel(Pass::backward_data)) {
+      return conv2d_implicit_gemm_backward_data(dy, weight, convolution_.options, dx, stream);
     }
     Execution* cudnn = execution(Pass::backward_data);
-    if (!cudnn) return plain().backward_data(dy, weight, dx, stream);
+    if (!cudnn) return fallback().backward_data(dy, weight, dx, stream);
     const Tensor from = aligned(dy), weights = aligned(weight), to = output(dx, dx.dtype());
     cudnn->run({address(to), address(weights), nullptr, address(from)});
     finish(to, dx, stream);
@@ -157,10 +156,10 @@ class Conv2dCudnn final : public Conv2dPlan::Impl {
 
   void backward_weights(const Tensor& x, const Tensor& dy, Conv2dPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias,
                         Stream& stream) override {
-    if (computes_itself(Pass::backward_weights))
+    if (prefers_own_kernel(Pass::backward_weights))
       return conv2d_weight_grad(x, dy, convolution_.options, accumulate, dweight, dbias, stream);
     Execution* cudnn = execution(Pass::backward_weights);
-    if (!cudnn) return plain().backward_weights(x, dy, accumulate, dweight, dbias, stream);
+    if (!cudnn) return fallback().backward_weights(x, dy, accumulate, dweight, dbias, stream);
     const Tensor from = aligned(x), gradients = aligned(dy);
     Tensor sum = accumulate.dweight ? Tensor::empty(dweight.shape(), DType::f32, device_) : dweight;
     const Tensor to = output(sum, activation_dtype(precision_));
@@ -171,15 +170,15 @@ class Conv2dCudnn final : public Conv2dPlan::Impl {
   }
 
  private:
-  /// Whether our own kernels are faster than what cuDNN would take, as seen on an H100 (docs/gpu.md): of its deterministic engines
-  /// those of true fp32 turn tensors over or, for the weight gradient, are slow; and few channels leave tensor cores idle.
-  bool computes_itself(Pass pass) const {
-    constexpr std::int64_t kFewPairs = 1024, kFewChannels = 4;  // pairs of an input and an output channel
+  /// Whether our own kernels are faster than what cuDNN would take, as seen on an H100 (docs/gpu.md): its deterministic engines
+  /// for true fp32 transpose tensors or, for the weight gradient, are slow. Few channels leave tensor cores idle.
+  bool prefers_own_kernel(Pass pass) const {
+    constexpr std::int64_t kMaxPairs = 1024, kMaxChannels = 4;  // pairs of an input and an output channel
     const auto& [x, weight, y, options] = convolution_;
     if (options.groups != 1 || !conv2d_counts_in_int(x, weight, y, options)) return false;
-    const bool few_pairs = x[1] * y[1] <= kFewPairs, fp32 = precision_ == Precision::fp32;
+    const bool few_pairs = x[1] * y[1] <= kMaxPairs, fp32 = precision_ == Precision::fp32;
     switch (pass) {
-      case Pass::forward: return few_pairs && (fp32 || x[1] <= kFewChannels);
+      case Pass::forward: return few_pairs && (fp32 || x[1] <= kMaxChannels);
       case Pass::backward_data: return few_pairs && fp32 && options.stride == 1;
       case Pass::backward_weights: return few_pairs || fp32;
     }
@@ -199,12 +198,12 @@ class Conv2dCudnn final : public Conv2dPlan::Impl {
     return choice.execution ? &*choice.execution : nullptr;
   }
 
-  Conv2dPlan::Impl& plain() {
-    if (!plain_) {
-      plain_ = conv2d_plain(convolution_.x, convolution_.y, convolution_.options);
-      if (activation_dtype(precision_) != DType::f32) plain_ = std::make_unique<Widened>(std::move(plain_));
+  Conv2dPlan::Impl& fallback() {
+    if (!fallback_) {
+      fallback_ = conv2d_fallback(convolution_.x, convolution_.y, convolution_.options);
+      if (activation_dtype(precision_) != DType::f32) fallback_ = std::make_unique<Widened>(std::move(fallback_));
     }
-    return *plain_;
+    return *fallback_;
   }
 
   struct Choice {
@@ -216,7 +215,7 @@ class Conv2dCudnn final : public Conv2dPlan::Impl {
   Device device_;
   Precision precision_;
   std::array<Choice, 3> choices_;
-  std::unique_ptr<Conv2dPlan::Impl> plain_;
+  std::unique_ptr<Conv2dPlan::Impl> fallback_;
 };
 
 }  // namespace

@@ -65,7 +65,7 @@ __global__ void forward_kernel(const float* x, const float* weight, const float*
   }
 }
 
-/// Whether an output row or column reads input place `at` with tap `tap`; which, to `out`.
+/// Whether some output row or column reads the input row or column `at` with tap `tap`; which one, to `out`.
 __device__ bool reads(std::int64_t at, std::int64_t tap, std::int64_t stride, std::int64_t padding, std::int64_t dilation,
                       std::int64_t outputs, std::int64_t& out) {
   const std::int64_t start = at + padding - tap * dilation;
@@ -146,9 +146,9 @@ __global__ void add_slices_kernel(const double* sums, std::int64_t slices, std::
 
 LaunchShape one_thread_each(std::int64_t count) { return {(count + kThreads - 1) / kThreads, kThreads}; }
 
-class Conv2dPlain : public Conv2dPlan::Impl {
+class Conv2dFallback : public Conv2dPlan::Impl {
  public:
-  Conv2dPlain(const Shape& x, const Shape& y, const Conv2dOptions& options) : bias_(options.bias) {
+  Conv2dFallback(const Shape& x, const Shape& y, const Conv2dOptions& options) : bias_(options.bias) {
     s_.N = x[0], s_.C = x[1], s_.H = x[2], s_.W = x[3];
     s_.K = y[1], s_.Ho = y[2], s_.Wo = y[3];
     s_.kH = options.kernel_size.height, s_.kW = options.kernel_size.width;
@@ -158,8 +158,8 @@ class Conv2dPlain : public Conv2dPlan::Impl {
     s_.Cg = s_.C / options.groups, s_.Kg = s_.K / options.groups;
     // Enough slices to fill a large GPU, and few enough for their sums to stay in its cache.
     constexpr std::int64_t kWork = 256 * 1024;
-    const std::int64_t rows = s_.N * s_.Ho, most = std::clamp<std::int64_t>(kWork / s_.weight_numel(), 1, rows);
-    rows_ = (rows + most - 1) / most;
+    const std::int64_t rows = s_.N * s_.Ho, max_slices = std::clamp<std::int64_t>(kWork / s_.weight_numel(), 1, rows);
+    rows_ = (rows + max_slices - 1) / max_slices;
     slices_ = (rows + rows_ - 1) / rows_;
   }
 
@@ -194,8 +194,8 @@ class Conv2dPlain : public Conv2dPlan::Impl {
 
 }  // namespace
 
-std::unique_ptr<Conv2dPlan::Impl> conv2d_plain(const Shape& x, const Shape& y, const Conv2dOptions& options) {
-  return std::make_unique<Conv2dPlain>(x, y, options);
+std::unique_ptr<Conv2dPlan::Impl> conv2d_fallback(const Shape& x, const Shape& y, const Conv2dOptions& options) {
+  return std::make_unique<Conv2dFallback>(x, y, options);
 }
 
 }  // namespace gpucnn::kernels::cuda

@@ -7,30 +7,30 @@
 #include <gpucnn/kernels/conv/implicit_gemm.h>
 #include <gpucnn/kernels/cuda/vector_access.h>
 
-// A product of two matrices: of the patches of the input, [places, taps], and of the weight, [taps, outputs]; conv2d_window.h says
-// what places and taps are. The gradient of the data with a stride of 1 is a convolution too: of dy, with the window turned round
-// and the weight's channels exchanged. A block multiplies one tile of the result; it brings kDepth taps at a time to shared memory,
-// one stage ahead of what it multiplies.
+// An implicit GEMM of the patches of the input, [pixels, taps], and the weight, [taps, outputs]; implicit_gemm.h says what these
+// are. The gradient of the data with a stride of 1 is a convolution too: of dy, with the window rotated by 180 degrees and the
+// weight's channels exchanged. A block computes one tile of the result. Its main loop is double-buffered: k-tiles of kDepth taps go
+// through shared memory, one ahead of what is multiplied.
 namespace gpucnn::kernels::cuda {
 namespace {
 
-/// kM places and kN outputs; a thread has kRows x kColumns of them, as fours.
+/// A tile of kM pixels and kN outputs; a thread has kRows x kColumns of them, as fours.
 template <int M, int N, int Rows, int Columns, int Depth>
 struct Tile {
   static constexpr int kM = M, kN = N, kRows = Rows, kColumns = Columns, kDepth = Depth;
   static constexpr int kLanesM = kM / kRows, kLanesN = kN / kColumns, kThreads = kLanesM * kLanesN;
-  static constexpr int kPitchN = kN + 4;  // of a tap's weights: neighbouring taps are written to different banks
+  static constexpr int kPitchN = kN + 4;  // of a tap's weights, padded so that neighbouring taps lie in different banks
   static constexpr int kBuffer = kDepth * (kM + kPitchN);
 };
-// For up to 16 outputs and for more, and the same where there are blocks enough for threads that do more each.
+// For up to 16 outputs and for more. The large ones reuse more from registers, and need blocks enough to fill the GPU.
 using Narrow = Tile<128, 16, 4, 4, 16>;
 using Wide = Tile<64, 32, 4, 4, 16>;
 using LargeNarrow = Tile<256, 16, 8, 8, 8>;
 using LargeWide = Tile<128, 32, 8, 8, 8>;
-constexpr int kManyBlocks = 512;  // about four for each multiprocessor of a large GPU
+constexpr int kMinLargeTiles = 512;  // about four for each multiprocessor of a large GPU
 
-/// Where a tap's weights begin, and how far apart those of neighbouring outputs are. Of the gradient of the data the window is that
-/// of dy, turned round, and the weight's channels are exchanged.
+/// Where a tap's weights begin, and how far apart those of neighbouring outputs are. For the gradient of the data the window is
+/// rotated by 180 degrees, and the weight's channels are exchanged.
 struct WeightLayout {
   bool backward;
 
@@ -42,7 +42,7 @@ struct WeightLayout {
   __device__ int pitch(const Window& window) const { return backward ? 1 : window.taps(); }
 };
 
-struct Step {
+struct Tap {
   Offset offset;
   int weights;  // where those of this tap begin; -1: there are none
 };
@@ -59,21 +59,21 @@ __host__ __device__ std::int64_t tiles_n(const Window& window) {
 
 template <class Tile>
 __host__ __device__ std::int64_t tiles(const Window& window) {
-  return (std::int64_t{window.places} + Tile::kM - 1) / Tile::kM * tiles_n<Tile>(window);
+  return (std::int64_t{window.pixels} + Tile::kM - 1) / Tile::kM * tiles_n<Tile>(window);
 }
 
-/// How a block's threads read a stage's patches. One value at a time: neighbouring threads read neighbouring places. Four channels
-/// at a time: neighbouring threads read neighbouring channels of one place, and so that they write to different banks nevertheless,
-/// the places of each four taps are permuted in a way of their own.
+/// How a block's threads load a k-tile of patches. One value at a time: neighbouring threads load neighbouring pixels. Four
+/// channels at a time: neighbouring threads load neighbouring channels of one pixel. To write these to different banks all the
+/// same, the pixels are swizzled in shared memory, in another way for each four taps.
 template <class Tile, int kWidth>
-struct Reading {
+struct PatchLoader {
   static constexpr int kGroups = Tile::kDepth / kWidth, kLoads = kGroups * Tile::kM / Tile::kThreads;
   static constexpr int kCorners = kWidth == 1 ? 1 : kLoads;  // that differ among a thread's loads
   static_assert(kWidth == 4 || Tile::kThreads % Tile::kM == 0);
   static_assert(Tile::kM % 32 == 0 && kGroups * Tile::kM % Tile::kThreads == 0);
 
-  /// The i-th place and group of taps of a thread.
-  __device__ static int place(int i) {
+  /// The pixel, in the tile, and the group of taps of a thread's i-th load.
+  __device__ static int pixel(int i) {
     const int thread = static_cast<int>(threadIdx.x);
     return kWidth == 1 ? thread % Tile::kM : i * (Tile::kThreads / kGroups) + thread / kGroups;
   }
@@ -81,41 +81,42 @@ struct Reading {
     const int thread = static_cast<int>(threadIdx.x);
     return kWidth == 1 ? i * (Tile::kThreads / Tile::kM) + thread / Tile::kM : thread % kGroups;
   }
-  /// Where the place of a tap is kept.
-  __device__ static int kept(int tap, int place) {
-    return tap * Tile::kM + (kWidth == 1 ? place : place ^ (tap / 4 * (32 / kGroups)));
+  /// Where the element of a pixel and tap lies in shared memory.
+  __device__ static int swizzled(int tap, int pixel) {
+    return tap * Tile::kM + (kWidth == 1 ? pixel : pixel ^ (tap / 4 * (32 / kGroups)));
   }
 };
 
-/// `kWidth` channels of x are read at once. `bias` may be null.
+/// `kWidth` channels of x are loaded at once. `bias` may be null. One function, although it is long: its parts share the registers
+/// and buffers that they capture.
 template <class Tile, int kWidth, class T>
 __global__ void convolve_kernel(const T* x, const T* weight, const T* bias, T* y, Window window, WeightLayout layout,
                                 Epilogue epilogue) {
-  using Read = Reading<Tile, kWidth>;
+  using Loader = PatchLoader<Tile, kWidth>;
   constexpr int kM = Tile::kM, kN = Tile::kN, kRows = Tile::kRows, kColumns = Tile::kColumns, kDepth = Tile::kDepth;
   constexpr int kWeights = kDepth * kN / Tile::kThreads;
   static_assert(kDepth * kN % Tile::kThreads == 0 && Tile::kThreads >= kDepth);
   using Four = Lanes<float, 4>;
   GPUCNN_SHARED(Four, memory, 2 * Tile::kBuffer / 4);
-  GPUCNN_SHARED(Step, steps, 2 * kDepth);
+  GPUCNN_SHARED(Tap, taps, 2 * kDepth);
   float* const shared = memory[0].at;
 
   const int thread = static_cast<int>(threadIdx.x), lane_m = thread / Tile::kLanesN, lane_n = thread % Tile::kLanesN;
-  const int stages = (window.taps() + kDepth - 1) / kDepth, weight_pitch = layout.pitch(window);
+  const int k_tiles = (window.taps() + kDepth - 1) / kDepth, weight_pitch = layout.pitch(window);
 
   for (std::int64_t block = blockIdx.x; block < tiles<Tile>(window); block += gridDim.x) {
     const int m_first = static_cast<int>(block / tiles_n<Tile>(window)) * kM;
     const int n_first = static_cast<int>(block % tiles_n<Tile>(window)) * kN;
-    Offset corners[Read::kCorners];
-    for (int i = 0; i < Read::kCorners; ++i) corners[i] = corner_of(m_first + Read::place(i), window.places, window);
+    Offset corners[Loader::kCorners];
+    for (int i = 0; i < Loader::kCorners; ++i) corners[i] = corner_of(m_first + Loader::pixel(i), window.pixels, window);
 
-    const auto find_steps = [&](int stage) {
-      const int tap = stage * kDepth + thread;
-      if (thread < kDepth) steps[stage % 2 * kDepth + thread] = {step_to(tap, window), layout.first(tap, window)};
+    const auto locate = [&](int k_tile) {
+      const int tap = k_tile * kDepth + thread;
+      if (thread < kDepth) taps[k_tile % 2 * kDepth + thread] = {tap_offset(tap, window), layout.first(tap, window)};
     };
-    Lanes<T, kWidth> patches[Read::kLoads];
+    Lanes<T, kWidth> patches[Loader::kLoads];
     T weights[kWeights];
-    // Forward, a tap's weights lie apart and an output's together; backward it is the other way round.
+    // Forward, the weights of an output are contiguous, backward those of a tap.
     const auto tap_of = [&](int i) {
       const int item = i * Tile::kThreads + thread;
       return layout.backward ? item / kN : item % kDepth;
@@ -124,12 +125,12 @@ __global__ void convolve_kernel(const T* x, const T* weight, const T* bias, T* y
       const int item = i * Tile::kThreads + thread;
       return layout.backward ? item % kN : item / kDepth;
     };
-    const auto read = [&](int stage) {
-      const Step* const at = steps + stage % 2 * kDepth;
-      for (int i = 0; i < Read::kLoads; ++i) {
-        const Offset step = at[Read::group(i) * kWidth].offset, corner = corners[i % Read::kCorners];
+    const auto read = [&](int k_tile) {
+      const Tap* const at = taps + k_tile % 2 * kDepth;
+      for (int i = 0; i < Loader::kLoads; ++i) {
+        const Offset tap = at[Loader::group(i) * kWidth].offset, corner = corners[i % Loader::kCorners];
         patches[i] = {};
-        if (is_inside(corner, step, window)) patches[i] = load<kWidth>(x + (corner.memory + step.memory));
+        if (is_inside(corner, tap, window)) patches[i] = load<kWidth>(x + (corner.memory + tap.memory));
       }
       for (int i = 0; i < kWeights; ++i) {
         const int begin = at[tap_of(i)].weights, n = n_first + output_of(i);
@@ -137,23 +138,23 @@ __global__ void convolve_kernel(const T* x, const T* weight, const T* bias, T* y
         if (begin >= 0 && n < window.K) weights[i] = weight[begin + n * weight_pitch];
       }
     };
-    const auto keep = [&](int stage) {
-      float* const patches_to = shared + stage % 2 * Tile::kBuffer;
+    const auto write = [&](int k_tile) {
+      float* const patches_to = shared + k_tile % 2 * Tile::kBuffer;
       float* const weights_to = patches_to + kDepth * kM;
-      for (int i = 0; i < Read::kLoads; ++i) {
-        const int tap = Read::group(i) * kWidth;
-        for (int c = 0; c < kWidth; ++c) patches_to[Read::kept(tap + c, Read::place(i))] = widen(patches[i].at[c]);
+      for (int i = 0; i < Loader::kLoads; ++i) {
+        const int tap = Loader::group(i) * kWidth;
+        for (int c = 0; c < kWidth; ++c) patches_to[Loader::swizzled(tap + c, Loader::pixel(i))] = widen(patches[i].at[c]);
       }
       for (int i = 0; i < kWeights; ++i) weights_to[tap_of(i) * Tile::kPitchN + output_of(i)] = widen(weights[i]);
     };
     float sums[kRows][kColumns] = {};
-    const auto multiply = [&](int stage) {
-      const float* const patches_from = shared + stage % 2 * Tile::kBuffer;
+    const auto multiply = [&](int k_tile) {
+      const float* const patches_from = shared + k_tile % 2 * Tile::kBuffer;
       const float* const weights_from = patches_from + kDepth * kM;
       GPUCNN_UNROLL
       for (int tap = 0; tap < kDepth; ++tap) {
         Lanes<float, 4> a[kRows / 4], b[kColumns / 4];
-        for (int q = 0; q < kRows / 4; ++q) a[q] = load<4>(patches_from + Read::kept(tap, 4 * (lane_m + q * Tile::kLanesM)));
+        for (int q = 0; q < kRows / 4; ++q) a[q] = load<4>(patches_from + Loader::swizzled(tap, 4 * (lane_m + q * Tile::kLanesM)));
         for (int q = 0; q < kColumns / 4; ++q) {
           b[q] = load<4>(weights_from + tap * Tile::kPitchN + 4 * (lane_n + q * Tile::kLanesN));
         }
@@ -163,21 +164,21 @@ __global__ void convolve_kernel(const T* x, const T* weight, const T* bias, T* y
       }
     };
 
-    run_stages(stages, find_steps, read, keep, multiply);
+    run_main_loop(k_tiles, locate, read, write, multiply);
 
     for (int q = 0; q < kColumns / 4; ++q) {
       const int n = n_first + 4 * (lane_n + q * Tile::kLanesN);
       float biases[4];
       for (int j = 0; j < 4; ++j) biases[j] = bias && n + j < window.K ? widen(bias[n + j]) : 0.0F;
       for (int i = 0; i < kRows; ++i) {
-        const int place = m_first + 4 * (lane_m + i / 4 * Tile::kLanesM) + i % 4;
-        if (place >= window.places || n >= window.K) continue;
+        const int pixel = m_first + 4 * (lane_m + i / 4 * Tile::kLanesM) + i % 4;
+        if (pixel >= window.pixels || n >= window.K) continue;
         Lanes<T, 4> out;
         for (int j = 0; j < 4; ++j) {
           const float sum = sums[i][4 * q + j] + biases[j];
           out.at[j] = narrow<T>(activate(epilogue.function, sum));
         }
-        T* const to = y + std::int64_t{place} * window.K + n;
+        T* const to = y + std::int64_t{pixel} * window.K + n;
         if (epilogue.wide) {
           store(out, to);
         } else {
@@ -190,7 +191,7 @@ __global__ void convolve_kernel(const T* x, const T* weight, const T* bias, T* y
   }
 }
 
-/// Calls `run` with the tile to compute by and the number of channels to read at once. The large ones are for f32.
+/// Calls `run` with the tile to compute by and the number of channels to load at once. The large tiles are for f32.
 template <class T, class Run>
 void choose(const Window& window, bool fours, const Run& run) {
   constexpr bool kLarge = std::is_same_v<T, float>;
@@ -199,13 +200,13 @@ void choose(const Window& window, bool fours, const Run& run) {
   if (window.K <= Narrow::kN) {
     if (!fours) return run(Narrow{}, kOne);
     if constexpr (kLarge) {
-      if (tiles<LargeNarrow>(window) >= kManyBlocks) return run(LargeNarrow{}, kFour);
+      if (tiles<LargeNarrow>(window) >= kMinLargeTiles) return run(LargeNarrow{}, kFour);
     }
     return run(Narrow{}, kFour);
   }
   if (!fours) return run(Wide{}, kOne);
   if constexpr (kLarge) {
-    if (tiles<LargeWide>(window) >= kManyBlocks) return run(LargeWide{}, kFour);
+    if (tiles<LargeWide>(window) >= kMinLargeTiles) return run(LargeWide{}, kFour);
   }
   run(Wide{}, kFour);
 }
@@ -226,23 +227,23 @@ void convolve(const Tensor& x, const Tensor& weight, const Tensor& bias, const A
 }  // namespace
 
 bool conv2d_counts_in_int(const Shape& x, const Shape& weight, const Shape& y, const Conv2dOptions& options) {
-  constexpr std::int64_t kMostElements = (std::int64_t{1} << 31) - (1 << 16), kFarthest = 1 << 28;
+  constexpr std::int64_t kMaxElements = (std::int64_t{1} << 31) - (1 << 16), kMaxExtent = 1 << 28;
   const auto near = [](std::int64_t extent, int kernel, int stride, int padding, int dilation) {
-    return std::max({extent, std::int64_t{stride}, std::int64_t{padding}, std::int64_t{dilation} * kernel}) < kFarthest;
+    return std::max({extent, std::int64_t{stride}, std::int64_t{padding}, std::int64_t{dilation} * kernel}) < kMaxExtent;
   };
   const auto& [kernel, stride, padding, dilation, groups, bias] = options;
-  return std::max({x.numel(), weight.numel(), y.numel()}) < kMostElements &&
+  return std::max({x.numel(), weight.numel(), y.numel()}) < kMaxElements &&
          near(x[2], kernel.height, stride.height, padding.height, dilation.height) &&
          near(x[3], kernel.width, stride.width, padding.width, dilation.width);
 }
 
-void conv2d_few_channels(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options,
-                         const Activation& epilogue, Tensor& y, Stream& stream) {
+void conv2d_implicit_gemm(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options,
+                          const Activation& epilogue, Tensor& y, Stream& stream) {
   convolve(x, weight, bias, epilogue, window_of(x.shape(), y.shape(), options), {.backward = false}, y, stream);
 }
 
-void conv2d_few_channels_backward_data(const Tensor& dy, const Tensor& weight, const Conv2dOptions& options, Tensor& dx,
-                                       Stream& stream) {
+void conv2d_implicit_gemm_backward_data(const Tensor& dy, const Tensor& weight, const Conv2dOptions& options, Tensor& dx,
+                                        Stream& stream) {
   Window window = window_of(dy.shape(), dx.shape(), options);
   window.padding_h = window.dilation_h * (window.kH - 1) - window.padding_h;
   window.padding_w = window.dilation_w * (window.kW - 1) - window.padding_w;

@@ -6,9 +6,9 @@
 #include <gpucnn/kernels/cuda/block_reduce.h>
 #include <gpucnn/kernels/cuda/vector_access.h>
 
-// The gradient is a product of two matrices: of dy, transposed, [K, places], and of the patches of x, [places, taps]. A block
-// multiplies one tile of the result over one slice of the places, which it brings to shared memory stage by stage, one ahead of
-// what it multiplies; its teams of threads share the places of a stage among them. A second kernel adds the slices.
+// An implicit GEMM, split along K: of dy, transposed, [K, pixels], and the patches of x, [pixels, taps]. A block computes one tile
+// of the result over one slice of the pixels. Its main loop is double-buffered, with k-tiles of kTileK pixels; its teams of threads
+// share the pixels of a k-tile among them. A second kernel adds the slices.
 namespace gpucnn::kernels::cuda {
 namespace {
 
@@ -18,8 +18,8 @@ struct Tile {
   static constexpr int kM = M, kN = N, kRows = Rows, kColumns = Columns, kTeams = Teams;
   static constexpr int kLanesM = kM / kRows, kLanesN = kN / kColumns, kTeam = kLanesM * kLanesN, kThreads = kTeam * kTeams;
   static constexpr int kBlocks = Blocks;                      // that fill a large GPU
-  static constexpr int kDepth = 8, kStage = kDepth * kTeams;  // places of a stage for each team, and in all
-  static constexpr int kBuffer = kStage * (kM + kN);          // floats of a stage: of dy, then of patches
+  static constexpr int kDepth = 8, kTileK = kDepth * kTeams;  // pixels of a k-tile for each team, and in all
+  static constexpr int kBuffer = kTileK * (kM + kN);          // floats of a k-tile: of dy, then of patches
   static constexpr int kFloats = std::max(2 * kBuffer, kTeams* kM* kN);
 };
 using Large = Tile<32, 144, 8, 8, 2, 264>;  // 16 channels under a window of 3x3
@@ -32,15 +32,15 @@ struct Sums {
 
 /// How the work is divided among blocks.
 struct Division {
-  int tiles_m, tiles_n, slices, places;  // places: of each slice but perhaps the last
+  int tiles_m, tiles_n, slices, pixels;  // pixels: of each slice but perhaps the last
 
   __host__ __device__ std::int64_t blocks() const { return std::int64_t{tiles_m} * tiles_n * slices; }
 };
 
-/// `kWidth` neighbours on their way through a thread. Two of bf16 stay in one register until they are needed: to take them apart is
-/// to wait for them.
+/// Register staging: `kWidth` neighbours between global and shared memory. Pairs of bf16 stay packed, two in a register: to unpack
+/// them at once would stall on the load.
 template <class T, int kWidth>
-struct Held {
+struct Staged {
   Lanes<T, kWidth> lanes;
 
   __device__ void read(const T* from) { lanes = load<kWidth>(from); }
@@ -51,7 +51,7 @@ struct Held {
   }
 };
 template <>
-struct Held<bf16, 4> {
+struct Staged<bf16, 4> {
   uint2 pairs;
 
   __device__ void read(const bf16* from) { pairs = *reinterpret_cast<const uint2*>(from); }
@@ -61,31 +61,32 @@ struct Held<bf16, 4> {
   }
 };
 
-/// How a block's threads read one of the two matrices of a stage, `kWidth` of its `kColumns` at once: each thread always the same
-/// columns. Those beyond kReaders have none.
+/// How a block's threads load a k-tile of one of the two matrices, `kWidth` of its `kColumns` at once. A thread always has the same
+/// columns; those beyond kReaders have none.
 template <class Tile, int kColumns, int kWidth>
-struct Reading {
-  static constexpr int kItems = kColumns / kWidth, kLines = std::min(Tile::kThreads / kItems, Tile::kStage);
-  static constexpr int kReaders = kLines * kItems, kLoads = Tile::kStage / kLines;
-  static_assert(Tile::kStage % kLines == 0);
+struct TileLoader {
+  static constexpr int kItems = kColumns / kWidth, kLines = std::min(Tile::kThreads / kItems, Tile::kTileK);
+  static constexpr int kReaders = kLines * kItems, kLoads = Tile::kTileK / kLines;
+  static_assert(Tile::kTileK % kLines == 0);
 
   __device__ static bool has_any() { return kReaders == Tile::kThreads || threadIdx.x < kReaders; }
   __device__ static int column() { return static_cast<int>(threadIdx.x) % kItems * kWidth; }
-  /// The place, within the stage, of a thread's i-th load.
-  __device__ static int place(int i) { return i * kLines + static_cast<int>(threadIdx.x) / kItems; }
+  /// The pixel, in the k-tile, of a thread's i-th load.
+  __device__ static int pixel(int i) { return i * kLines + static_cast<int>(threadIdx.x) / kItems; }
 };
 
-/// sums[slice] = what the slice's places add to the gradients. `kWidthC` channels of x are read at once, and `kWidthK` of dy.
+/// sums[slice] = what the slice's pixels add to the gradients. `kWidthC` channels of x are loaded at once, and `kWidthK` of dy. One
+/// function, although it is long: its parts share the registers and buffers that they capture.
 template <class Tile, int kWidthC, int kWidthK, class T>
 __global__ void slices_kernel(const T* x, const T* dy, float* sums, Window window, Sums count, Division d) {
   constexpr int kM = Tile::kM, kN = Tile::kN, kRows = Tile::kRows, kColumns = Tile::kColumns, kTeams = Tile::kTeams;
-  constexpr int kStage = Tile::kStage;
-  using ReadK = Reading<Tile, kM, kWidthK>;
-  using ReadC = Reading<Tile, kN, kWidthC>;
-  static_assert(Tile::kThreads >= kStage && Tile::kThreads >= kM && kM * ReadK::kLines <= Tile::kFloats);
+  constexpr int kTileK = Tile::kTileK;
+  using LoaderK = TileLoader<Tile, kM, kWidthK>;
+  using LoaderC = TileLoader<Tile, kN, kWidthC>;
+  static_assert(Tile::kThreads >= kTileK && Tile::kThreads >= kM && kM * LoaderK::kLines <= Tile::kFloats);
   using Four = Lanes<float, 4>;
   GPUCNN_SHARED(Four, memory, Tile::kFloats / 4);
-  GPUCNN_SHARED(Offset, corners, 2 * kStage);
+  GPUCNN_SHARED(Offset, corners, 2 * kTileK);
   float* const shared = memory[0].at;
 
   const int thread = static_cast<int>(threadIdx.x), team = thread / Tile::kTeam;
@@ -93,59 +94,59 @@ __global__ void slices_kernel(const T* x, const T* dy, float* sums, Window windo
 
   for (std::int64_t block = blockIdx.x; block < d.blocks(); block += gridDim.x) {
     const int tile = static_cast<int>(block % (d.tiles_m * d.tiles_n)), slice = static_cast<int>(block / (d.tiles_m * d.tiles_n));
-    const int first = slice * d.places, end = d.places < window.places - first ? first + d.places : window.places;
-    const int m_first = tile / d.tiles_n * kM, n_first = tile % d.tiles_n * kN, stages = (end - first + kStage - 1) / kStage;
-    const int k = m_first + ReadK::column();
-    const Offset step = step_to(n_first + ReadC::column(), window);
+    const int first = slice * d.pixels, end = d.pixels < window.pixels - first ? first + d.pixels : window.pixels;
+    const int m_first = tile / d.tiles_n * kM, n_first = tile % d.tiles_n * kN, k_tiles = (end - first + kTileK - 1) / kTileK;
+    const int k = m_first + LoaderK::column();
+    const Offset tap = tap_offset(n_first + LoaderC::column(), window);
 
-    const auto find_corners = [&](int stage) {
-      if (thread < kStage) corners[stage % 2 * kStage + thread] = corner_of(first + stage * kStage + thread, end, window);
+    const auto locate = [&](int k_tile) {
+      if (thread < kTileK) corners[k_tile % 2 * kTileK + thread] = corner_of(first + k_tile * kTileK + thread, end, window);
     };
-    Held<T, kWidthK> gradients[ReadK::kLoads];
-    Held<T, kWidthC> patches[ReadC::kLoads];
-    const auto read = [&](int stage) {
-      for (int i = 0; i < ReadK::kLoads; ++i) {
-        const int place = first + stage * kStage + ReadK::place(i);
+    Staged<T, kWidthK> gradients[LoaderK::kLoads];
+    Staged<T, kWidthC> patches[LoaderC::kLoads];
+    const auto read = [&](int k_tile) {
+      for (int i = 0; i < LoaderK::kLoads; ++i) {
+        const int pixel = first + k_tile * kTileK + LoaderK::pixel(i);
         gradients[i] = {};
-        if (place < end && k < window.K && ReadK::has_any()) gradients[i].read(dy + (place * window.K + k));
+        if (pixel < end && k < window.K && LoaderK::has_any()) gradients[i].read(dy + (pixel * window.K + k));
       }
-      for (int i = 0; i < ReadC::kLoads; ++i) {
+      for (int i = 0; i < LoaderC::kLoads; ++i) {
         patches[i] = {};
-        if (!ReadC::has_any()) continue;
-        const Offset corner = corners[stage % 2 * kStage + ReadC::place(i)];
-        if (is_inside(corner, step, window)) patches[i].read(x + (corner.memory + step.memory));
+        if (!LoaderC::has_any()) continue;
+        const Offset corner = corners[k_tile % 2 * kTileK + LoaderC::pixel(i)];
+        if (is_inside(corner, tap, window)) patches[i].read(x + (corner.memory + tap.memory));
       }
     };
     float bias[kWidthK] = {};
-    const auto keep = [&](int stage) {
-      float* const gradients_to = shared + stage % 2 * Tile::kBuffer + ReadK::column();
-      float* const patches_to = shared + stage % 2 * Tile::kBuffer + kStage * kM + ReadC::column();
-      for (int i = 0; i < ReadK::kLoads; ++i) {
+    const auto write = [&](int k_tile) {
+      float* const gradients_to = shared + k_tile % 2 * Tile::kBuffer + LoaderK::column();
+      float* const patches_to = shared + k_tile % 2 * Tile::kBuffer + kTileK * kM + LoaderC::column();
+      for (int i = 0; i < LoaderK::kLoads; ++i) {
         const auto wide = gradients[i].wide();
-        if (ReadK::has_any()) store(wide, gradients_to + ReadK::place(i) * kM);
+        if (LoaderK::has_any()) store(wide, gradients_to + LoaderK::pixel(i) * kM);
         for (int c = 0; c < kWidthK; ++c) bias[c] += wide.at[c];
       }
-      for (int i = 0; i < ReadC::kLoads; ++i) {
-        if (ReadC::has_any()) store(patches[i].wide(), patches_to + ReadC::place(i) * kN);
+      for (int i = 0; i < LoaderC::kLoads; ++i) {
+        if (LoaderC::has_any()) store(patches[i].wide(), patches_to + LoaderC::pixel(i) * kN);
       }
     };
     float products[kRows][kColumns] = {};
-    const auto multiply = [&](int stage) {
-      const float* const gradients_from = shared + stage % 2 * Tile::kBuffer + 4 * lane_m;
-      const float* const patches_from = shared + stage % 2 * Tile::kBuffer + kStage * kM + 4 * lane_n;
+    const auto multiply = [&](int k_tile) {
+      const float* const gradients_from = shared + k_tile % 2 * Tile::kBuffer + 4 * lane_m;
+      const float* const patches_from = shared + k_tile % 2 * Tile::kBuffer + kTileK * kM + 4 * lane_n;
       GPUCNN_UNROLL
       for (int i = 0; i < Tile::kDepth; ++i) {
-        const int place = i * kTeams + team;
+        const int pixel = i * kTeams + team;
         Lanes<float, 4> a[kRows / 4], b[kColumns / 4];
-        for (int q = 0; q < kRows / 4; ++q) a[q] = load<4>(gradients_from + place * kM + 4 * q * Tile::kLanesM);
-        for (int q = 0; q < kColumns / 4; ++q) b[q] = load<4>(patches_from + place * kN + 4 * q * Tile::kLanesN);
+        for (int q = 0; q < kRows / 4; ++q) a[q] = load<4>(gradients_from + pixel * kM + 4 * q * Tile::kLanesM);
+        for (int q = 0; q < kColumns / 4; ++q) b[q] = load<4>(patches_from + pixel * kN + 4 * q * Tile::kLanesN);
         for (int m = 0; m < kRows; ++m) {
           for (int n = 0; n < kColumns; ++n) products[m][n] = fmaf(a[m / 4].at[m % 4], b[n / 4].at[n % 4], products[m][n]);
         }
       }
     };
 
-    run_stages(stages, find_corners, read, keep, multiply);
+    run_main_loop(k_tiles, locate, read, write, multiply);
 
     for (int i = 0; i < kRows; ++i) {
       const int m = 4 * (lane_m + i / 4 * Tile::kLanesM) + i % 4;
@@ -167,12 +168,12 @@ __global__ void slices_kernel(const T* x, const T* dy, float* sums, Window windo
     __syncthreads();
     if (count.all > count.weights && n_first == 0) {
       for (int c = 0; c < kWidthK; ++c) {
-        if (ReadK::has_any()) shared[ReadK::place(0) * kM + ReadK::column() + c] = bias[c];
+        if (LoaderK::has_any()) shared[LoaderK::pixel(0) * kM + LoaderK::column() + c] = bias[c];
       }
       __syncthreads();
       if (thread < kM && m_first + thread < window.K) {
         float sum = 0;
-        for (int line = 0; line < ReadK::kLines; ++line) sum += shared[line * kM + thread];
+        for (int line = 0; line < LoaderK::kLines; ++line) sum += shared[line * kM + thread];
         to[count.weights + m_first + thread] = sum;
       }
       __syncthreads();
@@ -204,19 +205,20 @@ __global__ void add_slices_kernel(const float* sums, int slices, Sums count, Con
   }
 }
 
-/// As many slices as fill a large GPU with blocks, on any GPU, of two stages or more; and so many that none has more than `kMost`
-/// places, from where on f32 sums become inexact, unless they would take more memory than `kMostBytes`.
+/// As many slices, of two k-tiles or more, as fill a large GPU with blocks; the same number on every GPU. No slice has more than
+/// `kMaxPixels`, from where on f32 sums become inexact, unless the slices would take more memory than `kMaxBytes`.
 template <class Tile>
 Division divide(const Window& window, const Sums& count) {
-  constexpr std::int64_t kMost = 8192, kMostBytes = 64 << 20;
-  const auto parts = [](std::int64_t whole, std::int64_t each) { return (whole + each - 1) / each; };
-  const std::int64_t tiles_m = parts(window.K, Tile::kM), tiles_n = parts(window.taps(), Tile::kN);
-  const std::int64_t least = std::min(parts(window.places, kMost), std::max<std::int64_t>(1, kMostBytes / (count.all * 4)));
-  const std::int64_t most = std::max(1, window.places / (2 * Tile::kStage));
-  const std::int64_t wanted = std::max(std::min(Tile::kBlocks / (tiles_m * tiles_n), most), least);
-  const std::int64_t places = parts(parts(window.places, wanted), Tile::kStage) * Tile::kStage;
+  constexpr std::int64_t kMaxPixels = 8192, kMaxBytes = 64 << 20;
+  const auto ceil_div = [](std::int64_t whole, std::int64_t each) { return (whole + each - 1) / each; };
+  const std::int64_t tiles_m = ceil_div(window.K, Tile::kM), tiles_n = ceil_div(window.taps(), Tile::kN);
+  const std::int64_t min_slices =
+      std::min(ceil_div(window.pixels, kMaxPixels), std::max<std::int64_t>(1, kMaxBytes / (count.all * 4)));
+  const std::int64_t max_slices = std::max(1, window.pixels / (2 * Tile::kTileK));
+  const std::int64_t wanted = std::max(std::min(Tile::kBlocks / (tiles_m * tiles_n), max_slices), min_slices);
+  const std::int64_t pixels = ceil_div(ceil_div(window.pixels, wanted), Tile::kTileK) * Tile::kTileK;
   const auto extent = [](std::int64_t value) { return static_cast<int>(value); };
-  return {extent(tiles_m), extent(tiles_n), extent(parts(window.places, places)), extent(places)};
+  return {extent(tiles_m), extent(tiles_n), extent(ceil_div(window.pixels, pixels)), extent(pixels)};
 }
 
 /// Elements of all tiles, those outside the gradient among them: what a tile costs.
@@ -226,7 +228,7 @@ std::int64_t tiled(const Window& window) {
   return whole(window.K, Tile::kM) * whole(window.taps(), Tile::kN);
 }
 
-/// The kernel that reads as many channels at once as their numbers and the memory allow.
+/// The kernel that loads as many channels at once as their numbers and the memory allow.
 template <class Tile, class T>
 auto kernel_for(const Window& window, const T* x, const T* dy) {
   if (window.K % 4 != 0 || !are_aligned<4>(dy)) return slices_kernel<Tile, 1, 1, T>;

@@ -47,7 +47,7 @@ inline const Conv2dCase kConv2dCases[] = {
     {"all at once",
      {.N = 2, .C = 6, .H = 11, .W = 12, .K = 4, .kernel_size = {3, 2}, .stride = {2, 3}, .padding = {3, 4}, .dilation = {2, 3}}},
     {"taps outside", {.N = 2, .C = 4, .H = 2, .W = 2, .K = 4, .kernel_size = 5, .padding = 4}},
-    {"places outside", {.N = 2, .C = 4, .H = 3, .W = 2, .K = 4, .kernel_size = 1, .padding = 2}},
+    {"pixels outside", {.N = 2, .C = 4, .H = 3, .W = 2, .K = 4, .kernel_size = 1, .padding = 2}},
     {"pointwise", {.N = 3, .C = 33, .H = 5, .W = 5, .K = 31, .kernel_size = 1}},
     {"without bias", {.N = 3, .C = 4, .H = 6, .W = 6, .K = 8, .kernel_size = 3, .padding = 1}, false}};
 

@@ -49,10 +49,10 @@ const Case kCases[] = {
     {"many weights", {.N = 1, .C = 64, .H = 3, .W = 3, .K = 512, .kernel_size = 3, .padding = 1}},
     {"without bias", {.N = 3, .C = 4, .H = 6, .W = 6, .K = 5, .kernel_size = 3, .padding = 1}, false}};
 
-class Conv2dPlainTest : public DeviceTest {};
-INSTANTIATE_TEST_SUITE_P(Devices, Conv2dPlainTest, testing::Values(Device::cuda()), device_name);
+class Conv2dFallbackTest : public DeviceTest {};
+INSTANTIATE_TEST_SUITE_P(Devices, Conv2dFallbackTest, testing::Values(Device::cuda()), device_name);
 
-TEST_P(Conv2dPlainTest, EqualsTheReference) {
+TEST_P(Conv2dFallbackTest, EqualsTheReference) {
   for (const Case& test : kCases) {
     SCOPED_TRACE(test.name);
     const reference::Conv2d& c = test.sizes;
@@ -66,7 +66,7 @@ TEST_P(Conv2dPlainTest, EqualsTheReference) {
                              bias = random_floats(test.bias ? c.K : 0, 3), dy = random_floats(c.y_numel(), 4);
     const Shape x_shape{c.N, c.C, c.H, c.W}, y_shape = conv2d_shape(x_shape, c.C, c.K, options),
                                              weight_shape = conv2d_weight_shape(c.C, c.K, options);
-    const auto conv = cuda::conv2d_plain(x_shape, y_shape, options);
+    const auto conv = cuda::conv2d_fallback(x_shape, y_shape, options);
     const Tensor images = tensor(x, x_shape), weights = tensor(weight, weight_shape), gradient = tensor(dy, y_shape),
                  biases = test.bias ? tensor(bias) : Tensor{};
     Tensor y = empty(y_shape), dx = empty(x_shape), dweight = empty(weight_shape), dbias = test.bias ? empty({c.K}) : Tensor{};
@@ -94,11 +94,11 @@ TEST_P(Conv2dPlainTest, EqualsTheReference) {
   }
 }
 
-TEST_P(Conv2dPlainTest, MakesNanOfThePaddingWhereTheOtherFactorIsNotFinite) {
+TEST_P(Conv2dFallbackTest, MakesNanOfThePaddingWhereTheOtherFactorIsNotFinite) {
   for (const Conv2dCase& test : kConv2dCases) {
     SCOPED_TRACE(test.name);
     const reference::Conv2d& c = test.sizes;
-    const auto conv = cuda::conv2d_plain(test.x_shape(), test.y_shape(), test.options());
+    const auto conv = cuda::conv2d_fallback(test.x_shape(), test.y_shape(), test.options());
     const std::vector<float> x = random_floats(c.x_numel(), 1), bias = random_floats(test.bias ? c.K : 0, 3);
     const Tensor images = tensor(x, test.x_shape()), biases = test.bias ? tensor(bias) : Tensor{};
     for (const float value : kNotNumbers) {
@@ -118,20 +118,20 @@ TEST_P(Conv2dPlainTest, MakesNanOfThePaddingWhereTheOtherFactorIsNotFinite) {
   }
 }
 
-TEST_P(Conv2dPlainTest, ReluKeepsNan) {
+TEST_P(Conv2dFallbackTest, ReluKeepsNan) {
   constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
   const Conv2dOptions options{.kernel_size = 1, .bias = false};
-  const auto conv = cuda::conv2d_plain({1, 1, 1, 3}, {1, 1, 1, 3}, options);
+  const auto conv = cuda::conv2d_fallback({1, 1, 1, 3}, {1, 1, 1, 3}, options);
   Tensor y = empty({1, 1, 1, 3});
   conv->forward(tensor<float>({kNan, -1, 2}, {1, 1, 1, 3}), tensor<float>({1}, {1, 1, 1, 1}), {}, {Activation::relu}, y, stream());
   expect_close(y.to_vector<float>(), reference::Values{kNan, 0, 2}, kSameValue);
 }
 
-TEST_P(Conv2dPlainTest, TakesViews) {
+TEST_P(Conv2dFallbackTest, TakesViews) {
   const reference::Conv2d c{.N = 2, .C = 4, .H = 5, .W = 5, .K = 8, .kernel_size = 3, .padding = 1};
   const std::vector<float> x = random_floats(c.x_numel(), 1), weight = random_floats(c.weight_numel(), 2);
   const Conv2dOptions options{.kernel_size = 3, .padding = 1, .bias = false};
-  const auto conv = cuda::conv2d_plain({2, 4, 5, 5}, {2, 8, 5, 5}, options);
+  const auto conv = cuda::conv2d_fallback({2, 4, 5, 5}, {2, 8, 5, 5}, options);
   Tensor images = empty({c.x_numel() + 1}).view(1, {2, 4, 5, 5}), weights = empty({c.weight_numel() + 2}).view(2, {8, 4, 3, 3}),
          y = empty({c.y_numel() + 3}).view(3, {2, 8, 5, 5});
   images.copy_from(tensor(x, images.shape()));

@@ -15,11 +15,11 @@ using reference::widen;
 
 /// For which each thread does more; the last tile is not full.
 const Conv2dCase kLargeCases[] = {
-    {"many places", {.N = 32, .C = 4, .H = 63, .W = 67, .K = 12, .kernel_size = {1, 3}, .padding = {0, 1}}},
-    {"many places and outputs", {.N = 16, .C = 4, .H = 63, .W = 67, .K = 20, .kernel_size = {1, 3}, .padding = {0, 1}}},
-    {"many places and channels", {.N = 16, .C = 20, .H = 63, .W = 67, .K = 4, .kernel_size = {1, 3}, .padding = {0, 1}}}};
+    {"many pixels", {.N = 32, .C = 4, .H = 63, .W = 67, .K = 12, .kernel_size = {1, 3}, .padding = {0, 1}}},
+    {"many pixels and outputs", {.N = 16, .C = 4, .H = 63, .W = 67, .K = 20, .kernel_size = {1, 3}, .padding = {0, 1}}},
+    {"many pixels and channels", {.N = 16, .C = 20, .H = 63, .W = 67, .K = 4, .kernel_size = {1, 3}, .padding = {0, 1}}}};
 
-class Conv2dFewChannelsTest : public Conv2dKernelTest {
+class Conv2dImplicitGemmTest : public Conv2dKernelTest {
  protected:
   void expect_reference(const Conv2dCase& test, DType dtype, std::int64_t first) {
     SCOPED_TRACE(std::string(test.name) + ", from element " + std::to_string(first));
@@ -31,41 +31,41 @@ class Conv2dFewChannelsTest : public Conv2dKernelTest {
                  biases = test.bias ? placed(bias, {c.K}, dtype, first) : Tensor{};
     const Tolerance tolerance = dtype == DType::bf16 ? kBf16 : kSum;
     Tensor y = room(test.y_shape(), dtype, first);
-    cuda::conv2d_few_channels(images, weights, biases, options, {}, y, stream());
+    cuda::conv2d_implicit_gemm(images, weights, biases, options, {}, y, stream());
     std::vector<float> plain = values(y);
     expect_close(plain, reference::conv2d(c, widen(x), widen(weight), widen(bias)), tolerance);
-    cuda::conv2d_few_channels(images, weights, biases, options, {Activation::relu}, y, stream());
+    cuda::conv2d_implicit_gemm(images, weights, biases, options, {Activation::relu}, y, stream());
     for (float& value : plain) value = std::max(value, 0.0F);
     EXPECT_EQ(values(y), plain);
 
     if (options.stride != 1) return;
     Tensor dx = room(test.x_shape(), dtype, first);
-    cuda::conv2d_few_channels_backward_data(placed(dy, test.y_shape(), dtype, first), weights, options, dx, stream());
+    cuda::conv2d_implicit_gemm_backward_data(placed(dy, test.y_shape(), dtype, first), weights, options, dx, stream());
     expect_close(values(dx), reference::conv2d_backward(c, widen(x), widen(weight), widen(dy)).dx, tolerance);
   }
 };
-INSTANTIATE_TEST_SUITE_P(Devices, Conv2dFewChannelsTest, testing::Values(Device::cuda()), device_name);
+INSTANTIATE_TEST_SUITE_P(Devices, Conv2dImplicitGemmTest, testing::Values(Device::cuda()), device_name);
 
-TEST_P(Conv2dFewChannelsTest, EqualsTheReference) {
+TEST_P(Conv2dImplicitGemmTest, EqualsTheReference) {
   for (const Conv2dCase& c : kConv2dCases) expect_reference(c, DType::f32, 0);
 }
 
-TEST_P(Conv2dFewChannelsTest, EqualsTheReferenceInManyPlaces) {
+TEST_P(Conv2dImplicitGemmTest, EqualsTheReferenceInManyPlaces) {
   for (const Conv2dCase& c : kLargeCases) expect_reference(c, DType::f32, 0);
 }
 
-TEST_P(Conv2dFewChannelsTest, TakesViewsThatBeginAtAnyElement) {
+TEST_P(Conv2dImplicitGemmTest, TakesViewsThatBeginAtAnyElement) {
   for (const Conv2dCase& c : kConv2dCases) expect_reference(c, DType::f32, 1);
 }
 
-TEST_P(Conv2dFewChannelsTest, RoundsBf16Once) {
+TEST_P(Conv2dImplicitGemmTest, RoundsBf16Once) {
   for (const Conv2dCase& c : kConv2dCases) {
     expect_reference(c, DType::bf16, 0);
     expect_reference(c, DType::bf16, 3);
   }
 }
 
-TEST_P(Conv2dFewChannelsTest, MakesNanOfThePaddingWhereAWeightIsNotFinite) {
+TEST_P(Conv2dImplicitGemmTest, MakesNanOfThePaddingWhereAWeightIsNotFinite) {
   for (const Conv2dCase& test : kConv2dCases) {
     SCOPED_TRACE(test.name);
     const reference::Conv2d& c = test.sizes;
@@ -74,18 +74,18 @@ TEST_P(Conv2dFewChannelsTest, MakesNanOfThePaddingWhereAWeightIsNotFinite) {
       std::vector<float> weight = numbers(c.weight_numel(), 2, DType::f32);
       weight.front() = weight.back() = value;
       Tensor y = empty(test.y_shape());
-      cuda::conv2d_few_channels(tensor(x, test.x_shape()), tensor(weight, test.weight_shape()), test.bias ? tensor(bias) : Tensor{},
-                                test.options(), {}, y, stream());
+      cuda::conv2d_implicit_gemm(tensor(x, test.x_shape()), tensor(weight, test.weight_shape()),
+                                 test.bias ? tensor(bias) : Tensor{}, test.options(), {}, y, stream());
       expect_close(values(y), reference::conv2d(c, widen(x), widen(weight), widen(bias)), kSum);
     }
   }
 }
 
-TEST_P(Conv2dFewChannelsTest, ReluKeepsNan) {
+TEST_P(Conv2dImplicitGemmTest, ReluKeepsNan) {
   constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
   Tensor y = empty({1, 1, 1, 3});
-  cuda::conv2d_few_channels(tensor<float>({kNan, -1, 2}, {1, 1, 1, 3}), tensor<float>({1}, {1, 1, 1, 1}), {},
-                            {.kernel_size = 1, .bias = false}, {Activation::relu}, y, stream());
+  cuda::conv2d_implicit_gemm(tensor<float>({kNan, -1, 2}, {1, 1, 1, 3}), tensor<float>({1}, {1, 1, 1, 1}), {},
+                             {.kernel_size = 1, .bias = false}, {Activation::relu}, y, stream());
   expect_close(y.to_vector<float>(), reference::Values{kNan, 0, 2}, kSameValue);
 }
 
