@@ -8,7 +8,8 @@
 
 // Convolution on the CPU: by oneDNN where it can, and for as long as it may be called; else directly. So threads that are still at
 // work while the process ends compute on, and whoever waits for them does not wait in vain.
-namespace gpucnn::kernels::cpu {
+namespace gpucnn::kernels {
+namespace cpu {
 namespace {
 
 /// Whether oneDNN computes this without overflow: its strides, paddings and extents are ints.
@@ -44,20 +45,20 @@ class Conv2dCpu final : public Conv2dPlan::Impl {
  private:
   enum Pass { kForward, kBackwardData, kBackwardWeights, kPasses };
 
-  template <class Run>
-  void call(Pass pass, Run run) {
+  template <class Function>
+  void call(Pass pass, Function function) {
     if (served_) {
       const onednn::Use use(!called_[pass]);
-      if (use && run_onednn(pass, run)) return;
+      if (use && run_onednn(pass, function)) return;
     }
-    run(*conv2d_direct(x_, y_, options_));
+    function(*conv2d_direct(x_, y_, options_));
   }
 
   /// False, now and from then on, if oneDNN has no implementation.
-  template <class Run>
-  bool run_onednn(Pass pass, Run run) try {
+  template <class Function>
+  bool run_onednn(Pass pass, Function function) try {
     if (!onednn_) onednn_ = conv2d_onednn(x_, y_, options_);
-    run(*onednn_);
+    function(*onednn_);
     called_[pass] = true;
     return true;
   } catch (const dnnl::error& error) {
@@ -73,9 +74,10 @@ class Conv2dCpu final : public Conv2dPlan::Impl {
 };
 
 }  // namespace
+}  // namespace cpu
 
-std::unique_ptr<Conv2dPlan::Impl> conv2d_cpu(const Shape& x, const Shape& y, const Conv2dOptions& options) {
+std::unique_ptr<Conv2dPlan::Impl> cpu::conv2d_cpu(const Shape& x, const Shape& y, const Conv2dOptions& options) {
   return std::make_unique<Conv2dCpu>(x, y, options);
 }
 
-}  // namespace gpucnn::kernels::cpu
+}  // namespace gpucnn::kernels

@@ -17,7 +17,8 @@
 
 // Convolution on a GPU by cuDNN, by our own implicit GEMMs where they are faster, and by our fallback in a pass for which cuDNN has
 // no deterministic engine. Any number of channels goes to cuDNN as it is: engines that want multiples of 4 pad in their workspace.
-namespace gpucnn::kernels::cuda {
+namespace gpucnn::kernels {
+namespace cuda {
 namespace {
 
 using cudnn::Pass;
@@ -48,7 +49,7 @@ void finish(const Tensor& written, Tensor& tensor, Stream& stream) {
 /// One pass as cuDNN runs it.
 class Execution {
  public:
-  Execution(cudnn::Plan plan, Device device)
+  Execution(cudnn::ExecutionPlan plan, Device device)
       : plan_(std::make_shared<const cudnn::Descriptor>(std::move(plan.plan))),
         workspace_bytes_(plan.workspace_bytes),
         device_(device) {}
@@ -190,7 +191,7 @@ class Conv2dCudnn final : public Conv2dPlan::Impl {
     Choice& choice = choices_[static_cast<std::size_t>(pass)];
     if (!choice.made) {
       const cudnn::Handle handle(device_);
-      if (auto plan = cudnn::plan(pass, convolution_, precision_, {.handle = &handle})) {
+      if (auto plan = cudnn::execution_plan(pass, convolution_, precision_, {.handle = &handle})) {
         choice.execution.emplace(*std::move(plan), device_);
       }
       choice.made = true;
@@ -219,10 +220,11 @@ class Conv2dCudnn final : public Conv2dPlan::Impl {
 };
 
 }  // namespace
+}  // namespace cuda
 
-std::unique_ptr<Conv2dPlan::Impl> conv2d_cudnn(const Shape& x, const Shape& y, const Conv2dOptions& options, Device device,
-                                               Precision precision) {
+std::unique_ptr<Conv2dPlan::Impl> cuda::conv2d_cudnn(const Shape& x, const Shape& y, const Conv2dOptions& options, Device device,
+                                                     Precision precision) {
   return std::make_unique<Conv2dCudnn>(x, y, options, device, precision);
 }
 
-}  // namespace gpucnn::kernels::cuda
+}  // namespace gpucnn::kernels

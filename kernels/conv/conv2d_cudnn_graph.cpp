@@ -139,7 +139,7 @@ bool allowed(const Descriptor& engine, Precision precision) {
 
 }  // namespace
 
-std::optional<Plan> plan(Pass pass, const Convolution& convolution, Precision precision, const Target& target) {
+std::optional<ExecutionPlan> execution_plan(Pass pass, const Convolution& convolution, Precision precision, const Target& target) {
   const std::optional<Descriptor> operations = graph(pass, convolution, precision, target);
   if (!operations) return std::nullopt;
   for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK}) {
@@ -158,7 +158,7 @@ std::optional<Plan> plan(Pass pass, const Convolution& convolution, Precision pr
       plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, choice);
       if (plan.try_finalize() != CUDNN_STATUS_SUCCESS) continue;
       const auto bytes = plan.get<std::int64_t>(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, 1);
-      return Plan{std::move(plan), bytes.at(0)};
+      return ExecutionPlan{std::move(plan), bytes.at(0)};
     }
   }
   return std::nullopt;

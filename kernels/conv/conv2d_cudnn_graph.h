@@ -32,13 +32,13 @@ struct Target {
   const Descriptor* properties = nullptr;  ///< CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR
 };
 
-struct Plan {
+struct ExecutionPlan {
   Descriptor plan;
   std::int64_t workspace_bytes;
 };
 
 /// A plan of the first engine, in cuDNN's own order, that gives the same bits in every run, keeps to the precision, and can do
 /// it; nothing if there is none. forward adds the bias if there is one.
-std::optional<Plan> plan(Pass pass, const Convolution& convolution, Precision precision, const Target& target);
+std::optional<ExecutionPlan> execution_plan(Pass pass, const Convolution& convolution, Precision precision, const Target& target);
 
 }  // namespace gpucnn::kernels::cudnn

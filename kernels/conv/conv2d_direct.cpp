@@ -7,7 +7,8 @@
 
 // Convolution by its definition, in memory as tensors have it: x: [N, H, W, C], weight: [K, kH, kW, C / groups], y: [N, Ho, Wo, K].
 // Slow, and nothing but our own code: for where oneDNN cannot be called.
-namespace gpucnn::kernels::cpu {
+namespace gpucnn::kernels {
+namespace cpu {
 namespace {
 
 class Conv2dDirect final : public Conv2dPlan::Impl {
@@ -86,9 +87,10 @@ class Conv2dDirect final : public Conv2dPlan::Impl {
 };
 
 }  // namespace
+}  // namespace cpu
 
-std::unique_ptr<Conv2dPlan::Impl> conv2d_direct(const Shape& x, const Shape& y, const Conv2dOptions& options) {
+std::unique_ptr<Conv2dPlan::Impl> cpu::conv2d_direct(const Shape& x, const Shape& y, const Conv2dOptions& options) {
   return std::make_unique<Conv2dDirect>(x, y, options);
 }
 
-}  // namespace gpucnn::kernels::cpu
+}  // namespace gpucnn::kernels

@@ -10,7 +10,8 @@
 
 // A thread for every element of the result. Neighbouring threads have neighbouring channels, so that what they read is contiguous
 // or the same.
-namespace gpucnn::kernels::cuda {
+namespace gpucnn::kernels {
+namespace cuda {
 namespace {
 
 /// x: [N, H, W, C], y: [N, Ho, Wo, K], weight: [K, kH, kW, Cg], as they lie in memory.
@@ -193,9 +194,10 @@ class Conv2dFallback : public Conv2dPlan::Impl {
 };
 
 }  // namespace
+}  // namespace cuda
 
-std::unique_ptr<Conv2dPlan::Impl> conv2d_fallback(const Shape& x, const Shape& y, const Conv2dOptions& options) {
+std::unique_ptr<Conv2dPlan::Impl> cuda::conv2d_fallback(const Shape& x, const Shape& y, const Conv2dOptions& options) {
   return std::make_unique<Conv2dFallback>(x, y, options);
 }
 
-}  // namespace gpucnn::kernels::cuda
+}  // namespace gpucnn::kernels

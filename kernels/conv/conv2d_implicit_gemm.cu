@@ -191,24 +191,24 @@ __global__ void convolve_kernel(const T* x, const T* weight, const T* bias, T* y
   }
 }
 
-/// Calls `run` with the tile to compute by and the number of channels to load at once. The large tiles are for f32.
-template <class T, class Run>
-void choose(const Window& window, bool fours, const Run& run) {
+/// Calls `launch_with` with the tile to compute by and the number of channels to load at once. The large tiles are for f32.
+template <class T, class Launch>
+void choose(const Window& window, bool fours, const Launch& launch_with) {
   constexpr bool kLarge = std::is_same_v<T, float>;
   constexpr std::integral_constant<int, 1> kOne;
   constexpr std::integral_constant<int, 4> kFour;
   if (window.K <= Narrow::kN) {
-    if (!fours) return run(Narrow{}, kOne);
+    if (!fours) return launch_with(Narrow{}, kOne);
     if constexpr (kLarge) {
-      if (tiles<LargeNarrow>(window) >= kMinLargeTiles) return run(LargeNarrow{}, kFour);
+      if (tiles<LargeNarrow>(window) >= kMinLargeTiles) return launch_with(LargeNarrow{}, kFour);
     }
-    return run(Narrow{}, kFour);
+    return launch_with(Narrow{}, kFour);
   }
-  if (!fours) return run(Wide{}, kOne);
+  if (!fours) return launch_with(Wide{}, kOne);
   if constexpr (kLarge) {
-    if (tiles<LargeWide>(window) >= kMinLargeTiles) return run(LargeWide{}, kFour);
+    if (tiles<LargeWide>(window) >= kMinLargeTiles) return launch_with(LargeWide{}, kFour);
   }
-  run(Wide{}, kFour);
+  launch_with(Wide{}, kFour);
 }
 
 void convolve(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& function, const Window& window,

@@ -4,153 +4,157 @@
 
 #include <gpucnn/kernels/common/all_finite.h>
 #include <gpucnn/kernels/conv/conv2d_impl.h>
-#include <gpucnn/kernels/conv/sampled_conv2d.h>
+#include <gpucnn/kernels/conv/gathered_conv2d.h>
 
-// Convolution on the CPU by oneDNN, but for what it must not be given: windows of 1x1 with a stride or a padding, and padding that
-// meets a number that is not finite. Then it is given images that we make of x, without padding.
-namespace gpucnn::kernels::cpu {
+// Convolution on the CPU by oneDNN, except for what it must not be given: windows of 1x1 with a stride or a padding, and padding
+// that meets a number that is not finite. Then it is given images that we gather from x, without padding.
+namespace gpucnn::kernels {
+namespace cpu {
 namespace {
 
-/// The convolution that `sampling` leaves to oneDNN.
-SampledConv2d of_samples(const Shape& x, const Shape& y, Conv2dOptions options, const Sampling& sampling) {
+/// The convolution of the images that `gather` makes.
+GatheredConv2d of_gathered(const Shape& x, const Shape& y, Conv2dOptions options, const PixelGather& gather) {
   options.padding = 0;
-  return {{x[0], x[1], sampling.height, sampling.width}, y, options, sampling};
+  return {{x[0], x[1], gather.height, gather.width}, y, options, gather};
 }
 
-/// With a window of 1x1 there is a pixel of x, or padding, for each of y: oneDNN gets these alone. Its own way of leaving pixels
-/// out (2.6.3, gradient of weights, fewer input channels than floats in a vector) reads and writes beyond its memory.
-SampledConv2d direct(const Shape& x, const Shape& y, Conv2dOptions options) {
+/// With padding, if any, left to oneDNN. A window of 1x1 reads one pixel of x, or padding, for each pixel of y: oneDNN gets these
+/// alone. Its own strided path (2.6.3, gradient of weights, fewer input channels than floats in a vector) is out of bounds.
+GatheredConv2d implicitly_padded(const Shape& x, const Shape& y, Conv2dOptions options) {
   if (options.kernel_size != 1) return {x, y, options, {}};
   options.dilation = 1;
   if (options.stride == 1 && options.padding == 0) return {x, y, options, {}};
-  const Sampling sampling{.C = x[1],
-                          .H = x[2],
-                          .W = x[3],
-                          .height = y[2],
-                          .width = y[3],
-                          .stride = std::exchange(options.stride, 1),
-                          .padding = options.padding};
-  return of_samples(x, y, options, sampling);
+  const PixelGather gather{.C = x[1],
+                           .H = x[2],
+                           .W = x[3],
+                           .height = y[2],
+                           .width = y[3],
+                           .stride = std::exchange(options.stride, 1),
+                           .padding = options.padding};
+  return of_gathered(x, y, options, gather);
 }
 
-/// Images with padding of up to so many pixels are always made.
+/// Up to so many pixels with padding, padded images are always made.
 constexpr std::int64_t kMaxPaddedPixels = 1 << 16;
 
-/// Along a height or a width: what the windows see of an image with padding.
-struct Sight {
+/// The rows or the columns of a convolution.
+struct Axis {
   std::int64_t size, count;  // of the image, of windows
-  int kernel, step, before, apart;
+  int kernel, stride, padding, dilation;
 
   /// What all windows cover, padding included.
-  std::int64_t reach() const { return (count - 1) * step + std::int64_t{apart} * (kernel - 1) + 1; }
-  /// The first window that lies inside; `count` if none does.
-  std::int64_t whole() const {
-    const std::int64_t first = (std::int64_t{before} + step - 1) / step;
-    return first < count && first * step - before + std::int64_t{apart} * (kernel - 1) < size ? first : count;
+  std::int64_t padded_size() const { return (count - 1) * stride + std::int64_t{dilation} * (kernel - 1) + 1; }
+  /// The first window without padding; `count` if there is none.
+  std::int64_t first_unpadded() const {
+    const std::int64_t first = (std::int64_t{padding} + stride - 1) / stride;
+    return first < count && first * stride - padding + std::int64_t{dilation} * (kernel - 1) < size ? first : count;
   }
-  /// Whether no tap of some window lies inside.
-  bool has_blind() const {
+  /// Whether some window sees padding alone.
+  bool has_only_padding() const {
     for (std::int64_t window = 0; window < count; ++window) {
-      const std::int64_t start = window * step - before, tap = std::max<std::int64_t>(0, (apart - 1 - start) / apart);
-      if (tap >= kernel || start + tap * apart >= size) return true;  // the first tap that is not before the image
+      const std::int64_t start = window * stride - padding;
+      const std::int64_t tap = std::max<std::int64_t>(0, (dilation - 1 - start) / dilation);  // the first not before the image
+      if (tap >= kernel || start + tap * dilation >= size) return true;
     }
     return false;
   }
 };
 
-Sight rows_of(const Shape& x, const Shape& y, const Conv2dOptions& o) {
+Axis rows_of(const Shape& x, const Shape& y, const Conv2dOptions& o) {
   return {x[2], y[2], o.kernel_size.height, o.stride.height, o.padding.height, o.dilation.height};
 }
 
-Sight columns_of(const Shape& x, const Shape& y, const Conv2dOptions& o) {
+Axis columns_of(const Shape& x, const Shape& y, const Conv2dOptions& o) {
   return {x[3], y[3], o.kernel_size.width, o.stride.width, o.padding.width, o.dilation.width};
 }
 
-/// The same with padding that is there: rows and columns of zeros around x.
-SampledConv2d padded(const Shape& x, const Shape& y, const Conv2dOptions& options) {
-  const Sampling sampling{.C = x[1],
-                          .H = x[2],
-                          .W = x[3],
-                          .height = rows_of(x, y, options).reach(),
-                          .width = columns_of(x, y, options).reach(),
-                          .stride = 1,
-                          .padding = options.padding};
-  return of_samples(x, y, options, sampling);
+/// With padding as pixels: rows and columns of zeros around x.
+GatheredConv2d explicitly_padded(const Shape& x, const Shape& y, const Conv2dOptions& options) {
+  const PixelGather gather{.C = x[1],
+                           .H = x[2],
+                           .W = x[3],
+                           .height = rows_of(x, y, options).padded_size(),
+                           .width = columns_of(x, y, options).padded_size(),
+                           .stride = 1,
+                           .padding = options.padding};
+  return of_gathered(x, y, options, gather);
 }
 
-/// oneDNN leaves out the products with the padding's zeros or does not, as its instruction set would have it. Where their other
-/// factor is infinite or NaN they are NaN: then it gets the padding as pixels. Results show where that may be.
+/// Whether oneDNN leaves out the products with the padding's zeros depends on the instruction set. Where their other factor is
+/// infinite or NaN they are NaN: then it gets the padding as pixels. The results tell when that may be needed.
 class Conv2dOnednn final : public Conv2dPlan::Impl {
  public:
   Conv2dOnednn(const Shape& x, const Shape& y, const Conv2dOptions& options)
       : x_(x),
         y_(y),
         options_(options),
-        pads_(options.kernel_size != 1 && options.padding != 0),
-        direct_(cpu::direct(x, y, options)) {
-    const Sight rows = rows_of(x, y, options), columns = columns_of(x, y, options);
-    if (!pads_) return;
-    const std::int64_t all = rows.reach() * columns.reach();
-    is_far_ = all > kMaxPaddedPixels && all > 4 * (x[2] * x[3] + y[2] * y[3]);
-    shows_ = options.bias || !(rows.has_blind() || columns.has_blind());
-    if (rows.whole() < y[2] && columns.whole() < y[3]) whole_ = rows.whole() * y[3] + columns.whole();
+        has_padding_(options.kernel_size != 1 && options.padding != 0),
+        implicitly_padded_(cpu::implicitly_padded(x, y, options)) {
+    const Axis rows = rows_of(x, y, options), columns = columns_of(x, y, options);
+    if (!has_padding_) return;
+    const std::int64_t all = rows.padded_size() * columns.padded_size();
+    mostly_padding_ = all > kMaxPaddedPixels && all > 4 * (x[2] * x[3] + y[2] * y[3]);
+    shows_nonfinite_ = options.bias || !(rows.has_only_padding() || columns.has_only_padding());
+    const std::int64_t row = rows.first_unpadded(), column = columns.first_unpadded();
+    if (row < y[2] && column < y[3]) unpadded_pixel_ = row * y[3] + column;
   }
 
   void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y,
                Stream& stream) override {
     // An output whose window meets no padding has all weights of its channel in it.
-    bool suspect = pads_ && !whole_;
-    direct_.forward(x, weight, bias, epilogue, y, [&](const onednn::Pass::Run& run) {
-      if (run.first == 0 && whole_) suspect = !all_finite(y.data<float>() + *whole_ * y_[1], y_[1]);
+    bool suspect = has_padding_ && !unpadded_pixel_;
+    implicitly_padded_.forward(x, weight, bias, epilogue, y, [&](const onednn::ShardedPrimitive::Chunk& chunk) {
+      if (chunk.first == 0 && unpadded_pixel_) suspect = !all_finite(y.data<float>() + *unpadded_pixel_ * y_[1], y_[1]);
     });
     if (!suspect || all_finite(weight.data<float>(), weight.numel())) return;
-    if (is_far_) return conv2d_direct(x_, y_, options_)->forward(x, weight, bias, epilogue, y, stream);
-    padded().forward(x, weight, bias, epilogue, y, [](const onednn::Pass::Run&) {});
+    if (mostly_padding_) return conv2d_direct(x_, y_, options_)->forward(x, weight, bias, epilogue, y, stream);
+    explicitly_padded().forward(x, weight, bias, epilogue, y, [](const onednn::ShardedPrimitive::Chunk&) {});
   }
 
   void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream&) override {
-    direct_.backward_data(dy, weight, dx);
+    implicitly_padded_.backward_data(dy, weight, dx);
   }
 
   void backward_weights(const Tensor& x, const Tensor& dy, Conv2dPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias,
                         Stream& stream) override {
     const Shape& weight = dweight.shape();
-    ParameterGradients gradients = direct_.backward_weights(x, dy, weight);
-    if (pads_ && (shows_ ? may_be_spoilt(gradients, weight) : !all_finite(dy.data<float>(), dy.numel()))) {
-      if (is_far_) return conv2d_direct(x_, y_, options_)->backward_weights(x, dy, accumulate, dweight, dbias, stream);
-      gradients = padded().backward_weights(x, dy, weight);
+    ParameterGradients gradients = implicitly_padded_.backward_weights(x, dy, weight);
+    if (has_padding_ && (shows_nonfinite_ ? may_be_nonfinite(gradients, weight) : !all_finite(dy.data<float>(), dy.numel()))) {
+      if (mostly_padding_) return conv2d_direct(x_, y_, options_)->backward_weights(x, dy, accumulate, dweight, dbias, stream);
+      gradients = explicitly_padded().backward_weights(x, dy, weight);
     }
     finish(gradients.dweight(), weight.numel(), accumulate.dweight, dweight.data<float>());
     if (options_.bias) finish(gradients.dbias(), dbias.numel(), accumulate.dbias, dbias.data<float>());
   }
 
  private:
-  /// Whether a gradient of y may not have been finite. It shows in that of the bias, and, of every input channel, in those of the
-  /// weights whose taps lie inside.
-  bool may_be_spoilt(const ParameterGradients& gradients, const Shape& weight) const {
+  /// Whether a gradient of y may not be finite. That shows in the gradient of the bias, and, for every input channel, in those of
+  /// the weights whose taps lie inside.
+  bool may_be_nonfinite(const ParameterGradients& gradients, const Shape& weight) const {
     if (options_.bias) return !all_finite(gradients.dbias(), y_[1]);
     return !all_finite(gradients.dweight(), weight.numel() / weight[1], weight[1]);
   }
 
-  SampledConv2d& padded() {
-    if (!padded_) padded_.emplace(cpu::padded(x_, y_, options_));
-    return *padded_;
+  GatheredConv2d& explicitly_padded() {
+    if (!explicitly_padded_) explicitly_padded_.emplace(cpu::explicitly_padded(x_, y_, options_));
+    return *explicitly_padded_;
   }
 
   Shape x_, y_;
   Conv2dOptions options_;
-  bool pads_;                          // whether oneDNN is left to do it
-  bool is_far_ = false;                // whether images with their padding are much larger than x and y: then we convolve directly
-  bool shows_ = true;                  // whether results show every gradient of y that is not finite
-  std::optional<std::int64_t> whole_;  // a pixel of y whose window meets no padding
-  SampledConv2d direct_;
-  std::optional<SampledConv2d> padded_;
+  bool has_padding_;                            // that oneDNN may add; that of 1x1 is gathered
+  bool mostly_padding_ = false;                 // then a padded image is far larger than x and y, and we convolve directly
+  bool shows_nonfinite_ = true;                 // whether results show every gradient of y that is not finite
+  std::optional<std::int64_t> unpadded_pixel_;  // a pixel of y whose window meets no padding
+  GatheredConv2d implicitly_padded_;
+  std::optional<GatheredConv2d> explicitly_padded_;
 };
 
 }  // namespace
+}  // namespace cpu
 
-std::unique_ptr<Conv2dPlan::Impl> conv2d_onednn(const Shape& x, const Shape& y, const Conv2dOptions& options) {
+std::unique_ptr<Conv2dPlan::Impl> cpu::conv2d_onednn(const Shape& x, const Shape& y, const Conv2dOptions& options) {
   return std::make_unique<Conv2dOnednn>(x, y, options);
 }
 
-}  // namespace gpucnn::kernels::cpu
+}  // namespace gpucnn::kernels

@@ -15,16 +15,16 @@ namespace gpucnn::kernels::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// Calls `run(d, i)` for the elements [0, count): `d` is the tag of a whole float vector that starts at element `i`, and of a
+/// Calls `body(d, i)` for the elements [0, count): `d` is the tag of a whole float vector that starts at element `i`, and of a
 /// single float for the elements behind the last whole vector.
-template <class Run>
-HWY_INLINE void for_lanes(std::size_t count, const Run& run) {
+template <class Body>
+HWY_INLINE void for_lanes(std::size_t count, const Body& body) {
   const hn::ScalableTag<float> vector;
   const std::size_t lanes = hn::Lanes(vector);
   std::size_t i = 0;
-  for (; i + lanes <= count; i += lanes) run(vector, i);
+  for (; i + lanes <= count; i += lanes) body(vector, i);
   const hn::CappedTag<float, 1> single;
-  for (; i < count; ++i) run(single, i);
+  for (; i < count; ++i) body(single, i);
 }
 
 }  // namespace gpucnn::kernels::HWY_NAMESPACE

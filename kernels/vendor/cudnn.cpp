@@ -76,12 +76,12 @@ void Descriptor::set(cudnnBackendAttributeName_t name, std::span<const Descripto
 }
 
 std::vector<Descriptor> Descriptor::get(cudnnBackendAttributeName_t name, cudnnBackendDescriptorType_t type,
-                                        std::int64_t most) const {
+                                        std::int64_t max_count) const {
   // cuDNN fills in descriptors that the caller made.
   std::vector<Descriptor> made;
   std::vector<cudnnBackendDescriptor_t> handles;
-  for (std::int64_t i = 0; i < most; ++i) handles.push_back(made.emplace_back(type).get());
-  made.erase(made.begin() + get_raw(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, most, handles.data()), made.end());
+  for (std::int64_t i = 0; i < max_count; ++i) handles.push_back(made.emplace_back(type).get());
+  made.erase(made.begin() + get_raw(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, max_count, handles.data()), made.end());
   return made;
 }
 
@@ -90,11 +90,11 @@ void Descriptor::set_raw(cudnnBackendAttributeName_t name, cudnnBackendAttribute
   check(functions().set_attribute(handle_.get(), name, type, count, values), "cudnnBackendSetAttribute");
 }
 
-std::int64_t Descriptor::get_raw(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::int64_t most,
+std::int64_t Descriptor::get_raw(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::int64_t max_count,
                                  void* values) const {
   std::int64_t count = 0;
-  check(functions().get_attribute(handle_.get(), name, type, most, &count, values), "cudnnBackendGetAttribute");
-  return most ? std::min(count, most) : count;
+  check(functions().get_attribute(handle_.get(), name, type, max_count, &count, values), "cudnnBackendGetAttribute");
+  return max_count ? std::min(count, max_count) : count;
 }
 
 Handle::Handle(Device device) : stream_(gpu::queue(device).stream()) {

@@ -66,15 +66,15 @@ class Descriptor {
   /// For what may be refused: `CUDNN_STATUS_SUCCESS` or why not.
   cudnnStatus_t try_finalize() { return functions().finalize(handle_.get()); }
 
-  /// The values of an attribute; at most `most` of them.
+  /// The values of an attribute; at most `max_count` of them.
   template <class T>
-  std::vector<T> get(cudnnBackendAttributeName_t name, std::int64_t most) const {
-    std::vector<T> values(static_cast<std::size_t>(most));
-    values.resize(static_cast<std::size_t>(get_raw(name, attribute_type(T{}), most, values.data())));
+  std::vector<T> get(cudnnBackendAttributeName_t name, std::int64_t max_count) const {
+    std::vector<T> values(static_cast<std::size_t>(max_count));
+    values.resize(static_cast<std::size_t>(get_raw(name, attribute_type(T{}), max_count, values.data())));
     return values;
   }
-  /// The descriptors that an attribute holds, which are of the given type; at most `most` of them.
-  std::vector<Descriptor> get(cudnnBackendAttributeName_t name, cudnnBackendDescriptorType_t type, std::int64_t most) const;
+  /// The descriptors that an attribute holds, which are of the given type; at most `max_count` of them.
+  std::vector<Descriptor> get(cudnnBackendAttributeName_t name, cudnnBackendDescriptorType_t type, std::int64_t max_count) const;
   /// How many values an attribute has.
   std::int64_t count(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type) const {
     return get_raw(name, type, 0, nullptr);
@@ -84,7 +84,8 @@ class Descriptor {
 
  private:
   void set_raw(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::int64_t count, const void* values);
-  std::int64_t get_raw(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::int64_t most, void* values) const;
+  std::int64_t get_raw(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::int64_t max_count,
+                       void* values) const;
 
   struct Destroy {
     void operator()(cudnnBackendDescriptor_t descriptor) const noexcept { functions().destroy_descriptor(descriptor); }

@@ -8,7 +8,7 @@
 
 #include <gpucnn/core/tensor.h>
 
-/// The one place that knows which oneDNN this is: 2.6 and 3.x make primitives by different calls.
+/// The one header that knows which oneDNN this is: 2.6 and 3.x make primitives by different calls.
 namespace gpucnn::kernels::onednn {
 
 /// While one lives, oneDNN hears from OpenMP that there is one thread: for making primitives, and for running them inside a task of
@@ -57,9 +57,9 @@ struct Engine {
 /// The arguments of one call: memory objects made once, pointed at data before each run. One thread at a time.
 class Arguments {
  public:
-  /// Adds an argument of this kind and layout; its place in the list is the order of the calls.
+  /// Adds an argument of this kind and layout. Its index is the number of calls before.
   void add(int kind, const dnnl::memory::desc& desc, const Engine& engine);
-  void set(std::size_t place, const void* data) { memories_[place].set_data_handle(const_cast<void*>(data)); }
+  void set(std::size_t index, const void* data) { memories_[index].set_data_handle(const_cast<void*>(data)); }
   std::size_t size() const noexcept { return memories_.size(); }
   void run(const Primitive& primitive, const Engine& engine) const;
 

@@ -78,7 +78,7 @@ std::vector<Case> cases() {
   return all;
 }
 
-std::vector<cudnnBackendNumericalNote_t> notes_of(const Plan& plan) {
+std::vector<cudnnBackendNumericalNote_t> notes_of(const ExecutionPlan& plan) {
   const auto choices = plan.plan.get(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, 1);
   const auto engines = choices.at(0).get(CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_BACKEND_ENGINE_DESCRIPTOR, 1);
   return engines.at(0).get<cudnnBackendNumericalNote_t>(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT);
@@ -107,7 +107,7 @@ TEST_P(Conv2dCudnnPlans, GiveTheSameBitsInEveryRunAtThePrecisionAskedFor) {
     for (const Case& c : cases()) {
       for (const Pass pass : {Pass::forward, Pass::backward_data, Pass::backward_weights}) {
         SCOPED_TRACE(fmt::format("{} {}, {}, pass {}", c.name, c.x.string(), name_of(precision), static_cast<int>(pass)));
-        const auto made = plan(pass, convolution(c), precision, {.properties = &properties});
+        const auto made = execution_plan(pass, convolution(c), precision, {.properties = &properties});
         ASSERT_TRUE(made) << "cuDNN has no engine";
         const auto notes = notes_of(*made);
         EXPECT_THAT(notes, Not(Contains(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC)));

@@ -9,15 +9,15 @@
 
 namespace gpucnn::kernels::cpu {
 
-/// Which pixels of an image of [H, W, C] floats another has, of [height, width, C]: its pixel (i, j) is the image's
-/// (i stride - padding, j stride - padding), or 0 where that lies outside.
-struct Sampling {
+/// Gathers pixels of an image of [H, W, C] floats in another of [height, width, C], and scatters them back. Pixel (i, j) there is
+/// the image's pixel (i stride - padding, j stride - padding), or 0 where that lies outside.
+struct PixelGather {
   std::int64_t C, H, W, height, width;
   Size2 stride, padding;
 
   std::int64_t floats() const { return height * width * C; }
 
-  /// The other from an image.
+  /// image -> to.
   void gather(const float* image, float* to) const {
     const Range columns = inside(width, stride.width, padding.width, W);
     for (std::int64_t i = 0; i < height; ++i, to += width * C) {
@@ -37,11 +37,11 @@ struct Sampling {
     }
   }
 
-  /// An image from the other: 0 where it has no pixel there.
+  /// from -> image, which is 0 where no pixel was gathered.
   void scatter(const float* from, float* image) const {
     const Range rows = inside(height, stride.height, padding.height, H), columns = inside(width, stride.width, padding.width, W);
     const std::int64_t row = W * C;
-    float* cleared = image;  // up to here; a row at a time, which is in cache when its pixels come
+    float* cleared = image;  // up to here; row by row, so that a row is in cache when its pixels come
     for (std::int64_t i = rows.first; i < rows.last && columns.first < columns.last; ++i) {
       const std::int64_t h = i * stride.height - padding.height;
       std::fill(std::exchange(cleared, image + (h + 1) * row), image + (h + 1) * row, 0.0F);
@@ -57,7 +57,7 @@ struct Sampling {
     std::int64_t first, last;
   };
 
-  /// Of `count` places those that lie in [0, extent).
+  /// Of positions i step - before, i in [0, count), those in [0, extent).
   static Range inside(std::int64_t count, std::int64_t step, std::int64_t before, std::int64_t extent) {
     const std::int64_t last = std::min(count, (extent - 1 + before) / step + 1);
     return {std::min((before + step - 1) / step, last), last};

@@ -12,24 +12,24 @@
 
 namespace gpucnn::kernels::onednn {
 
-inline constexpr std::int64_t kChunk = 8;  // images of one run: what two SimpleCNN activations leave in a 2 MB cache
+inline constexpr std::int64_t kChunkImages = 8;  // of activations of this many images two fit into a 2 MB cache
 
-/// One direction of a convolution: a primitive for every number of images that a run can have, with arguments of its own for every
-/// shard, since those are pointed at data while other shards run. A batch is split into shards by its size only; each runs on one
-/// thread, a few images at a time so that they stay in cache. So the bits do not depend on the number of threads, which oneDNN's
-/// own threading cannot promise.
-class Pass {
+/// One pass of a convolution as primitives that run shard by shard. A batch is split into shards by its size only. Each runs on one
+/// thread, in chunks of a few images, so that they stay in cache. So the bits do not depend on the number of threads, which
+/// oneDNN's own threading cannot promise. There is a primitive for every size of a chunk. Every shard has arguments of its own,
+/// because they are pointed at data while other shards run.
+class ShardedPrimitive {
  public:
   /// `make(images, primitive, argument)` makes the primitive for so many images, and calls `argument(kind, layout)` for each of its
-  /// arguments in the order they are set, without the scratchpad. `samples`: floats that a run has room for, for each image.
+  /// arguments in the order they are set, without the scratchpad. `gathered`: floats of scratch memory for each image of a chunk.
   template <class Make>
-  Pass(std::int64_t images, std::int64_t samples, const Engine& engine, Make make) : shards_(images) {
+  ShardedPrimitive(std::int64_t images, std::int64_t gathered, const Engine& engine, Make make) : shards_(images) {
     const OneThread one;
     std::set<std::int64_t, std::greater<>> sizes;
     for (std::int64_t shard = 0; shard < shards_.count(); ++shard) {
       const std::int64_t count = shards_.last(shard) - shards_.first(shard);
-      if (count >= kChunk) sizes.insert(kChunk);
-      if (count % kChunk) sizes.insert(count % kChunk);
+      if (count >= kChunkImages) sizes.insert(kChunkImages);
+      if (count % kChunkImages) sizes.insert(count % kChunkImages);
     }
     for (std::int64_t size : sizes) {
       Variant& variant = variants_.emplace_back(Variant{size, {}, {}});
@@ -42,24 +42,24 @@ class Pass {
       }
       scratch_bytes_ = std::max(scratch_bytes_, aligned(static_cast<std::int64_t>(variant.primitive.scratch_bytes())));
     }
-    sample_bytes_ = aligned(*sizes.begin() * samples * static_cast<std::int64_t>(sizeof(float)));
+    gathered_bytes_ = aligned(*sizes.begin() * gathered * static_cast<std::int64_t>(sizeof(float)));
   }
 
   const Shards& shards() const noexcept { return shards_; }
 
-  /// A part of a shard that runs at once: so many images from `first` on. `again`: not the shard's first. `samples`: the run's
-  /// room.
-  struct Run {
+  /// The images of a shard that run at once: so many from `first` on. `again`: not the shard's first chunk. `gathered`: scratch
+  /// memory.
+  struct Chunk {
     std::int64_t shard, first, images;
     bool again;
-    float* samples;
+    float* gathered;
   };
 
-  /// Runs all shards: `point(arguments, run)` sets the arguments, `done(run)` follows.
-  template <class Point, class Done>
-  void run(const Engine& engine, Point point, Done done) {
+  /// Runs all shards: `set(arguments, chunk)` sets the arguments, `done(chunk)` follows.
+  template <class Set, class Done>
+  void run(const Engine& engine, Set set, Done done) {
     const int threads = num_threads();
-    const std::int64_t bytes = scratch_bytes_ + sample_bytes_;
+    const std::int64_t bytes = scratch_bytes_ + gathered_bytes_;
     Tensor memory = Tensor::empty({threads * bytes}, DType::u8);
     std::byte* const first_bytes = memory.bytes();
     parallel_for(shards_.count(), threads, [&](std::int64_t shard, int thread) {
@@ -67,14 +67,15 @@ class Pass {
       const std::int64_t begin = shards_.first(shard), end = shards_.last(shard);
       std::byte* const mine = first_bytes + thread * bytes;
       for (std::int64_t first = begin; first < end;) {
-        const Run run{shard, first, std::min(kChunk, end - first), first != begin, reinterpret_cast<float*>(mine + scratch_bytes_)};
-        Variant& variant = *std::ranges::find(variants_, run.images, &Variant::images);
+        const Chunk chunk{shard, first, std::min(kChunkImages, end - first), first != begin,
+                          reinterpret_cast<float*>(mine + scratch_bytes_)};
+        Variant& variant = *std::ranges::find(variants_, chunk.images, &Variant::images);
         Arguments& arguments = variant.arguments[static_cast<std::size_t>(shard)];
-        point(arguments, run);
+        set(arguments, chunk);
         arguments.set(arguments.size() - 1, mine);
         arguments.run(variant.primitive, engine);
-        done(run);
-        first += run.images;
+        done(chunk);
+        first += chunk.images;
       }
     });
   }
@@ -90,7 +91,7 @@ class Pass {
 
   Shards shards_;
   std::vector<Variant> variants_;
-  std::int64_t scratch_bytes_ = 0, sample_bytes_ = 0;  // of a thread
+  std::int64_t scratch_bytes_ = 0, gathered_bytes_ = 0;  // of a thread
 };
 
 /// The layout of weights that the first primitive made chooses and the others follow.
