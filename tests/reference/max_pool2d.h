@@ -20,7 +20,7 @@ struct MaxPool2d {
   std::int64_t Wo() const { return (W + 2 * padding.width - kernel_size.width) / stride.width + 1; }
 };
 
-/// `argmax` is the winner's place in the window, row * kernel width + column.
+/// `argmax` is the winner's index in the window, row * kernel width + column.
 struct MaxPooled {
   Values y;
   std::vector<std::uint8_t> argmax;
@@ -32,20 +32,20 @@ inline MaxPooled max_pool2d(const MaxPool2d& p, const Values& x) {
     for (std::int64_t i = 0; i < p.Ho(); ++i) {
       for (std::int64_t j = 0; j < p.Wo(); ++j) {
         double best = -std::numeric_limits<double>::infinity();
-        std::int64_t place = -1;
+        std::int64_t winner = -1;
         for (std::int64_t r = 0; r < p.kernel_size.height; ++r) {
           for (std::int64_t s = 0; s < p.kernel_size.width; ++s) {
             const std::int64_t h = i * p.stride.height - p.padding.height + r;
             const std::int64_t w = j * p.stride.width - p.padding.width + s;
             if (h < 0 || h >= p.H || w < 0 || w >= p.W) continue;
             const double value = x[static_cast<std::size_t>((plane * p.H + h) * p.W + w)];
-            if (place >= 0 && !(value > best) && !std::isnan(value)) continue;
+            if (winner >= 0 && !(value > best) && !std::isnan(value)) continue;
             best = value;
-            place = r * p.kernel_size.width + s;
+            winner = r * p.kernel_size.width + s;
           }
         }
         pooled.y.push_back(best);
-        pooled.argmax.push_back(static_cast<std::uint8_t>(place));
+        pooled.argmax.push_back(static_cast<std::uint8_t>(winner));
       }
     }
   }
