@@ -12,8 +12,8 @@
 namespace gpucnn::kernels {
 
 /// [N, C, H, W] -> [N, K, Ho, Wo] with Ho = floor((H + 2 padding - dilation (kernel_size - 1) - 1) / stride) + 1, as PyTorch.
-/// Throws `std::invalid_argument` for a rank other than 4, other than `in_channels` channels, an image without a pixel, a window
-/// larger than the padded image, options out of their bounds, and sizes that 63 bits do not count. N may be 0.
+/// N may be 0. Throws `std::invalid_argument` for a rank other than 4, other than `in_channels` channels, or an image without a
+/// pixel. Also for a window larger than the padded image, options out of their bounds, and sizes that 63 bits do not count.
 GPUCNN_API Shape conv2d_shape(const Shape& x, std::int64_t in_channels, std::int64_t out_channels, const Conv2dOptions& options);
 
 /// [K, C / groups, kH, kW]. Throws `std::invalid_argument` for options out of their bounds or channels that the groups do not
@@ -23,8 +23,8 @@ GPUCNN_API Shape conv2d_weight_shape(std::int64_t in_channels, std::int64_t out_
 /// A convolution (cross-correlation, as PyTorch's Conv2d) prepared for one input shape: what the device's library wants to know
 /// once. x: [N, C, H, W]; weight: [K, C / groups, kH, kW]; bias: [K] if options.bias, else undefined; y: [N, K, Ho, Wo]; these and
 /// gradients of x and y of `activation_dtype(precision)`, gradients of weight and bias f32. Results do not depend on the number of
-/// threads. N may be 0. Subnormal numbers are kept. The padding's zeros are factors like any pixel, so that a weight, or a gradient
-/// of y, that is infinite or NaN makes NaN where its window meets them; cuDNN alone does not promise it.
+/// threads. N may be 0. Subnormal numbers are kept. The padding's zeros are factors like any pixel: a weight, or a gradient of
+/// y, that is infinite or NaN makes NaN where its window meets them. cuDNN alone does not promise it.
 class GPUCNN_API Conv2dPlan {
  public:
   /// `x` is the input's shape. Throws what the shape functions throw, and `DeviceError` for a precision that the device has not.

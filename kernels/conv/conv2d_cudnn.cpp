@@ -15,8 +15,9 @@
 #include <gpucnn/kernels/conv/conv2d_weight_grad.h>
 #include <gpucnn/kernels/copy/cast.h>
 
-// Convolution on a GPU by cuDNN, by our own implicit GEMMs where they are faster, and by our fallback in a pass for which cuDNN has
-// no deterministic engine. Any number of channels goes to cuDNN as it is: engines that want multiples of 4 pad in their workspace.
+// Convolution on a GPU: by our own implicit GEMMs where they are faster, else by cuDNN. Our fallback computes a pass for which
+// cuDNN has no deterministic engine. Any number of channels goes to cuDNN as it is: engines that want multiples of 4 pad in their
+// workspace.
 namespace gpucnn::kernels {
 namespace cuda {
 namespace {

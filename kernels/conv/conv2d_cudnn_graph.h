@@ -37,8 +37,8 @@ struct ExecutionPlan {
   std::int64_t workspace_bytes;
 };
 
-/// A plan of the first engine, in cuDNN's own order, that gives the same bits in every run, keeps to the precision, and can do
-/// it; nothing if there is none. forward adds the bias if there is one.
+/// A plan of the first engine, in cuDNN's own order, that is deterministic, keeps to the precision and takes the convolution.
+/// Nothing if there is none. The forward adds the bias if there is one.
 std::optional<ExecutionPlan> execution_plan(Pass pass, const Convolution& convolution, Precision precision, const Target& target);
 
 }  // namespace gpucnn::kernels::cudnn

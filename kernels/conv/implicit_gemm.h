@@ -71,7 +71,7 @@ __device__ inline bool is_inside(const Offset& corner, const Offset& tap, const 
 }
 
 /// The double-buffered main loop of a GEMM over its k-tiles, with register staging. `locate` writes the offsets of a k-tile to
-/// shared memory, `load` brings its elements to registers, `write` brings them to shared memory, `multiply` reads them there.
+/// shared memory, `load` brings its elements to registers, `write` from there to shared memory. `multiply` reads them there.
 /// Offsets and elements have two buffers in shared memory each. All threads of a block call it.
 template <class Locate, class Load, class Write, class Multiply>
 __device__ void run_main_loop(int k_tiles, const Locate& locate, const Load& load, const Write& write, const Multiply& multiply) {

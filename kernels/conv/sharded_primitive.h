@@ -20,8 +20,8 @@ inline constexpr std::int64_t kChunkImages = 8;  // of activations of this many 
 /// because they are pointed at data while other shards run.
 class ShardedPrimitive {
  public:
-  /// `make(images, primitive, argument)` makes the primitive for so many images, and calls `argument(kind, layout)` for each of its
-  /// arguments in the order they are set, without the scratchpad. `gathered`: floats of scratch memory for each image of a chunk.
+  /// `make(images, primitive, argument)` makes the primitive for so many images. It calls `argument(kind, layout)` for each of its
+  /// arguments but the scratchpad, in the order they are set. `gathered`: floats of scratch memory for each image of a chunk.
   template <class Make>
   ShardedPrimitive(std::int64_t images, std::int64_t gathered, const Engine& engine, Make make) : shards_(images) {
     const OneThread one;

@@ -37,8 +37,8 @@ class GPUCNN_API LinearPlan {
   /// again: cuBLASLt does so where `I` is odd.
   void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y, Stream& stream);
 
-  /// dx = dy weight. On the CPU terms in which dy is exactly 0 may be left out, here and in dweight, an infinity or NaN in the
-  /// other factor with them.
+  /// dx = dy weight. On the CPU terms in which dy is exactly 0 may be left out, here and in dweight. An infinity or NaN in the
+  /// other factor is left out with them.
   void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream);
 
   /// dweight = dy^T x and dbias = the sum of dy over the batch, added to what is there where `accumulate` says so. dbias is

@@ -105,8 +105,8 @@ class LinearCpu final : public LinearPlan::Impl {
  private:
   static constexpr std::int64_t kMinImages = 16;  // of a batch whose images give work enough; a smaller one is split by outputs
 
-  /// Rows of the weights and their gradients go to the same threads in backward, the optimizer's update and the forward behind it,
-  /// so that each finds most of them in its own cache.
+  /// Rows of the weights and their gradients go to the same threads in backward, in the update and in the forward behind it. So
+  /// each finds most of them in its own cache.
   TaskSplit output_split(std::int64_t max_tasks) const { return {O_, 6, max_tasks}; }
 
   /// dx for few images: split-K GEMM over the outputs, one partial sum a task. They are added in order.

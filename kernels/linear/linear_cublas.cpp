@@ -17,8 +17,8 @@
 // Linear layers on a GPU by cuBLASLt.
 //
 // The library thinks in columns, tensors lie in rows: a row-major [R, C] is its column-major [C, R]. So instead of c = a b it
-// computes c^T = b^T a^T, on the same memory: b is its first matrix and a its second, each transposed where it is here, and a bias
-// for each column of c is one for each row of its result, just what its bias epilogue adds.
+// computes c^T = b^T a^T, on the same memory: b is its first matrix and a its second, each transposed where it is here. A bias
+// for each column of c is one for each row of its result: just what its bias epilogue adds.
 namespace gpucnn::kernels {
 namespace cuda {
 namespace {
@@ -160,7 +160,7 @@ class Product {
 };
 
 /// Up to so many weights the gradient is computed as a convolution's, of images of one pixel. cuBLASLt splits products as small as
-/// a last layer's along K into hundreds of slices, whose sum takes 55 us (10 x 128 of 128 rows in fp32 on an H100).
+/// a last layer's along K, into hundreds of slices. Their sum takes 55 us (10 x 128 of 128 rows in fp32 on an H100).
 constexpr std::int64_t kMaxConvWeights = 1 << 14;
 
 class LinearCublas final : public LinearPlan::Impl {

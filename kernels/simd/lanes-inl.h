@@ -15,8 +15,8 @@ namespace gpucnn::kernels::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// Calls `body(d, i)` for the elements [0, count): `d` is the tag of a whole float vector that starts at element `i`, and of a
-/// single float for the elements behind the last whole vector.
+/// Calls `body(d, i)` for the elements [0, count): `d` is the tag of a whole float vector that starts at element `i`. Behind the
+/// last whole vector it is the tag of a single float.
 template <class Body>
 HWY_INLINE void for_lanes(std::size_t count, const Body& body) {
   const hn::ScalableTag<float> vector;

@@ -94,8 +94,8 @@ class Descriptor {
 };
 
 /// cuDNN's context for a GPU, made when first asked for and kept for good. cuDNN allows it to one thread at a time, also where
-/// plans are only made; so there is no other way to it than through this, which has it locked, with its GPU current and the queue's
-/// stream set, as long as it lives. One for each GPU and not for each stream: making one waits for the whole GPU, which no capture
+/// plans are only made. So this is the only way to it: a Handle has it locked, with its GPU current and the queue's stream set, as
+/// long as it lives. There is one for each GPU and not for each stream: making one waits for the whole GPU, which no capture
 /// survives.
 class Handle {
  public:

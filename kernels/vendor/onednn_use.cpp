@@ -8,8 +8,8 @@
 #include <ctime>
 #include <thread>
 
-// The C library calls the handlers of the exit in the reverse order of their registration, and oneDNN registers the destructors of
-// what it keeps as it makes it. So our handler, which waits, is registered anew after each use that may have made something.
+// The C library calls the handlers of the exit in the reverse order of their registration. oneDNN registers the destructor of what
+// it keeps when it makes it. So our handler, which waits, is registered anew after each use that may have made something.
 //
 // That leaves the time in which oneDNN makes something, and its destructor stands in front of our handler. Before any handler the
 // exit calls the destructors of its thread's locals: there the thread that has loaded this library, as a rule the main one, waits
@@ -55,8 +55,8 @@ void register_handler() noexcept {
   registering.clear(std::memory_order_release);
 }
 
-/// Open to those who make something, but for the thread that waits at it: for nobody, once that one has gone through. What calls it
-/// at the thread's end is a function of the C library on memory that stays, so that this code may be unloaded before.
+/// Open to those who make something, but for the thread that waits at it: for nobody, once that one has gone through. At the
+/// thread's end a function of the C library waits at it, on memory that stays: so this code may be unloaded before.
 class Door {
  public:
   Door() {
