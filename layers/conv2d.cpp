@@ -26,8 +26,7 @@ PlanCache<kernels::Conv2dPlan>::Lease Conv2d::plan(const Shape& x, const Context
 Tensor Conv2d::compute(const Tensor& x, Activation epilogue, Context& context) const {
   const auto conv = plan(x.shape(), context);
   Tensor y = Tensor::empty(conv->y_shape(), x.dtype(), x.device());
-  conv->forward(x, context.operand(weight_), options_.bias ? context.operand(bias_) : Tensor{}, epilogue.kind == Activation::relu,
-                y, context.stream());
+  conv->forward(x, context.operand(weight_), options_.bias ? context.operand(bias_) : Tensor{}, epilogue, y, context.stream());
   return y;
 }
 

@@ -32,8 +32,7 @@ PlanCache<kernels::LinearPlan>::Lease Linear::plan(const Shape& x, const Context
 Tensor Linear::compute(const Tensor& x, Activation epilogue, Context& context) const {
   const auto linear = plan(x.shape(), context);
   Tensor y = Tensor::empty(linear->y_shape(), x.dtype(), x.device());
-  linear->forward(x, context.operand(weight_), options_.bias ? context.operand(bias_) : Tensor{}, epilogue.kind == Activation::relu,
-                  y, context.stream());
+  linear->forward(x, context.operand(weight_), options_.bias ? context.operand(bias_) : Tensor{}, epilogue, y, context.stream());
   return y;
 }
 
