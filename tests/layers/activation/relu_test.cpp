@@ -4,10 +4,12 @@
 
 #include "close.h"
 #include "layers/layers.h"
-#include "reference/relu.h"
+#include "reference/activation.h"
 
 namespace gpucnn {
 namespace {
+
+const reference::PointwiseActivation& kRelu = reference::kActivations[1];
 
 class ReLULayer : public LayerTest {};
 INSTANTIATE_TEST_SUITE_P(Devices, ReLULayer, devices(), device_name);
@@ -19,9 +21,9 @@ TEST_P(ReLULayer, ComputesTheReferencesResultAndGradient) {
     relu.to(device());
     EXPECT_EQ(relu.output_shape(shape), shape);
     const Tensor x = random_tensor(shape, 1), dy = random_tensor(shape, 2);
-    const reference::Values y = reference::relu(reference::widen(values(x)));
-    expect_close(values(relu(x)), y, kSameValue);
-    expect_close(values(relu.backward(dy)), reference::relu_backward(y, reference::widen(values(dy))), kSameValue);
+    const reference::Values wide_x = reference::widen(values(x)), wide_dy = reference::widen(values(dy));
+    expect_close(values(relu(x)), reference::activation(kRelu, wide_x), kRelu.tolerance);
+    expect_close(values(relu.backward(dy)), reference::activation_backward(kRelu, wide_x, wide_dy), kRelu.tolerance);
   }
 }
 
