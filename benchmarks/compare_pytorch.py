@@ -60,22 +60,59 @@ def gpu_name(device):
 
 
 def make_parser():
-    parser = argparse.ArgumentParser(description="Times SimpleCNN in libgpucnn, PyTorch and, on the CPU, ONNX Runtime in turn.")
-    parser.add_argument("--bench", default=str(ROOT / "build/benchmarks/simple_cnn_bench"),
-                        help="simple_cnn_bench, which has peak beside it (%(default)s)")
-    parser.add_argument("--train-cifar", default=str(ROOT / "build/samples/train_cifar"), help="train_cifar (%(default)s)")
-    parser.add_argument("--data", type=pathlib.Path, metavar="DIR", help="CIFAR-10, binary version, for an epoch")
-    parser.add_argument("--what", choices=(*WHATS, "both"), nargs="+",
-                        help="what to time; both is train and infer (on the CPU everything, on a GPU both)")
+    parser = argparse.ArgumentParser(
+        description="Times SimpleCNN in libgpucnn, PyTorch and, on the CPU, ONNX Runtime in turn."
+    )
+    parser.add_argument(
+        "--bench",
+        default=str(ROOT / "build/benchmarks/simple_cnn_bench"),
+        help="simple_cnn_bench, which has peak beside it (%(default)s)",
+    )
+    parser.add_argument(
+        "--train-cifar",
+        default=str(ROOT / "build/samples/train_cifar"),
+        help="train_cifar (%(default)s)",
+    )
+    parser.add_argument(
+        "--data", type=pathlib.Path, metavar="DIR", help="CIFAR-10, binary version, for an epoch"
+    )
+    parser.add_argument(
+        "--what",
+        choices=(*WHATS, "both"),
+        nargs="+",
+        help="what to time; both is train and infer (on the CPU everything, on a GPU both)",
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (%(default)s)")
-    parser.add_argument("--precision", choices=("fp32", "tf32", "bf16"), default="fp32", help="of products, on a GPU (%(default)s)")
-    parser.add_argument("--batches", type=int, nargs="+",
-                        help="images a step (train 4 128 1024, infer 1 4 128 1024; on a GPU 4 128 1024 4096)")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="CPU threads (%(default)s)")
-    parser.add_argument("--together", type=int, help="steps from one wait for the device to the next (1; on a GPU 20)")
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "tf32", "bf16"),
+        default="fp32",
+        help="of products, on a GPU (%(default)s)",
+    )
+    parser.add_argument(
+        "--batches",
+        type=int,
+        nargs="+",
+        help="images a step (train 4 128 1024, infer 1 4 128 1024; on a GPU 4 128 1024 4096)",
+    )
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=len(os.sched_getaffinity(0)),
+        help="CPU threads (%(default)s)",
+    )
+    parser.add_argument(
+        "--together",
+        type=int,
+        help="steps from one wait for the device to the next (1; on a GPU 20)",
+    )
     parser.add_argument("--seconds", type=float, help="of every measurement (1; on a GPU 3)")
-    parser.add_argument("--rounds", type=int, default=5, help="measurements of every program (%(default)s)")
-    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="also writes every measurement there")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="measurements of every program (%(default)s)"
+    )
+    parser.add_argument(
+        "--json", type=pathlib.Path, metavar="FILE", help="also writes every measurement there"
+    )
     return parser
 
 
@@ -94,7 +131,9 @@ def parse_options():
     options.seconds = (3 if gpu else 1) if options.seconds is None else options.seconds
     counts = [*(options.batches or []), options.threads, options.rounds, options.together]
     if min(counts) < 1 or not 0.01 <= options.seconds <= 3600:
-        parser.error("batches, threads, rounds and together must be at least 1, seconds from 0.01 to 3600")
+        parser.error(
+            "batches, threads, rounds and together must be at least 1, seconds from 0.01 to 3600"
+        )
     if options.data and not options.data.is_dir():
         parser.error(f"--data: there is no folder {options.data}")
     return options
@@ -120,7 +159,9 @@ def check_programs(options, machine):
 def print_head(options):
     gpu = options.device != "cpu"
     hardware = gpu_name(options.device) if gpu else f"{cpu_name()}, {options.threads} threads"
-    programs = [f"PyTorch {version('torch')}"] + ([f"ONNX Runtime {version('onnxruntime')}"] if options.with_onnx else [])
+    programs = [f"PyTorch {version('torch')}"] + (
+        [f"ONNX Runtime {version('onnxruntime')}"] if options.with_onnx else []
+    )
     programs += [] if JEMALLOC or gpu else ["without jemalloc, which is not installed"]
     rounds = f"{options.rounds} rounds of {options.seconds:g} s"
     rounds += f", a wait every {options.together} steps" if options.together > 1 else ""
@@ -152,11 +193,15 @@ def compare_all(options, machine, save):
         machine.measure(copy=True)
     cells = cells_of(options, machine)
     if cells:
-        print("Ratio: the program's time / libgpucnn's in the same round; bold: libgpucnn's best rival.\n")
+        print(
+            "Ratio: the program's time / libgpucnn's in the same round; bold: libgpucnn's best rival.\n"
+        )
         print(LONG_HEAD, flush=True)
     compared = []
     for cell in cells:
-        rounds, peaks = compare(cell, (lambda: machine.measure(cell.instruction_set)) if cpu else None, options)
+        rounds, peaks = compare(
+            cell, (lambda: machine.measure(cell.instruction_set)) if cpu else None, options
+        )
         results = summarize(cell, rounds, options)
         if cpu:
             results[0]["of_fma_bound"] = of_bound(cell, results[0]["rounds"], peaks)

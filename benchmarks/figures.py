@@ -35,7 +35,11 @@ def spread(values, form="{:.1f}"):
 
 
 def row(what, batch, rounds, **values):
-    return {"what": what, "batch": batch, "device": "cpu", "program": OURS} | values | {"rounds": rounds}
+    return (
+        {"what": what, "batch": batch, "device": "cpu", "program": OURS}
+        | values
+        | {"rounds": rounds}
+    )
 
 
 # ---- start -------------------------------------------------------------------------------------------------------------------
@@ -55,8 +59,12 @@ def start_once(options):
 
 def start(options):
     times = [start_once(options) for _ in range(STARTS)]
-    print(f"- Start of the process to the end of its first training step, batch {START_BATCH}: **{spread(times)} ms**, median")
-    print(f"  (min – max) of {STARTS} starts with the files in memory. It loads and links the program, draws weights and a batch,")
+    print(
+        f"- Start of the process to the end of its first training step, batch {START_BATCH}: **{spread(times)} ms**, median"
+    )
+    print(
+        f"  (min – max) of {STARTS} starts with the files in memory. It loads and links the program, draws weights and a batch,"
+    )
     print("  starts threads, touches memory for the first time and trains one step.", flush=True)
     return [row("start", START_BATCH, times, median_ms=statistics.median(times))]
 
@@ -91,7 +99,9 @@ def neighbour(options):
                 rounds.append({"alone": alone, "beside": rate(batch, options)})
         ratios = [r["beside"] / r["alone"] for r in rounds]
         rates = {key: statistics.median(r[key] for r in rounds) for key in ("alone", "beside")}
-        print(f"- Training at batch {batch} on {options.threads} threads while another process spins on core {core}:")
+        print(
+            f"- Training at batch {batch} on {options.threads} threads while another process spins on core {core}:"
+        )
         print(f"  **{spread(ratios, '{:.2f}')}** of the undisturbed rate, ", end="")
         print(f"{rates['beside']:,.0f} of {rates['alone']:,.0f} images/s.", flush=True)
         rows.append(row("neighbour", batch, rounds, ratio=statistics.median(ratios)))
@@ -104,10 +114,22 @@ def neighbour(options):
 def run_epoch(options, *more):
     """The images/s of one epoch's training, and the most MB that the process held at once, by 10^6 bytes."""
     with tempfile.TemporaryDirectory() as out, tempfile.TemporaryFile("w+") as errors:
-        command = [options.train_cifar, "--data", options.data, "--device", "cpu", "--threads", options.threads, "--epochs", 1]
+        command = [
+            options.train_cifar,
+            "--data",
+            options.data,
+            "--device",
+            "cpu",
+            "--threads",
+            options.threads,
+            "--epochs",
+            1,
+        ]
         command += ["--batch-size", EPOCH_BATCH, "--out", out, "--quiet", *more]
         command = [str(word) for word in command]
-        process = subprocess.Popen(command, env=clean_environment(), stdout=subprocess.DEVNULL, stderr=errors)
+        process = subprocess.Popen(
+            command, env=clean_environment(), stdout=subprocess.DEVNULL, stderr=errors
+        )
         # Before it becomes another program, a child counts its parent's memory: a few MB here, as long as nothing imports PyTorch.
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -131,13 +153,27 @@ def epoch(options):
     median = {key: statistics.median(r[key] for r in rounds) for key in rounds[0]}
     ratios = {key: [r[key] / r["steps"] for r in rounds] for key in ("plain", "augmented")}
     memory = max(r["memory_mb"] for r in rounds)
-    print(f"- `train_cifar` on CIFAR-10, batch {EPOCH_BATCH}, one epoch and its test: at most **{memory:.0f} MB** resident.")
+    print(
+        f"- `train_cifar` on CIFAR-10, batch {EPOCH_BATCH}, one epoch and its test: at most **{memory:.0f} MB** resident."
+    )
     print(f"- Its images/s in an epoch with --augment: {median['augmented']:,.0f}, ", end="")
     print(f"**{spread(ratios['augmented'], '{:.2f}')}** of the")
-    print(f"  {median['steps']:,.0f} of steps on a batch that stays; without --augment {median['plain']:,.0f}, ", end="")
+    print(
+        f"  {median['steps']:,.0f} of steps on a batch that stays; without --augment {median['plain']:,.0f}, ",
+        end="",
+    )
     print(f"{spread(ratios['plain'], '{:.2f}')}.", flush=True)
     ratio = statistics.median(ratios["augmented"])
-    return [row("epoch", EPOCH_BATCH, rounds, memory_mb=memory, images_per_second=median["augmented"], ratio=ratio)]
+    return [
+        row(
+            "epoch",
+            EPOCH_BATCH,
+            rounds,
+            memory_mb=memory,
+            images_per_second=median["augmented"],
+            ratio=ratio,
+        )
+    ]
 
 
 FIGURES = {"start": start, "neighbour": neighbour, "epoch": epoch}

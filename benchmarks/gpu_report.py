@@ -11,9 +11,26 @@ import json
 import pathlib
 
 PRECISIONS = ("fp32", "tf32", "bf16")
-STAGES = ("build", "test", "memcheck", "racecheck", "parity", "repeat", "kernels", *(f"pytorch-{p}" for p in PRECISIONS))
+STAGES = (
+    "build",
+    "test",
+    "memcheck",
+    "racecheck",
+    "parity",
+    "repeat",
+    "kernels",
+    *(f"pytorch-{p}" for p in PRECISIONS),
+)
 OF_COPY = 0.9  # what a kernel on large tensors must reach of the copy's bandwidth
-BOUND_BY_MEMORY = ("relu", "relu_backward", "max_pool2d", "max_pool2d_backward", "dropout", "adam", "sgd")
+BOUND_BY_MEMORY = (
+    "relu",
+    "relu_backward",
+    "max_pool2d",
+    "max_pool2d_backward",
+    "dropout",
+    "adam",
+    "sgd",
+)
 OURS = "libgpucnn"
 GRAPH = "PyTorch CUDA graph"
 MARKS = ("<!-- gpu_check: begin -->\n", "<!-- gpu_check: end -->\n")
@@ -49,15 +66,26 @@ def read_kernels(folder):
         if name.startswith("large/"):
             words = name.split("/")[1:]
             name = "large/" + "/".join(word for word in words if not word.isdigit())
-        kept = {key: row[key] for key in ("real_time", "time_unit", "bytes_per_second", "of_copy", "FLOP/s") if key in row}
+        kept = {
+            key: row[key]
+            for key in ("real_time", "time_unit", "bytes_per_second", "of_copy", "FLOP/s")
+            if key in row
+        }
         rows.append({"kernel": name} | kept)
-    return {"copy_bytes_per_second": float(measured["context"]["copy_bytes_per_second"]), "kernels": rows}
+    return {
+        "copy_bytes_per_second": float(measured["context"]["copy_bytes_per_second"]),
+        "kernels": rows,
+    }
 
 
 def large_kernels(report):
     """The kernels on large tensors, by their names without the prefix."""
     rows = report["kernels"]["kernels"] if report["kernels"] else []
-    return [row | {"kernel": row["kernel"].removeprefix("large/")} for row in rows if row["kernel"].startswith("large/")]
+    return [
+        row | {"kernel": row["kernel"].removeprefix("large/")}
+        for row in rows
+        if row["kernel"].startswith("large/")
+    ]
 
 
 def targets(report):
@@ -70,7 +98,12 @@ def targets(report):
     for row in large_kernels(report):
         name, part = row["kernel"], row["of_copy"]
         if name.split("/")[0] in BOUND_BY_MEMORY:
-            add(f"{name} on large tensors, of a copy's bandwidth", f">= {OF_COPY:.0%}", f"{part:.1%}", part >= OF_COPY)
+            add(
+                f"{name} on large tensors, of a copy's bandwidth",
+                f">= {OF_COPY:.0%}",
+                f"{part:.1%}",
+                part >= OF_COPY,
+            )
     for precision, results in report["pytorch"].items():
         for row in results:
             if row["program"] == GRAPH and row["what"] == "train" and row["batch"] in (128, 1024):
@@ -82,47 +115,94 @@ def targets(report):
 def table(head, rows):
     """Lines of Markdown; a column whose head begins with '>' is right-aligned."""
     lines = ["| " + " | ".join(word.lstrip(">") for word in head) + " |"]
-    lines.append("|" + "|".join(" ---: " if word.startswith(">") else " --- " for word in head) + "|")
+    lines.append(
+        "|" + "|".join(" ---: " if word.startswith(">") else " --- " for word in head) + "|"
+    )
     return lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows] + [""]
 
 
 def with_gpu(report):
     facts = report["machine"]
     software = f"driver {facts['driver']}, CUDA {facts['cuda']}, cuDNN {facts['cudnn']}, PyTorch {facts['pytorch'] or 'none'}"
-    lines = [f"{facts['gpu']}, {software}; {facts['date']}, commit {facts['commit']}.", ""] + stage_table(report)
+    lines = [
+        f"{facts['gpu']}, {software}; {facts['date']}, commit {facts['commit']}.",
+        "",
+    ] + stage_table(report)
     if report["targets"]:
-        rows = [(t["what"], t["wanted"], t["measured"], "yes" if t["reached"] else "no") for t in report["targets"]]
+        rows = [
+            (t["what"], t["wanted"], t["measured"], "yes" if t["reached"] else "no")
+            for t in report["targets"]
+        ]
         lines += table(("figure", ">wanted", ">measured", "reached"), rows)
     if report["parity"]:
         keys = ("loss_to_cpu", "weight_to_cpu", "loss_to_pytorch", "weight_to_pytorch")
-        batches = [(name, values) for name, values in report["parity"].items() if name.startswith("batch")]
-        lines += ["25 steps of Adam on the GPU: how far losses (relative) and weights (absolute) are apart", ""]
-        head = ("", ">losses to CPU", ">weights to CPU", ">losses to PyTorch's float64", ">weights to PyTorch's float64")
-        lines += table(head, [(name, *(f"{values[key]:.1e}" for key in keys)) for name, values in batches])
+        batches = [
+            (name, values) for name, values in report["parity"].items() if name.startswith("batch")
+        ]
+        lines += [
+            "25 steps of Adam on the GPU: how far losses (relative) and weights (absolute) are apart",
+            "",
+        ]
+        head = (
+            "",
+            ">losses to CPU",
+            ">weights to CPU",
+            ">losses to PyTorch's float64",
+            ">weights to PyTorch's float64",
+        )
+        lines += table(
+            head, [(name, *(f"{values[key]:.1e}" for key in keys)) for name, values in batches]
+        )
     if report["kernels"]:
         copy = report["kernels"]["copy_bytes_per_second"]
-        rows = [(r["kernel"], f"{r['bytes_per_second'] / 1e9:,.0f}", f"{r['of_copy']:.1%}") for r in large_kernels(report)]
-        lines += [f"Kernels on tensors of 512 MiB; a copy moves {copy / 1e9:,.0f} GB/s, bytes read and written:", ""]
+        rows = [
+            (r["kernel"], f"{r['bytes_per_second'] / 1e9:,.0f}", f"{r['of_copy']:.1%}")
+            for r in large_kernels(report)
+        ]
+        lines += [
+            f"Kernels on tensors of 512 MiB; a copy moves {copy / 1e9:,.0f} GB/s, bytes read and written:",
+            "",
+        ]
         lines += table(("kernel", ">GB/s", ">of the copy"), rows)
     for precision, results in report["pytorch"].items():
-        lines += [f"Training steps of SimpleCNN, {precision}; ratio: the program's time / libgpucnn's:", ""]
+        lines += [
+            f"Training steps of SimpleCNN, {precision}; ratio: the program's time / libgpucnn's:",
+            "",
+        ]
         rows = []
         for r in results:
             spread = f"{r['p10_ms']:.4f} – {r['p90_ms']:.4f}"
             ratio = "" if r["program"] == OURS else f"{r['ratio']:.2f}"
-            rows.append((r["batch"], r["program"], f"{r['median_ms']:.4f}", spread, f"{r['images_per_second']:,.0f}", ratio))
-        lines += table((">batch", "program", ">median ms", ">p10 – p90 ms", ">images/s", ">ratio"), rows)
+            rows.append(
+                (
+                    r["batch"],
+                    r["program"],
+                    f"{r['median_ms']:.4f}",
+                    spread,
+                    f"{r['images_per_second']:,.0f}",
+                    ratio,
+                )
+            )
+        lines += table(
+            (">batch", "program", ">median ms", ">p10 – p90 ms", ">images/s", ">ratio"), rows
+        )
     return lines
 
 
 def stage_table(report):
-    rows = [(s["stage"], s["result"], s["seconds"], s["detail"].replace("|", "\\|")) for s in report["stages"]]
+    rows = [
+        (s["stage"], s["result"], s["seconds"], s["detail"].replace("|", "\\|"))
+        for s in report["stages"]
+    ]
     return table(("stage", "result", ">seconds", "detail"), rows)
 
 
 def without_gpu(report):
     facts = report["machine"]
-    return [f"No GPU: nothing was measured. {facts['date']}, commit {facts['commit']}.", ""] + stage_table(report)
+    return [
+        f"No GPU: nothing was measured. {facts['date']}, commit {facts['commit']}.",
+        "",
+    ] + stage_table(report)
 
 
 def put_into(page, lines):
@@ -133,9 +213,18 @@ def put_into(page, lines):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=pathlib.Path, help="where scripts/gpu_check left its results")
-    parser.add_argument("--docs", type=pathlib.Path, metavar="PAGE", help="also put the tables between the marks of this page")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "folder", type=pathlib.Path, help="where scripts/gpu_check left its results"
+    )
+    parser.add_argument(
+        "--docs",
+        type=pathlib.Path,
+        metavar="PAGE",
+        help="also put the tables between the marks of this page",
+    )
     options = parser.parse_args()
     folder = options.folder
     report = {"machine": read_facts(folder), "stages": read_stages(folder)}
@@ -145,7 +234,11 @@ def main():
         # A file of a stage that broke off is no measurement.
         report["parity"] = read_json(folder / "parity.json") if "parity" in passed else None
         report["kernels"] = read_kernels(folder) if "kernels" in passed else None
-        report["pytorch"] = {p: read_json(folder / f"pytorch-{p}.json") for p in PRECISIONS if f"pytorch-{p}" in passed}
+        report["pytorch"] = {
+            p: read_json(folder / f"pytorch-{p}.json")
+            for p in PRECISIONS
+            if f"pytorch-{p}" in passed
+        }
         report["targets"] = targets(report)
     lines = with_gpu(report) if report["machine"]["gpu"] else without_gpu(report)
     (folder / "gpu_check.json").write_text(json.dumps(report, indent=1) + "\n")

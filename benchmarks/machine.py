@@ -50,9 +50,19 @@ class Machine:
 
     def results(self, options):
         """For the file of --json."""
-        row = {"what": "peak", "batch": None, "device": options.device, "program": "peak", "threads": self.threads}
+        row = {
+            "what": "peak",
+            "batch": None,
+            "device": options.device,
+            "program": "peak",
+            "threads": self.threads,
+        }
         fma = {name: statistics.median(rates) for name, rates in self.fma.items()}
-        row |= {"fma_gflops": fma, "copy_gbps": statistics.median(self.copies), "copy_mib": self.copy_mib}
+        row |= {
+            "fma_gflops": fma,
+            "copy_gbps": statistics.median(self.copies),
+            "copy_mib": self.copy_mib,
+        }
         return row | {"rounds": {"fma_gflops": self.fma, "copy_gbps": self.copies}}
 
 
@@ -63,12 +73,16 @@ def bound_ms(cell, gflops):
 
 def of_bound(cell, rounds, peaks):
     """The part of the peak of its own round that the program reaches; the median over rounds."""
-    return statistics.median(bound_ms(cell, peak) / measured["median_ms"] for measured, peak in zip(rounds, peaks))
+    return statistics.median(
+        bound_ms(cell, peak) / measured["median_ms"] for measured, peak in zip(rounds, peaks)
+    )
 
 
 def cpu_name():
     try:
         lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+        return next(
+            line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
+        )
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()

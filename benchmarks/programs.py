@@ -23,7 +23,12 @@ PYTORCH = [
     for layout in ("NCHW", "channels-last")
     for allocator in ([""] + [", jemalloc"] * bool(JEMALLOC))
 ]
-PYTORCH_CUDA = ["PyTorch eager", "PyTorch compiled", "PyTorch CUDA graph", "PyTorch CUDA graph, compiled"]
+PYTORCH_CUDA = [
+    "PyTorch eager",
+    "PyTorch compiled",
+    "PyTorch CUDA graph",
+    "PyTorch CUDA graph, compiled",
+]
 # What holds oneDNN, PyTorch's own kernels and its compiler, and MKL to an instruction set.
 HELD_TO = {
     "": {},
@@ -64,7 +69,11 @@ def rival_environment(name, instruction_set, options):
     environment = clean_environment()
     if options.device != "cpu":
         return environment
-    environment |= {"OMP_PROC_BIND": "true", "OMP_PLACES": "cores", "OMP_NUM_THREADS": str(options.threads)}
+    environment |= {
+        "OMP_PROC_BIND": "true",
+        "OMP_PLACES": "cores",
+        "OMP_NUM_THREADS": str(options.threads),
+    }
     environment |= HELD_TO[instruction_set]
     if "jemalloc" in name:
         environment |= {"LD_PRELOAD": JEMALLOC, "MALLOC_CONF": JEMALLOC_OPTIONS}
@@ -87,7 +96,15 @@ def run_json(command, environment=None):
 
 
 def bench_command(what, batch, options):
-    command = [options.bench, "--what", what, "--batch", str(batch), "--threads", str(options.threads)]
+    command = [
+        options.bench,
+        "--what",
+        what,
+        "--batch",
+        str(batch),
+        "--threads",
+        str(options.threads),
+    ]
     command += ["--device", options.device, "--precision", options.precision]
     return command + ["--together", str(options.together), "--seconds", str(options.seconds)]
 
@@ -112,8 +129,18 @@ class Rival:
     """A process of rivals.py that prepares itself and waits between its rounds."""
 
     def __init__(self, name, cell, options):
-        task = {"name": name, "what": cell.what, "batch": cell.batch, "threads": options.threads, "seconds": options.seconds}
-        task |= {"device": options.device, "precision": options.precision, "together": options.together}
+        task = {
+            "name": name,
+            "what": cell.what,
+            "batch": cell.batch,
+            "threads": options.threads,
+            "seconds": options.seconds,
+        }
+        task |= {
+            "device": options.device,
+            "precision": options.precision,
+            "together": options.together,
+        }
         self.name = name
         self.errors = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
@@ -146,8 +173,12 @@ class Rival:
 
 def compare(cell, peak, options):
     """All rounds of one cell, {name: [measurement of each round]}, and what `peak()` gave beside libgpucnn in each."""
+
     def leave_out(error):
-        print(f"compare_pytorch.py: left out ({cell.label}, batch {cell.batch}): {error}", file=sys.stderr)
+        print(
+            f"compare_pytorch.py: left out ({cell.label}, batch {cell.batch}): {error}",
+            file=sys.stderr,
+        )
 
     programs = {OURS: Ours(cell, options)}
     started = {name: Rival(name, cell, options) for name in rivals_of(cell.what, options)}
@@ -180,9 +211,17 @@ def summarize(cell, rounds, options):
     ours = [measured["median_ms"] for measured in rounds[OURS]]
     results = []
     for name, measured in rounds.items():
-        result = {"what": cell.label, "batch": cell.batch, "device": options.device, "precision": options.precision}
+        result = {
+            "what": cell.label,
+            "batch": cell.batch,
+            "device": options.device,
+            "precision": options.precision,
+        }
         result["program"] = name
-        result |= {key: statistics.median(m[key] for m in measured) for key in ("median_ms", "p10_ms", "p90_ms")}
+        result |= {
+            key: statistics.median(m[key] for m in measured)
+            for key in ("median_ms", "p10_ms", "p90_ms")
+        }
         result["images_per_second"] = cell.batch / result["median_ms"] * 1000
         result["ratio"] = statistics.median(m["median_ms"] / o for m, o in zip(measured, ours))
         result["rounds"] = measured

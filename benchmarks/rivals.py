@@ -54,7 +54,9 @@ def pytorch_run(name, what, batch, threads):
 
         torch._inductor.config.freezing = True
         forward = compile(model.eval())
-        quiet = torch.no_grad if "compiled" in name else torch.inference_mode  # freezing wants no_grad
+        quiet = (
+            torch.no_grad if "compiled" in name else torch.inference_mode
+        )  # freezing wants no_grad
 
         def infer():
             with quiet():
@@ -147,12 +149,24 @@ def onnx_run(batch, threads):
     random = np.random.default_rng(0)
     shapes = {"w0": (16, 3, 3, 3), "b0": (16,), "w1": (32, 16, 3, 3), "b1": (32,)}
     shapes |= {"w2": (128, 2048), "b2": (128,), "w3": (10, 128), "b3": (10,)}
-    weights = [numpy_helper.from_array((random.standard_normal(s) * 0.02).astype(np.float32), n) for n, s in shapes.items()]
+    weights = [
+        numpy_helper.from_array((random.standard_normal(s) * 0.02).astype(np.float32), n)
+        for n, s in shapes.items()
+    ]
     conv = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
     pool = {"kernel_shape": [2, 2], "strides": [2, 2]}
     layers = [("Conv", ["w0", "b0"], conv), ("Relu", [], {}), ("MaxPool", [], pool)]
-    layers += [("Conv", ["w1", "b1"], conv), ("Relu", [], {}), ("MaxPool", [], pool), ("Flatten", [], {})]
-    layers += [("Gemm", ["w2", "b2"], {"transB": 1}), ("Relu", [], {}), ("Gemm", ["w3", "b3"], {"transB": 1})]
+    layers += [
+        ("Conv", ["w1", "b1"], conv),
+        ("Relu", [], {}),
+        ("MaxPool", [], pool),
+        ("Flatten", [], {}),
+    ]
+    layers += [
+        ("Gemm", ["w2", "b2"], {"transB": 1}),
+        ("Relu", [], {}),
+        ("Gemm", ["w3", "b3"], {"transB": 1}),
+    ]
     nodes = [
         helper.make_node(kind, [f"x{i}", *parameters], [f"x{i + 1}"], **attributes)
         for i, (kind, parameters, attributes) in enumerate(layers)
@@ -165,7 +179,9 @@ def onnx_run(batch, threads):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
     x = {"x0": random.standard_normal((batch, 3, 32, 32), dtype=np.float32)}
     return lambda: session.run(None, x)
 

@@ -11,7 +11,9 @@ SHORT_HEAD = """| what | batch | libgpucnn ms | best rival | its ms | ratio (min
 
 
 def best_of(results):
-    return min((r for r in results if r["program"] != OURS), key=lambda r: r["median_ms"], default=None)
+    return min(
+        (r for r in results if r["program"] != OURS), key=lambda r: r["median_ms"], default=None
+    )
 
 
 def print_row(words):
@@ -23,28 +25,55 @@ def print_long(results):
     best = best_of(results)
     for r in results:
         name = f"**{r['program']}**" if r is best else r["program"]
-        ratio = "" if r["program"] == OURS else f"**{r['ratio']:.2f}**" if r is best else f"{r['ratio']:.2f}"
+        ratio = (
+            ""
+            if r["program"] == OURS
+            else f"**{r['ratio']:.2f}**"
+            if r is best
+            else f"{r['ratio']:.2f}"
+        )
         times = f"{r['p10_ms']:.3f} – {r['p90_ms']:.3f}"
-        print_row([r["what"], r["batch"], name, f"{r['median_ms']:.3f}", times, f"{r['images_per_second']:,.0f}", ratio])
+        print_row(
+            [
+                r["what"],
+                r["batch"],
+                name,
+                f"{r['median_ms']:.3f}",
+                times,
+                f"{r['images_per_second']:,.0f}",
+                ratio,
+            ]
+        )
 
 
 def print_machine(machine):
-    peaks = ", ".join(f"**{spread(rates, '{:.0f}')} GFLOP/s** with {name}" for name, rates in machine.fma.items())
+    peaks = ", ".join(
+        f"**{spread(rates, '{:.0f}')} GFLOP/s** with {name}" for name, rates in machine.fma.items()
+    )
     copy = f"**{spread(machine.copies)} GB/s** read and written by a copy of {machine.copy_mib} MiB"
-    print(f"\nThe machine, {machine.threads} threads at once, median (min – max) over this run: FMA peak {peaks}; {copy}.")
+    print(
+        f"\nThe machine, {machine.threads} threads at once, median (min – max) over this run: FMA peak {peaks}; {copy}."
+    )
 
 
 def print_short(cells):
     """A row for each cell: libgpucnn, its best rival, and the bound that the same round's FMA peak sets."""
     train, infer = (f"{FLOPS[what] / 1e6:.2f}" for what in ("train", "infer"))
-    print(f"\nThe FMA bound of an image: {train} MFLOP in training, {infer} in inference, at the instruction set's peak in the")
-    print("same round. Ratio: the best rival's time / libgpucnn's in the same round, median over rounds.\n")
+    print(
+        f"\nThe FMA bound of an image: {train} MFLOP in training, {infer} in inference, at the instruction set's peak in the"
+    )
+    print(
+        "same round. Ratio: the best rival's time / libgpucnn's in the same round, median over rounds.\n"
+    )
     print(SHORT_HEAD)
     for results in cells:
         ours, best = results[0], best_of(results)
         line = [ours["what"], ours["batch"], f"{ours['median_ms']:.3f}"]
         if best:
-            ratios = [theirs["median_ms"] / own["median_ms"] for theirs, own in zip(best["rounds"], ours["rounds"])]
+            ratios = [
+                theirs["median_ms"] / own["median_ms"]
+                for theirs, own in zip(best["rounds"], ours["rounds"])
+            ]
             line += [best["program"], f"{best['median_ms']:.3f}", spread(ratios, "{:.2f}")]
         else:
             line += ["none", "", ""]

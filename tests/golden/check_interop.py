@@ -36,7 +36,9 @@ def check(folder):
     gap = ((logits - example["logits"]).abs().max() / logits.abs().max()).item()
     print(f"{folder}: the logits differ by {gap:.1e} of the largest one")
     if not gap <= TOLERANCE:
-        sys.exit(f"check_interop.py: that is more than {TOLERANCE:.0e}: the weights do not mean the same here and there")
+        sys.exit(
+            f"check_interop.py: that is more than {TOLERANCE:.0e}: the weights do not mean the same here and there"
+        )
 
 
 if __name__ == "__main__":

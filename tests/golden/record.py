@@ -61,7 +61,9 @@ def train(initial, pixels, labels, dtype):
 def gaps(run, reference):
     """The largest relative difference of the losses and the largest absolute one of the weights."""
     losses = ((run[0] - reference[0]) / reference[0]).abs().max().item()
-    weights = max((run[1][name].double() - w).abs().max().item() for name, w in reference[1].items())
+    weights = max(
+        (run[1][name].double() - w).abs().max().item() for name, w in reference[1].items()
+    )
     return losses, weights
 
 
@@ -69,7 +71,9 @@ def record(seed, batch, count):
     initial, pixels, labels = draw(seed, batch, count)
     exact = train(initial, pixels, labels, torch.float64)
     loss_gap, weight_gap = gaps(train(initial, pixels, labels, torch.float32), exact)
-    gap = f"fp32 and float64 differ by {loss_gap:.1e} in the losses, {weight_gap:.1e} in the weights"
+    gap = (
+        f"fp32 and float64 differ by {loss_gap:.1e} in the losses, {weight_gap:.1e} in the weights"
+    )
     print(f"seed {seed}, batch {batch}: {gap}")
     if loss_gap > LOSS_TOLERANCE / MARGIN or weight_gap > WEIGHT_TOLERANCE / MARGIN:
         sys.exit(
@@ -94,15 +98,28 @@ def record(seed, batch, count):
 
 def main():
     parser = argparse.ArgumentParser(description="Records SimpleCNN's first steps in PyTorch.")
-    parser.add_argument("--seed", type=int, default=20, help="of the weights, inputs and labels (%(default)s)")
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).parent, help="folder for the files")
+    parser.add_argument(
+        "--seed", type=int, default=20, help="of the weights, inputs and labels (%(default)s)"
+    )
+    parser.add_argument(
+        "--out",
+        type=pathlib.Path,
+        default=pathlib.Path(__file__).parent,
+        help="folder for the files",
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)  # so that the order of sums does not depend on the machine
     recordings = {batch: record(options.seed, batch, count) for batch, count in BATCHES.items()}
     for batch, (initial, tensors, about) in recordings.items():
-        save_file(tensors, options.out / f"simple_cnn_batch{batch}.safetensors", {"recording": about})
+        save_file(
+            tensors, options.out / f"simple_cnn_batch{batch}.safetensors", {"recording": about}
+        )
         # The seed draws the weights before the inputs, so that they are the same for every batch.
-        save_file(initial.state_dict(), options.out / "simple_cnn_initial.safetensors", {"recording": f"seed {options.seed}"})
+        save_file(
+            initial.state_dict(),
+            options.out / "simple_cnn_initial.safetensors",
+            {"recording": f"seed {options.seed}"},
+        )
 
 
 if __name__ == "__main__":
