@@ -6,8 +6,6 @@ namespace gpucnn {
 
 Stream::Stream(Device device) : device_(device) { device.require(); }
 
-Stream::~Stream() = default;
-
 void Stream::synchronize() { backend::synchronize(device_); }
 
 void* Stream::native_handle() const { return backend::native_stream(device_); }

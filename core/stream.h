@@ -11,7 +11,7 @@ class GPUCNN_API Stream {
  public:
   /// Throws `DeviceError` if the device cannot be used.
   explicit Stream(Device device = {});
-  ~Stream();
+  ~Stream() = default;
   Stream(Stream&&) noexcept = default;
   Stream& operator=(Stream&&) noexcept = default;
 

@@ -131,6 +131,7 @@ void draw(const RandomStream& random, const Figure& figure, std::uint8_t* pixels
         const std::uint32_t byte = words[drawn / 4 % 4] >> (drawn % 4 * 8) & 0xFFU;
         const float noise = s.noise * (static_cast<float>(byte) / 127.5F - 1);
         const float value = s.ground[c] + light + cover * (s.colour[c] - s.ground[c]) + noise;
+        // NOLINTNEXTLINE(bugprone-incorrect-roundings): never negative, and recorded pixels depend on this rounding
         *pixels++ = static_cast<std::uint8_t>(std::clamp(value, 0.0F, 1.0F) * 255 + 0.5F);
       }
     }
@@ -160,6 +161,7 @@ DatasetSplits make_shapes(std::int64_t train_count, std::int64_t test_count, std
     throw std::invalid_argument(fmt::format("make_shapes: counts must be >= 0, got {} and {}", train_count, test_count));
   }
   std::vector<std::string> class_names;
+  class_names.reserve(kFigures.size());
   for (const Figure& figure : kFigures) class_names.emplace_back(figure.name);
   return {draw_all(train_count, seed, 0), draw_all(test_count, seed, 1), std::move(class_names)};
 }

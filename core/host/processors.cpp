@@ -120,9 +120,10 @@ int quota_processors(const std::string& root) {
   for (const Mount& mount : mounts(root)) {
     const std::optional<std::string> group_name = group(root, mount.second);
     if (!group_name) continue;
+    const std::string folder = root + mount.folder;
     std::string path = below(*group_name, mount.top);
     for (;;) {
-      least = std::min(least, quota_of(root + mount.folder + path, mount.second));
+      least = std::min(least, quota_of(folder + path, mount.second));
       const std::size_t parent = path.rfind('/');
       if (parent == std::string::npos) break;
       path.resize(parent);

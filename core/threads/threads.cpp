@@ -45,7 +45,7 @@ struct Unload {
     empty_cache(Device::cpu());
   }
 };
-const Unload unload;
+Unload unload;
 
 }  // namespace
 

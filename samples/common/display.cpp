@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -21,7 +22,7 @@ constexpr double kRedraw = 0.1;                 // seconds between redraws
 constexpr const char* kClearLine = "\r\x1b[K";  // back to the start of the line, and erase it
 
 std::string clock_of(double seconds) {
-  const auto whole = static_cast<long long>(seconds + 0.5);
+  const auto whole = std::llround(seconds);
   return fmt::format("{}:{:02}", whole / 60, whole % 60);
 }
 

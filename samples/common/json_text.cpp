@@ -15,6 +15,7 @@ std::string list(const std::vector<std::string>& items) { return fmt::format("[{
 
 std::string utf8_list(const std::vector<std::string>& texts) {
   std::vector<std::string> items;
+  items.reserve(texts.size());
   for (const std::string& text : texts) items.push_back(json(text).dump());
   return list(items);
 }

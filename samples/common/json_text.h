@@ -18,6 +18,7 @@ std::string list(const std::vector<std::string>& items);
 template <class Item>
 std::string of(const std::vector<Item>& items) {
   std::vector<std::string> texts;
+  texts.reserve(items.size());
   for (const Item& item : items) texts.push_back(of(item));
   return list(texts);
 }

@@ -91,7 +91,7 @@ RunFolder::RunFolder(const fs::path& folder, const std::string& config, Metadata
 RunFolder::~RunFolder() { close(metrics_); }
 
 fs::path RunFolder::save_last(Module& model) const {
-  const fs::path file = folder_ / "last.safetensors";
+  fs::path file = folder_ / "last.safetensors";
   save_safetensors(file, model.state_dict(), metadata_);
   return file;
 }
