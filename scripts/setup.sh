@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # What scripts/train and scripts/test share: it brings the machine and build/ to the point where the work can start, and does nothing
-# that is done already. Sourced; bash 3.2 or later.
+# that is done already. Sourced.
 
 self="${self:-$0}" # the script that was called, without symbolic links
 program="scripts/${self##*/}"
@@ -9,7 +9,6 @@ build="$root/build"
 
 debian_libraries="libdnnl-dev libhwy-dev libfmt-dev libcli11-dev nlohmann-json3-dev libgtest-dev libgmock-dev libbenchmark-dev"
 fedora_packages="gcc-c++ cmake ninja-build onednn-devel highway-devel fmt-devel cli11-devel json-devel gtest-devel gmock-devel google-benchmark-devel"
-brew_packages="cmake ninja libomp onednn highway fmt cli11 nlohmann-json googletest google-benchmark"
 
 say() { printf '%s\n' "$*"; }
 
@@ -160,7 +159,7 @@ check_tools() {
   has cmake || die "CMake is not installed; libgpucnn needs CMake 3.25 or newer"
   version=$(cmake --version | sed -n 's/^cmake version //p')
   at_least "$version" 3 25 || die "CMake $version is too old; libgpucnn needs CMake 3.25 or newer (pip install cmake brings one)"
-  if [ -z "${CXX:-}" ] && [ "$(uname -s)" = Linux ]; then
+  if [ -z "${CXX:-}" ]; then
     has g++ || die "g++ is not installed; libgpucnn needs g++ 12 or newer"
     version=$(g++ -dumpfullversion)
     at_least "$version" 12 0 || die "g++ $version is too old; libgpucnn needs g++ 12 or newer (CXX=g++-12 chooses another)"
@@ -186,10 +185,6 @@ install_everything() {
   elif has dnf; then
     # shellcheck disable=SC2086
     rpm -q $fedora_packages >/dev/null 2>&1 || by_hand="sudo dnf install -y $fedora_packages"
-  elif has brew; then
-    # shellcheck disable=SC2086
-    brew list --versions $brew_packages >/dev/null 2>&1 || by_hand="brew install $brew_packages"
-    export OpenMP_ROOT="${OpenMP_ROOT:-$(brew --prefix)/opt/libomp}"
   else
     by_hand="your package manager for: C++20 compiler, CMake 3.25, Ninja, oneDNN, Highway, fmt, CLI11, nlohmann-json, GoogleTest, Google Benchmark"
   fi
@@ -238,7 +233,7 @@ configure() {
   [ ! -f "$build/CMakeCache.txt" ] || set -- "$@" --fresh
   if has ninja; then set -- "$@" -G Ninja; fi
   if has ccache; then set -- "$@" -DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DCMAKE_CUDA_COMPILER_LAUNCHER=ccache; fi
-  if [ -z "${CXX:-}" ] && [ "$(uname -s)" = Linux ]; then set -- "$@" -DCMAKE_CXX_COMPILER=g++; fi
+  if [ -z "${CXX:-}" ]; then set -- "$@" -DCMAKE_CXX_COMPILER=g++; fi
   if has_nvcc; then
     choose_architectures
     [ -z "$architectures" ] || set -- "$@" "-DGPUCNN_CUDA_ARCHITECTURES=$architectures"
