@@ -61,7 +61,7 @@ CLI::Option* add_path(CLI::App& app, const std::string& name, const std::string&
 
 /// CLI11's words for a wrong command line, or better ones.
 std::string explain(const CLI::ParseError& error) {
-  const std::string message = error.what();
+  std::string message = error.what();
   if (!message.ends_with(" missing")) return message;
   return message.substr(0, message.find(':')) + ": its value is missing";
 }
