@@ -10,6 +10,9 @@
 /// `backend_cpu.cpp` in a build without CUDA, `backend_cuda.cpp` in one with it.
 namespace gpucnn::backend {
 
+/// GPUs with an index below this can be used.
+inline constexpr int kMaxGpus = 64;
+
 /// Whether GPU `index` can be used. `reason` (may be null) receives half a sentence: why not, or what GPU it is.
 bool cuda_usable(int index, std::string* reason);
 
@@ -34,8 +37,8 @@ void add(Device device, float* sum, const float* more, std::int64_t count);
 /// The compute capability of a usable GPU, times ten; 0 for the CPU.
 int compute_capability(Device device);
 
-/// Waits for all work that is queued for the device. Throws what it came to: `DeviceError`, or `std::invalid_argument` for a label
-/// that only the device could see.
+/// Waits for all work that is queued for the device. Throws if that has failed: `DeviceError`, or `std::invalid_argument` for a
+/// label that only the device could see.
 void synchronize(Device device);
 
 /// The CUDA stream in which the calling thread's work for the device is queued now; null for the CPU.

@@ -9,7 +9,7 @@
 
 namespace gpucnn {
 
-/// What the world did to us: a missing file, a full disk, a device that is not there. Misuse of the library is
+/// A failure outside the program: a missing file, a full disk, a device that is not there. Misuse of the library is
 /// `std::invalid_argument` (a wrong shape, dtype, device or value) or `std::logic_error` (calls in a wrong order) instead.
 class GPUCNN_API Error : public std::runtime_error {
  public:

@@ -13,7 +13,7 @@
 namespace gpucnn {
 namespace {
 
-constexpr int kFirstThatRounds = 80;  // compute capability times ten: Ampere
+constexpr int kMinCapability = 80;  // compute capability times ten: Ampere
 constexpr std::array kAll{Precision::fp32, Precision::tf32, Precision::bf16};
 
 }  // namespace
@@ -41,7 +41,7 @@ void require_precision(Precision precision, Device device) {
     throw DeviceError(
         fmt::format("{} needs a GPU of compute capability 8.0 or later; the CPU computes in fp32", name_of(precision)));
   }
-  if (const int has = backend::compute_capability(device); has < kFirstThatRounds) {
+  if (const int has = backend::compute_capability(device); has < kMinCapability) {
     throw DeviceError(fmt::format("{} needs a GPU of compute capability 8.0 or later; {} has {}.{}", name_of(precision),
                                   device.string(), has / 10, has % 10));
   }

@@ -14,8 +14,8 @@ inline constexpr std::uint32_t kWeyl0 = 0x9E3779B9, kWeyl1 = 0xBB67AE85;
 inline constexpr int kRounds = 10;
 }  // namespace philox
 
-/// Philox4x32-10, the counter-based generator of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3"
-/// (SC 2011): four random 32-bit words from a counter and a key, without any state.
+/// Philox4x32-10, a counter-based generator: four random 32-bit words from a counter and a key, without any state. Salmon, Moraes,
+/// Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
 constexpr std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key) noexcept {
   for (int round = 0; round < philox::kRounds; ++round) {
     const std::uint64_t product0 = std::uint64_t{philox::kMultiplier0} * counter[0];
@@ -31,9 +31,9 @@ constexpr std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> c
 /// What a stream of random numbers is for. Streams of different purposes never meet.
 enum class Purpose : std::uint32_t { weights = 1, dropout, shuffle, crop, flip, normal, shapes };
 
-/// A stream of random words without state: word `e` depends on nothing but (seed, purpose, index, step, e), so that every
-/// device, layout and number of threads draws the same. `index` tells layers or parameters apart and is below 2^12; `step`
-/// counts draws over time and is below 2^48.
+/// A stream of random words without state. Word `e` depends on (seed, purpose, index, step, e) alone. So every device, layout and
+/// number of threads draws the same. `index` tells layers or parameters apart and is below 2^12; `step` counts draws over time and
+/// is below 2^48.
 ///
 /// Key: the seed. Counter: {e / 4 low, e / 4 high, step low, step high (16 bits) | index (12 bits) | purpose (4 bits)}; word e
 /// is output e % 4.

@@ -10,14 +10,14 @@
 namespace gpucnn {
 
 void StateDict::add(std::string name, Tensor tensor) {
-  const auto [place, is_new] = places_.try_emplace(name, entries_.size());
+  const auto [position, is_new] = positions_.try_emplace(name, entries_.size());
   if (!is_new) {
     throw std::invalid_argument(fmt::format("StateDict: there is already an entry '{}'", printable(name, kMaxNameBytes)));
   }
   try {
     entries_.emplace_back(std::move(name), std::move(tensor));
   } catch (...) {
-    places_.erase(place);
+    positions_.erase(position);
     throw;
   }
 }
@@ -28,8 +28,8 @@ const Tensor& StateDict::at(std::string_view name) const {
 }
 
 const Tensor* StateDict::find(std::string_view name) const noexcept {
-  const auto place = places_.find(name);
-  return place == places_.end() ? nullptr : &entries_[place->second].second;
+  const auto position = positions_.find(name);
+  return position == positions_.end() ? nullptr : &entries_[position->second].second;
 }
 
 }  // namespace gpucnn

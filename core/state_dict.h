@@ -34,8 +34,8 @@ class GPUCNN_API StateDict {
 
  private:
   std::vector<Entry> entries_;
-  // Ordered, for the names come from files: whoever writes one could choose names that a hash table takes long to find.
-  std::map<std::string, std::size_t, std::less<>> places_;
+  // Ordered: names come from files, and whoever writes one could choose names that collide in a hash table.
+  std::map<std::string, std::size_t, std::less<>> positions_;
 };
 
 }  // namespace gpucnn

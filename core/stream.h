@@ -5,8 +5,8 @@
 
 namespace gpucnn {
 
-/// Where work is queued, in order. On the CPU work is done before a call returns. On a GPU it is done later: all streams of one GPU
-/// are the same queue, so that whatever is queued sees the results of what was queued before it.
+/// Where work is queued, in order. On the CPU work is done before a call returns, on a GPU later. All streams of one GPU are the
+/// same queue, so that work sees the results of all work that was queued before it.
 class GPUCNN_API Stream {
  public:
   /// Throws `DeviceError` if the device cannot be used.
@@ -21,11 +21,12 @@ class GPUCNN_API Stream {
   /// `std::invalid_argument` for a label outside its bounds.
   void synchronize();
 
-  /// For kernels of one's own: the CUDA stream (`cudaStream_t`) in which the calling thread queues work for the device now; null on
-  /// the CPU, where there is no queue. What is queued there is in order with the library's work. While a Trainer records a step it
-  /// is the recording's stream, so ask before each launch, and let nothing wait for it: a layer that waits is run call by call. The
-  /// launch wants the stream's GPU to be the current one, which the library neither sets nor changes:
-  /// `cudaSetDevice(device().index)`. The stream is the library's: it must not be destroyed or captured.
+  /// For kernels of one's own: the CUDA stream (`cudaStream_t`) in which the calling thread queues work for the device now. Null on
+  /// the CPU, which has no queue. Work that is queued there is in order with the library's.
+  ///
+  /// While a Trainer captures a step it is the capture's stream, so ask before each launch, and let nothing wait for it. A layer
+  /// that waits makes the Trainer run steps call by call. Before a launch make the stream's GPU the current one,
+  /// `cudaSetDevice(device().index)`: the library neither sets nor changes it. The stream must not be destroyed or captured.
   void* native_handle() const;
 
  private:

@@ -15,8 +15,8 @@
 namespace gpucnn {
 
 /// A dense array on a device: a handle to shared memory with a shape and a dtype. Copying the handle shares the memory;
-/// `clone()` copies it. Shapes are PyTorch's, [N, C, H, W] for images; memory of rank-4 tensors is channels-last (N, H, W, C) on
-/// every device, any other rank lies as written. Conversion happens only in `from`, `to_vector` and their kin.
+/// `clone()` copies it. Shapes are PyTorch's, [N, C, H, W] for images. Memory of rank-4 tensors is channels-last (N, H, W, C) on
+/// every device; any other rank is row-major. Conversion happens only in `from`, `to_vector` and their kin.
 ///
 /// A tensor has no arithmetic: operations are in `gpucnn::kernels`, layers in `gpucnn`. Handles may be used from several threads
 /// as long as nobody writes the memory they share.

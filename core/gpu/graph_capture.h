@@ -31,8 +31,8 @@ class Graph {
   std::vector<std::shared_ptr<const void>> needed_;
 };
 
-/// While one lives, the calling thread's work for this GPU is recorded instead of run, in a stream of its own: other threads may
-/// capture or work meanwhile.
+/// While one lives, the calling thread's work for this GPU is recorded into a graph instead of run. It has a stream of its own, so
+/// that other threads may capture or work meanwhile.
 class Capture {
  public:
   /// `state` is what `Queue::step_state` gives meanwhile.

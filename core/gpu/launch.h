@@ -12,7 +12,7 @@
 #include <gpucnn/core/stream.h>
 
 /// The language of the .cu files: launches and shared memory. Tests compile the same files as C++, with a header of this name that
-/// runs the kernels on the CPU; so nothing else may say `<<<>>>` or `__shared__`.
+/// runs the kernels on the CPU. So nothing else may say `<<<>>>` or `__shared__`.
 namespace gpucnn {
 
 /// How many blocks of how many threads, and the bytes of `dynamic_shared` that each block gets (at most 48 KiB).
@@ -22,8 +22,8 @@ struct LaunchShape {
   std::size_t shared_bytes = 0;
 };
 
-/// Queues `kernel(arguments...)` on the stream. No blocks: nothing to do. More blocks than a grid has are cut off, so kernels walk
-/// their elements in strides of the grid. `name` is what a failure is called. With GPUCNN_CUDA_SYNC=1 waits for the kernel and
+/// Queues `kernel(arguments...)` on the stream; nothing for a grid of no blocks. The grid is limited to kMaxBlocks, so kernels are
+/// grid-stride loops. `name` is what a failure is called. With GPUCNN_CUDA_SYNC=1 waits for the kernel and
 /// reports its failure here.
 template <class... Parameters>
 void launch(const Stream& stream, const char* name, const LaunchShape& shape, void (*kernel)(Parameters...),
@@ -32,7 +32,7 @@ void launch(const Stream& stream, const char* name, const LaunchShape& shape, vo
   void* pointers[] = {const_cast<void*>(static_cast<const void*>(&arguments))...};
   gpu::Queue& queue = gpu::queue(stream.device());
   const gpu::Range range(name);
-  const auto blocks = static_cast<unsigned>(std::min<std::int64_t>(shape.blocks, gpu::kMostBlocks));
+  const auto blocks = static_cast<unsigned>(std::min<std::int64_t>(shape.blocks, gpu::kMaxBlocks));
   gpu::check(cudaLaunchKernel(reinterpret_cast<const void*>(kernel), dim3(blocks), dim3(static_cast<unsigned>(shape.threads)),
                               pointers, shape.shared_bytes, queue.stream()),
              name);

@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include <gpucnn/core/backend.h>
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/gpu/gpu_probe.h>
 #include <gpucnn/core/gpu/graph_capture.h>
@@ -17,7 +18,7 @@
 namespace gpucnn::gpu {
 namespace {
 
-bool asks_for_waiting() {
+bool is_synchronous() {
   const char* value = std::getenv("GPUCNN_CUDA_SYNC");
   return value && std::string_view(value) == "1";
 }
@@ -45,11 +46,11 @@ void check(cudaError_t status, const char* call) {
 // ---- the queue -------------------------------------------------------------------------------------------------------
 
 Queue& queue(Device device) {
-  constexpr std::size_t kMostGpus = 64;
+  constexpr std::size_t kMaxGpus = backend::kMaxGpus;
   static std::mutex& mutex = *new std::mutex;
-  static std::array<std::atomic<Queue*>, kMostGpus> queues{};
+  static std::array<std::atomic<Queue*>, kMaxGpus> queues{};
   const auto index = static_cast<std::size_t>(device.index);
-  if (device.kind != Device::Kind::cuda || index >= kMostGpus) {
+  if (device.kind != Device::Kind::cuda || index >= kMaxGpus) {
     throw DeviceError(fmt::format("device {} has no queue", device.string()));
   }
   if (Queue* made = queues[index].load(std::memory_order_acquire)) return *made;
@@ -61,7 +62,7 @@ Queue& queue(Device device) {
   return *made;
 }
 
-Queue::Queue(int index) : index_(index), synchronous_(asks_for_waiting()) {
+Queue::Queue(int index) : index_(index), synchronous_(is_synchronous()) {
   const CurrentGpu current(index);
   check(current.status(), "cudaSetDevice");
   check(cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount, index), "cudaDeviceGetAttribute");

@@ -15,7 +15,7 @@
 /// What the CUDA side of the library knows of a GPU. In builds with CUDA only; no public header includes it.
 namespace gpucnn::gpu {
 
-inline constexpr std::int64_t kMostBlocks = 2'147'483'647;
+inline constexpr std::int64_t kMaxBlocks = 2'147'483'647;
 
 /// Throws `DeviceError` that names the call unless it succeeded.
 void check(cudaError_t status, const char* call);
@@ -57,8 +57,8 @@ struct Misuse {
   std::int64_t label = 0, index = 0, classes = 0;
 };
 
-/// The queue in which all work of one GPU stands, in order: every tensor of the GPU is written and read in it, so that memory can
-/// be used again as soon as its last handle has gone. One for each GPU and process, made when the GPU is first used. While a thread
+/// The queue of all work of one GPU, in order. Every tensor of the GPU is written and read in it. So memory can be used again as
+/// soon as its last handle has gone. There is one queue for each GPU and process, made when the GPU is first used. While a thread
 /// captures a step (see Capture), the work that this thread queues goes into the capture instead.
 class Queue {
  public:
@@ -90,11 +90,10 @@ class Queue {
 
   void after_launch(const char* name) const;
 
-  /// If this thread captures: keeps `needed` as long as what is recorded. A vendor's plan is to be held so, whose kernels go with
-  /// it.
+  /// If this thread captures: keeps `needed` as long as the graph. A vendor's plan must be kept so, because its kernels go with it.
   void keep_with_capture(std::shared_ptr<const void> needed);
-  /// For a call that waits for the whole GPU, which fails while any of its streams captures: waits until no other thread captures,
-  /// and keeps captures waiting as long as the result lives. Ask before locking anything that captures use.
+  /// For a call that waits for the whole GPU, which fails while any of its streams captures. Waits until no other thread captures.
+  /// Captures then wait as long as the result lives. Ask before locking anything that captures use.
   std::unique_lock<std::shared_mutex> between_captures();
 
  private:

@@ -19,16 +19,16 @@ namespace {
 namespace fs = std::filesystem;
 
 /// As cmake/Cuda.cmake asks of the headers.
-constexpr std::size_t kOldestCudnn = 90800;
+constexpr std::size_t kMinCudnn = 90800;
 
 std::vector<std::string> split(std::string_view text) {
-  std::vector<std::string> parts;
+  std::vector<std::string> fields;
   while (!text.empty()) {
     const std::size_t end = std::min(text.find(':'), text.size());
-    if (end > 0) parts.emplace_back(text.substr(0, end));
+    if (end > 0) fields.emplace_back(text.substr(0, end));
     text.remove_prefix(std::min(end + 1, text.size()));
   }
-  return parts;
+  return fields;
 }
 
 std::string variable(const char* name) {
@@ -114,10 +114,10 @@ const SharedLibrary& cudnn_library() {
   static const SharedLibrary& library = *new SharedLibrary("cuDNN", fmt::format("libcudnn.so.{}", CUDNN_MAJOR), {"cudnn"});
   std::size_t (*version)() = nullptr;
   library.load("cudnnGetVersion", version);
-  if (version() >= kOldestCudnn) return library;
+  if (version() >= kMinCudnn) return library;
   throw DeviceError(fmt::format(
       "cuDNN {} ({}) is older than {}, which libgpucnn needs; where there is another, GPUCNN_CUDA_LIBRARY_PATH can name its folder",
-      version_text(version()), library.path(), version_text(kOldestCudnn)));
+      version_text(version()), library.path(), version_text(kMinCudnn)));
 }
 
 const SharedLibrary& cublaslt_library() {

@@ -4,8 +4,8 @@
 
 namespace gpucnn {
 
-/// What changes from one replay of a captured step to the next. It lies in device memory, so that the captured kernels, whose
-/// arguments are fixed, find today's values; the step's last kernel moves it on.
+/// What changes from one replay of a captured step to the next. It lies in device memory, because the arguments of captured kernels
+/// are fixed. The step's last kernel advances it.
 struct StepState {
   std::uint64_t random_step = 0;  ///< Module::random_step before this step: the step of dropout's stream
   std::uint64_t epoch = 0;        ///< the step of the crop and flip streams

@@ -4,8 +4,7 @@
 
 namespace gpucnn {
 
-/// What a system call comes to that gives less than 0 and sets errno when it fails: it is made again as long as a signal has
-/// interrupted it.
+/// The result of a system call that returns less than 0 and sets errno on failure. Repeats the call while a signal interrupts it.
 template <class Call>
 auto retry(const Call& call) {
   while (true) {

@@ -18,10 +18,10 @@
 namespace gpucnn {
 namespace {
 
-constexpr std::size_t kSmallest = 64;  // bytes; also the alignment
-constexpr int kStepsPerDoubling = 8;   // so at most 1/8 of a block is waste
-constexpr int kBins = 64 * kStepsPerDoubling;
-constexpr std::size_t kCheckedFrom = std::size_t{256} << 20;  // bytes from which a block is held against free memory first
+constexpr std::size_t kMinBytes = 64;  // also the alignment
+constexpr int kBinsPerDoubling = 8;    // so at most 1/8 of a block is waste
+constexpr int kBins = 64 * kBinsPerDoubling;
+constexpr std::size_t kCheckThreshold = std::size_t{256} << 20;  // a block of so many bytes is compared with free memory first
 
 /// The capacities a block can have: 8 evenly spaced steps between powers of two.
 struct Bin {
@@ -30,11 +30,11 @@ struct Bin {
 };
 
 Bin bin_for(std::size_t bytes) {
-  const std::size_t wanted = std::max(bytes, kSmallest * kStepsPerDoubling);
+  const std::size_t wanted = std::max(bytes, kMinBytes * kBinsPerDoubling);
   const int doubling = static_cast<int>(std::bit_width(wanted - 1)) - 1;  // 2^doubling < wanted <= 2^(doubling + 1)
-  const std::size_t step = (std::size_t{1} << doubling) / kStepsPerDoubling;
-  const std::size_t steps = (wanted + step - 1) / step;  // 9..16
-  return {doubling * kStepsPerDoubling + static_cast<int>(steps) - kStepsPerDoubling - 1, steps * step};
+  const std::size_t spacing = (std::size_t{1} << doubling) / kBinsPerDoubling;
+  const std::size_t count = (wanted + spacing - 1) / spacing;  // 9..16
+  return {doubling * kBinsPerDoubling + static_cast<int>(count) - kBinsPerDoubling - 1, count * spacing};
 }
 
 /// Whether blocks are kept; asked once.
@@ -118,9 +118,9 @@ class Pool {
     return storage.release();
   }
 
-  /// The system promises more memory than it has, and kills whoever takes it at its word: look before a large block.
+  /// The system overcommits memory, and kills a process that uses more than there is. So large blocks are checked before.
   void* allocate(std::size_t capacity) noexcept {
-    if (capacity >= kCheckedFrom && capacity > free_memory()) return nullptr;
+    if (capacity >= kCheckThreshold && capacity > free_memory()) return nullptr;
     return backend::allocate(device_, capacity);
   }
 
@@ -137,15 +137,13 @@ class Pool {
   AllocatorStats stats_;
 };
 
-constexpr int kMaxGpus = 64;
-
 Pool& pool_of(Device device) {
-  static std::array<std::atomic<Pool*>, kMaxGpus + 1> pools{};
-  if (device.kind == Device::Kind::cuda && device.index >= kMaxGpus) device.require();
+  static std::array<std::atomic<Pool*>, backend::kMaxGpus + 1> pools{};
+  if (device.kind == Device::Kind::cuda && device.index >= backend::kMaxGpus) device.require();
   std::atomic<Pool*>& shared = pools[device.kind == Device::Kind::cpu ? 0U : static_cast<std::size_t>(device.index) + 1];
   Pool* pool = shared.load(std::memory_order_acquire);
   if (pool) return *pool;
-  auto made = std::make_unique<Pool>(device);  // as other threads may; the first is kept
+  auto made = std::make_unique<Pool>(device);  // other threads may do the same; the first is kept
   return shared.compare_exchange_strong(pool, made.get(), std::memory_order_acq_rel) ? *made.release() : *pool;
 }
 

@@ -56,8 +56,8 @@ class GPUCNN_API StoragePtr {
 /// program that repeats itself asks the system for nothing. Throws `OutOfMemory` when the device has no room even after the
 /// kept blocks were given back, and `DeviceError` when the device cannot be used. Safe from several threads.
 ///
-/// With the environment variable GPUCNN_NO_MEMORY_CACHING=1 nothing is kept and every block has the size asked for, so that tools
-/// which watch memory (AddressSanitizer, compute-sanitizer) see each overrun.
+/// With the environment variable GPUCNN_NO_MEMORY_CACHING=1 nothing is kept and every block has the size asked for. Tools that
+/// watch memory (AddressSanitizer, compute-sanitizer) then see each overrun.
 GPUCNN_API StoragePtr allocate_storage(std::size_t bytes, Device device);
 
 /// What the allocator knows, in bytes and counts since the start of the process.

@@ -13,8 +13,8 @@ namespace gpucnn {
 template <class T>
 std::vector<T> host_vector(std::int64_t count) {
   const auto wanted = static_cast<std::uint64_t>(count);
-  const std::uint64_t most = std::numeric_limits<std::int64_t>::max() / sizeof(T),
-                      bytes = wanted > most ? most * sizeof(T) : wanted * sizeof(T);
+  const std::uint64_t max_count = std::numeric_limits<std::int64_t>::max() / sizeof(T),
+                      bytes = wanted > max_count ? max_count * sizeof(T) : wanted * sizeof(T);
   if (bytes > host_memory::free_bytes()) host_memory::fail(bytes);
   try {
     return std::vector<T>(static_cast<std::size_t>(wanted));

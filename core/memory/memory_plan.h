@@ -6,10 +6,10 @@
 
 namespace gpucnn {
 
-/// The memory of a captured step: blocks that belong to its replays. While a plan is open, the blocks that this thread asks for on
-/// the plan's device come from it: first those that it got back, then new ones from the allocator, which become the plan's. Nobody
-/// else gets them before the plan is gone, so that a replay overwrites nothing of others; handles that outlive the plan keep
-/// their block, which then goes back to the allocator.
+/// The memory of a captured step: blocks that belong to its replays. While a plan is open, this thread's blocks on its device come
+/// from it. Spare blocks come first, then new ones from the allocator, which become the plan's. Nobody else gets them before the
+/// plan is gone, so that a replay overwrites no other memory. A handle that outlives the plan keeps its block, which then is the
+/// allocator's.
 class MemoryPlan {
  public:
   explicit MemoryPlan(Device device) : device_(device) {}

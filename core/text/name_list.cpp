@@ -10,7 +10,7 @@ namespace gpucnn {
 
 std::string grouped(std::int64_t count) {
   std::string text = std::to_string(count);
-  for (std::size_t place = text.size(); place > 3; place -= 3) text.insert(place - 3, 1, ',');
+  for (std::size_t position = text.size(); position > 3; position -= 3) text.insert(position - 3, 1, ',');
   return text;
 }
 

@@ -26,8 +26,8 @@ std::optional<CodePoint> decode(std::string_view text) {
     if ((static_cast<unsigned char>(c) & 0xC0) != 0x80) return std::nullopt;
     value = value << 6 | (static_cast<unsigned char>(c) & 0x3F);
   }
-  constexpr std::array<char32_t, 5> kLeast{0, 0, 0x80, 0x800, 0x10000};  // what fewer bytes could not say
-  if (value < kLeast[bytes] || value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF)) return std::nullopt;
+  constexpr std::array<char32_t, 5> kMin{0, 0, 0x80, 0x800, 0x10000};  // smaller values take fewer bytes
+  if (value < kMin[bytes] || value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF)) return std::nullopt;
   return CodePoint{value, bytes};
 }
 

@@ -6,10 +6,10 @@
 
 namespace gpucnn {
 
-/// While one lives, this thread computes in the default floating-point environment: to nearest, with subnormal numbers, no
-/// exception stopping it. Then the thread has its own back, with its exception flags as they were. So results do not depend on how
-/// a caller rounds, nor on which thread takes a task. Not inline: a compiler knows nothing of the environment, and might compute
-/// before it is set what does not pass through memory.
+/// While one lives, this thread computes in the default floating-point environment: round to nearest, subnormal numbers, no traps.
+/// Then the thread's own environment is restored, with its exception flags as they were. So results depend neither on how a caller
+/// rounds nor on which thread takes a task. Not inline: a compiler knows nothing of the environment, and might compute before it is
+/// set.
 class FloatEnvironment {
  public:
   FloatEnvironment() noexcept;

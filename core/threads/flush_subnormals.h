@@ -6,9 +6,11 @@
 
 namespace gpucnn {
 
-/// While one lives, this thread's arithmetic gives results below 2^-126 as 0; operands count as they are. Such results come up
-/// where gradients fade, as the moments of weights that are at rest, and cost a hundred cycles each. Only for sums of gradients,
-/// which decide nothing, and for updates in which nobody can tell; never for what a ReLU, a maximum or a comparison looks at.
+/// While one lives, this thread's arithmetic gives results below 2^-126 as 0 (flush to zero); operands count as they are. Such
+/// results occur where gradients fade, as in the moments of weights at rest, and cost a hundred cycles each.
+///
+/// Only for sums of gradients and for updates whose weights do not show it. Never for the input of a ReLU, a maximum or a
+/// comparison.
 class FlushSubnormals {
  public:
 #if defined(__SSE2__)
@@ -28,7 +30,7 @@ class FlushSubnormals {
 #endif
 };
 
-/// The contrary of that, while one lives.
+/// While one lives, results below 2^-126 are kept.
 class KeepSubnormals {
  public:
 #if defined(__SSE2__)

@@ -40,16 +40,16 @@ GPUCNN_API void parallel_tasks(std::int64_t tasks, int threads, TaskRef run);
 
 /// Calls `run(task)` once for every task in [0, tasks), on up to `num_threads()` threads, and returns when all are done. Which
 /// thread runs which task is unspecified: results must not depend on it. The first exception is rethrown here after the rest has
-/// stopped. Inside a task, or with one task, everything runs on the calling thread. Work that captures values, not references,
-/// begins sooner: another core fetches each place that they lie in.
+/// stopped. Inside a task, or with one task, everything runs on the calling thread. A lambda that captures values starts
+/// sooner than one that captures references, because another core fetches each cache line that it reads.
 template <class F>
 void parallel_for(std::int64_t tasks, F&& run) {
   std::remove_reference_t<F>& task = run;
   detail::parallel_tasks(tasks, num_threads(), detail::TaskRef(task));
 }
 
-/// The same on up to `threads` threads, for tasks that want scratch memory: `run(task, thread)` with a number of the thread, in
-/// [0, threads), that no other thread has at that time.
+/// The same on up to `threads` threads, for tasks that want scratch memory. Calls `run(task, thread)` with the thread's number in
+/// [0, threads), which no other thread has at that time.
 template <class F>
 void parallel_for(std::int64_t tasks, int threads, F&& run) {
   std::remove_reference_t<F>& task = run;

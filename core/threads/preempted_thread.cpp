@@ -42,7 +42,7 @@ void PreemptedThread::bring_here() {
   CPU_ZERO(&only);
   CPU_SET(core, &only);
   if (!confine(thread_, only)) return;
-  // The system has moved it, and leaves it here when it may run everywhere again.
+  // The scheduler has moved it, and leaves it here when the affinity is reset.
   const bool set_by_others = !cores_of(thread_, now) || !CPU_EQUAL(&now, &only);
   if (!set_by_others && confine(thread_, cores)) cores_ = cores;
 }

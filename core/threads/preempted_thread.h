@@ -7,28 +7,28 @@
 
 namespace gpucnn {
 
-/// A thread as another one of its process sees it: whether it has a core, and giving it one. Whoever looks sees to it that the
-/// thread lives meanwhile. What the system does not allow is left undone.
+/// A thread that another one of its process waits for. It tells whether that thread runs, and migrates it. The waiter makes sure
+/// that the thread lives meanwhile. What the system does not allow is left undone.
 class PreemptedThread {
  public:
   /// Stands for the calling thread from here on.
   void become_this() { thread_ = pthread_self(); }
 
-  /// The time that it has spent on a core, from some moment on; where the system does not tell it to the microsecond, as if it
-  /// always ran.
+  /// The CPU time of the thread, from an arbitrary start. If the system does not tell it to the microsecond: the time of the clock,
+  /// as if the thread always ran.
   std::chrono::nanoseconds cpu_time() const;
 
-  /// Migrates it to the core of the calling thread, which it gets when that one sleeps. Its affinity is set for a few microseconds
-  /// and then to what it was.
+  /// Migrates it to the core of the calling thread, which then should sleep. Its affinity is set to that core for a few
+  /// microseconds and then reset, so that the scheduler moves it.
   void bring_here();
 
-  /// For the thread that was brought, while the other one still waits. Whoever sets the affinity of all threads in just these
-  /// microseconds has set the other one's too: it becomes this one's.
+  /// For the migrated thread, while the other one still waits. If the application has set the affinity of all threads in these
+  /// microseconds, it has set the other one's too: that becomes this one's.
   void settle() const;
 
  private:
   pthread_t thread_{}, brought_by_{};
-  cpu_set_t cores_{};  // where both might run when it was brought; none if it was not
+  cpu_set_t cores_{};  // the affinity of both before the migration; empty if it was not migrated
 };
 
 }  // namespace gpucnn

@@ -6,8 +6,8 @@
 
 namespace gpucnn {
 
-/// While one lives, the calling thread takes no signal, nor does a thread that it starts meanwhile, for as long as that one lives:
-/// signals are the application's, and go to a thread of its own.
+/// While one lives, the calling thread takes no signal. A thread that it starts meanwhile never takes one. Signals are the
+/// application's, and go to a thread of its own.
 class SignalsBlocked {
  public:
   SignalsBlocked() {

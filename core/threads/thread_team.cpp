@@ -17,17 +17,17 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// An idle thread's: longer than the pauses between the kernels of a step, for waking a sleeping thread made inference at batch 4 a
-// third slower. A caller waits longer for others to end their tasks, for nobody looks after them once it sleeps.
+// How long an idle thread spins: longer than the pauses between the kernels of a step. Waking a sleeping thread instead made
+// inference at batch 4 a third slower. A caller spins longer, because preempted workers are migrated only while it spins.
 constexpr std::chrono::microseconds kSpin{200}, kCallerSpin{2000};
 
-// From one look at whether a thread that is waited for has a core to the next, and how much of that it has had then at the least.
-constexpr std::chrono::microseconds kLook{50}, kLeast{10};
+// How often a waiter looks whether the other thread is preempted, and the CPU time between two looks below which it is.
+constexpr std::chrono::microseconds kLookInterval{50}, kMinProgress{10};
 
-/// Whether this thread is running a task: work it calls for is its own.
+/// Whether this thread is running a task: a nested call then runs on it alone.
 thread_local bool in_task = false;
 
-/// Lets the other hardware thread, or whoever else wants the processor, have a moment.
+/// Yields to the other hardware thread for a moment.
 void pause() noexcept {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
@@ -49,28 +49,28 @@ void ThreadTeam::run(std::int64_t tasks, int threads, detail::TaskRef run) {
   }
   grow(threads);
   for (int thread = threads; thread-- > 0;) {
-    Slot& slot = *slots_[static_cast<std::size_t>(thread)];
-    slot.threads = threads;
-    slot.next.store(tasks * thread / threads, std::memory_order_relaxed);
-    slot.last = tasks * (thread + 1) / threads;
-    slot.run = run;
+    Worker& worker = *workers_[static_cast<std::size_t>(thread)];
+    worker.threads = threads;
+    worker.next.store(tasks * thread / threads, std::memory_order_relaxed);
+    worker.last = tasks * (thread + 1) / threads;
+    worker.run = run;
   }
   for (int thread = 1; thread < threads; ++thread) {
-    Slot& slot = *slots_[static_cast<std::size_t>(thread)];
-    slot.phase.store(kOffered, std::memory_order_release);
-    slot.phase.notify_one();
+    Worker& worker = *workers_[static_cast<std::size_t>(thread)];
+    worker.phase.store(kOffered, std::memory_order_release);
+    worker.phase.notify_one();
   }
-  Slot& mine = *slots_.front();
-  mine.thread.become_this();
+  Worker& mine = *workers_.front();
+  mine.at_work.become_this();
   ++mine.call;
   mine.phase.store(kBegun, std::memory_order_release);
   take_tasks(0, threads);
   end_work(mine);
   for (int thread = 1; thread < threads; ++thread) {
-    Slot& slot = *slots_[static_cast<std::size_t>(thread)];
+    Worker& worker = *workers_[static_cast<std::size_t>(thread)];
     std::uint32_t phase = kOffered;
-    if (slot.phase.compare_exchange_strong(phase, kIdle, std::memory_order_acq_rel)) continue;  // it never began
-    while (phase == kBegun) phase = wait_while(slot, kBegun, &slot);
+    if (worker.phase.compare_exchange_strong(phase, kIdle, std::memory_order_acq_rel)) continue;  // it never began
+    while (phase == kBegun) phase = wait_while(worker, kBegun, &worker);
   }
   if (failed_.load(std::memory_order_relaxed)) {
     failed_.store(false, std::memory_order_relaxed);
@@ -82,7 +82,7 @@ void ThreadTeam::shrink(int threads) {
   // A forked child has no threads to end, and may have inherited a lock that nobody will open.
   if (in_task || process_.load(std::memory_order_relaxed) != getpid()) return;
   const std::scoped_lock call(calls_);
-  if (static_cast<int>(slots_.size()) > threads) end_workers();
+  if (static_cast<int>(workers_.size()) > threads) end_workers();
 }
 
 void ThreadTeam::close() noexcept {
@@ -94,58 +94,59 @@ void ThreadTeam::close() noexcept {
 }
 
 void ThreadTeam::end_workers() {
-  for (const auto& slot : slots_) {
-    slot->phase.store(kStop, std::memory_order_release);
-    slot->phase.notify_one();
+  for (const auto& worker : workers_) {
+    worker->phase.store(kStop, std::memory_order_release);
+    worker->phase.notify_one();
   }
-  for (const auto& slot : slots_) {
-    if (slot->worker.joinable()) slot->worker.join();
+  for (const auto& worker : workers_) {
+    if (worker->thread.joinable()) worker->thread.join();
   }
-  slots_.clear();
+  workers_.clear();
 }
 
 void ThreadTeam::grow(int threads) {
-  if (static_cast<int>(slots_.size()) >= threads) return;
-  if (slots_.empty()) process_.store(getpid(), std::memory_order_relaxed);
+  if (static_cast<int>(workers_.size()) >= threads) return;
+  if (workers_.empty()) process_.store(getpid(), std::memory_order_relaxed);
   const SignalsBlocked blocked;
-  while (static_cast<int>(slots_.size()) < threads) {
-    const int thread = static_cast<int>(slots_.size());
-    Slot& slot = *slots_.emplace_back(std::make_unique<Slot>());
+  while (static_cast<int>(workers_.size()) < threads) {
+    const int thread = static_cast<int>(workers_.size());
+    Worker& worker = *workers_.emplace_back(std::make_unique<Worker>());
     try {
-      if (thread > 0) slot.worker = std::thread([this, &slot, &caller = *slots_.front(), thread] { work(slot, caller, thread); });
+      if (thread > 0)
+        worker.thread = std::thread([this, &worker, &caller = *workers_.front(), thread] { work(worker, caller, thread); });
     } catch (const std::system_error&) {
-      // The system gives no more threads: those that are there, and the caller, do all the work.
+      // The system gives no more threads: the caller and the others do all the work.
     }
   }
 }
 
-void ThreadTeam::work(Slot& slot, Slot& caller, int thread) {
+void ThreadTeam::work(Worker& worker, Worker& caller, int thread) {
   const FloatEnvironment standard;  // a thread inherits that of whoever made it
   pthread_setname_np(pthread_self(), ("gpucnn-" + std::to_string(thread)).c_str());
-  slot.thread.become_this();
+  worker.at_work.become_this();
   for (;;) {
-    std::uint32_t phase = slot.phase.load(std::memory_order_acquire);
+    std::uint32_t phase = worker.phase.load(std::memory_order_acquire);
     if (phase == kStop) return;
     if (phase != kOffered) {
-      wait_while(slot, phase, thread == 1 ? &caller : nullptr);  // one is enough to look at the caller
-    } else if (slot.phase.compare_exchange_strong(phase, kBegun, std::memory_order_acq_rel)) {
-      take_tasks(thread, slot.threads);
-      end_work(slot);
-      slot.phase.notify_one();  // the caller may be asleep
+      wait_while(worker, phase, thread == 1 ? &caller : nullptr);  // one worker that watches the caller is enough
+    } else if (worker.phase.compare_exchange_strong(phase, kBegun, std::memory_order_acq_rel)) {
+      take_tasks(thread, worker.threads);
+      end_work(worker);
+      worker.phase.notify_one();  // the caller may be asleep
     }
   }
 }
 
-void ThreadTeam::end_work(Slot& slot) {
+void ThreadTeam::end_work(Worker& worker) {
   for (int wait = 0;; ++wait) {
     std::uint32_t phase = kBegun;
-    if (slot.phase.compare_exchange_strong(phase, kDone, std::memory_order_acq_rel)) return;
+    if (worker.phase.compare_exchange_strong(phase, kDone, std::memory_order_acq_rel)) return;
     if (phase == kMoved) {
-      slot.thread.settle();
-      slot.phase.store(kDone, std::memory_order_release);
+      worker.at_work.settle();
+      worker.phase.store(kDone, std::memory_order_release);
       return;
     }
-    // Somebody looks at this thread: for a microsecond, unless that one is preempted.
+    // Another thread looks at this one. That takes a microsecond, unless it is preempted itself.
     if (wait < 100) {
       pause();
     } else {
@@ -157,15 +158,16 @@ void ThreadTeam::end_work(Slot& slot) {
 void ThreadTeam::take_tasks(int thread, int threads) noexcept {
   in_task = true;
   for (int helped = 0; helped < threads; ++helped) {
-    Slot& slot = *slots_[static_cast<std::size_t>((thread + helped) % threads)];
-    // Looks before it takes: where nothing is left, that would take the line away from the thread that is still at work.
-    const auto take = [&slot] {
-      return slot.next.load(std::memory_order_relaxed) < slot.last ? slot.next.fetch_add(1, std::memory_order_relaxed) : slot.last;
+    Worker& worker = *workers_[static_cast<std::size_t>((thread + helped) % threads)];
+    // Tests before fetch_add: where nothing is left, that would steal the cache line of a worker that is still at work.
+    const auto take = [&worker] {
+      return worker.next.load(std::memory_order_relaxed) < worker.last ? worker.next.fetch_add(1, std::memory_order_relaxed)
+                                                                       : worker.last;
     };
-    for (std::int64_t task; (task = take()) < slot.last;) {
+    for (std::int64_t task; (task = take()) < worker.last;) {
       if (failed_.load(std::memory_order_relaxed)) continue;
       try {
-        slot.run(task, thread);
+        worker.run(task, thread);
       } catch (...) {
         if (!failed_.exchange(true)) failure_ = std::current_exception();
       }
@@ -174,32 +176,32 @@ void ThreadTeam::take_tasks(int thread, int threads) noexcept {
   in_task = false;
 }
 
-std::uint32_t ThreadTeam::wait_while(const Slot& slot, std::uint32_t seen, Slot* busy) const {
-  const bool calls = &slot == busy;
+std::uint32_t ThreadTeam::wait_while(const Worker& worker, std::uint32_t seen, Worker* busy) const {
+  const bool calls = &worker == busy;
   Look last;
   const auto start = Clock::now();
-  for (auto now = start, look = start + kLook; now - start < (calls ? kCallerSpin : kSpin); now = Clock::now()) {
+  for (auto now = start, look = start + kLookInterval; now - start < (calls ? kCallerSpin : kSpin); now = Clock::now()) {
     for (int i = 0; i < 64; ++i) {
-      if (const std::uint32_t phase = slot.phase.load(std::memory_order_acquire); phase != seen) return phase;
+      if (const std::uint32_t phase = worker.phase.load(std::memory_order_acquire); phase != seen) return phase;
       pause();
     }
     if (!busy || now < look) continue;
-    look = now + kLook;
+    look = now + kLookInterval;
     const bool move = migrate();
     if (!is_preempted(*busy, last, move)) continue;
     if (move && calls) seen = kMoved;
     break;
   }
-  slot.phase.wait(seen, std::memory_order_acquire);
-  return slot.phase.load(std::memory_order_acquire);
+  worker.phase.wait(seen, std::memory_order_acquire);
+  return worker.phase.load(std::memory_order_acquire);
 }
 
-bool ThreadTeam::is_preempted(Slot& busy, Look& last, bool move) {
+bool ThreadTeam::is_preempted(Worker& busy, Look& last, bool move) {
   std::uint32_t phase = busy.phase.load(std::memory_order_relaxed);
   if (phase != kBegun || !busy.phase.compare_exchange_strong(phase, kLookedAt, std::memory_order_acq_rel)) return false;
-  const Look before = std::exchange(last, {busy.thread.cpu_time(), busy.call});
-  const bool preempted = last.call == before.call && last.ran - before.ran < kLeast;
-  if (preempted && move) busy.thread.bring_here();
+  const Look before = std::exchange(last, {busy.at_work.cpu_time(), busy.call});
+  const bool preempted = last.call == before.call && last.ran - before.ran < kMinProgress;
+  if (preempted && move) busy.at_work.bring_here();
   busy.phase.store(preempted && move ? kMoved : kBegun, std::memory_order_release);
   return preempted;
 }

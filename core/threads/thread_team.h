@@ -16,11 +16,11 @@
 
 namespace gpucnn {
 
-/// The threads behind `parallel_for`. The caller works too, and waits only for threads that have begun a task. An idle thread spins
-/// for a moment, since work comes in quick succession, then sleeps.
+/// The threads behind `parallel_for`, with work stealing. The caller works too, and waits only for threads that have begun a task.
+/// An idle thread spins for a moment, since work comes in quick succession, then sleeps.
 ///
-/// Where the processor is shared, the system preempts a thread amid a task for some milliseconds. Whoever waits for it stops
-/// spinning, so that a core gets free. With `migrate` it also moves the preempted thread to its own core.
+/// On a shared processor a worker is preempted amid a task for some milliseconds. A thread that waits for it stops spinning, which
+/// frees a core. With `migrate` the waiter also migrates the preempted worker to its own core.
 class ThreadTeam {
  public:
   ThreadTeam() = default;
@@ -48,21 +48,21 @@ class ThreadTeam {
  private:
   enum Phase : std::uint32_t { kIdle, kOffered, kBegun, kLookedAt, kMoved, kDone, kStop };
 
-  /// What a thread and the caller tell each other, and the tasks that the thread takes first: always the same for a number of tasks
-  /// and threads, so that it finds in its cache what it left there. All in one line of the cache, for a line takes a good part of a
-  /// microsecond from one core to another; what it is moved by lies behind.
-  struct alignas(64) Slot {
+  /// A worker's phase and the tasks that it takes first. These are the same in every call with as many tasks and threads, so that
+  /// the worker finds their data in its cache. What the call needs is in one cache line, because a line takes a good part of a
+  /// microsecond from core to core. What migration needs is behind it.
+  struct alignas(64) Worker {
     std::atomic<std::uint32_t> phase{kIdle};
     int threads = 0;
     std::atomic<std::int64_t> next{0};
     std::int64_t last = 0;
     detail::TaskRef run;
-    std::thread worker;      // slot 0 is the caller's, and has none
-    PreemptedThread thread;  // who is at work from kBegun to kDone
-    std::int64_t call = 0;   // the number of the call that it works for, in slot 0
+    std::thread thread;       // worker 0 is the caller, and has none
+    PreemptedThread at_work;  // the thread that is at work from kBegun to kDone
+    std::int64_t call = 0;    // the number of the call that it works for, in worker 0
   };
 
-  /// A thread's time on a core when it was last looked at, and the call that it worked for.
+  /// The last look at a thread: its CPU time, and the call that it worked for.
   struct Look {
     std::chrono::nanoseconds ran{};
     std::int64_t call = -1;
@@ -70,19 +70,21 @@ class ThreadTeam {
 
   void grow(int threads);
   void end_workers();
-  void work(Slot& slot, Slot& caller, int thread);
+  void work(Worker& worker, Worker& caller, int thread);
   void take_tasks(int thread, int threads) noexcept;
-  /// Ends what kBegun began.
-  static void end_work(Slot& slot);
-  /// Waits while the phase is `seen`: spinning, then asleep; at once asleep if who is at work in `busy`, if given, has no core.
-  std::uint32_t wait_while(const Slot& slot, std::uint32_t seen, Slot* busy) const;
-  /// Whether who is at work here has hardly run since `last`, which becomes this look; if so and `move`, moves it to this core.
-  static bool is_preempted(Slot& busy, Look& last, bool move);
+  /// Leaves kBegun for kDone.
+  static void end_work(Worker& worker);
+  /// Waits while the phase is `seen`: spinning, then asleep. Sleeps at once if the thread at work in `busy`, if given, is
+  /// preempted.
+  std::uint32_t wait_while(const Worker& worker, std::uint32_t seen, Worker* busy) const;
+  /// Whether the thread at work there has hardly run since `last`, which becomes this look. If so and `move`, migrates it to this
+  /// core.
+  static bool is_preempted(Worker& busy, Look& last, bool move);
 
   std::mutex calls_;
-  std::vector<std::unique_ptr<Slot>> slots_;
+  std::vector<std::unique_ptr<Worker>> workers_;
   std::atomic<bool> closed_{false}, migrate_{false};
-  std::atomic<pid_t> process_{0};  // whose threads the workers are: a forked child has none
+  std::atomic<pid_t> process_{0};  // the process of the worker threads: a forked child has none
   std::atomic<bool> failed_{false};
   std::exception_ptr failure_;
 };

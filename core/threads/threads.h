@@ -2,13 +2,13 @@
 
 #include <gpucnn/core/export.h>
 
-/// Every operation computes in the default floating-point environment, on whatever thread: it rounds to nearest, keeps subnormal
-/// numbers but where a header says otherwise, and no exception traps. The calling thread's own environment is back when it
+/// Every operation computes in the default floating-point environment, on whatever thread. It rounds to nearest, and no exception
+/// traps. Subnormal numbers are kept unless a header says otherwise. The calling thread's own environment is back when it
 /// returns or throws, with the exception flags as they were.
 namespace gpucnn {
 
-/// How many CPU threads the library works with, the caller's among them. At first the number of processors that this thread may
-/// use: by its affinity or by the quotas of its control groups (versions 1 and 2), whichever is less. Results never depend on it.
+/// How many CPU threads the library works with, the caller's among them. Results never depend on it. At first it is the number of
+/// processors that this thread may use, which its affinity and the quotas of its control groups (versions 1 and 2) limit.
 GPUCNN_API int num_threads();
 
 /// Sets it for the whole process; threads beyond it end. Throws `std::invalid_argument` unless 1 <= n <= 1024.
@@ -17,10 +17,11 @@ GPUCNN_API void set_num_threads(int n);
 /// Whether threads may be migrated: at first not, and the library then never sets a thread's affinity.
 GPUCNN_API bool core_migration();
 
-/// While it is on, a thread that waits for another one which the system has preempted moves that one to its own core: work goes on
-/// where other programs use the same cores. The thread that calls the library may be the one that is moved. For each move its
-/// affinity is set for a few microseconds, and then to what it was. What is set meanwhile for all threads stays; what is set for
-/// one of the two alone may reach both. For a program that owns its threads.
+/// While it is on, a thread that waits for a preempted thread migrates it to its own core. So work goes on where other programs use
+/// the same cores. The thread that calls the library may be the one that is migrated. For a program that owns its threads.
+///
+/// For each migration the thread's affinity is set for a few microseconds and then reset. An affinity that the application sets
+/// meanwhile for all threads stays; one that it sets for one of the two alone may reach both.
 GPUCNN_API void set_core_migration(bool on);
 
 }  // namespace gpucnn

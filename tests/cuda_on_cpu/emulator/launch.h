@@ -69,7 +69,7 @@ void launch(const Stream& stream, const char* name, const LaunchShape& shape, vo
   if (shape.blocks <= 0) return;
   gpu::Queue& queue = gpu::queue(stream.device());
   const gpu::Range range(name);
-  const auto blocks = static_cast<std::uint32_t>(std::min<std::int64_t>(shape.blocks, gpu::kMostBlocks));
+  const auto blocks = static_cast<std::uint32_t>(std::min<std::int64_t>(shape.blocks, gpu::kMaxBlocks));
   auto call = std::make_shared<emulator::KernelCall<Parameters...>>(name, blocks, shape, kernel, arguments...);
   gpu::check(standin::enqueue_kernel(queue.stream(), std::move(call)), name);
   queue.after_launch(name);
