@@ -6,7 +6,7 @@
 #include <gpucnn/kernels/cuda/vector_access.h>
 
 // Both directions transpose a matrix for each image: pixels x channels, and back. A block moves a tile through shared memory, so
-// that both sides of memory are touched in runs.
+// that loads and stores are coalesced.
 namespace gpucnn::kernels::cuda {
 namespace {
 
@@ -22,7 +22,7 @@ struct Matrices {
   __host__ __device__ std::int64_t tiles_across() const { return (columns + tile_columns - 1) / tile_columns; }
 };
 
-/// From one row of the tile to the next in shared memory: odd, so that a column lies in as many banks as it has elements.
+/// The row stride of the tile in shared memory. It is odd, so that a column has no bank conflicts.
 __host__ __device__ unsigned pitch(const Matrices& m) { return m.tile_columns | 1; }
 
 /// y[n][c][r] = x[n][r][c].
@@ -59,7 +59,7 @@ __global__ void transpose_kernel(Matrices m, const T* x, T* y) {
 void transpose_all(const char* name, const Tensor& x, Tensor& y, std::int64_t count, std::int64_t rows, std::int64_t columns,
                    const Stream& stream) {
   if (count * rows * columns == 0) return;
-  // A short side stands whole in the tile; what is left goes to the other side.
+  // A tile covers the whole of a short side; the rest of its elements go to the other side.
   constexpr std::int64_t kRun = 32;
   const std::int64_t tile_rows = std::min(rows, kTile / std::min(columns, kRun));
   const std::int64_t tile_columns = std::min(columns, kTile / tile_rows);

@@ -9,7 +9,7 @@ namespace gpucnn::kernels::cuda {
 namespace {
 
 constexpr int kThreads = 1024, kWarps = kThreads / kWarp;  // one block
-static_assert(kWarps == kWarp, "one warp looks through what the warps found");
+static_assert(kWarps == kWarp, "one warp reduces the results of all warps");
 constexpr std::int64_t kNone = std::numeric_limits<std::int64_t>::max();
 
 __device__ std::int64_t warp_min(std::int64_t value) {
@@ -20,7 +20,7 @@ __device__ std::int64_t warp_min(std::int64_t value) {
   return value;
 }
 
-/// Tells the next call that waits of the first label outside, unless it has something to tell already.
+/// Reports the first label outside to the next call that waits, unless a report is pending.
 template <class T>
 __device__ void report(const T* labels, std::int64_t index, std::int64_t classes, gpu::Misuse* misuse) {
   volatile std::int64_t* raised = &misuse->raised;

@@ -8,13 +8,13 @@ namespace gpucnn::kernels::cuda {
 inline constexpr int kWarp = 32;
 inline constexpr unsigned kAllLanes = 0xFFFFFFFF;
 
-/// The sum of get(i) for i = first, first + step, ... below `end`, added in this order; `kAtOnce` of them are read at once.
+/// The sum of get(i) for i = first, first + stride, ... below `end`, added in this order; `kAtOnce` of them are read at once.
 template <int kAtOnce, class Get>
-__device__ double strided_sum(std::int64_t first, std::int64_t end, std::int64_t step, const Get& get) {
+__device__ double strided_sum(std::int64_t first, std::int64_t end, std::int64_t stride, const Get& get) {
   double sum = 0;
-  for (std::int64_t i = first; i < end; i += kAtOnce * step) {
+  for (std::int64_t i = first; i < end; i += kAtOnce * stride) {
     float values[kAtOnce];
-    for (int k = 0; k < kAtOnce; ++k) values[k] = i + k * step < end ? get(i + k * step) : 0.0F;
+    for (int k = 0; k < kAtOnce; ++k) values[k] = i + k * stride < end ? get(i + k * stride) : 0.0F;
     for (int k = 0; k < kAtOnce; ++k) sum += static_cast<double>(values[k]);
   }
   return sum;

@@ -51,13 +51,13 @@ __device__ T narrow(float value) {
   }
 }
 
-/// Calls `run` with an element of the dtype, f32 or bf16: `[&]<class T>(T) { … }`.
-template <class Run>
-void for_activation(DType dtype, const Run& run) {
+/// Calls `body` with an element of the dtype, f32 or bf16: `[&]<class T>(T) { … }`.
+template <class Body>
+void for_activation(DType dtype, const Body& body) {
   if (dtype == DType::bf16) {
-    run(bf16{});
+    body(bf16{});
   } else {
-    run(0.0F);
+    body(0.0F);
   }
 }
 
@@ -90,8 +90,8 @@ __device__ inline float dot(const float* a, const float* b, std::int64_t count) 
 /// The threads of a block in the grids below.
 inline constexpr int kThreads = 256;
 
-/// A grid-stride loop over `items`. At most 32 blocks for each SM: many short blocks leave few SMs idle in the tail wave, and more
-/// blocks would only repeat what each one sets up.
+/// The grid of a grid-stride loop over `items`: at most 32 blocks for each SM, which limits the tail wave. More blocks would only
+/// repeat the setup.
 inline LaunchShape grid(const Stream& stream, std::int64_t items) {
   const std::int64_t max_blocks = std::int64_t{32} * gpu::queue(stream.device()).multiprocessors();
   return {std::min((items + kThreads - 1) / kThreads, max_blocks), kThreads};

@@ -11,8 +11,8 @@
 /// time, so that the activations in between stay in the cache.
 namespace gpucnn::kernels {
 
-/// Whether a convolution can be in a chain: on the CPU, 3x3 with stride 1, padding 1, dilation 1 and one group, and pooled 2x2 with
-/// stride 2 and no padding. Channels and sizes are any.
+/// Whether a convolution can be in a chain, for any channels and sizes. It must be on the CPU, 3x3 with stride 1, padding 1,
+/// dilation 1 and one group. Its pooling must be 2x2 with stride 2 and no padding.
 bool conv2d_relu_pool_serves(const Conv2dOptions& conv, const Pool2d& pool, Device device);
 
 /// The packed weights and bias of one convolution, kept from call to call. They are packed again only if their bits have changed,

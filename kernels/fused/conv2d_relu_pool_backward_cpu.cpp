@@ -208,6 +208,20 @@ struct BackwardPass {
   }
 };
 
+/// Stores or adds the sums over all shards, which are in the first.
+void finish_gradients(const BackwardPass& pass, std::span<Conv2dReluPoolGradients> gradients) {
+  for (std::size_t c = 0; c < gradients.size(); ++c) {
+    auto& [dweight, dbias, accumulate] = gradients[c];
+    const BackwardConv& done = pass.convs[c];
+    const float* const sums = pass.shard_sums + done.sums;
+    const std::int64_t width = 3 * done.conv.C;
+    for (std::int64_t line = 0; line < 3 * done.conv.K; ++line) {
+      finish(sums + line * done.span, width, accumulate.dweight, dweight.data<float>() + line * width);
+    }
+    if (dbias.defined()) finish(sums + 3 * done.conv.K * done.span, done.conv.K, accumulate.dbias, dbias.data<float>());
+  }
+}
+
 }  // namespace
 }  // namespace cpu
 
@@ -268,16 +282,7 @@ void cpu::conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions
   pass.memory = memory.data<float>();
   parallel_for(pass.shards.count(), threads, pass);
   add_shards(shard_sums);
-  for (std::size_t c = 0; c < convolutions.size(); ++c) {
-    auto& [dweight, dbias, accumulate] = gradients[c];
-    const BackwardConv& done = pass.convs[c];
-    const float* const sums = pass.shard_sums + done.sums;
-    const std::int64_t width = 3 * done.conv.C;
-    for (std::int64_t line = 0; line < 3 * done.conv.K; ++line) {
-      finish(sums + line * done.span, width, accumulate.dweight, dweight.data<float>() + line * width);
-    }
-    if (dbias.defined()) finish(sums + 3 * done.conv.K * done.span, done.conv.K, accumulate.dbias, dbias.data<float>());
-  }
+  finish_gradients(pass, gradients);
 }
 
 }  // namespace gpucnn::kernels

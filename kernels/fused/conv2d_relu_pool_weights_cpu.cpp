@@ -68,8 +68,8 @@ void pack_weights(const float* weight, std::int64_t K, std::int64_t taps, float*
 }
 
 /// The magnitude of inputs up to which all sums are finite, for weights and biases up to these magnitudes. Negative if these are
-/// too large themselves, or not finite. Winograd's sums are the larger ones: the rows of B, G and A have magnitudes that add up to
-/// 2, 3/2 and 3, and each matrix is applied twice, which makes 81.
+/// too large themselves, or not finite. Winograd's sums are the larger ones. The rows of B, G and A have magnitudes that add up to
+/// 2, 3/2 and 3. Each matrix is applied twice, which makes 81.
 float max_input(float weight, float bias, std::int64_t C) {
   constexpr float kMax = std::numeric_limits<float>::max() / 4;
   if (!(weight <= kMax / 4 && bias <= kMax)) return -1;

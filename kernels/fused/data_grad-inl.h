@@ -131,7 +131,7 @@ void add_window_gradients(const BackwardBand& b) {
   }
 }
 
-/// Sets the part of dx to 0 to which no band before has added: from the third row on, to the end of the last window's spans.
+/// Sets the part of dx to 0 to which no earlier band has added, from the third row to the end of the last window's spans.
 void clear_data_gradients(const BackwardBand& b) {
   const std::int64_t row = cpu::padded_row(b.columns, b.C);
   std::fill_n(b.dx + 2 * row, 2 * b.rows * row + cpu::kVector, 0.0F);

@@ -58,7 +58,7 @@ void find_gradients(const BackwardBand& b) {
   }
 }
 
-/// Adds the sums over pixels [first, last) for the weights of G output channels from k on, for V vectors of their spans from s on.
+/// Adds the sums over pixels [first, last) for the weights of G output channels from k on: V vectors of their spans from s on.
 template <int V, int G>
 HWY_INLINE void add_weight_gradients(const BackwardBand& b, std::int64_t k, std::int64_t s, std::int64_t first, std::int64_t last) {
   const Floats d;

@@ -39,7 +39,7 @@ static_assert(kPatches <= cpu::kMaxPatches && kPatches <= 8, "scratch, and how f
 /// Floats from one element of a group's patches to the next, and from one block of channels.
 constexpr std::int64_t kElementStride = kPatches * cpu::kVector, kBlockStride = 16 * kElementStride;
 
-/// B^T x B of the 4x4 patches of padded input under `count` windows side by side: element e of channel c of patch p to
+/// B^T x B of the 4x4 patches of padded input of `count` windows side by side. Element e of channel c of patch p goes to
 /// p * kVector + e * kElementStride + c / kVector * kBlockStride + c % kVector.
 HWY_INLINE void transform_patches(const float* x, std::int64_t C, std::int64_t row, std::int64_t count, float* to) {
   const Floats d;

@@ -22,15 +22,15 @@ struct ImageTransform {
 /// batch[i] = transform(images[indices[i]]), batch_labels[i] = labels[indices[i]].
 ///
 /// images: u8 or f32 [M, C, H, W]; labels: i32 [M]; N indices, each in [0, M); batch: f32 [N, C, H, W]; batch_labels: i32 [N].
-/// Throws `std::invalid_argument` for an index outside, a mean or std that
-/// has not C values or is not finite, a std that is not > 0 and a negative padding.
+/// Throws `std::invalid_argument` for an index outside and a negative
+/// padding. So it does for a mean or std that has not C values or is not finite, and for a std that is not > 0.
 ///
 /// The transform divides u8 values by 255 and takes f32 values as they are. Then it crops, mirrors and normalises, (value -
 /// mean[c]) / std[c], each operation rounded to f32. That is torchvision's order: padding is 0 before normalisation.
 ///
-/// With e = first + i: the crop's row and column offsets are RandomStream(seed, Purpose::crop, 0, epoch).below(2 e, 2 crop_padding
-/// + 1) and .below(2 e + 1, 2 crop_padding + 1). The image is mirrored if the highest bit of RandomStream(seed, Purpose::flip, 0,
-/// epoch).word(e) is 1.
+/// With e = first + i, crops = RandomStream(seed, Purpose::crop, 0, epoch) and flips = RandomStream(seed, Purpose::flip, 0, epoch):
+///   row and column offset of the crop: crops.below(2 e, 2 crop_padding + 1), crops.below(2 e + 1, 2 crop_padding + 1)
+///   mirrored: whether the highest bit of flips.word(e) is 1
 GPUCNN_API void image_batch(const Tensor& images, const Tensor& labels, std::span<const std::int64_t> indices,
                             const ImageTransform& transform, Tensor& batch, Tensor& batch_labels, Stream& stream);
 

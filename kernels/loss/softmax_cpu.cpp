@@ -25,23 +25,23 @@ double exp_row(const float* x, double largest, float* e, std::size_t C) {
   const hn::ScalableTag<double> d;
   const hn::Rebind<float, decltype(d)> narrow;
   const std::size_t lanes = hn::Lanes(d);
-  // What lies further below is 0, for it adds nothing to a sum from 1 on. Exp would overflow where it lies far below, and finite
-  // numbers must raise no floating-point exception.
-  const auto top = hn::Set(d, largest), least = hn::Set(d, -700.0);
+  // Below -700 the exponential counts as 0, since the sum is at least 1. Exp would overflow far below, and finite numbers must
+  // raise no floating-point exception.
+  const auto top = hn::Set(d, largest), threshold = hn::Set(d, -700.0);
   auto sum = hn::Zero(d);
-  const auto step = [&](const float* from, float* to) HWY_ATTR {
+  const auto add_exp = [&](const float* from, float* to) HWY_ATTR {
     const auto below = hn::Sub(hn::PromoteTo(d, hn::LoadU(narrow, from)), top);
-    const auto value = hn::IfThenElseZero(hn::Gt(below, least), hn::Exp(d, hn::Max(below, least)));
+    const auto value = hn::IfThenElseZero(hn::Gt(below, threshold), hn::Exp(d, hn::Max(below, threshold)));
     sum = hn::Add(sum, value);
     if (to) hn::StoreU(hn::DemoteTo(narrow, value), narrow, to);
   };
   std::size_t c = 0;
-  for (; c + lanes <= C; c += lanes) step(x + c, e ? e + c : nullptr);
+  for (; c + lanes <= C; c += lanes) add_exp(x + c, e ? e + c : nullptr);
   if (c < C) {
-    // The rest, filled up with what adds nothing.
+    // The tail, padded with -infinity, which adds 0.
     HWY_ALIGN float rest[hn::MaxLanes(d)];
     std::fill_n(std::copy(x + c, x + C, rest), lanes - (C - c), -std::numeric_limits<float>::infinity());
-    step(rest, rest);
+    add_exp(rest, rest);
     if (e) std::copy(rest, rest + (C - c), e + c);
   }
   return hn::GetLane(hn::SumOfLanes(d, sum));

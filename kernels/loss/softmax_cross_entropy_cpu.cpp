@@ -14,7 +14,7 @@
 namespace gpucnn::kernels {
 namespace {
 
-constexpr std::int64_t kMostTasks = 64;
+constexpr std::int64_t kMaxTasks = 64;
 constexpr std::int64_t kGrain = 8 * 1024;  // elements a task, or more
 
 /// The loss of one row; its part of dlogits to `dx` unless that is null.
@@ -38,8 +38,8 @@ void cpu::softmax_cross_entropy(const Tensor& logits, const Tensor& labels, Tens
   const float* x = logits.data<float>();
   const std::int32_t* label = labels.data<std::int32_t>();
   float* dx = dlogits.defined() ? dlogits.data<float>() : nullptr;
-  const std::int64_t rows = std::max({(N + kMostTasks - 1) / kMostTasks, kGrain / std::max<std::int64_t>(1, C), std::int64_t{1}});
-  std::array<double, kMostTasks> sums{};
+  const std::int64_t rows = std::max({(N + kMaxTasks - 1) / kMaxTasks, kGrain / std::max<std::int64_t>(1, C), std::int64_t{1}});
+  std::array<double, kMaxTasks> sums{};
   parallel_ranges(N, rows, [&](std::int64_t first, std::int64_t last) {
     double sum = 0;
     for (std::int64_t n = first; n < last; ++n) {

@@ -21,10 +21,14 @@ struct AdamStep {
 ///   g = dweight + weight_decay * weight
 ///   m = m + (1 - beta1) * (g - m);  v = beta2 * v + (1 - beta2) * g * g
 ///   weight -= lr / (1 - beta1^step) * m / (sqrt(v) / sqrt(1 - beta2^step) + eps)
+///
 /// dweight, weight, m, v: f32 of one shape, each in memory of its own. Coefficients are computed in double and rounded to f32.
-/// For every eps weights are PyTorch's but for rounding, also where v is subnormal, below 2^-126. On the CPU an m or v that is
-/// becomes 0 where no weight shows it: at the default betas that takes an eps from 1e-9 on, and weights that are not tiny.
 /// Throws `std::invalid_argument` for a coefficient outside its bounds. One pass over memory.
+///
+/// For every eps weights are PyTorch's but for rounding, also where v is subnormal, below 2^-126. On the CPU a subnormal m or v
+/// becomes 0 if no weight shows it. At the default betas that takes an eps of 1e-9 or more, and weights that are not tiny.
+///
+/// In a captured step on a GPU the learning rate is StepState's, and its count of updates is added to `step`.
 GPUCNN_API void adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m, Tensor& v, Stream& stream);
 
 }  // namespace gpucnn::kernels

@@ -16,7 +16,7 @@
 #define GPUCNN_KERNELS_ADAM_CPU
 namespace gpucnn::kernels {
 
-/// What is the same for all elements. `correction` is there to multiply with, since the divider is what an update waits for.
+/// What is the same for all elements. `correction` is a factor, because the divider is the bottleneck of an update.
 struct AdamCoefficients {
   float decay, beta1, rest1, beta2, rest2, rate, correction, eps;
 };
@@ -27,8 +27,8 @@ struct AdamCoefficients {
 HWY_BEFORE_NAMESPACE();
 namespace gpucnn::kernels::HWY_NAMESPACE {
 
-/// `least`: as `for_flushed_lanes` takes it, for a caller that flushes subnormals; infinity for one that does not.
-void adam_range(const AdamCoefficients& s, float least, const float* dweight, float* weight, float* m, float* v,
+/// `threshold`: as `for_flushed_lanes` takes it, for a caller that flushes subnormals; infinity for one that does not.
+void adam_range(const AdamCoefficients& s, float threshold, const float* dweight, float* weight, float* m, float* v,
                 std::size_t count) {
   const auto update = [=](auto d, std::size_t i) HWY_ATTR {
     const auto w = hn::LoadU(d, weight + i), m0 = hn::LoadU(d, m + i), v0 = hn::LoadU(d, v + i);
@@ -42,7 +42,7 @@ void adam_range(const AdamCoefficients& s, float least, const float* dweight, fl
     hn::StoreU(v1, d, v + i);
     hn::StoreU(hn::Sub(w, hn::Div(hn::Mul(hn::Set(d, s.rate), m1), root)), d, weight + i);
   };
-  if (least < std::numeric_limits<float>::infinity()) return for_flushed_lanes(count, least, weight, dweight, m, update);
+  if (threshold < std::numeric_limits<float>::infinity()) return for_flushed_lanes(count, threshold, weight, dweight, m, update);
   for_lanes(count, update);
 }
 
@@ -70,16 +70,16 @@ AdamCoefficients coefficients_of(const AdamStep& s) {
           .eps = static_cast<float>(s.eps)};
 }
 
-/// The magnitude from which on a weight does not show whether its update flushes subnormals. Infinity: every weight may show it.
+/// The magnitude above which a weight does not show whether its update flushes subnormals. Infinity: every weight may show it.
 ///
 /// Each result that is flushed is off by less than t = 2^-126. In a step these are three on the way to v: beta2 v, (1 - beta2) g,
-/// and the sum. With what is left of earlier steps v / (1 - beta2^step) is off by less than 3 t / (1 - beta2), and its root by less
-/// than the root of that. So an eps that is 2^25 times as large hides it: less than a quarter of its last place.
+/// and the sum. With the errors of earlier steps v / (1 - beta2^step) is off by less than 3 t / (1 - beta2). Its root is off by
+/// less than the root of that. So an eps that is 2^25 times as large hides it: less than a quarter of its last place.
 ///
 /// On the way to m there are three, too: g, g - m, and the sum. m / (1 - beta1^step) is off by less than 3 t / (1 - beta1), which
-/// is multiplied by lr; that product is flushed, both are divided by eps or more, and the quotient is flushed. All that is less
+/// is multiplied by lr. That product is flushed, both are divided by eps or more, and the quotient is flushed. All that is less
 /// than a quarter of the last place of a weight that is 2^25 times as large. Taken here: 4 instead of 3, and 2 instead of 1.
-float least_weight(const AdamStep& s) {
+float flush_threshold(const AdamStep& s) {
   constexpr double kTiny = 0x1p-126, kUnseen = 0x1p25;
   if (!(s.eps >= kUnseen * std::sqrt(4 * kTiny / (1 - s.beta2)))) return std::numeric_limits<float>::infinity();
   return static_cast<float>(kUnseen * kTiny * ((4 * s.lr / (1 - s.beta1) + 1) / s.eps + 2));
@@ -93,13 +93,14 @@ void cpu::adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tens
   float* mean = m.data<float>();
   float* square = v.data<float>();
   const AdamCoefficients coefficients = coefficients_of(step);
-  const float least = least_weight(step);
+  const float threshold = flush_threshold(step);
   parallel_ranges(weight.numel(), kGrain, [=](std::int64_t first, std::int64_t last) {
     const auto update = [&] {
       HWY_DYNAMIC_DISPATCH(adam_range)
-      (coefficients, least, gradient + first, value + first, mean + first, square + first, static_cast<std::size_t>(last - first));
+      (coefficients, threshold, gradient + first, value + first, mean + first, square + first,
+       static_cast<std::size_t>(last - first));
     };
-    if (least < std::numeric_limits<float>::infinity()) {
+    if (threshold < std::numeric_limits<float>::infinity()) {
       const FlushSubnormals flush;
       update();
     } else {

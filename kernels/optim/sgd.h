@@ -21,10 +21,13 @@ struct SgdStep {
 ///   with momentum: velocity = first ? g : momentum * velocity + (1 - dampening) * g
 ///                  g = nesterov ? g + momentum * velocity : velocity
 ///   weight -= lr * g
-/// dweight, weight, velocity: f32 of one shape, each in memory of its own; velocity is left alone, and may be undefined, if
-/// momentum is 0. Weights are PyTorch's but for rounding, also where numbers are subnormal, below 2^-126. On the CPU a velocity
-/// that is becomes 0 where no weight shows it. Throws `std::invalid_argument` for a coefficient outside its bounds. One pass over
-/// memory.
+///
+/// dweight, weight, velocity: f32 of one shape, each in memory of its own. If momentum is 0, velocity is not used and may be
+/// undefined. Throws `std::invalid_argument` for a coefficient outside its bounds. One pass over memory.
+///
+/// Weights are PyTorch's but for rounding, also where numbers are subnormal, below 2^-126. On the CPU a subnormal velocity becomes
+/// 0 if no weight shows it. In a captured step on a GPU the learning rate is StepState's, and `first` holds for its first update
+/// only.
 GPUCNN_API void sgd(const Tensor& dweight, const SgdStep& step, Tensor& weight, Tensor& velocity, Stream& stream);
 
 }  // namespace gpucnn::kernels

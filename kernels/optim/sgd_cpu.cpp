@@ -15,8 +15,8 @@
 HWY_BEFORE_NAMESPACE();
 namespace gpucnn::kernels::HWY_NAMESPACE {
 
-/// `least`: as `for_flushed_lanes` takes it, for a caller that flushes subnormals; infinity for one that does not.
-void sgd_range(const SgdStep& s, float least, const float* dweight, float* weight, float* velocity, std::size_t count) {
+/// `threshold`: as `for_flushed_lanes` takes it, for a caller that flushes subnormals; infinity for one that does not.
+void sgd_range(const SgdStep& s, float threshold, const float* dweight, float* weight, float* velocity, std::size_t count) {
   const auto decay = static_cast<float>(s.weight_decay), momentum = static_cast<float>(s.momentum);
   const auto rest = static_cast<float>(1 - s.dampening), lr = static_cast<float>(s.lr);
   const bool first = s.first, nesterov = s.nesterov;
@@ -31,8 +31,8 @@ void sgd_range(const SgdStep& s, float least, const float* dweight, float* weigh
     }
     hn::StoreU(hn::NegMulAdd(hn::Set(d, lr), direction, w), d, weight + i);
   };
-  if (least < std::numeric_limits<float>::infinity()) {
-    return for_flushed_lanes(count, least, weight, dweight, first ? nullptr : velocity, update);
+  if (threshold < std::numeric_limits<float>::infinity()) {
+    return for_flushed_lanes(count, threshold, weight, dweight, first ? nullptr : velocity, update);
   }
   for_lanes(count, update);
 }
@@ -49,14 +49,14 @@ namespace {
 
 constexpr std::int64_t kGrain = 32 * 1024;  // elements a task
 
-/// The magnitude from which on a weight does not show whether its update flushes subnormals. Infinity: every weight may show it, or
+/// The magnitude above which a weight does not show whether its update flushes subnormals. Infinity: every weight may show it, or
 /// there is no velocity, and nothing that becomes subnormal and stays so.
 ///
-/// Each result that is flushed is off by less than t = 2^-126. In a step these are three on the way to the velocity: g, which is
-/// multiplied by 1 - dampening, the velocity's product with the momentum, and the sum. With what is left of earlier steps it is off
-/// by less than (2 + |1 - dampening|) t / (1 - momentum). Nesterov's direction adds less than 2 t. All that times lr is less than a
+/// Each result that is flushed is off by less than t = 2^-126. In a step these are three on the way to the velocity. They are
+/// g, times 1 - dampening, the velocity's product with the momentum, and the sum. With the errors of earlier steps it is off by
+/// less than (2 + |1 - dampening|) t / (1 - momentum). Nesterov's direction adds less than 2 t. All that times lr is less than a
 /// quarter of the last place of a weight that is 2^25 times as large.
-float least_weight(const SgdStep& s) {
+float flush_threshold(const SgdStep& s) {
   constexpr double kTiny = 0x1p-126, kUnseen = 0x1p25;
   if (!(s.momentum > 0 && s.momentum < 1)) return std::numeric_limits<float>::infinity();
   return static_cast<float>(kUnseen * kTiny * (s.lr * (4 + std::abs(1 - s.dampening)) / (1 - s.momentum) + 1));
@@ -68,13 +68,13 @@ void cpu::sgd(const Tensor& dweight, const SgdStep& step, Tensor& weight, Tensor
   const float* gradient = dweight.data<float>();
   float* value = weight.data<float>();
   float* speed = step.momentum != 0 ? velocity.data<float>() : nullptr;
-  const float least = least_weight(step);
+  const float threshold = flush_threshold(step);
   parallel_ranges(weight.numel(), kGrain, [=](std::int64_t first, std::int64_t last) {
     const auto update = [&] {
       HWY_DYNAMIC_DISPATCH(sgd_range)
-      (step, least, gradient + first, value + first, speed ? speed + first : nullptr, static_cast<std::size_t>(last - first));
+      (step, threshold, gradient + first, value + first, speed ? speed + first : nullptr, static_cast<std::size_t>(last - first));
     };
-    if (least < std::numeric_limits<float>::infinity()) {
+    if (threshold < std::numeric_limits<float>::infinity()) {
       const FlushSubnormals flush;
       update();
     } else {

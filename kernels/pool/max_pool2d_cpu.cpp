@@ -101,7 +101,7 @@ void pool_2x2_rows(const Tensor& x, Tensor& y, Tensor& argmax, std::int64_t firs
   }
 }
 
-/// Rows [first, last) of dx, for any window: each element adds up the windows it lies in, so that no two tasks write to one
+/// Rows [first, last) of dx, for any window. Each element adds up the windows it lies in, so that no two tasks write to one
 /// element.
 void pool_backward_rows(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Tensor& dx, std::int64_t first,
                         std::int64_t last) {
@@ -111,8 +111,8 @@ void pool_backward_rows(const Tensor& dy, const Tensor& argmax, const Pool2d& po
   const std::uint8_t* indices = argmax.data<std::uint8_t>();
   float* to = dx.data<float>() + first * W * C;
   // The windows over padded position p are those from begin_window(p) to p / stride.
-  const auto begin_window = [](std::int64_t p, std::int64_t size, std::int64_t step) {
-    return p < size ? std::int64_t{0} : (p - size) / step + 1;
+  const auto begin_window = [](std::int64_t p, std::int64_t size, std::int64_t by) {
+    return p < size ? std::int64_t{0} : (p - size) / by + 1;
   };
   for (std::int64_t row = first; row < last; ++row) {
     const std::int64_t h = row % H + padding.height;
