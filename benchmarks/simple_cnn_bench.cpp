@@ -2,11 +2,13 @@
 #include <gpucnn/gpucnn.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <functional>
 #include <numeric>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -28,6 +30,7 @@ struct Options {
   std::string precision = "fp32";
   std::string instruction_set;
   int together = 1;
+  int callers = 1;
   double seconds = 5;
 };
 
@@ -109,12 +112,31 @@ std::vector<double> measure_trainer(SimpleCNN& model, Device device, const Optio
   return times;
 }
 
+/// Predictions on one model from several threads at once: the time from one to the next, all threads together.
+std::vector<double> measure_callers(const SimpleCNN& model, const Tensor& inputs, const Options& options) {
+  model.predict(inputs);  // makes what is made once
+  std::atomic<std::int64_t> predictions{0};
+  const auto start = Clock::now();
+  std::vector<std::thread> threads;
+  for (int i = 0; i < options.callers; ++i) {
+    threads.emplace_back([&] {
+      while (milliseconds(Clock::now() - start) < options.seconds * 1000) {
+        for (int run = 0; run < options.together; ++run) model.predict(inputs);
+        predictions += options.together;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  return {milliseconds(Clock::now() - start) / static_cast<double>(predictions)};
+}
+
 std::vector<double> measure(const Options& options) {
   const Device device = Device::parse(options.device);
   SimpleCNN model;
   model.to(device).set_precision(parse_precision(options.precision));
   if (options.what == "infer") {
     const Tensor inputs = Tensor::randn({options.batch, 3, 32, 32}, 0, device);
+    if (options.callers > 1) return measure_callers(model, inputs, options);
     return measure([&] { model.predict(inputs); }, device, options);
   }
   return device.kind == Device::Kind::cuda ? measure_trainer(model, device, options) : measure_steps(model, device, options);
@@ -136,6 +158,9 @@ int main(int argc, char** argv) {
                  "Highway's name of one, as AVX2, for the CPU's kernels; oneDNN's wants ONEDNN_MAX_CPU_ISA; default: the widest");
   app.add_option("--together", options.together, "Runs from one wait for the device to the next; a time is their mean")
       ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--callers", options.callers, "Threads that predict on one model at once, with --what infer")
+      ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   app.add_option("--seconds", options.seconds, "How long to measure")->check(CLI::Range(0.01, 3600.0))->capture_default_str();
   CLI11_PARSE(app, argc, argv);

@@ -36,16 +36,34 @@ void pause() noexcept {
 #endif
 }
 
+/// Counts a caller that works alone.
+class Alone {
+ public:
+  explicit Alone(std::atomic<int>& count) : count_(count) { count_.fetch_add(1, std::memory_order_relaxed); }
+  ~Alone() { count_.fetch_sub(1, std::memory_order_relaxed); }
+  Alone(const Alone&) = delete;
+  Alone& operator=(const Alone&) = delete;
+
+ private:
+  std::atomic<int>& count_;
+};
+
 }  // namespace
 
 ThreadTeam::~ThreadTeam() { end_workers(); }
 
 void ThreadTeam::run(std::int64_t tasks, int threads, detail::TaskRef run) {
-  threads = static_cast<int>(std::min<std::int64_t>(threads, tasks));
-  std::unique_lock<std::mutex> call(calls_, std::defer_lock);
-  if (threads < 2 || in_task || !call.try_lock() || closed_.load(std::memory_order_relaxed)) {
+  const auto run_alone = [&] {
     for (std::int64_t task = 0; task < tasks; ++task) run(task, 0);
-    return;
+  };
+  if (threads < 2 || tasks < 2 || in_task) return run_alone();
+  // Those who work alone have a core each, for which a thread of the team would only compete.
+  const int cores = threads - alone_.load(std::memory_order_relaxed);
+  threads = static_cast<int>(std::min<std::int64_t>(cores, tasks));
+  std::unique_lock<std::mutex> call(calls_, std::defer_lock);
+  if (threads < 2 || !call.try_lock() || closed_.load(std::memory_order_relaxed)) {
+    const Alone counted(alone_);
+    return run_alone();
   }
   grow(threads);
   for (int thread = threads; thread-- > 0;) {

@@ -30,7 +30,7 @@ class ThreadTeam {
 
   /// Calls `run(task, thread)` for every task in [0, tasks) on up to `threads` threads, the caller, number 0, among them. Rethrows
   /// the first exception, after which no further task is begun. While another thread's call is under way, the caller does its work
-  /// alone.
+  /// alone. Threads for which such callers have left no core are not asked.
   void run(std::int64_t tasks, int threads, detail::TaskRef run);
 
   /// Ends the threads if there are more than `threads`, the caller's among them, and waits until they are gone; `run` makes new
@@ -82,6 +82,7 @@ class ThreadTeam {
   static bool is_preempted(Worker& busy, Look& last, bool move);
 
   std::mutex calls_;
+  std::atomic<int> alone_{0};  // callers that wanted threads, and work without
   std::vector<std::unique_ptr<Worker>> workers_;
   std::atomic<bool> closed_{false}, migrate_{false};
   std::atomic<pid_t> process_{0};  // the process of the worker threads: a forked child has none

@@ -98,13 +98,13 @@ class GatheredConv2d {
   }
 
  private:
-  using memory = dnnl::memory;
+  using Memory = dnnl::memory;
   using Layout = onednn::Layout;
   using Primitive = onednn::Primitive;
 
   /// Weights in the layout that a primitive wants, in memory of the plan's own.
   struct Packed {
-    Packed(const memory::desc& from, const memory::desc& to, const onednn::Engine& engine) : reorder(from, to, engine) {
+    Packed(const Memory::desc& from, const Memory::desc& to, const onednn::Engine& engine) : reorder(from, to, engine) {
       if (reorder.needed()) memory = Tensor::empty({to.get_size()}, DType::u8);
     }
     const float* pack(const Tensor& weight, const onednn::Engine& engine) {
@@ -178,7 +178,7 @@ class GatheredConv2d {
     return c;
   }
 
-  static std::int64_t floats_of(const memory::desc& desc) { return static_cast<std::int64_t>(desc.get_size() / sizeof(float)); }
+  static std::int64_t floats_of(const Memory::desc& desc) { return static_cast<std::int64_t>(desc.get_size() / sizeof(float)); }
   static std::int64_t image_of(const Shape& shape) { return shape.with(0, 1).numel(); }
   std::int64_t gathered_floats() const { return gather_ ? gather_->floats() : 0; }
 
@@ -195,7 +195,7 @@ class GatheredConv2d {
   Conv2dOptions options_;
   std::optional<PixelGather> gather_;
   onednn::Engine engine_;
-  memory::desc weight_;  // as it lies in a Tensor
+  Memory::desc weight_;  // as it lies in a Tensor
   std::optional<Forward> forward_;
   std::optional<BackwardData> backward_data_;
   std::optional<BackwardWeights> backward_weights_;

@@ -60,13 +60,13 @@ void register_handler() noexcept {
 class Door {
  public:
   Door() {
-    loading_thread_ = true;
+    loading_thread = true;
     const auto wait = reinterpret_cast<void (*)(void*)>(reinterpret_cast<void (*)()>(&pthread_rwlock_wrlock));
     abi::__cxa_thread_atexit(wait, lock_, lock_);
   }
 
   bool enter() noexcept {
-    if (loading_thread_ || shut_.load(std::memory_order_relaxed)) return false;
+    if (loading_thread || shut_.load(std::memory_order_relaxed)) return false;
     timespec until{};
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += 1;
@@ -80,11 +80,11 @@ class Door {
   void reset() noexcept { *lock_ = PTHREAD_RWLOCK_INITIALIZER; }
 
  private:
-  static thread_local bool loading_thread_;
+  static thread_local bool loading_thread;
   pthread_rwlock_t* const lock_ = new pthread_rwlock_t(PTHREAD_RWLOCK_INITIALIZER);
   std::atomic<bool> shut_{false};
 };
-thread_local bool Door::loading_thread_ = false;
+thread_local bool Door::loading_thread = false;
 
 Door door;
 
@@ -104,7 +104,7 @@ struct Library {
     forget_handler();
   }
 };
-const Library library;
+const Library kLibrary;
 
 }  // namespace
 

@@ -1,0 +1,109 @@
+#include <stdexcept>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <gpucnn/layers/activation/relu.h>
+#include <gpucnn/layers/flatten.h>
+#include <gpucnn/layers/sequential.h>
+#include <gpucnn/optim/sgd.h>
+
+#include "layers/layers.h"
+#include "misuse.h"
+
+// Parts of a model that are replaced, exchanged, or forgotten in `members`.
+namespace gpucnn {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+class PartsTest : public LayerTest {};
+INSTANTIATE_TEST_SUITE_P(Devices, PartsTest, devices(), device_name);
+
+TEST_P(PartsTest, AReplacedLayerJoinsTheModel) {
+  Sequential model{{"body", Sequential{Linear(3, 4), ReLU()}}, {"head", Linear(4, 2)}};
+  model.init(1).to(device());
+  const Tensor x = random_tensor({2, 3}, 1);
+  model(x);
+  const std::vector<float> body = values(model.at<Linear>("body.0").weight().value());
+  model.at<Linear>("head") = Linear(4, 5);
+  EXPECT_EQ(model(x).shape(), (Shape{2, 5}));
+  EXPECT_THAT(names(model.parameters()), ElementsAre("body.0.weight", "body.0.bias", "head.weight", "head.bias"));
+  EXPECT_EQ(values(model.at<Linear>("body.0").weight().value()), body) << "what was learned stays";
+  EXPECT_EQ(model.at<Linear>("head").weight().value().device(), device());
+  model.backward(random_tensor({2, 5}, 2));
+  SGD optimizer(model.parameters(), {.lr = 0.1});
+  const std::vector<float> head = values(model.at<Linear>("head").weight().value());
+  optimizer.step();
+  EXPECT_NE(values(model.at<Linear>("head").weight().value()), head);
+}
+
+TEST_P(PartsTest, AReplacedSequentialRunsItsOwnLayers) {
+  Sequential model{{"body", Sequential{Linear(2, 2, {.bias = false}), ReLU()}}};
+  model.to(device());
+  const Tensor x = tensor<float>({-1, 2}, {1, 2});
+  model.predict(x);
+  model.at<Sequential>("body") = Sequential{Flatten()};
+  EXPECT_EQ(values(model.predict(x)), (std::vector<float>{-1, 2}));
+  EXPECT_TRUE(model.parameters().empty());
+}
+
+TEST_P(PartsTest, PartsThatChangePlacesRunAndAreNamedInTheirNewOrder) {
+  Sequential model{{"a", Sequential{Linear(1, 1, {.bias = false})}}, {"b", Sequential{ReLU()}}};
+  model.to(device());
+  model.at<Linear>("a.0").weight().set_value(full({1, 1}, -1));
+  const Tensor x = full({1, 1}, 2);
+  EXPECT_EQ(model.predict(x).item(), 0);
+  std::swap(model.at<Sequential>("a"), model.at<Sequential>("b"));
+  EXPECT_EQ(model.predict(x).item(), -2);
+  EXPECT_THAT(names(model.parameters()), ElementsAre("b.0.weight"));
+}
+
+TEST_P(PartsTest, APartThatMembersForgetsIsNamed) {
+  struct Forgets : Module {
+    Linear inner{2, 2};
+    Shape output_shape(const Shape& x) const override { return x; }
+    Tensor forward(const Tensor& x, Context& context) const override { return inner(x, context); }
+    Tensor gradients(const Tensor& dy, Context&) override { return dy; }
+  } forgets;
+  forgets.to(device());
+  EXPECT_THAT(
+      [&] {
+        forgets(random_tensor({1, 2}, 1));
+      },
+      ThrowsMessage<std::logic_error>(HasSubstr("Linear: is no part of the model that calls it; `members` must report it")));
+}
+
+TEST_P(PartsTest, BackwardRefusesAGradientOnAnotherDevice) {
+  if (device() == Device::cpu()) return;
+  Linear linear(2, 2);
+  linear.to(device());
+  linear(random_tensor({1, 2}, 1));
+  EXPECT_THAT(
+      [&] {
+        linear.backward(gpucnn::random_tensor({1, 2}, 2));
+      },
+      misuse("Linear: the gradient is on cpu, the model on cuda:0"));
+  EXPECT_NO_THROW(linear.backward(random_tensor({1, 2}, 2)));
+}
+
+TEST_P(PartsTest, ALayerThatAsksForMoreThanItSavedIsNamed) {
+  struct Greedy : Module {
+    Shape output_shape(const Shape& x) const override { return x; }
+    Tensor forward(const Tensor& x, Context& context) const override {
+      context.save(x);
+      return x;
+    }
+    Tensor gradients(const Tensor&, Context& context) override { return context.saved(1); }
+  } greedy;
+  greedy.to(device());
+  const Tensor x = random_tensor({2}, 1);
+  greedy(x);
+  EXPECT_THAT([&] { greedy.backward(x); }, ThrowsMessage<std::logic_error>(HasSubstr("Greedy: asks for saved tensor 1 of 1")));
+  EXPECT_THAT([&] { greedy.backward(x); }, ThrowsMessage<std::logic_error>(HasSubstr("backward without a forward")));
+}
+
+}  // namespace
+}  // namespace gpucnn

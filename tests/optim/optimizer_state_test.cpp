@@ -1,0 +1,94 @@
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <gpucnn/optim/adam.h>
+#include <gpucnn/optim/sgd.h>
+
+#include "device_test.h"
+#include "misuse.h"
+#include "optim/parameters.h"
+
+// The state of an optimizer: by name, and taken over by another run.
+namespace gpucnn {
+namespace {
+
+using testing::ElementsAre;
+
+std::vector<std::string> names_of(const StateDict& state) {
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : state) names.push_back(name);
+  return names;
+}
+
+void step_with(Optimizer& optimizer, std::vector<Parameter>& parameters, unsigned seed) {
+  for (Parameter& parameter : parameters) set_grad(parameter, seed);
+  optimizer.step();
+}
+
+class OptimizerState : public DeviceTest {};
+INSTANTIATE_TEST_SUITE_P(Devices, OptimizerState, devices(), device_name);
+
+TEST_P(OptimizerState, HasPyTorchsNamesAndTheParametersShapes) {
+  std::vector<Parameter> parameters = packed({{2, 3}, {5}}, device());
+  const Adam adam(parameters);
+  EXPECT_THAT(names_of(adam.state_dict()),
+              ElementsAre("exp_avg.0", "exp_avg.1", "exp_avg_sq.0", "exp_avg_sq.1", "step.0", "step.1"));
+  EXPECT_EQ(adam.state_dict().at("exp_avg_sq.0").shape(), (Shape{2, 3}));
+  EXPECT_EQ(adam.parameters(), parameters);
+  const SGD momentum(parameters, {.momentum = 0.9}), plain(parameters);
+  EXPECT_THAT(names_of(momentum.state_dict()), ElementsAre("momentum_buffer.0", "momentum_buffer.1", "step.0", "step.1"));
+  EXPECT_THAT(names_of(plain.state_dict()), ElementsAre("step.0", "step.1"));
+}
+
+TEST_P(OptimizerState, AnotherOptimizerGoesOnWithIt) {
+  std::vector<Parameter> parameters = packed({{2, 3}, {5}}, device()), others = packed({{2, 3}, {5}}, device());
+  Adam adam(parameters, {.lr = 0.1}), other(others, {.lr = 0.1});
+  for (unsigned step = 0; step < 3; ++step) step_with(adam, parameters, step);
+  EXPECT_EQ(adam.steps(), 3);
+  for (std::size_t i = 0; i < parameters.size(); ++i) others[i].set_value(parameters[i].value());
+  other.load_state_dict(adam.state_dict());
+  EXPECT_EQ(other.steps(), 3);
+  step_with(adam, parameters, 7);
+  step_with(other, others, 7);
+  for (std::size_t i = 0; i < parameters.size(); ++i) EXPECT_EQ(values(parameters[i]), values(others[i]));
+  EXPECT_EQ(other.state_dict().at("step.1").to_vector<std::int64_t>(), std::vector<std::int64_t>{4});
+}
+
+TEST_P(OptimizerState, RefusesAnotherOptimizersAndChangesNothing) {
+  std::vector<Parameter> parameters = packed({{2, 3}}, device()), wide = packed({{3, 3}}, device());
+  Adam adam(parameters, {.lr = 0.1});
+  step_with(adam, parameters, 1);
+  const std::vector<float> before = adam.state_dict().at("exp_avg.0").to_vector<float>();
+  EXPECT_THAT([&] { adam.load_state_dict(Adam(wide).state_dict()); },
+              misuse("Optimizer::load_state_dict: exp_avg.0 must be f32 [2, 3], got f32 [3, 3]"));
+  EXPECT_THAT([&] { adam.load_state_dict(SGD(parameters).state_dict()); }, misuse("there is no entry 'exp_avg.0'"));
+  StateDict more = Adam(parameters).state_dict();
+  more.add("lr", Tensor::zeros({1}));
+  EXPECT_THAT([&] { adam.load_state_dict(more); }, misuse("has 4 entries, expects 3"));
+  StateDict negative;
+  for (const auto& [name, tensor] : adam.state_dict()) {
+    const std::int64_t steps[] = {-1};
+    negative.add(name, name == "step.0" ? Tensor::from(steps, {1}) : tensor);
+  }
+  EXPECT_THAT([&] { adam.load_state_dict(negative); }, misuse("a count of steps is negative"));
+  EXPECT_EQ(adam.state_dict().at("exp_avg.0").to_vector<float>(), before);
+  EXPECT_EQ(adam.steps(), 1);
+}
+
+TEST_P(OptimizerState, CountsStepsThatWereMadeWithoutIt) {
+  std::vector<Parameter> parameters = packed({{3}, {2}}, device());
+  Adam adam(parameters);
+  set_grad(parameters[0], 1);
+  adam.count_steps(2);
+  EXPECT_EQ(adam.steps(), 2);
+  EXPECT_EQ(adam.state_dict().at("step.0").to_vector<std::int64_t>().front(), 2);
+  EXPECT_EQ(adam.state_dict().at("step.1").to_vector<std::int64_t>().front(), 0) << "has no gradient";
+  adam.count_steps(-1);
+  EXPECT_EQ(adam.steps(), 1);
+  EXPECT_EQ(adam.state_dict().at("step.0").to_vector<std::int64_t>().front(), 1);
+}
+
+}  // namespace
+}  // namespace gpucnn

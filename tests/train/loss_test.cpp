@@ -1,0 +1,135 @@
+#include <gpucnn/layers/losses/loss.h>
+
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <gpucnn/core/backend.h>
+#include <gpucnn/core/error.h>
+#include <gpucnn/data/tensor_dataset.h>
+#include <gpucnn/kernels/loss/softmax_cross_entropy.h>
+#include <gpucnn/layers/flatten.h>
+#include <gpucnn/layers/sequential.h>
+#include <gpucnn/optim/sgd.h>
+#include <gpucnn/train/fit.h>
+#include <gpucnn/train/train_step.h>
+#include <gpucnn/train/trainer.h>
+
+#include "layers/layers.h"
+
+// What trains takes any Loss, and a step that fails leaves nothing behind.
+namespace gpucnn {
+namespace {
+
+/// Cross-entropy with twice its gradient, on labels of any dtype that a batch has.
+class DoubledGradient : public Loss {
+ protected:
+  Tensor forward(const Tensor& logits, const Tensor& labels, Tensor& dlogits) const override {
+    Stream stream(logits.device());
+    Tensor loss = Tensor::empty({}, DType::f32, logits.device());
+    kernels::softmax_cross_entropy(logits, labels, loss, dlogits, stream);
+    const Tensor once = dlogits.clone();
+    backend::add(dlogits.device(), dlogits.device_data<float>(), once.device_data<float>(), dlogits.numel());
+    return loss;
+  }
+};
+
+/// 20 images of 2 x 2 pixels with 3 classes, in batches of 5.
+DataLoader loader_on(Device device) {
+  std::vector<std::uint8_t> pixels;
+  std::vector<std::int32_t> labels;
+  for (int i = 0; i < 20; ++i) {
+    for (int pixel = 0; pixel < 4; ++pixel) pixels.push_back(static_cast<std::uint8_t>(13 * i + 50 * pixel));
+    labels.push_back(i % 3);
+  }
+  return DataLoader(TensorDataset(Tensor::from(pixels, {20, 1, 2, 2}), Tensor::from(labels, {20})).to(device), {.batch_size = 5});
+}
+
+class AnyLoss : public LayerTest {};
+INSTANTIATE_TEST_SUITE_P(Devices, AnyLoss, devices(), device_name);
+
+TEST_P(AnyLoss, TeachesByItsOwnGradient) {
+  // Twice the gradient and half the rate are the same update, bit for bit.
+  const auto learned = [&](bool doubled, const auto& train) {
+    Sequential model{Flatten(), Linear(4, 3)};
+    model.init(2).to(device());
+    SGD optimizer(model.parameters(), {.lr = doubled ? 0.25 : 0.5});
+    CrossEntropyLoss plain;
+    DoubledGradient twice;
+    DataLoader loader = loader_on(device());
+    train(model, optimizer, doubled ? static_cast<Loss&>(twice) : plain, loader);
+    return all_values(model);
+  };
+  const auto by_step = [](Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader) {
+    TrainStep step(model, optimizer, loss);
+    for (int epoch = 0; epoch < 3; ++epoch) {
+      for (const Batch& batch : loader) step(batch);
+    }
+  };
+  const auto by_trainer = [](Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader) {
+    Trainer trainer(model, optimizer, loss, loader);
+    for (int epoch = 0; epoch < 3; ++epoch) {
+      trainer.start_epoch();
+      while (trainer.step()) trainer.take();
+    }
+    trainer.finish();
+  };
+  const auto by_fit = [](Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader) {
+    fit(model, optimizer, loss, loader, loader, {.epochs = 3});
+  };
+  const std::vector<float> expected = learned(false, by_step);
+  EXPECT_EQ(learned(true, by_step), expected);
+  EXPECT_EQ(learned(true, by_trainer), learned(false, by_trainer));
+  EXPECT_EQ(learned(true, by_fit), learned(false, by_fit));
+  EXPECT_EQ(learned(false, by_trainer), learned(false, by_fit));
+}
+
+/// Counts its training forwards in a buffer, on the device.
+struct Counting : Module {
+  Tensor count = Tensor::zeros({1});
+  Shape output_shape(const Shape& x) const override { return x; }
+  Tensor forward(const Tensor& x, Context& context) const override {
+    if (context.training()) backend::add(x.device(), Tensor(count).device_data<float>(), one_.device_data<float>(), 1);
+    return x;
+  }
+  Tensor gradients(const Tensor& dy, Context&) override { return dy; }
+  void members(Members& m) override {
+    m("one", one_);
+    m("count", count);
+  }
+
+ private:
+  Tensor one_ = Tensor::full({1}, 1);
+};
+
+TEST_P(AnyLoss, NoStepBehindOneThatFailedWritesToABuffer) {
+  Sequential model{Flatten(), Counting(), Linear(4, 3)};
+  model.init(2).to(device());
+  SGD optimizer(model.parameters(), {.lr = 0.1});
+  DataLoader loader = loader_on(device());
+  Trainer trainer(model, optimizer, loader);
+  const auto epoch = [&] {
+    trainer.start_epoch();
+    while (trainer.step()) {
+    }
+    trainer.finish();
+  };
+  epoch();
+  epoch();
+  EXPECT_EQ(model.at<Counting>("1").count.item(), 8);
+  optimizer.set_lr(3e38);  // the next update makes the loss after it not finite
+  std::int64_t failed = 0;
+  try {
+    for (int i = 0; i < 3; ++i) epoch();
+  } catch (const NonFiniteLoss& error) {
+    failed = error.step();
+  }
+  ASSERT_GT(failed, 8);
+  EXPECT_EQ(model.at<Counting>("1").count.item(), static_cast<float>(failed));
+  EXPECT_EQ(model.random_step(), static_cast<std::uint64_t>(failed));
+  for (const Parameter& parameter : model.parameters()) EXPECT_FALSE(parameter.has_grad()) << parameter.name();
+}
+
+}  // namespace
+}  // namespace gpucnn
