@@ -2,7 +2,7 @@
 #include <cstdio>
 #include <string>
 
-#include "leaky_relu.h"
+#include "shrink.h"
 
 using namespace gpucnn;
 
@@ -11,7 +11,7 @@ int main() {
     std::string why;
     const Device device = Device::best(&why);
     std::printf("%s\n", why.c_str());
-    Sequential model{Conv2d(3, 16, {.kernel_size = 3, .padding = 1}), LeakyReLU(), MaxPool2d(4), Flatten(), Linear(16 * 8 * 8, 10)};
+    Sequential model{Conv2d(3, 16, {.kernel_size = 3, .padding = 1}), Shrink(), MaxPool2d(4), Flatten(), Linear(16 * 8 * 8, 10)};
     model.to(device);
     Adam optimizer(model.parameters());
     const DatasetSplits shapes = make_shapes(/*train_count=*/640, /*test_count=*/10);

@@ -7,7 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "leaky_relu.h"
+#include "shrink.h"
 #include "standins/standin.h"
 
 namespace gpucnn {
@@ -16,11 +16,11 @@ namespace {
 const Device kGpu = Device::cuda();
 
 /// Knows how often the host called it, which replays do not.
-class Counted : public LeakyReLU {
+class Counted : public Shrink {
  public:
   Tensor forward(const Tensor& x, Context& context) const override {
     ++forwards;
-    return LeakyReLU::forward(x, context);
+    return Shrink::forward(x, context);
   }
   mutable int forwards = 0;
 };
@@ -49,7 +49,7 @@ TEST(OwnLayer, ComputesTheSameBitsOnAGpuAsOnTheCpu) {
     Tensor x = Tensor::randn({count}, 1), dy = Tensor::randn({count}, 2);
     if (count > 2) x.data<float>()[1] = std::numeric_limits<float>::quiet_NaN(), x.data<float>()[2] = -0.0F;
     const auto results = [&](Device device) {
-      LeakyReLU layer(0.25F);
+      Shrink layer(0.25F);
       layer.to(device);
       const Tensor y = layer(x.to(device)), dx = layer.backward(dy.to(device));
       return std::pair(y.to(Device::cpu()), dx.to(Device::cpu()));
@@ -60,7 +60,7 @@ TEST(OwnLayer, ComputesTheSameBitsOnAGpuAsOnTheCpu) {
     EXPECT_EQ(std::memcmp(dx.bytes(), gpu_dx.bytes(), dx.nbytes()), 0);
     for (std::int64_t i = 0; i < count; ++i) {
       const float value = x.data<float>()[i];
-      const float expected = value > 0 ? value : 0.25F * value;
+      const float expected = std::abs(value) <= 0.25F ? 0 : value;
       ASSERT_TRUE(y.data<float>()[i] == expected || (i == 1 && std::isnan(y.data<float>()[i]) && std::isnan(value))) << i;
     }
   }

@@ -132,7 +132,7 @@ quotes() {
   esac
 }
 quotes README.md samples/quickstart.cpp
-quotes docs/programs.md samples/own_layer/leaky_relu.cu
+quotes docs/programs.md samples/own_layer/shrink.cu
 for program in tests/consumer/*.cpp; do
   quotes docs/programs.md "$program"
   [ "$(wc -l <"$program")" -lt 40 ] || fail "$program has 40 lines or more"

@@ -2,11 +2,11 @@
 
 #include <gpucnn/gpucnn.h>
 
-/// PyTorch's LeakyReLU: y = x where x > 0, otherwise slope * x. A layer of one's own that works on the CPU and, by a kernel of its
+/// PyTorch's Hardshrink: y = 0 where |x| <= lambda, otherwise x. A layer of one's own that works on the CPU and, by a kernel of its
 /// own, on a GPU, where a Trainer captures it with the rest of a step. In fp32 and tf32.
-class LeakyReLU : public gpucnn::Module {
+class Shrink : public gpucnn::Module {
  public:
-  explicit LeakyReLU(float slope = 0.01F) : slope_(slope) {}
+  explicit Shrink(float lambda = 0.5F) : lambda_(lambda) {}
 
   gpucnn::Shape output_shape(const gpucnn::Shape& x) const override { return x; }
 
@@ -15,5 +15,5 @@ class LeakyReLU : public gpucnn::Module {
   gpucnn::Tensor gradients(const gpucnn::Tensor& dy, gpucnn::Context& context) override;
 
  private:
-  float slope_;
+  float lambda_;
 };
