@@ -102,7 +102,7 @@ gpucnn_files(kernels/pool PUBLIC pool2d_options PRIVATE twins)
 
 gpucnn_files(layers/module PUBLIC context members module plan_cache PRIVATE calls module_root module_tree summary_table)
 gpucnn_files(layers PUBLIC conv2d dropout flatten functional linear max_pool2d sequential)
-gpucnn_files(layers/activation PUBLIC activation_layer relu)
+gpucnn_files(layers/activation PUBLIC activation_layer leaky_relu relu)
 gpucnn_files(layers/fusion PRIVATE activation_epilogue conv_relu_pool fuse linear_relu_dropout pattern relu_pool single_layer stage)
 gpucnn_files(layers/losses PUBLIC cross_entropy_loss loss)
 gpucnn_files(models PUBLIC simple_cnn)

@@ -12,10 +12,12 @@ namespace gpucnn {
 /// linear layer applies to its result, as its epilogue.
 struct Activation {
   enum Kind : std::uint8_t {
-    none,  ///< y = x
-    relu,  ///< y = max(x, 0); NaN stays NaN, as in PyTorch
+    none,        ///< y = x
+    relu,        ///< y = max(x, 0); NaN stays NaN, as in PyTorch
+    leaky_relu,  ///< y = x where x > 0, else negative_slope * x
   };
   Kind kind = none;
+  float negative_slope = 0.01F;  ///< of leaky_relu
 };
 
 }  // namespace gpucnn
@@ -27,6 +29,8 @@ GPUCNN_API void activation(const Tensor& x, const Activation& function, Tensor& 
 
 /// dx = dy * function'(x), element by element. `kept` is y if `activation_backward_reads_y(function)`, else x.
 /// relu: dx = y <= 0 ? 0 : dy; where y is NaN, dx is dy, as in PyTorch.
+/// leaky_relu: dx = x > 0 ? dy : negative_slope * dy; where x is NaN, dx is negative_slope * dy, as in PyTorch. With
+/// negative_slope >= 0, y > 0 only where x > 0, and the backward reads y; else it reads x.
 /// kept, dy, dx: f32, on a GPU also bf16, the same shape; dx may be dy.
 GPUCNN_API void activation_backward(const Tensor& kept, const Activation& function, const Tensor& dy, Tensor& dx, Stream& stream);
 

@@ -33,12 +33,27 @@ struct Relu {
   }
 };
 
+struct LeakyRelu {
+  float negative_slope;
+  // A negative slope makes y > 0 of x < 0, too.
+  constexpr bool backward_reads_y() const { return negative_slope >= 0; }
+  template <class D>
+  GPUCNN_POINTWISE hn::Vec<D> forward(D d, hn::Vec<D> x) const {
+    return hn::IfThenElse(hn::Lt(hn::Zero(d), x), x, hn::Mul(hn::Set(d, negative_slope), x));
+  }
+  template <class D>
+  GPUCNN_POINTWISE hn::Vec<D> backward(D d, hn::Vec<D> kept, hn::Vec<D> dy) const {
+    return hn::IfThenElse(hn::Lt(hn::Zero(d), kept), dy, hn::Mul(hn::Set(d, negative_slope), dy));
+  }
+};
+
 /// Calls `use` with the functor of `function`.
 template <class Use>
 GPUCNN_POINTWISE auto with_functor(const Activation& function, const Use& use) {
   switch (function.kind) {
     case Activation::none: break;
     case Activation::relu: return use(Relu{});
+    case Activation::leaky_relu: return use(LeakyRelu{function.negative_slope});
   }
   return use(Identity{});
 }

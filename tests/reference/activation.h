@@ -20,6 +20,16 @@ struct PointwiseActivation {
 inline const PointwiseActivation kActivations[] = {
     {"none", {Activation::none}, [](double x) { return x; }, [](double) { return 1.0; }, kSameValue},
     {"relu", {Activation::relu}, [](double x) { return x < 0 ? 0 : x; }, [](double x) { return x <= 0 ? 0.0 : 1.0; }, kSameValue},
+    {"leaky_relu",
+     {Activation::leaky_relu},
+     [](double x) { return x > 0 ? x : 0.01 * x; },
+     [](double x) { return x > 0 ? 1.0 : 0.01; },
+     kPointwise},
+    {"leaky_relu of a negative slope",
+     {Activation::leaky_relu, -0.3F},
+     [](double x) { return x > 0 ? x : -0.3 * x; },
+     [](double x) { return x > 0 ? 1.0 : -0.3; },
+     kPointwise},
 };
 
 inline Values activation(const PointwiseActivation& function, Values x) {
