@@ -35,6 +35,7 @@ Sequential::Sequential(Sequential&&) noexcept = default;
 Sequential& Sequential::operator=(Sequential&& other) noexcept {
   if (this == &other) return *this;
   Module::operator=(std::move(other));
+  // NOLINTNEXTLINE(bugprone-use-after-move): the base has moved, and what follows is no part of it
   entries_ = std::move(other.entries_);
   stages_ = std::move(other.stages_);
   return *this;

@@ -43,8 +43,8 @@ class ConvReluPool final : public Stage {
  public:
   explicit ConvReluPool(std::span<Module* const> layers) : flatten_(layer_at<Flatten>(layers, layers.size() - 1)) {
     for (std::size_t i = 0; i + 2 < layers.size(); i += 3) {
-      links_.push_back(
-          std::make_unique<Link>(*layer_at<Conv2d>(layers, i), *activation_at(layers, i + 1), *layer_at<MaxPool2d>(layers, i + 2)));
+      links_.push_back(std::unique_ptr<Link>(
+          new Link{*layer_at<Conv2d>(layers, i), *activation_at(layers, i + 1), *layer_at<MaxPool2d>(layers, i + 2)}));
     }
   }
 

@@ -139,7 +139,7 @@ bool Module::is_whole(const Root& root) {
   return whole && (!path_.empty() || count == root.modules);
 }
 
-void Module::name_tree(std::shared_ptr<Root> root) {
+void Module::name_tree(const std::shared_ptr<Root>& root) {
   const ModuleTree tree(*this, path_);
   root->modules = tree.modules.size();
   for (std::size_t i = 0; i < tree.modules.size(); ++i) {

@@ -157,7 +157,7 @@ class GPUCNN_API Module {
   Root& named_root() const;
   Root& packed_root() const;
   bool is_whole(const Root& root);
-  void name_tree(std::shared_ptr<Root> root);
+  void name_tree(const std::shared_ptr<Root>& root);
   void pack(Device device);
   void spread_input_grad();
 

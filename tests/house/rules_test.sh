@@ -82,6 +82,17 @@ if grep -rln '#include <gpucnn/kernels/fused/' kernels layers models train data 
   fail "layers/fusion/ alone uses kernels/fused/"
 fi
 
+# A friend is a class of the same floor or of one below.
+friends=$(grep -rnoE '^ *friend (class|struct) [A-Za-z0-9_]+;' "${rooms[@]}" || true)
+while IFS=: read -r file _ friend; do
+  [ -n "$file" ] || continue
+  name=$(printf '%s\n' "$friend" | sed -E 's/.* ([A-Za-z0-9_]+);/\1/')
+  for other in $floors; do
+    case " $(floors_below "${file%%/*}") ${file%%/*} " in *" $other "*) continue ;; esac
+    if grep -rnE "^ *(class|struct) (GPUCNN_API )?$name\b[^;]*\{" "$other"; then fail "$file has a friend on a higher floor: $name"; fi
+  done
+done <<<"$friends"
+
 # CUDA stays in the files that a build without it leaves out.
 cuda=$(sed -n 's/^CU[A-Z_]* //p' "$sources")
 others=$(grep -rlE '#include <(gpucnn/core/gpu/|gpucnn/kernels/cuda/|cuda|cudnn|cublas)' "${rooms[@]}" | sort | comm -23 - <(printf '%s\n' "$cuda" | sort))
