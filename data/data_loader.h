@@ -35,7 +35,7 @@ struct DataLoaderOptions {
 ///
 ///     for (auto [inputs, labels] : DataLoader(TensorDataset{images, labels}, {.batch_size = 128, .shuffle = true})) { … }
 ///
-/// Shuffling is Fisher and Yates' method: for i from size - 1 down to 1, place i is swapped with place
+/// Shuffling is Fisher and Yates' method: for i from size - 1 down to 1, position i is swapped with position
 /// RandomStream(seed, Purpose::shuffle, 0, epoch).below(i, i + 1). A walk allocates nothing once blocks of its sizes are free.
 /// One thread at a time.
 class GPUCNN_API DataLoader {

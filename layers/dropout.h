@@ -8,7 +8,7 @@
 namespace gpucnn {
 
 /// In training, zeroes each element with probability p and scales the others by 1 / (1 - p), as PyTorch's Dropout; otherwise y = x.
-/// Srivastava et al., "Dropout" (2014). The mask is drawn from RandomStream(seed, Purpose::dropout, the layer's place in the tree,
+/// Srivastava et al., "Dropout" (2014). The mask is drawn from RandomStream(seed, Purpose::dropout, the layer's number in the tree,
 /// the count of training forwards): it is not stored, and the same on every device.
 class GPUCNN_API Dropout : public Module {
  public:

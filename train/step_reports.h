@@ -21,7 +21,7 @@ class StepReports {
 
   /// Where the GPU writes.
   gpu::StepReport* on_device() const noexcept { return on_device_; }
-  /// The place of the step before which there were `steps`.
+  /// The report of the step before which there were `steps`.
   gpu::StepReport& of(std::int64_t steps) noexcept { return reports_[static_cast<std::size_t>(steps % kMaxQueued)]; }
   /// Whether that step has reported.
   bool has_arrived(std::int64_t steps) noexcept;

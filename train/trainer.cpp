@@ -16,19 +16,19 @@ class OneByOne final : public Trainer::Impl {
   OneByOne(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader) : loader_(loader), step_(model, optimizer, loss) {}
 
   void start_epoch() override {
-    place_.reset();  // gives its batch back
-    place_.emplace(loader_.begin());
+    batch_.reset();  // gives its batch back
+    batch_.emplace(loader_.begin());
     begun_ = false;
   }
 
   bool step() override {
-    if (!place_) return false;
-    if (std::exchange(begun_, true)) ++*place_;
-    if (*place_ == loader_.end()) {
-      place_.reset();
+    if (!batch_) return false;
+    if (std::exchange(begun_, true)) ++*batch_;
+    if (*batch_ == loader_.end()) {
+      batch_.reset();
       return false;
     }
-    seen_ += step_(**place_);
+    seen_ += step_(**batch_);
     return true;
   }
 
@@ -39,8 +39,8 @@ class OneByOne final : public Trainer::Impl {
  private:
   DataLoader& loader_;
   TrainStep step_;
-  std::optional<DataLoader::Iterator> place_;
-  bool begun_ = false;  // whether the batch at place_ was learned from
+  std::optional<DataLoader::Iterator> batch_;
+  bool begun_ = false;  // whether the batch was learned from
   Metrics seen_;
 };
 

@@ -28,9 +28,9 @@ struct Link {
 
   Shape output_shape(const Shape& given) const { return pool.output_shape(conv.output_shape(given)); }
 
-  kernels::Conv2dReluPool operands(const Tensor& input, const Tensor& places, kernels::Conv2dReluPoolWeights* kept) const {
+  kernels::Conv2dReluPool operands(const Tensor& input, const Tensor& argmax_memory, kernels::Conv2dReluPoolWeights* kept) const {
     const Parameter bias = conv.bias();
-    return {conv.weight().value(), bias.defined() ? bias.value() : Tensor{}, input, places, kept};
+    return {conv.weight().value(), bias.defined() ? bias.value() : Tensor{}, input, argmax_memory, kept};
   }
 };
 

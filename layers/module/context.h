@@ -42,7 +42,7 @@ class GPUCNN_API Context {
   const Shape& x_shape() const;
   const Shape& y_shape() const;
 
-  /// This module's random numbers in this call: index = its place in the tree; step = how many forwards of the model came before
+  /// This module's random numbers in this call: index = its number in the tree; step = how many forwards of the model came before
   /// that were in training or drew numbers. In `gradients` the same as in the forward.
   RandomStream random(Purpose purpose) const;
 

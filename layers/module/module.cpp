@@ -154,7 +154,7 @@ void Module::name_tree(const std::shared_ptr<Root>& root) {
   if (!path_.empty()) modules_moved.fetch_add(1, std::memory_order_acq_rel);  // it has left another tree
 }
 
-/// Gives all parameters values in the root's memory on `device`, and the buffers a place there.
+/// Gives all parameters values in the root's memory on `device`, and moves the buffers there.
 void Module::pack(Device device) {
   const std::shared_ptr<Root> root = root_;
   name_tree(root);

@@ -89,7 +89,7 @@ void check(const CLI::App& app, const Options& options) {
 }  // namespace
 
 Options parse_options(int argc, char** argv) {
-  constexpr auto kMostImages = std::numeric_limits<std::int64_t>::max();
+  constexpr auto kMaxImages = std::numeric_limits<std::int64_t>::max();
   Options options{.threads = gpucnn::num_threads()};
   std::int64_t limit = 0;
   CLI::App app("Trains SimpleCNN on CIFAR-10, or on drawn shapes, which need no download.", "train_cifar");
@@ -99,7 +99,7 @@ Options parse_options(int argc, char** argv) {
   app.set_version_flag("--version", fmt::format("train_cifar {}", gpucnn::kVersion), "Print the version and exit");
   add_path(app, "--data", "Folder of the CIFAR-10 binary version;\ndefault: drawn shapes", options.data);
   add_number(app, "--epochs", "How often to go through the training images", options.epochs, 1, 1'000'000);
-  add_number<std::int64_t>(app, "--batch-size", "Images in a step", options.batch_size, 1, kMostImages);
+  add_number<std::int64_t>(app, "--batch-size", "Images in a step", options.batch_size, 1, kMaxImages);
   add_number(app, "--lr", "Learning rate", options.lr, double{std::numeric_limits<float>::min()},
              double{std::numeric_limits<float>::max()});
   add_word(app, "--optimizer", "adam, or sgd with momentum 0.9", options.optimizer);
@@ -113,7 +113,7 @@ Options parse_options(int argc, char** argv) {
   app.add_flag("--augment", options.augment, "Crop at random with 4 pixels of padding, and\nflip at random; default: off")
       ->disable_flag_override();
   add_number<std::int64_t>(app, "--limit", "Use the first N training and at most N test\nimages; default: all", limit, 1,
-                           kMostImages)
+                           kMaxImages)
       ->default_str("");
   app.add_flag("--quiet", options.quiet, "Print the last line only; default: off")->disable_flag_override();
   app.footer(

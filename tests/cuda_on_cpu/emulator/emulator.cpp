@@ -134,13 +134,13 @@ class Emulator {
   // the block
   std::uint64_t block_ = 0;  // counted over all kernels
   std::vector<SharedArray> shared_;
-  std::array<Thread, kMostThreads> threads_;
-  std::array<int, kMostThreads> ready_{};  // a ring
+  std::array<Thread, kMaxThreads> threads_;
+  std::array<int, kMaxThreads> ready_{};  // a ring
   int ready_first_ = 0, ready_count_ = 0;
   int started_ = 0, ended_ = 0, running_ = -1;
   int arrived_ = 0, true_predicates_ = 0, last_true_predicates_ = 0, barrier_turn_ = 0;
   void* barrier_sync_[2] = {};
-  std::array<std::deque<Meeting>, kMostThreads / kWarp> meetings_;
+  std::array<std::deque<Meeting>, kMaxThreads / kWarp> meetings_;
 };
 
 Emulator& emulator() {
@@ -195,7 +195,7 @@ void Emulator::end_block() {
   running_ = -1;
   if constexpr (kThreadSanitizer) {
     shared_.clear();  // the next block may run at the same time, so it gets memory of its own
-    if (arena_used_ > kArenaBytes - 2 * kMostShared || sync_objects_.used_up()) {
+    if (arena_used_ > kArenaBytes - 2 * kMaxShared || sync_objects_.used_up()) {
       end_epoch();
       begin_epoch();
     }
@@ -222,7 +222,7 @@ void* Emulator::shared(const SharedSite* site, std::size_t bytes) {
     }
     all += array.bytes;
   }
-  if (all > kMostShared) fail("more than 48 KiB of shared memory");
+  if (all > kMaxShared) fail("more than 48 KiB of shared memory");
   shared_.push_back({site, bytes, allocate_shared(bytes)});
   shared_.back().fill_for(block_);
   return shared_.back().memory.get();
@@ -253,7 +253,7 @@ void Emulator::work(Worker& self) {
 Fiber& Emulator::next_fiber() {
   if (ready_count_ > 0) {
     const int thread = ready_[static_cast<std::size_t>(ready_first_)];
-    ready_first_ = (ready_first_ + 1) % kMostThreads;
+    ready_first_ = (ready_first_ + 1) % kMaxThreads;
     --ready_count_;
     return *threads_[static_cast<std::size_t>(thread)].fiber;
   }
@@ -284,7 +284,7 @@ Worker& Emulator::worker_for(int thread) {
 }
 
 void Emulator::make_ready(int thread) {
-  ready_[static_cast<std::size_t>((ready_first_ + ready_count_++) % kMostThreads)] = thread;
+  ready_[static_cast<std::size_t>((ready_first_ + ready_count_++) % kMaxThreads)] = thread;
   threads_[static_cast<std::size_t>(thread)].waits_for = nullptr;
 }
 

@@ -7,9 +7,9 @@
 /// the stand-in's streams see to that.
 namespace gpucnn::emulator {
 
-inline constexpr int kMostThreads = 1024;
+inline constexpr int kMaxThreads = 1024;
 inline constexpr int kWarp = 32;
-inline constexpr std::size_t kMostShared = 48 * 1024;
+inline constexpr std::size_t kMaxShared = 48 * 1024;
 
 /// A kernel and its arguments.
 class Kernel {

@@ -291,8 +291,8 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t opaque, cubla
 cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, cudaDataType type, uint64_t rows, uint64_t cols,
                                           int64_t ld) {
   if (type != CUDA_R_32F && type != CUDA_R_16BF) return refuse(CUBLAS_STATUS_NOT_SUPPORTED, "type of a matrix");
-  constexpr std::uint64_t kMost = std::numeric_limits<std::int32_t>::max();
-  if (!rows || !cols || rows > kMost || cols > kMost || ld < static_cast<std::int64_t>(rows)) {
+  constexpr std::uint64_t kMax = std::numeric_limits<std::int32_t>::max();
+  if (!rows || !cols || rows > kMax || cols > kMax || ld < static_cast<std::int64_t>(rows)) {
     return refuse(CUBLAS_STATUS_INVALID_VALUE, "extents of a matrix");
   }
   *layout = reinterpret_cast<cublasLtMatrixLayout_t>(new Layout{rows, cols, ld, type == CUDA_R_16BF});

@@ -132,7 +132,7 @@ cudaError_t enqueue(cudaStream_t handle, std::shared_ptr<Operation> operation) {
 
 cudaError_t enqueue_kernel(cudaStream_t handle, std::shared_ptr<emulator::Kernel> kernel) {
   const std::scoped_lock lock(mutex());
-  if (kernel->threads < 1 || kernel->threads > emulator::kMostThreads || kernel->shared_bytes > emulator::kMostShared) {
+  if (kernel->threads < 1 || kernel->threads > emulator::kMaxThreads || kernel->shared_bytes > emulator::kMaxShared) {
     return result(cudaErrorInvalidConfiguration);
   }
   if (!is_current(stream_of(handle))) return result(cudaErrorInvalidResourceHandle);
