@@ -118,16 +118,19 @@ void Arena::pack(const std::vector<Parameter>& parameters, const std::vector<std
   const Tensor values = Tensor::zeros({total}, DType::f32, device);
   const Tensor grads = Tensor::zeros({total}, DType::f32, device);
   std::int64_t first = 0;
+  for (std::size_t i = 0; i < parameters.size(); ++i) {  // all that may find no room: no parameter has changed if it throws
+    Parameter::State& state = parameters[i].state();
+    values.view(first, state.shape).copy_from(state.value.defined() ? state.value : drawn(state.shape, state.init, seed, i));
+    if (state.has_grad) grads.view(first, state.shape).copy_from(state.grad);
+    first += padded(state.shape.numel());
+  }
+  first = 0;
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     Parameter::State& state = parameters[i].state();
-    Tensor value = values.view(first, state.shape);
-    Tensor grad = grads.view(first, state.shape);
-    value.copy_from(state.value.defined() ? state.value : drawn(state.shape, state.init, seed, i));
-    if (state.has_grad) grad.copy_from(state.grad);
     state.name = names[i];
     state.slot = {values, grads, first};
-    state.value = std::move(value);
-    state.grad = std::move(grad);
+    state.value = values.view(first, state.shape);
+    state.grad = grads.view(first, state.shape);
     first += padded(state.shape.numel());
   }
 }

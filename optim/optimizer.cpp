@@ -81,7 +81,6 @@ void Optimizer::count_steps(std::int64_t count) noexcept {
 
 void Optimizer::step() {
   refuse_moved_from();
-  ++steps_;
   if (const Device now = items_.front().parameter.slot().values.device(); now != device_) {
     for (auto& [name, tensor] : states_) tensor = tensor.to(now);
     device_ = now;
@@ -106,21 +105,30 @@ void Optimizer::step() {
     }
     update({slot.values.view(slot.first, {count}), slot.grads.view(slot.first, {count}), first, count, steps + 1}, stream);
   }
+  ++steps_;
 }
 
 // ---- state -----------------------------------------------------------------------------------------------------------
+
+/// `exp_avg.features.0.weight`. Parameters of several models may have one name: the later has its number in the list behind it.
+std::string Optimizer::entry_name(const std::string& state, std::size_t i) const {
+  const std::string& name = items_[i].parameter.name();
+  const bool taken = std::any_of(items_.begin(), items_.begin() + static_cast<std::ptrdiff_t>(i),
+                                 [&](const Item& item) { return item.parameter.name() == name; });
+  return taken ? fmt::format("{}.{}#{}", state, name, i) : fmt::format("{}.{}", state, name);
+}
 
 StateDict Optimizer::state_dict() const {
   refuse_moved_from();
   StateDict all;
   for (const auto& [name, tensor] : states_) {
-    for (const Item& item : items_) {
-      all.add(fmt::format("{}.{}", name, item.parameter.name()), tensor.view(item.first, item.parameter.shape()));
+    for (std::size_t i = 0; i < items_.size(); ++i) {
+      all.add(entry_name(name, i), tensor.view(items_[i].first, items_[i].parameter.shape()).clone());
     }
   }
-  for (const Item& item : items_) {
-    const std::int64_t steps[] = {item.steps};
-    all.add(fmt::format("step.{}", item.parameter.name()), Tensor::from(steps, {1}));
+  for (std::size_t i = 0; i < items_.size(); ++i) {
+    const std::int64_t steps[] = {items_[i].steps};
+    all.add(entry_name("step", i), Tensor::from(steps, {1}));
   }
   return all;
 }
@@ -139,12 +147,14 @@ void Optimizer::load_state_dict(const StateDict& state) {
     throw std::invalid_argument(fmt::format("Optimizer::load_state_dict: has {} entries, expects {}", state.size(), own.size()));
   }
   std::vector<std::int64_t> steps;
-  for (const Item& item : items_) {
-    steps.push_back(state.at(fmt::format("step.{}", item.parameter.name())).to_vector<std::int64_t>().front());
+  for (std::size_t i = 0; i < items_.size(); ++i) {
+    steps.push_back(state.at(entry_name("step", i)).to_vector<std::int64_t>().front());
     if (steps.back() < 0) throw std::invalid_argument("Optimizer::load_state_dict: a count of steps is negative");
   }
-  for (const auto& [name, tensor] : own) {
-    if (tensor.dtype() == DType::f32) Tensor(tensor).copy_from(state.at(name));
+  for (const auto& [name, tensor] : states_) {
+    for (std::size_t i = 0; i < items_.size(); ++i) {
+      tensor.view(items_[i].first, items_[i].parameter.shape()).copy_from(state.at(entry_name(name, i)));
+    }
   }
   for (std::size_t i = 0; i < items_.size(); ++i) items_[i].steps = steps[i];
   steps_ = std::ranges::max(steps);

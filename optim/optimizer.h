@@ -39,9 +39,9 @@ class GPUCNN_API Optimizer {
   /// Negative: takes back what was counted and not made.
   void count_steps(std::int64_t count) noexcept;
 
-  /// What it knows besides the parameters, for another run to go on with. `exp_avg.features.0.weight`, in PyTorch's words for the
-  /// first part, is f32 of the parameter's shape and shares memory with the optimizer; `step.features.0.weight`, i64 [1] on the
-  /// CPU, is a copy of how many updates the parameter had. The learning rate is the caller's.
+  /// What it knows besides the parameters, for another run to go on with. `exp_avg.features.0.weight`, PyTorch's word and the
+  /// parameter's name, is f32 of the parameter's shape. `step.features.0.weight`, i64 [1] on the CPU, is how many updates the
+  /// parameter had. All are copies. The learning rate is the caller's.
   StateDict state_dict() const;
   /// Copies it in. Throws `std::invalid_argument`, and changes nothing, unless names, shapes and dtypes are those of
   /// `state_dict()`.
@@ -77,6 +77,7 @@ class GPUCNN_API Optimizer {
   };
 
   void refuse_moved_from() const;
+  std::string entry_name(const std::string& state, std::size_t i) const;
 
   std::vector<Item> items_;
   std::vector<std::pair<std::string, Tensor>> states_;

@@ -195,6 +195,7 @@ void CapturedTrainer::record(std::int64_t images) {
 void CapturedTrainer::launch(const CapturedStep& step, const StepState& now) {
   state_.set(now, stream_);
   step.launch();
+  random_steps_[static_cast<std::size_t>(begun_ % StepReports::kMaxQueued)] = model_.random_step();
   ++begun_;
   state_.advance(step.images(), step.counts_forward());
 }
@@ -235,7 +236,7 @@ void CapturedTrainer::fail(const gpu::StepReport& report, std::int64_t updates) 
   stream_.synchronize();
   optimizer_.count_steps(-updates);
   optimizer_.zero_grad();  // the queued steps have written others
-  if (updates > 1) model_.set_random_step(model_.random_step() - static_cast<std::uint64_t>(updates - 1));
+  if (updates > 0) model_.set_random_step(random_steps_[static_cast<std::size_t>(arrived_ % StepReports::kMaxQueued)]);
   begun_ = arrived_ = failed.number;
   state_.reset(state_now(0, 0), stream_);
   throw NonFiniteLoss(failed.loss, failed.number);

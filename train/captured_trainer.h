@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -63,8 +64,9 @@ class CapturedTrainer final : public Trainer::Impl {
   StepReports reports_;
   std::vector<std::unique_ptr<CapturedStep>> steps_;
   std::vector<std::pair<Tensor, Tensor>> buffers_;  // the model's, and their values behind the last step that did not fail
-  std::int64_t next_ = 0;                           // batch of the epoch
-  std::int64_t begun_ = 0, arrived_ = 0;            // steps
+  std::array<std::uint64_t, StepReports::kMaxQueued> random_steps_{};  // the model's behind each queued step
+  std::int64_t next_ = 0;                                              // batch of the epoch
+  std::int64_t begun_ = 0, arrived_ = 0;                               // steps
   bool labels_checked_ = false, capturable_ = true;
   Metrics seen_;
 };

@@ -1,29 +1,41 @@
 #include <gpucnn/train/train_step.h>
 
 #include <cmath>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
-#include <gpucnn/kernels/copy/labels.h>
 #include <gpucnn/kernels/metrics/count_correct.h>
 
 namespace gpucnn {
 namespace {
 
-/// How many rows of logits are largest at their label; 0 where labels are no classes.
-std::int64_t count_correct(const Tensor& logits, const Tensor& labels) {
-  if (logits.rank() != 2 || labels.rank() != 1 || labels.dtype() == DType::f32) return 0;
-  Stream stream(logits.device());
-  Tensor classes = Tensor::empty(labels.shape(), DType::i32, logits.device());
-  kernels::to_labels(labels, logits.dim(1), classes, stream);
-  Tensor correct = Tensor::empty({}, DType::f32, logits.device());
-  kernels::count_correct(logits, classes, correct, stream);
-  return static_cast<std::int64_t>(correct.item());
+/// The labels as i32 where they are whole numbers [N]; undefined otherwise. One beyond 32 bits is no class, and becomes -1.
+Tensor as_classes(const Tensor& labels, std::int64_t N) {
+  if (labels.rank() != 1 || labels.dim(0) != N) return {};
+  if (labels.dtype() == DType::i32) return labels;
+  const auto converted = [&](const auto& values) {
+    std::vector<std::int32_t> classes;
+    for (const auto value : values) classes.push_back(std::in_range<std::int32_t>(value) ? static_cast<std::int32_t>(value) : -1);
+    return Tensor::from(classes, labels.shape(), labels.device());
+  };
+  if (labels.dtype() == DType::i64) return converted(labels.to_vector<std::int64_t>());
+  if (labels.dtype() == DType::u8) return converted(labels.to_vector<std::uint8_t>());
+  return {};
 }
 
+/// `labels`: as the loss prepared them.
 Metrics judge(const Tensor& output, const Tensor& labels, const Tensor& loss) {
   const std::int64_t images = labels.dim(0);
-  return {static_cast<double>(loss.item()) * static_cast<double>(images), count_correct(output, labels), images};
+  Metrics metrics{static_cast<double>(loss.item()) * static_cast<double>(images), 0, images};
+  const Tensor classes = output.rank() == 2 && output.dim(1) > 0 ? as_classes(labels, output.dim(0)) : Tensor{};
+  if (!classes.defined()) return metrics;
+  Stream stream(output.device());
+  Tensor correct = Tensor::empty({}, DType::f32, output.device());
+  kernels::count_correct(output, classes, correct, stream);
+  metrics.correct = static_cast<std::int64_t>(correct.item());
+  return metrics;
 }
 
 }  // namespace
@@ -36,8 +48,9 @@ NonFiniteLoss::~NonFiniteLoss() = default;
 Metrics TrainStep::operator()(const Batch& batch) {
   optimizer_.zero_grad();
   const Tensor output = model_(batch.inputs);
-  const Tensor loss_value = loss()(output, batch.labels);
-  const Metrics metrics = judge(output, batch.labels, loss_value);
+  const Tensor labels = loss().prepare(output, batch.labels);
+  const Tensor loss_value = loss().evaluate(output, labels);
+  const Metrics metrics = judge(output, labels, loss_value);
   if (!std::isfinite(metrics.loss_sum)) throw NonFiniteLoss(static_cast<double>(loss_value.item()), ++steps_);
   model_.backward(loss().backward());
   optimizer_.step();
@@ -47,7 +60,8 @@ Metrics TrainStep::operator()(const Batch& batch) {
 
 Metrics evaluate(const Module& model, Loss& loss, const Batch& batch) {
   const Tensor output = model.predict(batch.inputs);
-  return judge(output, batch.labels, loss(output, batch.labels));
+  const Tensor labels = loss.prepare(output, batch.labels);
+  return judge(output, labels, loss.evaluate(output, labels));
 }
 
 Metrics evaluate(const Module& model, const Batch& batch) {

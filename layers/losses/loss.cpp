@@ -19,9 +19,13 @@ Tensor Loss::prepare(const Tensor&, const Tensor& targets) const { return target
 
 bool Loss::takes_unprepared(const Tensor&) const { return false; }
 
-Tensor Loss::operator()(const Tensor& input, const Tensor& targets) { return evaluate(input, prepare(input, targets)); }
+Tensor Loss::operator()(const Tensor& input, const Tensor& targets) {
+  dinput_ = {};
+  return evaluate(input, prepare(input, targets));
+}
 
 Tensor Loss::evaluate(const Tensor& input, const Tensor& prepared) {
+  dinput_ = {};
   if (!input.defined() || input.dtype() != DType::f32) {
     throw std::invalid_argument(fmt::format("{}: expects an f32 input, got {}", class_name(typeid(*this)),
                                             input.defined() ? name_of(input.dtype()) : std::string_view("an undefined tensor")));

@@ -28,13 +28,10 @@ Module::ExclusiveCall::ExclusiveCall(Root& root, const Module& module) : root_(r
     root.busy_thread.store(std::this_thread::get_id(), std::memory_order_relaxed);
     return;
   }
-  if (idle < 0 && root.busy_thread.load(std::memory_order_relaxed) == std::this_thread::get_id()) {
-    throw std::logic_error(fmt::format(
-        "{}: called amid another call of its model; inside forward and gradients hand the context on: layer(x, context)",
-        module.label()));
-  }
   throw std::logic_error(
-      fmt::format("{}: another thread's call of the same model is under way; only predict may run beside predict", module.label()));
+      fmt::format("{}: another call of the same model is under way; only predict may run beside predict, and forward and gradients "
+                  "hand their context on: layer(x, context)",
+                  module.label()));
 }
 
 Module::ExclusiveCall::~ExclusiveCall() {
@@ -51,7 +48,7 @@ Module::Prediction::Prediction(Root& root, const Module& module) : root_(root) {
       return;
     }
     throw std::logic_error(
-        fmt::format("{}: another thread trains or changes the model; predict may not run beside that", module.label()));
+        fmt::format("{}: another call of the same model is under way, which trains or changes it", module.label()));
   } while (!root.busy.compare_exchange_weak(busy, busy + 1, std::memory_order_acquire));
 }
 
@@ -66,7 +63,11 @@ Tensor Module::operator()(const Tensor& x) {
   shape_of(*this, x.shape());
   Root& root = packed_root();
   const ExclusiveCall alone(root, *this);
-  Context::Call call{root, false, root.calls.fetch_add(1, std::memory_order_relaxed) + 1, training_};
+  Context::Call call{.root = root,
+                     .predicting = false,
+                     .number = root.calls.fetch_add(1, std::memory_order_relaxed) + 1,
+                     .random_step = root.random_step,
+                     .counts = training_};
   Tensor y = run_outermost(x, call);
   // A forward that failed draws again what it drew.
   if (call.counts) ++root.random_step;
@@ -81,9 +82,11 @@ Tensor Module::operator()(const Tensor& x, Context& context) const {
 Tensor Module::predict(const Tensor& x) const {
   check_input(x, named_root());
   shape_of(*this, x.shape());
-  Root& root = packed_root();
+  Root* found = &packed_root();
+  while (found->retired.load(std::memory_order_acquire)) found = &packed_root();  // a larger model has just taken this one in
+  Root& root = *found;
   const Prediction beside_others(root, *this);
-  Context::Call call{root, true, 0};
+  Context::Call call{.root = root, .predicting = true, .number = 0, .random_step = root.random_step};
   return run_outermost(x, call);
 }
 
@@ -111,7 +114,9 @@ Tensor Module::run_forward(const Tensor& x, Context::Call& call) const {
   saved_->x = x.shape();
   saved_->y = y.shape();
   saved_->training = training_;
-  saved_->random_step = call.root.random_step;
+  saved_->random_step = call.random_step;
+  saved_->generation = call.root.generation;
+  saved_->call = call.number;
   saved_->there = true;
   return y;
 }
@@ -147,11 +152,17 @@ void Module::fail_backward() const {
 }
 
 Tensor Module::backward(const Tensor& dy) {
-  refuse_moved_from(*this);
-  if (!root_ || !saved_ || !saved_->there) fail_backward();
-  Root& root = *root_;
+  Root& root = named_root();
+  if (!saved_ || !saved_->there) fail_backward();
+  if (saved_->generation != root.generation) {
+    throw std::logic_error(fmt::format("{}: backward after the model was changed; what its forward kept is gone", label()));
+  }
   const ExclusiveCall alone(root, *this);
-  Context::Call call{root, false, root.calls.fetch_add(1, std::memory_order_relaxed) + 1};
+  Context::Call call{.root = root,
+                     .predicting = false,
+                     .number = root.calls.fetch_add(1, std::memory_order_relaxed) + 1,
+                     .random_step = saved_->random_step,
+                     .forward = saved_->call};
   return as(DType::f32, run_backward(dy, call), root.stream);
 }
 
@@ -162,6 +173,9 @@ Tensor Module::backward(const Tensor& dy, Context& context) {
 
 Tensor Module::run_backward(const Tensor& dy, Context::Call& call) {
   if (!saved_ || !saved_->there) fail_backward();
+  if (saved_->call != call.forward && saved_->call != call.number) {
+    throw std::logic_error(fmt::format("{}: has had a forward of its own since that of the model whose backward this is", label()));
+  }
   Root& root = call.root;
   const DType inside = activation_dtype(root.precision);
   if (!dy.defined() || (dy.dtype() != DType::f32 && dy.dtype() != inside) || dy.shape() != saved_->y) {

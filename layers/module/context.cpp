@@ -48,12 +48,15 @@ const Shape& Context::y_shape() const { return forward_state().y; }
 
 RandomStream Context::random(Purpose purpose) const {
   if (!backward_ && !call_.predicting) call_.counts = true;  // or a layer that draws in eval mode would draw the same again
-  const std::uint64_t step = backward_ && saved_ ? saved_->random_step : call_.root.random_step;
-  return {call_.root.seed, purpose, module_.index_, step};
+  return {call_.root.seed, purpose, module_.index_.load(std::memory_order_relaxed), call_.random_step};
 }
 
 Tensor Context::operand(const Parameter& parameter) const {
   if (call_.root.precision != Precision::bf16) return parameter.value();
+  if (parameter.slot().values.bytes() != call_.root.values.bytes()) {
+    throw std::logic_error(
+        fmt::format("{}: parameter {} lies in the memory of another model now", module_.label(), parameter.name()));
+  }
   return call_.root.operands.view(parameter.slot().first, parameter.shape());
 }
 

@@ -1,5 +1,6 @@
 #include <gpucnn/layers/module/module.h>
 
+#include <algorithm>
 #include <mutex>
 #include <stdexcept>
 #include <typeinfo>
@@ -19,10 +20,34 @@ namespace {
 /// How many modules were made and moved. While it stands still, every tree is as it was.
 std::atomic<std::uint64_t> modules_moved{1};
 
-/// Guards the making of roots: threads may meet at the first call of a model.
-std::mutex& tree_mutex() {
-  static std::mutex& mutex = *new std::mutex;
-  return mutex;
+/// While one lives, this thread makes roots and no other does: threads may meet at the first call of a model.
+class TreeLock {
+ public:
+  TreeLock() {
+    if (std::exchange(held, true))
+      throw std::logic_error("Module: used while its tree is made; members and placed must not use it");
+    mutex().lock();
+  }
+  ~TreeLock() {
+    mutex().unlock();
+    held = false;
+  }
+  TreeLock(const TreeLock&) = delete;
+  TreeLock& operator=(const TreeLock&) = delete;
+
+ private:
+  static std::mutex& mutex() {
+    static std::mutex& mutex = *new std::mutex;
+    return mutex;
+  }
+  static thread_local bool held;
+};
+thread_local bool TreeLock::held = false;
+
+/// Numbers for Root::generation.
+std::uint64_t next_generation() {
+  static std::atomic<std::uint64_t> last{0};
+  return ++last;
 }
 
 /// A shape error that already names its layer.
@@ -38,15 +63,12 @@ std::string relative(const std::string& name, const std::string& path) {
 
 }  // namespace
 
-Module::Root::Root(const std::shared_ptr<Root>& made_before)
-    : stream(made_before->stream.device()),
-      seed(made_before->seed),
-      random_step(made_before->random_step),
-      precision(made_before->precision),
-      calls(made_before->calls.load()),
-      before(made_before) {
-  before->before.reset();
-}
+Module::Root::Root(const Root& before)
+    : stream(before.stream.device()),
+      seed(before.seed),
+      random_step(before.random_step),
+      precision(before.precision),
+      calls(before.calls.load()) {}
 
 Module::Module() { modules_moved.fetch_add(1, std::memory_order_acq_rel); }
 Module::~Module() = default;
@@ -58,7 +80,7 @@ Module& Module::operator=(Module&& other) noexcept {
   root_ = std::move(other.root_);
   shown_.store(other.shown_.exchange(nullptr));
   path_ = std::move(other.path_);
-  index_ = other.index_;
+  index_.store(other.index_.load(std::memory_order_relaxed), std::memory_order_relaxed);
   training_ = other.training_;
   input_grad_ = other.input_grad_;
   verified_.store(0);
@@ -97,13 +119,17 @@ Module::Root& Module::named_root() const {
   const std::uint64_t moved = modules_moved.load(std::memory_order_acquire);
   Root* root = shown_.load(std::memory_order_acquire);
   if (root && verified_.load(std::memory_order_acquire) == moved) return *root;
-  const std::scoped_lock lock(tree_mutex());
   Module& self = const_cast<Module&>(*this);  // a name is no change that a caller sees
+  if (root && self.is_whole(*root)) {
+    verified_.store(moved, std::memory_order_release);
+    return *root;
+  }
+  const TreeLock lock;
   root = shown_.load(std::memory_order_acquire);
   if (!root) {
     self.name_tree(std::make_shared<Root>(Device::cpu(), 0));
   } else if (!self.is_whole(*root)) {
-    self.name_tree(std::make_shared<Root>(root_));
+    self.name_tree(std::make_shared<Root>(*root_));
   }
   verified_.store(moved, std::memory_order_release);
   return *root_;
@@ -113,12 +139,12 @@ Module::Root& Module::named_root() const {
 Module::Root& Module::packed_root() const {
   Root& root = named_root();
   if (root.packed.load(std::memory_order_acquire)) return root;
-  const std::scoped_lock lock(tree_mutex());
+  const TreeLock lock;
   Module& self = const_cast<Module&>(*this);
   if (root_->packed.load(std::memory_order_acquire)) return *root_;
   if (!path_.empty()) {  // used before the tree that named it: a root of its own until that one is used
     self.path_.clear();
-    self.name_tree(std::make_shared<Root>(root_));
+    self.name_tree(std::make_shared<Root>(*root_));
   }
   self.pack(root_->stream.device());
   return *root_;
@@ -132,39 +158,86 @@ bool Module::is_whole(const Root& root) {
       *this,
       [&](const Module& module) {
         whole = whole && !module.moved_from_ && module.shown_.load(std::memory_order_relaxed) == &root &&
-                module.index_ == index_ + count;
+                module.index_.load(std::memory_order_relaxed) == index_.load(std::memory_order_relaxed) + count;
         ++count;
       },
       [](Parameter&) {});
   return whole && (!path_.empty() || count == root.modules);
 }
 
+/// Of each root that modules of a tree have: how many have it.
+std::vector<std::pair<Module::Root*, std::size_t>> Module::roots_of(const std::vector<Module*>& modules) {
+  std::vector<std::pair<Root*, std::size_t>> roots;
+  for (const Module* module : modules) {
+    Root* root = module->shown_.load(std::memory_order_relaxed);
+    const auto known = std::ranges::find(roots, root, &std::pair<Root*, std::size_t>::first);
+    if (known != roots.end()) {
+      ++known->second;
+    } else if (root) {
+      roots.emplace_back(root, 1);
+    }
+  }
+  return roots;
+}
+
 void Module::name_tree(const std::shared_ptr<Root>& root) {
   const ModuleTree tree(*this, path_);
+  auto left = roots_of(tree.modules);
+  std::erase_if(left, [&](const auto& each) { return each.first == root.get(); });
+  std::vector<std::shared_ptr<Root>> owners;  // keeps them until the end
+  for (const Module* module : tree.modules) owners.push_back(module->root_);
+  // A part may be at work as a model of its own, in another thread.
+  std::vector<Root*> taken;
+  for (const auto& [other, modules] : left) {
+    if (other->busy.load() < 0 && other->busy_thread.load() == std::this_thread::get_id()) continue;  // this call's own
+    for (int idle = 0; !other->busy.compare_exchange_weak(idle, -1, std::memory_order_acquire); idle = 0) std::this_thread::yield();
+    taken.push_back(other);
+  }
   root->modules = tree.modules.size();
+  root->generation = next_generation();
   for (std::size_t i = 0; i < tree.modules.size(); ++i) {
     Module& module = *tree.modules[i];
     module.root_ = root;
     module.path_ = tree.paths[i];
-    module.index_ = static_cast<std::uint32_t>(i);
+    module.index_.store(static_cast<std::uint32_t>(i), std::memory_order_relaxed);
     module.last_call_ = 0;
     module.shown_.store(root.get(), std::memory_order_release);
   }
   spread_input_grad();
   if (!path_.empty()) modules_moved.fetch_add(1, std::memory_order_acq_rel);  // it has left another tree
+  for (const auto& [other, modules] : left) {
+    if (modules == other->modules) retire(*other, owners);
+  }
+  for (Root* other : taken) other->busy.store(0, std::memory_order_release);
+}
+
+/// Keeps a root that no module has any longer, without its tensors: a thread that found it before may still look at it.
+void Module::retire(Root& root, const std::vector<std::shared_ptr<Root>>& owners) {
+  static auto& retired = *new std::vector<std::shared_ptr<Root>>;  // guarded by TreeLock; some hundred bytes each
+  retired.push_back(*std::ranges::find(owners, &root, &std::shared_ptr<Root>::get));
+  root.values = root.operands = {};
+  root.retired.store(true, std::memory_order_release);
 }
 
 /// Gives all parameters values in the root's memory on `device`, and moves the buffers there.
 void Module::pack(Device device) {
   const std::shared_ptr<Root> root = root_;
-  name_tree(root);
+  if (!is_whole(*root)) name_tree(root);
   const ModuleTree tree(*this, path_);
+  // What may find no room comes first: nothing has changed when it throws.
+  std::vector<Tensor> moved;
+  for (const auto& [name, buffer] : tree.buffers) moved.push_back(buffer->to(device));
+  std::int64_t elements = 0;
+  for (const Parameter& parameter : tree.parameters) elements += Arena::padded(parameter.numel());
+  const bool copies = root->precision == Precision::bf16 && elements > 0;
+  Tensor operands = copies ? Tensor::empty({elements}, DType::bf16, device) : Tensor{};
+  Stream stream(device);
   Arena::pack(tree.parameters, tree.names, root->seed, device);
   root->values = tree.parameters.empty() ? Tensor{} : tree.parameters.front().slot().values;
-  const bool copies = root->precision == Precision::bf16 && root->values.defined();
-  root->operands = copies ? Tensor::empty(root->values.shape(), DType::bf16, device) : Tensor{};
-  for (const auto& [name, buffer] : tree.buffers) *buffer = buffer->to(device);
-  if (device != root->stream.device()) root->stream = Stream(device);
+  root->operands = std::move(operands);
+  for (std::size_t i = 0; i < moved.size(); ++i) *tree.buffers[i].second = moved[i];
+  if (device != root->stream.device()) root->stream = std::move(stream);
+  root->generation = next_generation();
   for (Module* module : tree.modules) module->placed(device);
   root->packed.store(true, std::memory_order_release);
 }
@@ -188,8 +261,11 @@ Module* Module::find_module(std::string_view path) {
   };
   refuse_moved_from(*this);
   // A tree of which parts were moved out is not whole, and its other parts can still be asked for.
-  if (const Root* root = shown_.load(std::memory_order_acquire); !root || !root->packed.load(std::memory_order_acquire))
-    packed_root();
+  bool complete = true;
+  for_tree(
+      *this, [&](const Module& module) { complete = complete && !module.moved_from_; }, [](Parameter&) {});
+  const Root* root = shown_.load(std::memory_order_acquire);
+  if (complete || !root || !root->packed.load(std::memory_order_acquire)) packed_root();
   Find find(path);
   members(find);
   return find.found;
@@ -245,8 +321,8 @@ Module& Module::to(Device device) {
   if (device == before.stream.device()) return *this;
   const ExclusiveCall alone(before, *this);
   require_precision(before.precision, device);
-  const std::scoped_lock lock(tree_mutex());
-  if (!path_.empty()) name_tree(std::make_shared<Root>(root_));
+  const TreeLock lock;
+  if (!path_.empty()) name_tree(std::make_shared<Root>(*root_));
   pack(device);
   return *this;
 }
@@ -258,6 +334,7 @@ Module& Module::set_precision(Precision precision) {
   const bool copies = precision == Precision::bf16 && root.values.defined();
   root.operands = copies ? Tensor::empty(root.values.shape(), DType::bf16, root.values.device()) : Tensor{};
   root.precision = precision;
+  root.generation = next_generation();
   return *this;
 }
 

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <gpucnn/core/export.h>
@@ -23,12 +25,12 @@ namespace gpucnn {
 /// Movable, not copyable; parameters and optimizers stay valid when it moves. A module that was moved from throws
 /// `std::logic_error` when it is used, until another is moved into it.
 ///
-/// The outermost module of a call is the root. The first call to any member function but the constructor makes it one: it names the
-/// parameters, packs them and draws their values, unless they were loaded before, as `init(0)` does. An input that does not fit is
-/// refused before anything is drawn. A part that is replaced joins the tree at the root's next call.
+/// The outermost module of a call is the root. The first call, or the first question for parameters, state or device, makes it one:
+/// it names the parameters, packs them, and draws the values that were not loaded, as `init(0)` does. An input that does not fit is
+/// refused before anything is drawn. A part that is replaced by assignment joins the tree at the root's next call.
 ///
-/// Threads: any number may `predict` on one model at once. Every other call wants the model for itself; `operator()`, `backward`,
-/// `init`, `to`, `set_precision` and `load_state_dict` throw `std::logic_error` beside another call.
+/// Threads: any number may `predict` on one model at once. All else wants the model for itself. `operator()`, `backward`, `init`,
+/// `to`, `set_precision` and `load_state_dict` see another call and throw `std::logic_error`; other functions do not look.
 class GPUCNN_API Module {
  public:
   virtual ~Module();
@@ -124,8 +126,8 @@ class GPUCNN_API Module {
   /// (`Parameter::grad_target` or `accumulate_grad`) and returns that of x, or nothing where `!context.input_grad()`.
   virtual Tensor gradients(const Tensor& dy, Context& context) = 0;
 
-  /// Called when the tree is named and lies on `device`, before the first forward there: containers choose how to run what is
-  /// inside them.
+  /// Called when the tree lies on `device`, before the first forward there: containers choose how to run what is inside them. It
+  /// must not use this or another module.
   virtual void placed(Device device);
   /// Whether child number `i` must compute the gradient of its input. A container whose gradients need all of them says so, as
   /// here.
@@ -158,6 +160,8 @@ class GPUCNN_API Module {
   Root& packed_root() const;
   bool is_whole(const Root& root);
   void name_tree(const std::shared_ptr<Root>& root);
+  static std::vector<std::pair<Root*, std::size_t>> roots_of(const std::vector<Module*>& modules);
+  static void retire(Root& root, const std::vector<std::shared_ptr<Root>>& owners);
   void pack(Device device);
   void spread_input_grad();
 
@@ -173,7 +177,7 @@ class GPUCNN_API Module {
   std::shared_ptr<Root> root_;         // shared by all modules of a tree
   std::atomic<Root*> shown_{nullptr};  // the same, for threads that have not seen it made
   std::string path_;
-  std::uint32_t index_ = 0;  // in the tree, the root being 0
+  std::atomic<std::uint32_t> index_{0};  // in the tree, the root being 0
   bool training_ = true;
   bool input_grad_ = true;
   bool moved_from_ = false;

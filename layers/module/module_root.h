@@ -2,7 +2,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -15,7 +14,7 @@ namespace gpucnn {
 struct Module::Root {
   Root(Device device, std::uint64_t its_seed) : stream(device), seed(its_seed) {}
   /// Takes over what `before` was told and has counted; its tree is named anew, its parameters are packed anew.
-  explicit Root(const std::shared_ptr<Root>& before);
+  explicit Root(const Root& before);
 
   Stream stream;
   std::uint64_t seed;
@@ -24,24 +23,29 @@ struct Module::Root {
   std::size_t modules = 0;  // in the tree
   Tensor values, operands;  // of all parameters: the arena, and a copy in bf16 if that is the precision; undefined without any
 
-  std::atomic<bool> packed{false};             // whether the parameters have values; before, the tree only has names
+  std::uint64_t generation = 0;     // another whenever the tree, its memory or its precision became another: unique in the process
+  std::atomic<bool> packed{false};  // whether the parameters have values; before, the tree only has names
   std::atomic<std::uint64_t> calls{0};         // so that a second use within one shows
   std::atomic<int> busy{0};                    // predictions under way; -1: a call that excludes all others
   std::atomic<std::thread::id> busy_thread{};  // of the call that excludes all others
-  std::shared_ptr<Root> before;                // threads that looked for the root while it was replaced may still look at this one
+  std::atomic<bool> retired{false};            // its modules have another root: whoever found this one looks again
 };
 
 /// The outermost call: what it knows, whichever module asks.
 struct Context::Call {
   Module::Root& root;
   bool predicting;
-  std::uint64_t number;  // counts the root's calls
-  bool counts = false;   // whether the next forward draws other random numbers
+  std::uint64_t number;       // counts the root's calls
+  std::uint64_t random_step;  // of the random numbers drawn in it; of a backward, its forward's
+  std::uint64_t forward = 0;  // of a backward: the number of its forward
+  bool counts = false;        // whether the next forward draws other random numbers
 };
 
 /// What one module keeps from its forward to its backward.
 struct Context::Saved {
-  bool there = false;  // whether a backward may come
+  bool there = false;            // whether a backward may come
+  std::uint64_t generation = 0;  // the root's in the forward
+  std::uint64_t call = 0;        // the forward's number
   Shape x, y;
   std::vector<Tensor> tensors;
   bool training = false;
@@ -64,6 +68,7 @@ class Module::ExclusiveCall {
 /// A prediction, beside which there may be others, but no call that excludes them; except on the thread of that call.
 class Module::Prediction {
  public:
+  /// Throws `std::logic_error` if such a call is under way.
   Prediction(Root& root, const Module& module);
   ~Prediction();
   Prediction(const Prediction&) = delete;

@@ -1,5 +1,7 @@
 #include <gpucnn/layers/module/module_tree.h>
 
+#include <algorithm>
+#include <stdexcept>
 #include <utility>
 
 #include <fmt/format.h>
@@ -14,6 +16,9 @@ std::string ModuleTree::join(std::string_view name) const {
 
 void ModuleTree::visit(Module& module, const std::string& path) {
   Module::refuse_moved_from(module);
+  if (std::ranges::find(modules, &module) != modules.end()) {
+    throw std::logic_error(fmt::format("{}: is reported twice by members, as {}", module.kind(), path));
+  }
   modules.push_back(&module);
   paths.push_back(path);
   const std::string outer = std::exchange(prefix_, path);

@@ -48,6 +48,7 @@ class LeasePool {
   Lease take(const Fits& fits, const Make& make) {
     {
       const std::scoped_lock lock(mutex_);
+      idle_.reserve(kMaxIdle);  // so that giving back cannot fail
       const auto found = std::ranges::find_if(idle_, [&](const std::unique_ptr<T>& idle) { return fits(*idle); });
       if (found != idle_.end()) {
         std::unique_ptr<T> taken = std::move(*found);
@@ -62,7 +63,6 @@ class LeasePool {
   /// The one unused for longest makes room.
   void give_back(std::unique_ptr<T> unused) noexcept {
     const std::scoped_lock lock(mutex_);
-    if (idle_.capacity() == 0) idle_.reserve(kMaxIdle);
     if (idle_.size() == kMaxIdle) idle_.pop_back();
     idle_.insert(idle_.begin(), std::move(unused));
   }

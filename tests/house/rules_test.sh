@@ -43,9 +43,10 @@ kernels_below() {
 # What the files of a room of layers/ may include from other rooms there; "." is layers/ itself.
 layers_below() {
   case "$1" in
-    .) printf 'fusion' ;; # Sequential alone, below
-    activation | losses) printf '.' ;;
-    fusion) printf '. activation' ;;
+    module | losses) ;;
+    activation) printf 'module' ;;
+    .) printf 'module activation fusion' ;; # fusion: Sequential alone, below
+    fusion) printf '. module activation' ;;
     *) printf 'unknown' ;;
   esac
 }
@@ -70,11 +71,27 @@ for room in kernels/*/; do
     if grep -rn "#include <gpucnn/kernels/$other/" "kernels/$room"; then fail "kernels/$room/ may not include from kernels/$other/"; fi
   done
 done
+# In core/ words lean on nothing, and nothing but core/gpu/ itself on GPUs.
+for room in . text threads host memory; do
+  for other in core/*/; do
+    other=$(basename "$other")
+    case "$room" in text) forbidden='threads host memory gpu' ;; *) forbidden=gpu ;; esac
+    case " $forbidden " in *" $other "*) ;; *) continue ;; esac
+    if find "core/$room" -maxdepth 1 -type f -exec grep -n "#include <gpucnn/core/$other/" {} +; then
+      fail "core/$room/ may not include from core/$other/"
+    fi
+  done
+done
 if find kernels -maxdepth 1 -type f | grep .; then fail "kernels/ has files outside its families"; fi
-for room in activation fusion losses; do
-  for other in activation fusion losses; do
+for room in . layers/*/; do
+  room=$(basename "$room")
+  [ "$(layers_below "$room")" != unknown ] || fail "layers/$room/ is not in the rules"
+  for other in . layers/*/; do
+    other=$(basename "$other")
     case " $(layers_below "$room") $room " in *" $other "*) continue ;; esac
-    if grep -rn "#include <gpucnn/layers/$other/" "layers/$room"; then fail "layers/$room/ may not include from layers/$other/"; fi
+    include="#include <gpucnn/layers/$other/"
+    [ "$other" != . ] || include='#include <gpucnn/layers/[a-z0-9_]*\.h>'
+    if find "layers/$room" -maxdepth 1 -type f -exec grep -n "$include" {} +; then fail "layers/$room/ may not include from layers/$other/"; fi
   done
 done
 if grep -ln '#include <gpucnn/layers/fusion/' layers/*.* | grep -v '^layers/sequential\.cpp$'; then fail "Sequential alone joins layers"; fi
@@ -99,10 +116,10 @@ others=$(grep -rlE '#include <(gpucnn/core/gpu/|gpucnn/kernels/cuda/|cuda|cudnn|
 [ -z "$others" ] || fail "only files that builds with CUDA add include from core/gpu/ or the toolkit, but so does:" "$others"
 
 # A folder that holds more than 25 files wants rooms.
-for folder in $(git ls-files 2>/dev/null | xargs -r -n 1 dirname | sort -u); do
+while read -r folder; do
   count=$(find "$folder" -maxdepth 1 -type f | wc -l)
-  [ "$folder" = . ] || [ "$count" -le 25 ] || fail "$folder/ holds $count files, more than 25"
-done
+  [ "$count" -le 25 ] || fail "$folder/ holds $count files, more than 25"
+done < <(find "${rooms[@]}" tests samples benchmarks cmake scripts docs -type d -not -name __pycache__)
 
 # The programs a user writes are short and include what users include.
 for program in tests/consumer/*.cpp; do

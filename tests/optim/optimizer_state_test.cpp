@@ -77,6 +77,19 @@ TEST_P(OptimizerState, RefusesAnotherOptimizersAndChangesNothing) {
   EXPECT_EQ(adam.steps(), 1);
 }
 
+TEST_P(OptimizerState, TellsParametersOfOneNameApart) {
+  std::vector<Parameter> all = packed({{2}}, device()), others = packed({{2}}, device());
+  all.push_back(others[0]);
+  Adam adam(all, {.lr = 0.1});
+  step_with(adam, all, 1);
+  const StateDict state = adam.state_dict();
+  EXPECT_THAT(names_of(state), ElementsAre("exp_avg.0", "exp_avg.0#1", "exp_avg_sq.0", "exp_avg_sq.0#1", "step.0", "step.0#1"));
+  step_with(adam, all, 2);
+  adam.load_state_dict(state);
+  EXPECT_EQ(adam.steps(), 1);
+  EXPECT_EQ(adam.state_dict().at("exp_avg.0#1").to_vector<float>(), state.at("exp_avg.0#1").to_vector<float>());
+}
+
 TEST_P(OptimizerState, CountsStepsThatWereMadeWithoutIt) {
   std::vector<Parameter> parameters = packed({{3}, {2}}, device());
   Adam adam(parameters);

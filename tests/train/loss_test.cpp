@@ -10,6 +10,7 @@
 #include <gpucnn/data/tensor_dataset.h>
 #include <gpucnn/kernels/loss/softmax_cross_entropy.h>
 #include <gpucnn/layers/flatten.h>
+#include <gpucnn/layers/functional.h>
 #include <gpucnn/layers/sequential.h>
 #include <gpucnn/optim/sgd.h>
 #include <gpucnn/train/fit.h>
@@ -85,6 +86,36 @@ TEST_P(AnyLoss, TeachesByItsOwnGradient) {
   EXPECT_EQ(learned(false, by_trainer), learned(false, by_fit));
 }
 
+/// Ignores labels below 0, as PyTorch's ignore_index does, and costs nothing.
+class Ignores : public Loss {
+ protected:
+  Tensor forward(const Tensor& logits, const Tensor&, Tensor& dlogits) const override {
+    dlogits.copy_from(Tensor::zeros(logits.shape(), DType::f32, logits.device()));
+    return Tensor::zeros({}, DType::f32, logits.device());
+  }
+};
+
+TEST_P(AnyLoss, MayTakeLabelsThatAreNoClasses) {
+  Sequential model{Flatten(), Linear(4, 3)};
+  model.to(device());
+  SGD optimizer(model.parameters(), {.lr = 0.1});
+  Ignores loss;
+  TrainStep step(model, optimizer, loss);
+  const Tensor inputs = random_tensor({2, 4}, 1);
+  const std::int64_t best = argmax(model.predict(inputs)).to_vector<std::int64_t>()[0];
+  const std::vector<std::int64_t> labels{best, -100};
+  EXPECT_EQ(step({inputs, Tensor::from(labels, {2}, device())}).correct, 1);
+  EXPECT_EQ(step({inputs, random_tensor({2, 3}, 2)}).correct, 0) << "probabilities are no classes";
+}
+
+TEST_P(AnyLoss, ALossThatThrowsLeavesNoGradient) {
+  CrossEntropyLoss loss;
+  const std::vector<std::int32_t> labels{0, 1};
+  loss(random_tensor({2, 3}, 1), Tensor::from(labels, {2}, device()));
+  EXPECT_THROW(loss(random_tensor({3, 3}, 1), Tensor::from(labels, {2}, device())), std::invalid_argument);
+  EXPECT_THROW(loss.backward(), std::logic_error);
+}
+
 /// Counts its training forwards in a buffer, on the device.
 struct Counting : Module {
   Tensor count = Tensor::zeros({1});
@@ -102,6 +133,30 @@ struct Counting : Module {
  private:
   Tensor one_ = Tensor::full({1}, 1);
 };
+
+TEST_P(AnyLoss, StepsBehindOneThatFailedCountNoForward) {
+  for (const bool trains : {true, false}) {
+    Sequential model{Flatten(), Linear(4, 3)};
+    model.init(2).to(device()).train(trains);
+    SGD optimizer(model.parameters(), {.lr = 0.1});
+    DataLoader loader = loader_on(device());
+    Trainer trainer(model, optimizer, loader);
+    std::int64_t failed = 0;
+    try {
+      for (int epoch = 0; epoch < 5; ++epoch) {
+        if (epoch == 2) optimizer.set_lr(3e38);
+        trainer.start_epoch();
+        while (trainer.step()) {
+        }
+        trainer.finish();
+      }
+    } catch (const NonFiniteLoss& error) {
+      failed = error.step();
+    }
+    ASSERT_GT(failed, 8);
+    EXPECT_EQ(model.random_step(), trains ? static_cast<std::uint64_t>(failed) : 0U);
+  }
+}
 
 TEST_P(AnyLoss, NoStepBehindOneThatFailedWritesToABuffer) {
   Sequential model{Flatten(), Counting(), Linear(4, 3)};

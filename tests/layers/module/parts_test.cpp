@@ -1,9 +1,11 @@
 #include <stdexcept>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <gpucnn/layers/activation/relu.h>
+#include <gpucnn/layers/dropout.h>
 #include <gpucnn/layers/flatten.h>
 #include <gpucnn/layers/sequential.h>
 #include <gpucnn/optim/sgd.h>
@@ -48,6 +50,89 @@ TEST_P(PartsTest, AReplacedSequentialRunsItsOwnLayers) {
   model.at<Sequential>("body") = Sequential{Flatten()};
   EXPECT_EQ(values(model.predict(x)), (std::vector<float>{-1, 2}));
   EXPECT_TRUE(model.parameters().empty());
+}
+
+TEST_P(PartsTest, ABackwardAfterAChangeThrows) {
+  const Tensor x = random_tensor({1, 2}, 1), dy = random_tensor({1, 2}, 2);
+  const auto changed = ThrowsMessage<std::logic_error>(HasSubstr("backward after the model was changed"));
+  Sequential model{{"a", Sequential{Linear(2, 2), ReLU()}}, {"b", Linear(2, 2)}};
+  model.to(device());
+  model(x);
+  model.at<Sequential>("a") = Sequential{Linear(2, 2), ReLU()};
+  EXPECT_THAT([&] { model.backward(dy); }, changed);
+  model(x);
+  model.to(Device::cpu());
+  if (device() != Device::cpu()) {
+    EXPECT_THAT([&] { model.backward(dy.to(Device::cpu())); }, changed);
+  }
+  model.to(device());
+  model(x);
+  EXPECT_NO_THROW(model.backward(dy));
+}
+
+TEST_P(PartsTest, ABackwardOfTheWholeNeedsTheForwardsOfItsParts) {
+  Sequential model{{"a", Linear(2, 2)}, {"b", Linear(2, 2)}};
+  model.to(device());
+  const Tensor x = random_tensor({1, 2}, 1);
+  model(x);
+  model.at<Linear>("a")(random_tensor({1, 2}, 3));
+  EXPECT_THAT(
+      [&] {
+        model.backward(random_tensor({1, 2}, 2));
+      },
+      ThrowsMessage<std::logic_error>(HasSubstr("a Linear: has had a forward of its own")));
+}
+
+TEST_P(PartsTest, AReplacedLayerHasValuesWhenItIsAskedFor) {
+  Sequential model{Linear(2, 2), Linear(2, 3)};
+  model.to(device()).predict(random_tensor({1, 2}, 1));
+  model.at<Linear>("1") = Linear(2, 5);
+  EXPECT_EQ(model.at<Linear>("1").weight().value().shape(), (Shape{5, 2}));
+}
+
+TEST_P(PartsTest, AModuleReportedTwiceIsRefused) {
+  struct Twice : Module {
+    Linear inner{2, 2};
+    Shape output_shape(const Shape& x) const override { return x; }
+    Tensor forward(const Tensor& x, Context& context) const override { return inner(x, context); }
+    Tensor gradients(const Tensor& dy, Context&) override { return dy; }
+    void members(Members& m) override {
+      m("one", inner);
+      m("two", inner);
+    }
+  } twice;
+  EXPECT_THAT([&] { twice.parameters(); },
+              ThrowsMessage<std::logic_error>(HasSubstr("Linear: is reported twice by members, as two")));
+}
+
+/// Computes its inner network again in its gradients, instead of keeping what that kept.
+struct Recomputed : Module {
+  Sequential inner{Dropout(0.5)};
+  mutable std::vector<float> first, again;
+  Shape output_shape(const Shape& x) const override { return x; }
+  Tensor forward(const Tensor& x, Context& context) const override {
+    context.save(x);
+    const Tensor y = inner(x, context);
+    first = values(y);
+    return y;
+  }
+  Tensor gradients(const Tensor& dy, Context& context) override {
+    again = values(inner(context.saved(), context));
+    return inner.backward(dy, context);
+  }
+  void members(Members& m) override { m("inner", inner); }
+};
+
+TEST_P(PartsTest, WhatGradientsComputeAgainDrawsTheSameNumbers) {
+  Recomputed model;
+  model.to(device());
+  const Tensor x = random_tensor({64}, 1);
+  for (int step = 0; step < 2; ++step) {
+    model(x);
+    EXPECT_EQ(values(model.backward(full({64}, 1))).size(), 64U);
+    EXPECT_EQ(model.first, model.again);
+  }
+  EXPECT_EQ(model.random_step(), 2U);
 }
 
 TEST_P(PartsTest, PartsThatChangePlacesRunAndAreNamedInTheirNewOrder) {
