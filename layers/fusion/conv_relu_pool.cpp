@@ -37,8 +37,8 @@ struct Link {
 template <class T>
 using ForEach = std::array<T, kernels::kMaxConvolutions>;
 
-/// All links in one pass if an image and all that is made of it stay in cache, else each in a pass of its own. A Flatten behind the
-/// last one is done by its stores.
+/// All links in one pass if an image and its activations stay in cache, else each in a pass of its own. A Flatten behind the last
+/// one is done by its stores.
 class ConvReluPool final : public Stage {
  public:
   explicit ConvReluPool(std::span<Module* const> layers) : flatten_(layer_at<Flatten>(layers, layers.size() - 1)) {

@@ -48,9 +48,10 @@ class GPUCNN_API Module {
   /// once: each gets the bits that it would get alone.
   Tensor predict(const Tensor& x) const;
 
-  /// Takes the gradient of y, f32 of y's shape on the model's device, adds the gradients of the parameters to theirs and returns
-  /// the gradient of x, f32: undefined if `!input_grad()`. Consumes what the forward kept: a second call, or one without a forward,
-  /// throws `std::logic_error` that names the layer; another dy throws `std::invalid_argument`.
+  /// dy: the gradient of y, f32 of y's shape on the model's device. Adds the gradients of the parameters to theirs. Returns the
+  /// gradient of x, f32; undefined if `!input_grad()`. Consumes what the forward kept: a second call, or one without a forward,
+  /// throws `std::logic_error` that names the layer. So does one after a change of the model. Another dy throws
+  /// `std::invalid_argument`.
   Tensor backward(const Tensor& dy);
   /// The same of a module inside the one whose `gradients` is under way. dy and the result have the dtype of the activations.
   Tensor backward(const Tensor& dy, Context& context);
