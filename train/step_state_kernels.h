@@ -18,9 +18,9 @@ struct StepReport {
   double loss = 0;
 };
 
-/// Counts the rows of the output, f32 [N, C], that are largest at their label, i32 [N], as kernels::count_correct does, or none of
-/// an output of another rank. Sets state->failed if the loss, f32 [], is the first that is not finite. Writes reports[state->steps
-/// % slots].
+/// Counts the rows of the output, f32 [N, C], that are largest at their label, i32 [N], as kernels::count_correct does. An output
+/// of another rank counts none. Sets state->failed if the loss, f32 [], is the first that is not finite. Writes
+/// reports[state->steps % slots].
 void report_step(const Tensor& output, const Tensor& labels, const Tensor& loss, StepState* state, StepReport* reports,
                  std::int64_t slots, Stream& stream);
 

@@ -19,11 +19,13 @@ namespace gpucnn {
 ///     while (trainer.step()) seen += trainer.take();
 ///     seen += trainer.finish();
 ///
-/// Where the model and a TensorDataset lie on the same GPU, a step is captured as a CUDA graph once for each batch size, from the
-/// gather of the batch to the update, and replayed; results arrive without anybody waiting. Layers' `forward` and `gradients` are
-/// then not called again. Elsewhere, or if a layer waits for the GPU in its forward, the steps run one by one. The results are the
-/// same. Holds references: model, optimizer, loss and loader must stay where they are, and the modes and the device of the model as
-/// they are. One thread at a time.
+/// Where the model and a TensorDataset lie on one GPU, a step is captured as a CUDA graph, once for each batch size, and replayed.
+/// It reaches from the gather of the batch to the update. Results arrive without anybody waiting. Layers' `forward` and `gradients`
+/// are then not called again. Elsewhere, or if a layer waits for the GPU in its forward, the steps run one by one. The results are
+/// the same.
+///
+/// Holds references: model, optimizer, loss and loader must stay where they are, and the modes and the device of the model as they
+/// are. One thread at a time.
 class GPUCNN_API Trainer {
  public:
   Trainer(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader);
