@@ -42,7 +42,7 @@ TEST_P(LeakyReLULayer, ComputesTheReferencesResultAndGradient) {
   ASSERT_EQ(lines().size(), 2U);
   for (const reference::PointwiseActivation& line : lines()) {
     for (const Shape& shape : {Shape{5}, Shape{3, 7}, Shape{2, 3, 5, 4}, Shape{0, 4}}) {
-      SCOPED_TRACE(line.name + (" " + shape.string()));
+      SCOPED_TRACE(std::string(line.name).append(" ").append(shape.string()));
       LeakyReLU layer(line.function.negative_slope);
       layer.to(device());
       EXPECT_EQ(layer.output_shape(shape), shape);
