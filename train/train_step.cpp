@@ -17,6 +17,7 @@ Tensor as_classes(const Tensor& labels, std::int64_t N) {
   if (labels.dtype() == DType::i32) return labels;
   const auto converted = [&](const auto& values) {
     std::vector<std::int32_t> classes;
+    classes.reserve(values.size());
     for (const auto value : values) classes.push_back(std::in_range<std::int32_t>(value) ? static_cast<std::int32_t>(value) : -1);
     return Tensor::from(classes, labels.shape(), labels.device());
   };
