@@ -77,13 +77,14 @@ void ordered_batch(const Tensor& images, const Tensor& labels, const Tensor& ord
   check_transform(kOp, transform, images.dim(1));
   check_tensor(kOp, "batch_labels", batch_labels, DType::i32, stream);
   check_rank(kOp, "batch_labels", batch_labels, 1);
-  const std::int64_t N = batch_labels.dim(0), L = order.dim(0);
+  const std::int64_t N = batch_labels.dim(0), length = order.dim(0);
   check_tensor(kOp, "batch", batch, images.shape().with(0, N), DType::f32, stream);
   check_value(kOp, "the number of images", images.dim(0), N == 0 || images.dim(0) > 0, "> 0");
-  if (transform.first < 0 || transform.first > L - N) {
+  if (transform.first < 0 || transform.first > length - N) {
     std::int64_t last = 0;
     if (__builtin_add_overflow(transform.first, N - 1, &last)) last = std::numeric_limits<std::int64_t>::max();
-    throw std::invalid_argument(fmt::format("{}: positions {} to {} are not in an order of {}", kOp, transform.first, last, L));
+    throw std::invalid_argument(
+        fmt::format("{}: positions {} to {} are not in an order of {}", kOp, transform.first, last, length));
   }
   dispatch(
       stream, [&] { cpu::ordered_batch(images, labels, order, transform, batch, batch_labels, stream); },
