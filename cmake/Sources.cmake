@@ -3,7 +3,8 @@
 #
 # Sets GPUCNN_PUBLIC_HEADERS, GPUCNN_PRIVATE_HEADERS, GPUCNN_SOURCES, GPUCNN_HIGHWAY_SOURCES (compiled once per instruction set),
 # GPUCNN_CUDA_HEADERS, GPUCNN_CUDA_SOURCES and GPUCNN_CU_SOURCES (with CUDA only), GPUCNN_CPU_ONLY_SOURCES (without CUDA only).
-foreach(list IN ITEMS PUBLIC_HEADERS PRIVATE_HEADERS SOURCES HIGHWAY_SOURCES CUDA_HEADERS CUDA_SOURCES CU_SOURCES CPU_ONLY_SOURCES)
+set(gpucnn_lists PUBLIC_HEADERS PRIVATE_HEADERS SOURCES HIGHWAY_SOURCES CUDA_HEADERS CUDA_SOURCES CU_SOURCES CPU_ONLY_SOURCES)
+foreach(list IN LISTS gpucnn_lists)
   set(GPUCNN_${list})
 endforeach()
 
@@ -61,7 +62,7 @@ endmacro()
 
 gpucnn_files(core
   PUBLIC bf16 device dtype error export parameter precision random shape state_dict stream tensor
-  PRIVATE backend random_uniforms)
+  PRIVATE backend random_uniforms state_entry)
 gpucnn_files(core/memory PUBLIC allocator PRIVATE host_vector layout memory_plan)
 gpucnn_files(core/text PUBLIC printable PRIVATE class_name name_list)
 gpucnn_files(core/host PRIVATE host_memory input_file processors retry CPU_ONLY backend_cpu)
@@ -100,7 +101,7 @@ gpucnn_files(kernels/optim PRIVATE flushed_update twins)
 gpucnn_ops(pool max_pool2d)
 gpucnn_files(kernels/pool PUBLIC pool2d_options PRIVATE twins)
 
-gpucnn_files(layers/module PUBLIC context members module plan_cache PRIVATE calls module_root module_tree summary_table)
+gpucnn_files(layers/module PUBLIC context members module plan_cache PRIVATE calls module_root module_state module_tree summary_table)
 gpucnn_files(layers PUBLIC conv2d dropout flatten functional linear max_pool2d sequential)
 gpucnn_files(layers/activation PUBLIC activation_layer leaky_relu relu)
 gpucnn_files(layers/fusion PRIVATE activation_epilogue conv_relu_pool fuse linear_relu_dropout pattern relu_pool single_layer stage)
@@ -123,7 +124,7 @@ file(CONFIGURE OUTPUT "${PROJECT_BINARY_DIR}/include/gpucnn/gpucnn.h" @ONLY
 
 # For the test house.rules: every file and its list.
 set(lines "")
-foreach(list IN ITEMS PUBLIC_HEADERS PRIVATE_HEADERS SOURCES HIGHWAY_SOURCES CUDA_HEADERS CUDA_SOURCES CU_SOURCES CPU_ONLY_SOURCES)
+foreach(list IN LISTS gpucnn_lists)
   foreach(file IN LISTS GPUCNN_${list})
     string(APPEND lines "${list} ${file}\n")
   endforeach()

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <set>
 #include <stdexcept>
+#include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include <gpucnn/core/state_entry.h>
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/printable.h>
 #include <gpucnn/kernels/common/check.h>
@@ -110,52 +112,54 @@ void Optimizer::step() {
 
 // ---- state -----------------------------------------------------------------------------------------------------------
 
-/// `exp_avg.features.0.weight`. Parameters of several models may have one name: the later has its number in the list behind it.
-std::string Optimizer::entry_name(const std::string& state, std::size_t i) const {
-  const std::string& name = items_[i].parameter.name();
-  const bool taken = std::any_of(items_.begin(), items_.begin() + static_cast<std::ptrdiff_t>(i),
-                                 [&](const Item& item) { return item.parameter.name() == name; });
-  return taken ? fmt::format("{}.{}#{}", state, name, i) : fmt::format("{}.{}", state, name);
+/// The parameters' names. Parameters of several models may have one name: the later has its number in the list behind it.
+std::vector<std::string> Optimizer::unique_names() const {
+  std::vector<std::string> names;
+  std::set<std::string_view> taken;
+  for (std::size_t i = 0; i < items_.size(); ++i) {
+    const std::string& name = items_[i].parameter.name();
+    names.push_back(taken.insert(name).second ? name : fmt::format("{}#{}", name, i));
+  }
+  return names;
 }
 
-StateDict Optimizer::state_dict() const {
+/// `state_dict()`, but sharing memory with the optimizer.
+StateDict Optimizer::shared_state() const {
   refuse_moved_from();
+  const std::vector<std::string> names = unique_names();
   StateDict all;
-  for (const auto& [name, tensor] : states_) {
+  for (const auto& [state, tensor] : states_) {
     for (std::size_t i = 0; i < items_.size(); ++i) {
-      all.add(entry_name(name, i), tensor.view(items_[i].first, items_[i].parameter.shape()).clone());
+      all.add(fmt::format("{}.{}", state, names[i]), tensor.view(items_[i].first, items_[i].parameter.shape()));
     }
   }
   for (std::size_t i = 0; i < items_.size(); ++i) {
     const std::int64_t steps[] = {items_[i].steps};
-    all.add(entry_name("step", i), Tensor::from(steps, {1}));
+    all.add("step." + names[i], Tensor::from(steps, {1}));
   }
   return all;
 }
 
+StateDict Optimizer::state_dict() const {
+  StateDict copies;
+  for (const auto& [name, tensor] : shared_state()) copies.add(name, tensor.clone());
+  return copies;
+}
+
 void Optimizer::load_state_dict(const StateDict& state) {
-  const StateDict own = state_dict();
+  const StateDict own = shared_state();
   for (const auto& [name, tensor] : own) {
-    const Tensor& given = state.at(name);
-    if (!given.defined() || given.shape() != tensor.shape() || given.dtype() != tensor.dtype()) {
-      throw std::invalid_argument(fmt::format("Optimizer::load_state_dict: {} must be {} {}, got {} {}",
-                                              printable(name, kMaxNameBytes), name_of(tensor.dtype()), tensor.shape().string(),
-                                              name_of(given.dtype()), given.shape().string()));
-    }
+    require_same_kind("Optimizer::load_state_dict", printable(name, kMaxNameBytes), tensor, state.at(name));
   }
   if (state.size() != own.size()) {
     throw std::invalid_argument(fmt::format("Optimizer::load_state_dict: has {} entries, expects {}", state.size(), own.size()));
   }
   std::vector<std::int64_t> steps;
-  for (std::size_t i = 0; i < items_.size(); ++i) {
-    steps.push_back(state.at(entry_name("step", i)).to_vector<std::int64_t>().front());
+  for (const std::string& name : unique_names()) {
+    steps.push_back(state.at("step." + name).to_vector<std::int64_t>().front());
     if (steps.back() < 0) throw std::invalid_argument("Optimizer::load_state_dict: a count of steps is negative");
   }
-  for (const auto& [name, tensor] : states_) {
-    for (std::size_t i = 0; i < items_.size(); ++i) {
-      tensor.view(items_[i].first, items_[i].parameter.shape()).copy_from(state.at(entry_name(name, i)));
-    }
-  }
+  for (const auto& [name, tensor] : own) Tensor(tensor).copy_from(state.at(name));
   for (std::size_t i = 0; i < items_.size(); ++i) items_[i].steps = steps[i];
   steps_ = std::ranges::max(steps);
 }

@@ -77,7 +77,8 @@ class GPUCNN_API Optimizer {
   };
 
   void refuse_moved_from() const;
-  std::string entry_name(const std::string& state, std::size_t i) const;
+  std::vector<std::string> unique_names() const;
+  StateDict shared_state() const;
 
   std::vector<Item> items_;
   std::vector<std::pair<std::string, Tensor>> states_;

@@ -50,16 +50,16 @@ std::uint64_t next_generation() {
   return ++last;
 }
 
+/// Memory for copies of all parameters as that precision multiplies them; undefined where these are the parameters themselves.
+Tensor memory_for_operands(Precision precision, std::int64_t elements, Device device) {
+  return precision == Precision::bf16 && elements > 0 ? Tensor::empty({elements}, DType::bf16, device) : Tensor{};
+}
+
 /// A shape error that already names its layer.
 class LabelledError final : public std::invalid_argument {
  public:
   using std::invalid_argument::invalid_argument;
 };
-
-/// The name relative to the module whose path is `path`.
-std::string relative(const std::string& name, const std::string& path) {
-  return path.empty() ? name : name.substr(path.size() + 1);
-}
 
 }  // namespace
 
@@ -229,8 +229,7 @@ void Module::pack(Device device) {
   for (const auto& [name, buffer] : tree.buffers) moved.push_back(buffer->to(device));
   std::int64_t elements = 0;
   for (const Parameter& parameter : tree.parameters) elements += Arena::padded(parameter.numel());
-  const bool copies = root->precision == Precision::bf16 && elements > 0;
-  Tensor operands = copies ? Tensor::empty({elements}, DType::bf16, device) : Tensor{};
+  Tensor operands = memory_for_operands(root->precision, elements, device);
   Stream stream(device);
   Arena::pack(tree.parameters, tree.names, root->seed, device);
   root->values = tree.parameters.empty() ? Tensor{} : tree.parameters.front().slot().values;
@@ -331,8 +330,7 @@ Module& Module::set_precision(Precision precision) {
   Root& root = packed_root();
   const ExclusiveCall alone(root, *this);
   require_precision(precision, root.stream.device());
-  const bool copies = precision == Precision::bf16 && root.values.defined();
-  root.operands = copies ? Tensor::empty(root.values.shape(), DType::bf16, root.values.device()) : Tensor{};
+  root.operands = memory_for_operands(precision, root.values.defined() ? root.values.numel() : 0, root.stream.device());
   root.precision = precision;
   root.generation = next_generation();
   return *this;
@@ -363,41 +361,6 @@ void Module::zero_grad() {
   refuse_moved_from(*this);
   for_tree(
       *this, [](const Module& module) { refuse_moved_from(module); }, [](Parameter& parameter) { parameter.zero_grad(); });
-}
-
-// ---- state -----------------------------------------------------------------------------------------------------------
-
-StateDict Module::state_dict() {
-  packed_root();
-  StateDict state;
-  for (auto& [name, tensor] : ModuleTree(*this, path_).state) state.add(relative(name, path_), tensor);
-  return state;
-}
-
-void Module::load_state_dict(const StateDict& state, bool strict) {
-  const StateDict own = state_dict();
-  const ExclusiveCall alone(*root_, *this);
-  std::vector<std::string> missing, unexpected;
-  for (const auto& [name, tensor] : own) {
-    const Tensor* given = state.find(name);
-    if (!given) {
-      missing.push_back(name);
-    } else if (!given->defined() || given->shape() != tensor.shape() || given->dtype() != tensor.dtype()) {
-      throw std::invalid_argument(fmt::format("load_state_dict: {} must be {} {}, got {} {}", name, name_of(tensor.dtype()),
-                                              tensor.shape().string(), name_of(given->dtype()), given->shape().string()));
-    }
-  }
-  for (const auto& [name, tensor] : state) {
-    if (!own.contains(name)) unexpected.push_back(name);
-  }
-  if (strict && !(missing.empty() && unexpected.empty())) {
-    throw std::invalid_argument(fmt::format("load_state_dict: {}{}{}", missing.empty() ? "" : "missing " + list_names(missing),
-                                            missing.empty() || unexpected.empty() ? "" : "; ",
-                                            unexpected.empty() ? "" : "unexpected " + list_names(unexpected)));
-  }
-  for (const auto& [name, tensor] : own) {
-    if (const Tensor* given = state.find(name)) Tensor(tensor).copy_from(*given);
-  }
 }
 
 // ---- names -----------------------------------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 #include <gpucnn/layers/module/module_tree.h>
 
-#include <algorithm>
 #include <stdexcept>
 #include <utility>
 
@@ -16,7 +15,7 @@ std::string ModuleTree::join(std::string_view name) const {
 
 void ModuleTree::visit(Module& module, const std::string& path) {
   Module::refuse_moved_from(module);
-  if (std::ranges::find(modules, &module) != modules.end()) {
+  if (!seen_modules_.insert(&module).second) {
     throw std::logic_error(fmt::format("{}: is reported twice by members, as {}", module.kind(), path));
   }
   modules.push_back(&module);
@@ -29,7 +28,7 @@ void ModuleTree::visit(Module& module, const std::string& path) {
 void ModuleTree::operator()(std::string_view name, Parameter& parameter) {
   if (!parameter.defined()) return;
   if (parameter.has_value()) state.emplace_back(join(name), parameter.value());
-  if (!seen_.insert(parameter).second) return;
+  if (!seen_parameters_.insert(parameter).second) return;
   parameters.push_back(parameter);
   names.push_back(join(name));
 }

@@ -20,7 +20,7 @@ class ModuleTree final : private Members {
   std::vector<std::pair<std::string, Tensor*>> buffers;
   std::vector<std::pair<std::string, Tensor>> state;  // parameters and buffers in order, where they have values
 
-  /// `path` is the root's. Throws `std::logic_error` if a part was moved from.
+  /// `path` is the root's. Throws `std::logic_error` if a part was moved from or is reported twice.
   ModuleTree(Module& root, const std::string& path);
 
  private:
@@ -31,7 +31,8 @@ class ModuleTree final : private Members {
   void visit(Module& module, const std::string& path);
 
   std::string prefix_;
-  std::set<Parameter> seen_;
+  std::set<const Module*> seen_modules_;
+  std::set<Parameter> seen_parameters_;
 };
 
 /// Calls `on_module` for `root` and all inside it, a parent before its children, and `on_parameter` for their parameters. Allocates
