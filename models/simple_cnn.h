@@ -1,7 +1,7 @@
 #pragma once
 
 #include <gpucnn/core/export.h>
-#include <gpucnn/layers/sequential.h>
+#include <gpucnn/layers/containers/sequential.h>
 
 namespace gpucnn {
 

@@ -4,7 +4,7 @@
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/fusion/pattern.h>
 #include <gpucnn/layers/linear.h>
-#include <gpucnn/layers/max_pool2d.h>
+#include <gpucnn/layers/pool/max_pool2d.h>
 
 namespace gpucnn {
 namespace {

@@ -9,8 +9,8 @@
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/flatten.h>
 #include <gpucnn/layers/fusion/pattern.h>
-#include <gpucnn/layers/max_pool2d.h>
 #include <gpucnn/layers/module/plan_cache.h>
+#include <gpucnn/layers/pool/max_pool2d.h>
 
 namespace gpucnn {
 namespace {

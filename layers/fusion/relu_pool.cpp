@@ -2,7 +2,7 @@
 
 #include <gpucnn/kernels/pool/max_pool2d.h>
 #include <gpucnn/layers/fusion/pattern.h>
-#include <gpucnn/layers/max_pool2d.h>
+#include <gpucnn/layers/pool/max_pool2d.h>
 
 namespace gpucnn {
 namespace {

@@ -5,8 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <gpucnn/layers/containers/sequential.h>
 #include <gpucnn/layers/flatten.h>
-#include <gpucnn/layers/sequential.h>
 
 #include "close.h"
 #include "layers/layers.h"

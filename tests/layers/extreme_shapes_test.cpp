@@ -12,12 +12,12 @@
 #include <gpucnn/kernels/image/image_batch.h>
 #include <gpucnn/kernels/linear/linear.h>
 #include <gpucnn/layers/activation/relu.h>
+#include <gpucnn/layers/containers/sequential.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/dropout.h>
 #include <gpucnn/layers/flatten.h>
 #include <gpucnn/layers/linear.h>
-#include <gpucnn/layers/max_pool2d.h>
-#include <gpucnn/layers/sequential.h>
+#include <gpucnn/layers/pool/max_pool2d.h>
 
 #include "close.h"
 #include "layers/layers.h"

@@ -9,12 +9,12 @@
 #include <gpucnn/core/precision.h>
 #include <gpucnn/data/tensor_dataset.h>
 #include <gpucnn/layers/activation/relu.h>
+#include <gpucnn/layers/containers/sequential.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/dropout.h>
 #include <gpucnn/layers/flatten.h>
 #include <gpucnn/layers/losses/cross_entropy_loss.h>
-#include <gpucnn/layers/max_pool2d.h>
-#include <gpucnn/layers/sequential.h>
+#include <gpucnn/layers/pool/max_pool2d.h>
 #include <gpucnn/optim/adam.h>
 #include <gpucnn/train/trainer.h>
 

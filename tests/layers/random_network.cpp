@@ -13,7 +13,7 @@
 #include <gpucnn/layers/dropout.h>
 #include <gpucnn/layers/flatten.h>
 #include <gpucnn/layers/linear.h>
-#include <gpucnn/layers/max_pool2d.h>
+#include <gpucnn/layers/pool/max_pool2d.h>
 
 #include "reference/conv2d.h"
 #include "reference/dropout.h"

@@ -8,7 +8,7 @@
 
 #include <gpucnn/kernels/conv/conv2d_options.h>
 #include <gpucnn/kernels/pool/max_pool2d.h>
-#include <gpucnn/layers/sequential.h>
+#include <gpucnn/layers/containers/sequential.h>
 
 #include "reference/values.h"
 

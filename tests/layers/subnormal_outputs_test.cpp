@@ -4,10 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <gpucnn/layers/activation/relu.h>
+#include <gpucnn/layers/containers/sequential.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/linear.h>
-#include <gpucnn/layers/max_pool2d.h>
-#include <gpucnn/layers/sequential.h>
+#include <gpucnn/layers/pool/max_pool2d.h>
 
 #include "everywhere.h"
 #include "layers/layers.h"

@@ -7,10 +7,10 @@
 
 #include <gpucnn/core/memory/allocator.h>
 #include <gpucnn/layers/activation/relu.h>
+#include <gpucnn/layers/containers/sequential.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/flatten.h>
 #include <gpucnn/layers/losses/cross_entropy_loss.h>
-#include <gpucnn/layers/sequential.h>
 #include <gpucnn/models/simple_cnn.h>
 #include <gpucnn/optim/adam.h>
 #include <gpucnn/optim/sgd.h>

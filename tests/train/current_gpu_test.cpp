@@ -13,9 +13,9 @@
 #include <gpucnn/data/tensor_dataset.h>
 #include <gpucnn/kernels/activation/activation.h>
 #include <gpucnn/layers/activation/relu.h>
+#include <gpucnn/layers/containers/sequential.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/flatten.h>
-#include <gpucnn/layers/sequential.h>
 #include <gpucnn/optim/adam.h>
 #include <gpucnn/train/trainer.h>
 

@@ -7,9 +7,9 @@
 
 #include <gpucnn/core/threads/threads.h>
 #include <gpucnn/data/tensor_dataset.h>
+#include <gpucnn/layers/containers/sequential.h>
 #include <gpucnn/layers/dropout.h>
 #include <gpucnn/layers/flatten.h>
-#include <gpucnn/layers/sequential.h>
 #include <gpucnn/models/simple_cnn.h>
 #include <gpucnn/optim/adam.h>
 #include <gpucnn/train/train_step.h>

@@ -9,9 +9,9 @@
 #include <gpucnn/core/error.h>
 #include <gpucnn/data/tensor_dataset.h>
 #include <gpucnn/kernels/loss/softmax_cross_entropy.h>
+#include <gpucnn/layers/containers/sequential.h>
 #include <gpucnn/layers/flatten.h>
 #include <gpucnn/layers/functional.h>
-#include <gpucnn/layers/sequential.h>
 #include <gpucnn/optim/sgd.h>
 #include <gpucnn/train/fit.h>
 #include <gpucnn/train/train_step.h>

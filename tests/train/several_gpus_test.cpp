@@ -4,8 +4,8 @@
 #include <gpucnn/core/backend.h>
 #include <gpucnn/core/error.h>
 #include <gpucnn/data/tensor_dataset.h>
+#include <gpucnn/layers/containers/sequential.h>
 #include <gpucnn/layers/flatten.h>
-#include <gpucnn/layers/sequential.h>
 #include <gpucnn/optim/adam.h>
 #include <gpucnn/train/trainer.h>
 

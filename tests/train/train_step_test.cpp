@@ -6,9 +6,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <gpucnn/layers/containers/sequential.h>
 #include <gpucnn/layers/dropout.h>
 #include <gpucnn/layers/flatten.h>
-#include <gpucnn/layers/sequential.h>
 #include <gpucnn/optim/adam.h>
 #include <gpucnn/optim/sgd.h>
 

@@ -12,10 +12,10 @@
 #include <gpucnn/core/error.h>
 #include <gpucnn/data/tensor_dataset.h>
 #include <gpucnn/kernels/conv/conv2d.h>
+#include <gpucnn/layers/containers/sequential.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/dropout.h>
 #include <gpucnn/layers/flatten.h>
-#include <gpucnn/layers/sequential.h>
 #include <gpucnn/models/simple_cnn.h>
 #include <gpucnn/optim/adam.h>
 #include <gpucnn/optim/sgd.h>

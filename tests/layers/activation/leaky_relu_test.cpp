@@ -7,9 +7,9 @@
 
 #include <gtest/gtest.h>
 
+#include <gpucnn/layers/containers/sequential.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/linear.h>
-#include <gpucnn/layers/sequential.h>
 
 #include "close.h"
 #include "layers/layers.h"

@@ -1,4 +1,4 @@
-#include <gpucnn/layers/sequential.h>
+#include <gpucnn/layers/containers/sequential.h>
 
 #include <algorithm>
 #include <cmath>
@@ -12,7 +12,7 @@
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/dropout.h>
 #include <gpucnn/layers/flatten.h>
-#include <gpucnn/layers/max_pool2d.h>
+#include <gpucnn/layers/pool/max_pool2d.h>
 
 #include "close.h"
 #include "layers/layers.h"

@@ -7,9 +7,9 @@
 #include <gtest/gtest.h>
 
 #include <gpucnn/layers/activation/relu.h>
+#include <gpucnn/layers/containers/sequential.h>
 #include <gpucnn/layers/dropout.h>
 #include <gpucnn/layers/flatten.h>
-#include <gpucnn/layers/sequential.h>
 
 #include "close.h"
 #include "layers/layers.h"

@@ -5,9 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <gpucnn/layers/activation/relu.h>
+#include <gpucnn/layers/containers/sequential.h>
 #include <gpucnn/layers/dropout.h>
 #include <gpucnn/layers/flatten.h>
-#include <gpucnn/layers/sequential.h>
 #include <gpucnn/optim/sgd.h>
 
 #include "layers/layers.h"

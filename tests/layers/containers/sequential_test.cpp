@@ -1,4 +1,4 @@
-#include <gpucnn/layers/sequential.h>
+#include <gpucnn/layers/containers/sequential.h>
 
 #include <memory>
 #include <vector>
@@ -9,7 +9,7 @@
 #include <gpucnn/layers/activation/relu.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/flatten.h>
-#include <gpucnn/layers/max_pool2d.h>
+#include <gpucnn/layers/pool/max_pool2d.h>
 
 #include "layers/layers.h"
 #include "misuse.h"

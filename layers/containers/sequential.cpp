@@ -1,4 +1,4 @@
-#include <gpucnn/layers/sequential.h>
+#include <gpucnn/layers/containers/sequential.h>
 
 #include <algorithm>
 #include <typeinfo>

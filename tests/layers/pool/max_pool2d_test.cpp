@@ -1,4 +1,4 @@
-#include <gpucnn/layers/max_pool2d.h>
+#include <gpucnn/layers/pool/max_pool2d.h>
 
 #include <gtest/gtest.h>
 
