@@ -78,6 +78,8 @@ gpucnn_files(kernels/vendor PRIVATE onednn onednn_use CUDA cublaslt cudnn)
 
 gpucnn_ops(activation activation dropout)
 gpucnn_files(kernels/activation PRIVATE activation_block functors functors_cpu twins CUDA functors_cuda)
+gpucnn_ops(combine add channels)
+gpucnn_files(kernels/combine PRIVATE twins)
 gpucnn_ops(conv conv2d)
 gpucnn_files(kernels/conv
   PUBLIC conv2d_options
@@ -102,8 +104,8 @@ gpucnn_ops(pool max_pool2d)
 gpucnn_files(kernels/pool PUBLIC pool2d_options PRIVATE twins)
 
 gpucnn_files(layers/module PUBLIC context members module plan_cache PRIVATE calls module_root module_state module_tree summary_table)
-gpucnn_files(layers PUBLIC conv2d dropout flatten functional linear)
-gpucnn_files(layers/containers PUBLIC sequential)
+gpucnn_files(layers PUBLIC conv2d dropout flatten functional gradcheck linear)
+gpucnn_files(layers/containers PUBLIC child child_list concat residual sequential)
 gpucnn_files(layers/pool PUBLIC max_pool2d)
 gpucnn_files(layers/activation PUBLIC activation_layer leaky_relu relu)
 gpucnn_files(layers/fusion PRIVATE activation_epilogue conv_relu_pool fuse linear_relu_dropout pattern relu_pool single_layer stage)

@@ -19,6 +19,7 @@ struct Parameter::State {
   std::string name;
   Tensor value, grad;  // undefined until packed or loaded
   bool has_grad = false;
+  bool requires_grad = true;
   Slot slot{};
 };
 
@@ -52,11 +53,19 @@ bool Parameter::has_grad() const { return state().has_grad; }
 
 void Parameter::zero_grad() { state().has_grad = false; }
 
+void Parameter::requires_grad(bool on) {
+  state().requires_grad = on;
+  if (!on) zero_grad();
+}
+
+bool Parameter::requires_grad() const { return state().requires_grad; }
+
 void Parameter::accumulate_grad(const Tensor& gradient) {
   if (!gradient.defined() || gradient.shape() != shape() || gradient.dtype() != DType::f32) {
     throw std::invalid_argument(
         fmt::format("Parameter {}: expects an f32 gradient of {}, got {}", name(), shape().string(), gradient.shape().string()));
   }
+  if (!state().requires_grad) return;
   auto [grad, accumulate] = grad_target();
   if (!accumulate) return grad.copy_from(gradient);
   const Tensor more = gradient.to(grad.device());
@@ -66,7 +75,7 @@ void Parameter::accumulate_grad(const Tensor& gradient) {
 Parameter::GradTarget Parameter::grad_target() {
   State& own = state();
   if (!own.grad.defined()) own.grad = Tensor::zeros(own.shape, DType::f32, value().device());
-  return {own.grad, std::exchange(own.has_grad, true)};
+  return {own.grad, std::exchange(own.has_grad, own.requires_grad)};
 }
 
 Parameter::Slot Parameter::slot() const {

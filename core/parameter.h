@@ -43,10 +43,15 @@ class GPUCNN_API Parameter {
   bool has_grad() const;
   /// Forgets the gradient: the next backward writes it instead of adding.
   void zero_grad();
+  /// Whether it is learned; true at first. A frozen parameter has no gradient, so that optimizers pass it over, and layers of the
+  /// library do not compute one. Freezing forgets the gradient that is there.
+  void requires_grad(bool on);
+  bool requires_grad() const;
   /// Adds `gradient`, of this shape, to the gradient. For layers whose backward computes it in memory of their own.
   void accumulate_grad(const Tensor& gradient);
 
-  /// For kernels that write gradients in place: the memory, and whether to add to what it holds. Afterwards there is a gradient.
+  /// For kernels that write gradients in place: the memory, and whether to add to what it holds. Afterwards there is a gradient,
+  /// unless the parameter is frozen: then what is written is nobody's.
   struct GradTarget {
     Tensor grad;
     bool accumulate;

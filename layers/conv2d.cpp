@@ -32,9 +32,11 @@ Tensor Conv2d::compute(const Tensor& x, Activation epilogue, Context& context) c
 
 Tensor Conv2d::differentiate(const Tensor& x, const Tensor& dy, Context& context) {
   const auto conv = plan(x.shape(), context);
-  auto [dweight, add_weight] = weight_.grad_target();
-  auto [dbias, add_bias] = options_.bias ? bias_.grad_target() : Parameter::GradTarget{};
-  conv->backward_weights(x, dy, {add_weight, add_bias}, dweight, dbias, context.stream());
+  if (weight_.requires_grad() || (options_.bias && bias_.requires_grad())) {
+    auto [dweight, add_weight] = weight_.grad_target();
+    auto [dbias, add_bias] = options_.bias ? bias_.grad_target() : Parameter::GradTarget{};
+    conv->backward_weights(x, dy, {add_weight, add_bias}, dweight, dbias, context.stream());
+  }
   if (!context.input_grad()) return {};
   Tensor dx = Tensor::empty(x.shape(), x.dtype(), x.device());
   conv->backward_data(dy, context.operand(weight_), dx, context.stream());

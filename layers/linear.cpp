@@ -38,9 +38,11 @@ Tensor Linear::compute(const Tensor& x, Activation epilogue, Context& context) c
 
 Tensor Linear::differentiate(const Tensor& x, const Tensor& dy, Context& context) {
   const auto linear = plan(x.shape(), context);
-  auto [dweight, add_weight] = weight_.grad_target();
-  auto [dbias, add_bias] = options_.bias ? bias_.grad_target() : Parameter::GradTarget{};
-  linear->backward_weights(x, dy, {add_weight, add_bias}, dweight, dbias, context.stream());
+  if (weight_.requires_grad() || (options_.bias && bias_.requires_grad())) {
+    auto [dweight, add_weight] = weight_.grad_target();
+    auto [dbias, add_bias] = options_.bias ? bias_.grad_target() : Parameter::GradTarget{};
+    linear->backward_weights(x, dy, {add_weight, add_bias}, dweight, dbias, context.stream());
+  }
   if (!context.input_grad()) return {};
   Tensor dx = Tensor::empty(x.shape(), x.dtype(), x.device());
   linear->backward_data(dy, context.operand(weight_), dx, context.stream());

@@ -1,32 +1,27 @@
 #include <gpucnn/layers/containers/sequential.h>
 
-#include <algorithm>
 #include <typeinfo>
 #include <utility>
 
 #include <fmt/format.h>
 
-#include <gpucnn/core/text/name_list.h>
-#include <gpucnn/core/text/printable.h>
 #include <gpucnn/layers/fusion/fuse.h>
 
 namespace gpucnn {
 
 Sequential::Sequential(std::initializer_list<Child> children) {
   set_input_grad(false);
-  for (const Child& child : children) {
-    std::string name = child.name_.empty() ? std::to_string(entries_.size()) : child.name_;
-    if (name.find('.') != std::string::npos) {
-      throw std::invalid_argument(
-          fmt::format("Sequential: the name '{}' must not have a dot in it", printable(name, kMaxNameBytes)));
-    }
-    if (std::ranges::find(entries_, name, &Entry::name) != entries_.end()) {
-      throw std::invalid_argument(fmt::format("Sequential: there is already a child '{}'", printable(name, kMaxNameBytes)));
-    }
-    if (!child.module_) throw std::invalid_argument("Sequential: a child was moved from");
-    refuse_moved_from(*child.module_);
-    entries_.push_back({std::move(name), std::move(child.module_)});
-  }
+  for (const Child& child : children) children_.add(child);
+}
+
+Sequential::Sequential(std::vector<Child> children) {
+  set_input_grad(false);
+  for (const Child& child : children) children_.add(child);
+}
+
+void Sequential::push_back(Child child) {
+  refuse_moved_from(*this);
+  children_.add(child);
 }
 
 Sequential::~Sequential() = default;
@@ -36,7 +31,7 @@ Sequential& Sequential::operator=(Sequential&& other) noexcept {
   if (this == &other) return *this;
   Module::operator=(std::move(other));
   // NOLINTNEXTLINE(bugprone-use-after-move): the base has moved, and what follows is no part of it
-  entries_ = std::move(other.entries_);
+  children_ = std::move(other.children_);
   stages_ = std::move(other.stages_);
   return *this;
 }
@@ -45,7 +40,7 @@ Shape Sequential::output_shape(const Shape& x) const {
   refuse_moved_from(*this);
   Shape shape = x, shape_before;
   const Module* before = nullptr;
-  for (const Entry& entry : entries_) {
+  for (const auto& entry : children_) {
     refuse_moved_from(*entry.module);
     try {
       shape_before = std::exchange(shape, entry.module->output_shape(shape));
@@ -62,7 +57,7 @@ Shape Sequential::output_shape(const Shape& x) const {
 }
 
 void Sequential::list_layers(std::vector<Module*>& layers) const {
-  for (const Entry& entry : entries_) {
+  for (const auto& entry : children_) {
     const Module& module = *entry.module;
     if (typeid(module) == typeid(Sequential)) {  // a class derived from it may do something else with what goes in and out
       static_cast<const Sequential&>(module).list_layers(layers);
@@ -85,18 +80,18 @@ Tensor Sequential::forward(const Tensor& x, Context& context) const {
 }
 
 Tensor Sequential::gradients(const Tensor& dy, Context& context) {
+  std::size_t first = 0;  // the stages before it have nothing to learn, and nobody wants the gradient of their input
+  while (!context.input_grad() && first < stages_.size() && !stages_[first]->learns()) ++first;
   Tensor gradient = dy;
-  for (auto stage = stages_.rbegin(); stage != stages_.rend(); ++stage) gradient = (*stage)->backward(gradient, context);
-  return gradient;
+  for (std::size_t i = stages_.size(); i-- > first;) gradient = stages_[i]->backward(gradient, context);
+  return context.input_grad() ? gradient : Tensor{};
 }
 
-void Sequential::members(Members& m) {
-  for (Entry& entry : entries_) m(entry.name, *entry.module);
-}
+void Sequential::members(Members& m) { children_.members(m); }
 
 void Sequential::add_summary_rows(const Shape& x, std::vector<SummaryRow>& rows) {
   Shape shape = x;
-  for (Entry& entry : entries_) {
+  for (const auto& entry : children_) {
     const Shape next = shape_of(*entry.module, shape);
     summarize(*entry.module, shape, rows);
     shape = next;

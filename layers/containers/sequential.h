@@ -1,6 +1,5 @@
 #pragma once
 
-#include <concepts>
 #include <initializer_list>
 #include <memory>
 #include <stdexcept>
@@ -9,6 +8,8 @@
 #include <vector>
 
 #include <gpucnn/core/text/printable.h>
+#include <gpucnn/layers/containers/child.h>
+#include <gpucnn/layers/containers/child_list.h>
 #include <gpucnn/layers/module/module.h>
 
 namespace gpucnn {
@@ -27,23 +28,13 @@ class Stage;
 /// Layers may execute together, as Conv2d, ReLU and MaxPool2d in one pass; names, shapes and results stay.
 class GPUCNN_API Sequential : public Module {
  public:
-  /// One entry of the list: a module, moved in, with or without a name.
-  class Child {
-   public:
-    template <std::derived_from<Module> M>
-    Child(M module) : module_(std::make_unique<M>(std::move(module))) {}  // NOLINT: implicit, for the list
-    template <std::derived_from<Module> M>
-    Child(std::string name, M module) : name_(std::move(name)), module_(std::make_unique<M>(std::move(module))) {}
-
-   private:
-    friend class Sequential;
-    std::string name_;
-    mutable std::unique_ptr<Module> module_;  // moved out of an initializer_list, whose elements are const
-  };
+  using Child = gpucnn::Child;
 
   /// Throws `std::invalid_argument` for a name that is taken or has a dot in it, and `std::logic_error` for a module that was moved
   /// from.
   Sequential(std::initializer_list<Child> children);
+  /// The same of a list that is made at run time.
+  explicit Sequential(std::vector<Child> children);
   ~Sequential() override;
   Sequential(Sequential&&) noexcept;
   Sequential& operator=(Sequential&&) noexcept;
@@ -51,7 +42,10 @@ class GPUCNN_API Sequential : public Module {
   Shape output_shape(const Shape& x) const override;
   void members(Members& m) override;
 
-  std::size_t size() const noexcept { return entries_.size(); }
+  /// Appends a layer, called by its number if it has no name. Throws as the constructor does. Parameters and optimizers stay valid.
+  void push_back(Child child);
+
+  std::size_t size() const noexcept { return children_.size(); }
 
   /// The module at `path`, as "features.0". Throws `std::invalid_argument` if there is none, or it is no M.
   template <class M = Module>
@@ -74,15 +68,10 @@ class GPUCNN_API Sequential : public Module {
   void add_summary_rows(const Shape& x, std::vector<SummaryRow>& rows) override;
 
  private:
-  struct Entry {
-    std::string name;
-    std::unique_ptr<Module> module;
-  };
-
   /// Appends the layers in order, with those of plain Sequentials among them in their place.
   void list_layers(std::vector<Module*>& layers) const;
 
-  std::vector<Entry> entries_;
+  ChildList children_{"Sequential"};
   std::vector<std::unique_ptr<Stage>> stages_;
 };
 

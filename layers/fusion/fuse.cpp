@@ -1,12 +1,23 @@
 #include <gpucnn/layers/fusion/fuse.h>
 
 #include <gpucnn/layers/fusion/pattern.h>
+#include <gpucnn/layers/module/module_tree.h>
 
 namespace gpucnn {
 namespace {
 
 /// The first that matches is taken, so a pattern stands before those that would take its first layers.
 constexpr const Pattern* kPatterns[] = {&kConvReluPool, &kLinearReluDropout, &kReluPool, &kActivationEpilogue, &kSingleLayer};
+
+/// The parameters of these layers and of the modules inside them.
+std::vector<Parameter> parameters_of(std::span<Module* const> layers) {
+  std::vector<Parameter> all;
+  for (Module* layer : layers) {
+    for_tree(
+        *layer, [](const Module&) {}, [&](const Parameter& parameter) { all.push_back(parameter); });
+  }
+  return all;
+}
 
 }  // namespace
 
@@ -17,6 +28,7 @@ std::vector<std::unique_ptr<Stage>> fuse(std::span<Module* const> layers, Device
       const std::size_t count = pattern->device.value_or(device.kind) == device.kind ? pattern->match(layers) : 0;
       if (count == 0) continue;
       stages.push_back(pattern->make(layers.first(count)));
+      stages.back()->set_parameters(parameters_of(layers.first(count)));
       layers = layers.subspan(count);
       break;
     }

@@ -1,5 +1,10 @@
 #pragma once
 
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include <gpucnn/core/parameter.h>
 #include <gpucnn/layers/module/module.h>
 
 namespace gpucnn {
@@ -19,6 +24,15 @@ class Stage {
   virtual Tensor forward(const Tensor& x, Context& context) = 0;
   /// From the gradient of the last forward's y to that of its x; undefined if the first layer need not compute it.
   virtual Tensor backward(const Tensor& dy, Context& context) = 0;
+
+  /// Whether one of its parameters is to be learned.
+  bool learns() const {
+    return std::ranges::any_of(parameters_, [](const Parameter& parameter) { return parameter.requires_grad(); });
+  }
+  void set_parameters(std::vector<Parameter> parameters) { parameters_ = std::move(parameters); }
+
+ private:
+  std::vector<Parameter> parameters_;  // of its layers
 };
 
 }  // namespace gpucnn

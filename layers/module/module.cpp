@@ -363,6 +363,13 @@ void Module::zero_grad() {
       *this, [](const Module& module) { refuse_moved_from(module); }, [](Parameter& parameter) { parameter.zero_grad(); });
 }
 
+Module& Module::requires_grad(bool on) {
+  refuse_moved_from(*this);
+  for_tree(
+      *this, [](const Module& module) { refuse_moved_from(module); }, [on](Parameter& parameter) { parameter.requires_grad(on); });
+  return *this;
+}
+
 // ---- names -----------------------------------------------------------------------------------------------------------
 
 std::string Module::kind() const { return class_name(typeid(*this)); }

@@ -67,6 +67,9 @@ class GPUCNN_API Module {
   std::vector<Tensor> buffers();
   /// Forgets all gradients; the next backward writes instead of adding.
   void zero_grad();
+  /// Freezes every parameter of the tree, or learns it again, as PyTorch's `requires_grad_`: see Parameter::requires_grad. Layers
+  /// before the first one that learns have no backward in a Sequential whose input needs no gradient.
+  Module& requires_grad(bool on);
 
   /// Names and tensors of all parameters and buffers; they share memory with the module, as in PyTorch.
   StateDict state_dict();
@@ -150,6 +153,7 @@ class GPUCNN_API Module {
   Module* find_module(std::string_view path);
 
  private:
+  friend class ChildList;
   friend class Context;
   friend class ModuleTree;
   struct Root;

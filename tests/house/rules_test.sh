@@ -32,7 +32,7 @@ kernels_below() {
   case "$1" in
     common) ;;
     simd | cuda | vendor) printf 'common' ;;
-    activation | copy | image | loss | metrics | norm | optim | pool) printf 'common simd cuda' ;;
+    activation | combine | copy | image | loss | metrics | norm | optim | pool) printf 'common simd cuda' ;;
     conv) printf 'common simd cuda vendor activation copy' ;;
     linear) printf 'common simd cuda vendor activation conv' ;; # cuBLASLt's products have bias gradients like a convolution's
     fused) printf 'common simd conv copy pool' ;;
@@ -95,7 +95,7 @@ for room in . layers/*/; do
     if find "layers/$room" -maxdepth 1 -type f -exec grep -n "$include" {} +; then fail "layers/$room/ may not include from layers/$other/"; fi
   done
 done
-if grep -ln '#include <gpucnn/layers/fusion/' layers/*.* | grep -v '^layers/containers/sequential\.cpp$'; then fail "Sequential alone joins layers"; fi
+if grep -ln '#include <gpucnn/layers/fusion/' layers/containers/* | grep -v '^layers/containers/sequential\.cpp$'; then fail "Sequential alone joins layers"; fi
 if grep -rln '#include <gpucnn/kernels/fused/' kernels layers models train data optim io | grep -vE '^(kernels/fused|layers/fusion)/'; then
   fail "layers/fusion/ alone uses kernels/fused/"
 fi

@@ -66,9 +66,9 @@ inline Tensor sum(const Tensor& a, const Tensor& b) { return combine(a, b, std::
 
 /// A container with another data flow than one layer after the other: y = x + body(x).
 template <class Body>
-class Residual : public Module {
+class Added : public Module {
  public:
-  explicit Residual(Body inner) : body(std::move(inner)) {}
+  explicit Added(Body inner) : body(std::move(inner)) {}
   Shape output_shape(const Shape& x) const override {
     const Shape y = shape_of(body, x);
     if (y != x) throw std::invalid_argument("the body makes " + y.string() + " of " + x.string());

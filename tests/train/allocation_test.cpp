@@ -114,7 +114,7 @@ TEST_P(SteadyState, AddedGradientsModesAndTrainStepAllocateNothing) {
 }
 
 TEST_P(SteadyState, ALayerOfAUsersOwnAllocatesNothing) {
-  Sequential model{Flatten(), Linear(12, 6), Residual<Sequential>(Sequential{Scale(6), Linear(6, 6)}), Linear(6, 3)};
+  Sequential model{Flatten(), Linear(12, 6), Added<Sequential>(Sequential{Scale(6), Linear(6, 6)}), Linear(6, 3)};
   Adam optimizer(model.parameters());
   CrossEntropyLoss criterion;
   const Batch small = batch_of(33, {0, 3, 2, 2});

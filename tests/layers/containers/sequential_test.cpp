@@ -28,6 +28,32 @@ TEST(Sequential, CallsItsChildrenByNumberOrByTheNamesGiven) {
             (std::vector<std::string>{"features.0.weight", "features.0.bias", "features.2.weight", "1.weight", "1.bias"}));
 }
 
+TEST(Sequential, IsMadeOfAVectorAndGrows) {
+  std::vector<Sequential::Child> layers;
+  layers.emplace_back(Linear(4, 3));
+  layers.emplace_back("act", ReLU());
+  layers.emplace_back(std::unique_ptr<Module>(std::make_unique<Linear>(3, 2)));
+  Sequential model(std::move(layers));
+  const Parameter first = model.at<Linear>("0").weight();
+  const std::vector<float> before = values(first.value());
+  EXPECT_EQ(model(Tensor::zeros({1, 4})).shape(), (Shape{1, 2}));
+  model.push_back(Linear(2, 5));
+  model.push_back({"last", ReLU()});
+  EXPECT_EQ(model(Tensor::zeros({1, 4})).shape(), (Shape{1, 5}));
+  EXPECT_EQ(names(model.parameters()),
+            (std::vector<std::string>{"0.weight", "0.bias", "2.weight", "2.bias", "3.weight", "3.bias"}));
+  EXPECT_EQ(values(first.value()), before);
+  EXPECT_THAT([&] { model.push_back({"act", ReLU()}); }, misuse("Sequential: there is already a child 'act'"));
+  EXPECT_EQ(model.size(), 5U);
+}
+
+TEST(Sequential, ABackwardBehindPushBackIsRefused) {
+  Sequential model{Linear(4, 3)};
+  const Tensor y = model(Tensor::zeros({1, 4}));
+  model.push_back(ReLU());
+  EXPECT_THROW(model.backward(y), std::logic_error);
+}
+
 TEST(Sequential, RefusesNamesThatAreTakenOrHaveADot) {
   EXPECT_THAT([] { (Sequential{{"a", ReLU()}, {"a", ReLU()}}); }, misuse("Sequential: there is already a child 'a'"));
   EXPECT_THAT([] { (Sequential{{"1", ReLU()}, ReLU()}); }, misuse("Sequential: there is already a child '1'"));
@@ -35,7 +61,7 @@ TEST(Sequential, RefusesNamesThatAreTakenOrHaveADot) {
 }
 
 TEST(Sequential, AtFindsModulesByPathInContainersOfAnyKind) {
-  Sequential model{{"features", Sequential{Linear(4, 4), ReLU()}}, {"block", Residual<Linear>(Linear(4, 4))}};
+  Sequential model{{"features", Sequential{Linear(4, 4), ReLU()}}, {"block", Added<Linear>(Linear(4, 4))}};
   EXPECT_EQ(model.at<Linear>("features.0").weight().shape(), (Shape{4, 4}));
   EXPECT_EQ(model.at("features").kind(), "Sequential");
   EXPECT_EQ(model.at("features").label(), "features Sequential");

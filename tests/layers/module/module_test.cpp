@@ -29,7 +29,7 @@ auto wrong_order(const std::string& message) { return ThrowsMessage<std::logic_e
 
 /// body.0 is a Linear(4, 4), behind it a ReLU; then a Linear(4, 2) and a Scale.
 struct Net : Module {
-  Residual<Sequential> block{Sequential{Linear(4, 4), ReLU()}};
+  Added<Sequential> block{Sequential{Linear(4, 4), ReLU()}};
   Linear fc{4, 2};
   Scale scale{2};
 
