@@ -6,23 +6,41 @@
 namespace gpucnn {
 
 Adam::Adam(std::vector<Parameter> parameters, AdamOptions options)
-    : Optimizer(std::move(parameters), options.lr), options_(options) {
-  const auto [beta1, beta2] = options.betas;
-  require(beta1 >= 0.0 && beta1 < 1.0, "betas.first", beta1);
-  require(beta2 >= 0.0 && beta2 < 1.0, "betas.second", beta2);
-  require(kernels::finite_in_f32(options.eps) && options.eps >= 0.0, "eps", options.eps);
-  require(kernels::finite_in_f32(options.weight_decay) && options.weight_decay >= 0.0, "weight_decay", options.weight_decay);
+    : Adam(std::vector<ParameterGroup<AdamOptions>>{{std::move(parameters), options}}) {}
+
+Adam::Adam(std::vector<ParameterGroup<AdamOptions>> groups)
+    : Optimizer(with_settings(groups,
+                              [](const AdamOptions& o) {
+                                return Settings{o.lr, o.betas.first};
+                              })),
+      options_(options_of(groups)) {
+  for (const AdamOptions& options : options_) {
+    const auto [beta1, beta2] = options.betas;
+    require(beta1 >= 0.0 && beta1 < 1.0, "betas.first", beta1);
+    require(beta2 >= 0.0 && beta2 < 1.0, "betas.second", beta2);
+    require(kernels::finite_in_f32(options.eps) && options.eps >= 0.0, "eps", options.eps);
+    require(kernels::finite_in_f32(options.weight_decay) && options.weight_decay >= 0.0, "weight_decay", options.weight_decay);
+  }
   add_state("exp_avg");
   add_state("exp_avg_sq");
 }
 
+void Adam::check_momentum(std::size_t, double momentum) const {
+  require(momentum >= 0.0 && momentum < 1.0, "betas.first", momentum);
+}
+
 void Adam::update(const Range& range, Stream& stream) {
-  const auto [beta1, beta2] = options_.betas;
+  const AdamOptions& options = options_[range.group];
   Tensor values = range.values, exp_avg = state(0, range), exp_avg_sq = state(1, range);
-  kernels::adam(
-      range.grads,
-      {.lr = lr(), .beta1 = beta1, .beta2 = beta2, .eps = options_.eps, .weight_decay = options_.weight_decay, .step = range.step},
-      values, exp_avg, exp_avg_sq, stream);
+  kernels::adam(range.grads,
+                {.lr = lr(range.group),
+                 .beta1 = momentum(range.group),
+                 .beta2 = options.betas.second,
+                 .eps = options.eps,
+                 .weight_decay = options.weight_decay,
+                 .step = range.step,
+                 .group = static_cast<int>(range.group)},
+                values, exp_avg, exp_avg_sq, stream);
 }
 
 }  // namespace gpucnn

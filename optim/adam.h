@@ -1,6 +1,7 @@
 #pragma once
 
 #include <utility>
+#include <vector>
 
 #include <gpucnn/optim/optimizer.h>
 
@@ -20,11 +21,13 @@ class GPUCNN_API Adam : public Optimizer {
  public:
   /// Throws `std::invalid_argument` for options out of their bounds.
   explicit Adam(std::vector<Parameter> parameters, AdamOptions options = {});
+  explicit Adam(std::vector<ParameterGroup<AdamOptions>> groups);
 
  private:
+  void check_momentum(std::size_t group, double momentum) const override;
   void update(const Range& range, Stream& stream) override;
 
-  AdamOptions options_;
+  std::vector<AdamOptions> options_;  // of the groups
 };
 
 }  // namespace gpucnn

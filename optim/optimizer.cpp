@@ -15,21 +15,30 @@
 
 namespace gpucnn {
 
-Optimizer::Optimizer(std::vector<Parameter> parameters, double lr) {
-  if (parameters.empty()) throw std::invalid_argument("Optimizer: there are no parameters");
-  set_lr(lr);
+Optimizer::Optimizer(std::vector<ParameterGroup<Settings>> groups) {
+  if (groups.size() > kMaxGroups) {
+    throw std::invalid_argument(fmt::format("Optimizer: has {} groups of parameters, may have {}", groups.size(), kMaxGroups));
+  }
   std::set<Parameter> seen;
   std::int64_t first = 0;
-  for (Parameter& parameter : parameters) {
-    if (!seen.insert(parameter).second) {
-      throw std::invalid_argument(fmt::format("Optimizer: parameter {} is given twice", parameter.name()));
+  for (std::size_t group = 0; group < groups.size(); ++group) {
+    groups_.push_back(groups[group].options);
+    set_lr(group, groups_.back().lr);
+    for (Parameter& parameter : groups[group].parameters) {
+      if (!seen.insert(parameter).second) {
+        throw std::invalid_argument(fmt::format("Optimizer: parameter {} is given twice", parameter.name()));
+      }
+      const std::int64_t size = Arena::padded(parameter.numel());
+      device_ = parameter.slot().values.device();
+      items_.push_back({std::move(parameter), first, group});
+      first += size;
     }
-    const std::int64_t size = Arena::padded(parameter.numel());
-    device_ = parameter.slot().values.device();
-    items_.push_back({std::move(parameter), first});
-    first += size;
   }
+  if (items_.empty()) throw std::invalid_argument("Optimizer: there are no parameters");
 }
+
+Optimizer::Optimizer(std::vector<Parameter> parameters, double lr)
+    : Optimizer(std::vector<ParameterGroup<Settings>>{{std::move(parameters), {.lr = lr, .momentum = std::nullopt}}}) {}
 
 Optimizer::~Optimizer() = default;
 Optimizer::Optimizer(Optimizer&&) noexcept = default;
@@ -39,7 +48,7 @@ Optimizer& Optimizer::operator=(Optimizer&& other) noexcept {
   items_ = std::move(other.items_);
   states_ = std::move(other.states_);
   steps_ = other.steps_;
-  lr_ = other.lr_;
+  groups_ = std::move(other.groups_);
   device_ = other.device_;
   return *this;
 }
@@ -52,9 +61,37 @@ void Optimizer::refuse_moved_from() const {
   if (items_.empty()) throw std::logic_error("Optimizer: was moved from; use what it was moved to");
 }
 
+const Optimizer::Settings& Optimizer::settings(std::size_t group) const {
+  if (group >= groups_.size()) {
+    throw std::invalid_argument(fmt::format("Optimizer: there is no group {}, only {}", group, groups_.size()));
+  }
+  return groups_[group];
+}
+
 void Optimizer::set_lr(double lr) {
+  for (std::size_t group = 0; group < groups_.size(); ++group) set_lr(group, lr);
+}
+
+void Optimizer::set_lr(std::size_t group, double lr) {
+  settings(group);
   require(kernels::finite_in_f32(lr) && lr >= 0.0, "lr", lr);
-  lr_ = lr;
+  groups_[group].lr = lr;
+}
+
+double Optimizer::momentum(std::size_t group) const {
+  const std::optional<double> momentum = settings(group).momentum;
+  if (!momentum) throw std::logic_error("Optimizer: has no momentum; make it with one to change it");
+  return *momentum;
+}
+
+void Optimizer::set_momentum(std::size_t group, double momentum) {
+  this->momentum(group);
+  check_momentum(group, momentum);
+  groups_[group].momentum = momentum;
+}
+
+void Optimizer::check_momentum(std::size_t, double momentum) const {
+  require(kernels::finite_in_f32(momentum) && momentum >= 0.0, "momentum", momentum);
 }
 
 void Optimizer::zero_grad() {
@@ -95,9 +132,10 @@ void Optimizer::step() {
     }
     const Parameter::Slot slot = items_[i].parameter.slot();
     const std::int64_t steps = items_[i].steps, first = items_[i].first;
+    const std::size_t group = items_[i].group;
     std::int64_t count = 0;
     const auto continues = [&](const Item& item) {
-      if (!item.parameter.has_grad() || item.steps != steps) return false;
+      if (!item.parameter.has_grad() || item.steps != steps || item.group != group) return false;
       const Parameter::Slot next = item.parameter.slot();
       return next.values.bytes() == slot.values.bytes() && next.first == slot.first + count;
     };
@@ -105,7 +143,7 @@ void Optimizer::step() {
       count += Arena::padded(items_[i].parameter.numel());
       ++items_[i].steps;
     }
-    update({slot.values.view(slot.first, {count}), slot.grads.view(slot.first, {count}), first, count, steps + 1}, stream);
+    update({slot.values.view(slot.first, {count}), slot.grads.view(slot.first, {count}), first, count, steps + 1, group}, stream);
   }
   ++steps_;
 }

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,11 +11,13 @@
 #include <gpucnn/core/parameter.h>
 #include <gpucnn/core/state_dict.h>
 #include <gpucnn/core/stream.h>
+#include <gpucnn/optim/parameter_group.h>
 
 namespace gpucnn {
 
 /// Changes parameters by their gradients. Holds handles: a model may move to another place or device, and the state follows it.
-/// Parameters without a gradient are passed over, as in PyTorch. One thread at a time.
+/// Parameters without a gradient are passed over, as in PyTorch. Parameters stand in groups, each with options of its own. A list
+/// of parameters is one group, number 0. One thread at a time.
 class GPUCNN_API Optimizer {
  public:
   virtual ~Optimizer();
@@ -26,11 +29,25 @@ class GPUCNN_API Optimizer {
   /// Forgets all gradients; the next backward writes instead of adding.
   void zero_grad();
 
-  double lr() const noexcept { return lr_; }
-  /// Throws `std::invalid_argument` unless lr is finite in f32 and not negative.
-  void set_lr(double lr);
+  /// How many groups of parameters there are: at most kMaxGroups.
+  std::size_t groups() const noexcept { return groups_.size(); }
+  static constexpr std::size_t kMaxGroups = 8;
 
-  /// The parameters, in the order they were given.
+  /// A group's learning rate. Throws `std::invalid_argument` if there is no such group.
+  double lr(std::size_t group = 0) const { return settings(group).lr; }
+  /// Sets it, of all groups. Throws `std::invalid_argument` unless lr is finite in f32 and not negative.
+  void set_lr(double lr);
+  /// Of one group. Throws `std::invalid_argument` also if there is no such group.
+  void set_lr(std::size_t group, double lr);
+
+  /// A group's momentum, or Adam's betas.first: what OneCycleLR cycles. Throws `std::logic_error` if the optimizer has none, as SGD
+  /// that was made without momentum, and `std::invalid_argument` if there is no such group.
+  double momentum(std::size_t group = 0) const;
+  /// Sets it. Throws as `momentum`, and `std::invalid_argument` where the constructor would.
+  void set_momentum(std::size_t group, double momentum);
+  bool has_momentum() const noexcept { return !groups_.empty() && groups_.front().momentum.has_value(); }
+
+  /// The parameters, in the order they were given, group by group.
   std::vector<Parameter> parameters() const;
 
   /// How many updates there were.
@@ -48,9 +65,31 @@ class GPUCNN_API Optimizer {
   void load_state_dict(const StateDict& state);
 
  protected:
-  /// `parameters` as `Module::parameters()` gives them. Throws `std::invalid_argument` for none, for one that is given twice, or an
-  /// lr as above.
+  /// What can change between steps. All groups have a momentum, or none.
+  struct Settings {
+    double lr;
+    std::optional<double> momentum;
+  };
+  /// `parameters` as `Module::parameters()` gives them. Throws `std::invalid_argument` for none, for one that is given twice, for
+  /// more than kMaxGroups groups, or an lr as above. A momentum is for the caller to check.
+  explicit Optimizer(std::vector<ParameterGroup<Settings>> groups);
+  /// One group without momentum.
   Optimizer(std::vector<Parameter> parameters, double lr);
+
+  /// `groups` with `settings(options)` for the options: what the constructor above takes.
+  template <class Options, class SettingsOf>
+  static std::vector<ParameterGroup<Settings>> with_settings(std::vector<ParameterGroup<Options>>& groups,
+                                                             const SettingsOf& settings) {
+    std::vector<ParameterGroup<Settings>> all;
+    for (ParameterGroup<Options>& group : groups) all.push_back({std::move(group.parameters), settings(group.options)});
+    return all;
+  }
+  template <class Options>
+  static std::vector<Options> options_of(const std::vector<ParameterGroup<Options>>& groups) {
+    std::vector<Options> all;
+    for (const ParameterGroup<Options>& group : groups) all.push_back(group.options);
+    return all;
+  }
 
   /// Throws `std::invalid_argument` with the option's name unless `holds`.
   static void require(bool holds, const char* option, double value);
@@ -59,11 +98,16 @@ class GPUCNN_API Optimizer {
   /// first is number 0 for `state`.
   void add_state(std::string name);
 
-  /// Memory that one kernel updates: neighbours in their arena that have a gradient and took equally many steps before.
+  /// Throws `std::invalid_argument` unless it can be the group's momentum: finite in f32 and not negative.
+  virtual void check_momentum(std::size_t group, double momentum) const;
+
+  /// Memory that one kernel updates: neighbours in their arena, of one group, that have a gradient and took equally many steps
+  /// before.
   struct Range {
     Tensor values, grads;       // f32 [count]
     std::int64_t first, count;  // in the optimizer's state
     std::int64_t step;          // this one, counted from 1
+    std::size_t group;
   };
   virtual void update(const Range& range, Stream& stream) = 0;
   /// The range's part of state number `i`: f32 [count].
@@ -73,17 +117,19 @@ class GPUCNN_API Optimizer {
   struct Item {
     Parameter parameter;
     std::int64_t first;  // in a state tensor: the sum of the padded sizes before it
+    std::size_t group;
     std::int64_t steps = 0;
   };
 
   void refuse_moved_from() const;
+  const Settings& settings(std::size_t group) const;
   std::vector<std::string> unique_names() const;
   StateDict shared_state() const;
 
   std::vector<Item> items_;
   std::vector<std::pair<std::string, Tensor>> states_;
   std::int64_t steps_ = 0;
-  double lr_;
+  std::vector<Settings> groups_;
   Device device_;
 };
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <vector>
+
 #include <gpucnn/optim/optimizer.h>
 
 namespace gpucnn {
@@ -18,11 +20,13 @@ class GPUCNN_API SGD : public Optimizer {
  public:
   /// Throws `std::invalid_argument` for options out of their bounds.
   explicit SGD(std::vector<Parameter> parameters, SGDOptions options = {});
+  explicit SGD(std::vector<ParameterGroup<SGDOptions>> groups);
 
  private:
+  void check_momentum(std::size_t group, double momentum) const override;
   void update(const Range& range, Stream& stream) override;
 
-  SGDOptions options_;
+  std::vector<SGDOptions> options_;  // of the groups
 };
 
 }  // namespace gpucnn

@@ -201,12 +201,17 @@ void CapturedTrainer::launch(const CapturedStep& step, const StepState& now) {
 }
 
 StepState CapturedTrainer::state_now(std::int64_t updates, std::int64_t first) {
-  return {.random_step = model_.random_step(),
-          .epoch = loader_.transform(first).epoch,
-          .first = first,
-          .updates = updates,
-          .lr = optimizer_.lr(),
-          .steps = begun_};
+  static_assert(Optimizer::kMaxGroups == kMaxStepStateGroups);
+  StepState now{.random_step = model_.random_step(),
+                .epoch = loader_.transform(first).epoch,
+                .first = first,
+                .updates = updates,
+                .steps = begun_};
+  for (std::size_t group = 0; group < optimizer_.groups(); ++group) {
+    now.lr[group] = optimizer_.lr(group);
+    if (optimizer_.has_momentum()) now.momentum[group] = optimizer_.momentum(group);
+  }
+  return now;
 }
 
 // ---- what steps report -----------------------------------------------------------------------------------------------

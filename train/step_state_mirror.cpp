@@ -1,13 +1,15 @@
 #include <gpucnn/train/step_state_mirror.h>
 
+#include <algorithm>
+
 #include <gpucnn/train/step_state_kernels.h>
 
 namespace gpucnn {
 namespace {
 
 bool same(const StepState& a, const StepState& b) {
-  return a.random_step == b.random_step && a.epoch == b.epoch && a.first == b.first && a.updates == b.updates && a.lr == b.lr &&
-         a.steps == b.steps;
+  return a.random_step == b.random_step && a.epoch == b.epoch && a.first == b.first && a.updates == b.updates &&
+         a.steps == b.steps && std::ranges::equal(a.lr, b.lr) && std::ranges::equal(a.momentum, b.momentum);
 }
 
 }  // namespace

@@ -62,13 +62,14 @@ __global__ void adam_kernel(Coefficients s, const float* dweight, float* weight,
   update(s, dweight, weight, m, v, count, wide);
 }
 
-/// The same in a captured step, whose number and learning rate are those of the StepState.
+/// The same in a captured step, whose number, learning rate and beta1 are those of the StepState.
 __global__ void adam_captured_kernel(AdamStep s, const StepState* state, const float* dweight, float* weight, float* m, float* v,
                                      std::int64_t count, bool wide) {
   if (state->failed) return;
   GPUCNN_SHARED(Coefficients, shared, 1);
   if (threadIdx.x == 0) {
-    s.lr = state->lr;
+    s.lr = state->lr[s.group];
+    s.beta1 = state->momentum[s.group];
     s.step += state->updates;
     shared[0] = coefficients_of(s);
   }

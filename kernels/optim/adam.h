@@ -15,6 +15,7 @@ struct AdamStep {
   double eps;           ///< >= 0 and finite in f32
   double weight_decay;  ///< >= 0 and finite in f32
   std::int64_t step;    ///< counted from 1
+  int group = 0;        ///< of the parameters: whose numbers of StepState a captured step takes
 };
 
 /// Kingma and Ba, "Adam" (ICLR 2015), in PyTorch's order of operations:
@@ -28,7 +29,7 @@ struct AdamStep {
 /// For every eps weights are PyTorch's but for rounding, also where v is subnormal, below 2^-126. On the CPU a subnormal m or v
 /// becomes 0 if no weight shows it. At the default betas that takes an eps of 1e-9 or more, and weights that are not tiny.
 ///
-/// In a captured step on a GPU the learning rate is StepState's, and its count of updates is added to `step`.
+/// In a captured step on a GPU lr and beta1 are StepState's of the group, and its count of updates is added to `step`.
 GPUCNN_API void adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m, Tensor& v, Stream& stream);
 
 }  // namespace gpucnn::kernels

@@ -14,6 +14,7 @@ constexpr int kAtOnce = 1;
 struct Coefficients {
   float decay, momentum, rest, lr;
   bool nesterov, first;
+  int group;
 };
 
 template <int kWidth>
@@ -26,7 +27,8 @@ __global__ void sgd_kernel(Coefficients s, const StepState* state, const float* 
                            std::int64_t count, bool wide) {
   if (state) {
     if (state->failed) return;
-    s.lr = static_cast<float>(state->lr);
+    s.lr = static_cast<float>(state->lr[s.group]);
+    if (velocity) s.momentum = static_cast<float>(state->momentum[s.group]);
     s.first = s.first && state->updates == 0;
   }
   for_elements<kAtOnce>(
@@ -65,13 +67,16 @@ void cuda::sgd(const Tensor& dweight, const SgdStep& step, Tensor& weight, Tenso
                                   .rest = static_cast<float>(1 - step.dampening),
                                   .lr = static_cast<float>(step.lr),
                                   .nesterov = step.nesterov,
-                                  .first = step.first};
+                                  .first = step.first,
+                                  .group = step.group};
   const float* gradient = dweight.device_data<float>();
   float* value = weight.device_data<float>();
-  float* speed = step.momentum != 0 ? velocity.device_data<float>() : nullptr;
+  const StepState* state = gpu::queue(stream.device()).step_state();
+  const bool has_velocity = step.momentum != 0 || (state && velocity.defined());  // a later replay may have a momentum
+  float* speed = has_velocity ? velocity.device_data<float>() : nullptr;
   const bool wide = are_aligned<4>(gradient, value, speed);
-  launch(stream, "sgd", element_grid(stream, weight.numel(), wide, kAtOnce), sgd_kernel, coefficients,
-         gpu::queue(stream.device()).step_state(), gradient, value, speed, weight.numel(), wide);
+  launch(stream, "sgd", element_grid(stream, weight.numel(), wide, kAtOnce), sgd_kernel, coefficients, state, gradient, value,
+         speed, weight.numel(), wide);
 }
 
 }  // namespace gpucnn::kernels

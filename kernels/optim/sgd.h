@@ -14,6 +14,7 @@ struct SgdStep {
   double weight_decay;  ///< >= 0 and finite in f32
   bool nesterov;        ///< only with momentum > 0
   bool first;           ///< whether `velocity` holds nothing yet
+  int group = 0;        ///< of the parameters: whose numbers of StepState a captured step takes
 };
 
 /// PyTorch's SGD:
@@ -26,8 +27,8 @@ struct SgdStep {
 /// undefined. Throws `std::invalid_argument` for a coefficient outside its bounds. One pass over memory.
 ///
 /// Weights are PyTorch's but for rounding, also where numbers are subnormal, below 2^-126. On the CPU a subnormal velocity becomes
-/// 0 if no weight shows it. In a captured step on a GPU the learning rate is StepState's, and `first` holds for its first update
-/// only.
+/// 0 if no weight shows it. In a captured step on a GPU lr is StepState's of the group, and so is the momentum if there is a
+/// velocity. `first` holds for its first update only.
 GPUCNN_API void sgd(const Tensor& dweight, const SgdStep& step, Tensor& weight, Tensor& velocity, Stream& stream);
 
 }  // namespace gpucnn::kernels
