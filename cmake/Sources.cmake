@@ -111,7 +111,7 @@ gpucnn_files(layers/activation PUBLIC activation_layer leaky_relu relu)
 gpucnn_files(layers/fusion PRIVATE activation_epilogue conv_relu_pool fuse linear_relu_dropout pattern relu_pool single_layer stage)
 gpucnn_files(layers/losses PUBLIC cross_entropy_loss loss)
 gpucnn_files(models PUBLIC simple_cnn)
-gpucnn_files(optim PUBLIC adam optimizer parameter_group sgd)
+gpucnn_files(optim PUBLIC adam adamw optimizer parameter_group sgd)
 gpucnn_files(data PUBLIC batch cifar10 data_loader dataset dataset_splits normalize shapes tensor_dataset)
 gpucnn_files(io PUBLIC safetensors PRIVATE atomic_file safetensors_header)
 gpucnn_files(train

@@ -8,12 +8,15 @@ namespace gpucnn {
 Adam::Adam(std::vector<Parameter> parameters, AdamOptions options)
     : Adam(std::vector<ParameterGroup<AdamOptions>>{{std::move(parameters), options}}) {}
 
-Adam::Adam(std::vector<ParameterGroup<AdamOptions>> groups)
+Adam::Adam(std::vector<ParameterGroup<AdamOptions>> groups) : Adam(std::move(groups), /*decoupled=*/false) {}
+
+Adam::Adam(std::vector<ParameterGroup<AdamOptions>> groups, bool decoupled)
     : Optimizer(with_settings(groups,
                               [](const AdamOptions& o) {
                                 return Settings{o.lr, o.betas.first};
                               })),
-      options_(options_of(groups)) {
+      options_(options_of(groups)),
+      decoupled_(decoupled) {
   for (const AdamOptions& options : options_) {
     const auto [beta1, beta2] = options.betas;
     require(beta1 >= 0.0 && beta1 < 1.0, "betas.first", beta1);
@@ -39,7 +42,9 @@ void Adam::update(const Range& range, Stream& stream) {
                  .eps = options.eps,
                  .weight_decay = options.weight_decay,
                  .step = range.step,
-                 .group = static_cast<int>(range.group)},
+                 .group = static_cast<int>(range.group),
+                 .maximize = options.maximize,
+                 .decoupled = decoupled_},
                 values, exp_avg, exp_avg_sq, stream);
 }
 

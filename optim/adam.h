@@ -13,6 +13,7 @@ struct AdamOptions {
   std::pair<double, double> betas = {0.9, 0.999};  ///< of the running averages, each in [0, 1)
   double eps = 1e-8;                               ///< >= 0, added to the root
   double weight_decay = 0.0;                       ///< >= 0; times the weight, added to the gradient (L2)
+  bool maximize = false;                           ///< goes up the gradient instead of down
 };
 
 /// Kingma and Ba, "Adam: a method for stochastic optimization" (ICLR 2015), as `torch.optim.Adam`; see kernels::adam for the
@@ -23,11 +24,16 @@ class GPUCNN_API Adam : public Optimizer {
   explicit Adam(std::vector<Parameter> parameters, AdamOptions options = {});
   explicit Adam(std::vector<ParameterGroup<AdamOptions>> groups);
 
+ protected:
+  /// `decoupled`: weights decay by themselves, as in AdamW.
+  Adam(std::vector<ParameterGroup<AdamOptions>> groups, bool decoupled);
+
  private:
   void check_momentum(std::size_t group, double momentum) const override;
   void update(const Range& range, Stream& stream) override;
 
   std::vector<AdamOptions> options_;  // of the groups
+  bool decoupled_;
 };
 
 }  // namespace gpucnn

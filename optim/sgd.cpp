@@ -53,7 +53,8 @@ void SGD::update(const Range& range, Stream& stream) {
                 .weight_decay = options.weight_decay,
                 .nesterov = options.nesterov,
                 .first = range.step == 1,
-                .group = static_cast<int>(range.group)},
+                .group = static_cast<int>(range.group),
+                .maximize = options.maximize},
                values, velocity, stream);
 }
 

@@ -13,6 +13,7 @@ struct SGDOptions {
   double dampening = 0.0;     ///< of the gradient in the velocity
   double weight_decay = 0.0;  ///< >= 0; times the weight, added to the gradient (L2)
   bool nesterov = false;      ///< needs momentum > 0 and dampening = 0
+  bool maximize = false;      ///< goes up the gradient instead of down
 };
 
 /// Stochastic gradient descent with momentum, as `torch.optim.SGD`; see kernels::sgd for the formula.

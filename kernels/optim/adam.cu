@@ -13,19 +13,22 @@ constexpr int kAtOnce = 1;
 
 /// What is the same for all elements.
 struct Coefficients {
-  float decay, beta1, rest1, beta2, rest2, rate, correction, eps;
+  float decay, beta1, rest1, beta2, rest2, rate, correction, eps, shrink;
+  bool maximize;
 };
 
 __host__ __device__ Coefficients coefficients_of(const AdamStep& s) {
   const auto step = static_cast<double>(s.step);
-  return {.decay = static_cast<float>(s.weight_decay),
+  return {.decay = s.decoupled ? 0.0F : static_cast<float>(s.weight_decay),
           .beta1 = static_cast<float>(s.beta1),
           .rest1 = static_cast<float>(1 - s.beta1),
           .beta2 = static_cast<float>(s.beta2),
           .rest2 = static_cast<float>(1 - s.beta2),
           .rate = static_cast<float>(s.lr / (1 - std::pow(s.beta1, step))),
           .correction = static_cast<float>(std::sqrt(1 - std::pow(s.beta2, step))),
-          .eps = static_cast<float>(s.eps)};
+          .eps = static_cast<float>(s.eps),
+          .shrink = s.decoupled ? static_cast<float>(1 - s.lr * s.weight_decay) : 1.0F,
+          .maximize = s.maximize};
 }
 
 template <int kWidth>
@@ -45,11 +48,11 @@ __device__ void update(const Coefficients& s, const float* dweight, float* weigh
           float& w = e.weight.at[k];
           float& mean = e.m.at[k];
           float& square = e.v.at[k];
-          const float g = fmaf(s.decay, w, e.dweight.at[k]);
+          const float g = fmaf(s.decay, w, s.maximize ? -e.dweight.at[k] : e.dweight.at[k]);
           // PyTorch's lerp goes from the nearer end, so that beta1 = 0 gives m = g exactly.
           mean = s.rest1 < 0.5F ? fmaf(s.rest1, g - mean, mean) : fmaf(-s.beta1, g - mean, g);
           square = fmaf(s.rest2 * g, g, s.beta2 * square);
-          w -= s.rate * mean / (std::sqrt(square) / s.correction + s.eps);
+          w = fmaf(s.shrink, w, -(s.rate * mean / (std::sqrt(square) / s.correction + s.eps)));
         }
         store(e.m, m + i);
         store(e.v, v + i);

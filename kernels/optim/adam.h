@@ -10,18 +10,22 @@ namespace gpucnn::kernels {
 
 /// Coefficients of one Adam update, as `torch.optim.Adam`.
 struct AdamStep {
-  double lr;            ///< >= 0 and finite in f32
-  double beta1, beta2;  ///< in [0, 1)
-  double eps;           ///< >= 0 and finite in f32
-  double weight_decay;  ///< >= 0 and finite in f32
-  std::int64_t step;    ///< counted from 1
-  int group = 0;        ///< of the parameters: whose numbers of StepState a captured step takes
+  double lr;               ///< >= 0 and finite in f32
+  double beta1, beta2;     ///< in [0, 1)
+  double eps;              ///< >= 0 and finite in f32
+  double weight_decay;     ///< >= 0 and finite in f32
+  std::int64_t step;       ///< counted from 1
+  int group = 0;           ///< of the parameters: whose numbers of StepState a captured step takes
+  bool maximize = false;   ///< takes -dweight for dweight
+  bool decoupled = false;  ///< AdamW: weight_decay shrinks the weight, and is not in g
 };
 
 /// Kingma and Ba, "Adam" (ICLR 2015), in PyTorch's order of operations:
-///   g = dweight + weight_decay * weight
+///   g = (maximize ? -dweight : dweight) + weight_decay * weight
 ///   m = m + (1 - beta1) * (g - m);  v = beta2 * v + (1 - beta2) * g * g
 ///   weight -= lr / (1 - beta1^step) * m / (sqrt(v) / sqrt(1 - beta2^step) + eps)
+/// Decoupled, as Loshchilov and Hutter, "Decoupled weight decay regularization" (ICLR 2019) and `torch.optim.AdamW`: first
+/// weight *= 1 - lr * weight_decay; then the same with g = dweight or -dweight.
 ///
 /// dweight, weight, m, v: f32 of one shape, each in memory of its own. Coefficients are computed in double and rounded to f32.
 /// Throws `std::invalid_argument` for a coefficient outside its bounds. One pass over memory.

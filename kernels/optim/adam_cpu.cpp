@@ -16,9 +16,10 @@
 #define GPUCNN_KERNELS_ADAM_CPU
 namespace gpucnn::kernels {
 
-/// What is the same for all elements. `correction` is a factor, because the divider is the bottleneck of an update.
+/// What is the same for all elements. `sign` is -0 to maximize, else 0. `correction` is a factor, because the divider is the
+/// bottleneck of an update.
 struct AdamCoefficients {
-  float decay, beta1, rest1, beta2, rest2, rate, correction, eps;
+  float decay, beta1, rest1, beta2, rest2, rate, correction, eps, shrink, sign;
 };
 
 }  // namespace gpucnn::kernels
@@ -32,7 +33,8 @@ void adam_range(const AdamCoefficients& s, float threshold, const float* dweight
                 std::size_t count) {
   const auto update = [=](auto d, std::size_t i) HWY_ATTR {
     const auto w = hn::LoadU(d, weight + i), m0 = hn::LoadU(d, m + i), v0 = hn::LoadU(d, v + i);
-    const auto g = hn::MulAdd(hn::Set(d, s.decay), w, hn::LoadU(d, dweight + i));
+    const auto uphill = hn::Xor(hn::LoadU(d, dweight + i), hn::Set(d, s.sign));
+    const auto g = hn::MulAdd(hn::Set(d, s.decay), w, uphill);
     // PyTorch's lerp goes from the nearer end, so that beta1 = 0 gives m = g exactly.
     const auto change = hn::Sub(g, m0);
     const auto m1 = s.rest1 < 0.5F ? hn::MulAdd(hn::Set(d, s.rest1), change, m0) : hn::NegMulAdd(hn::Set(d, s.beta1), change, g);
@@ -40,7 +42,7 @@ void adam_range(const AdamCoefficients& s, float threshold, const float* dweight
     const auto root = hn::MulAdd(hn::Sqrt(v1), hn::Set(d, s.correction), hn::Set(d, s.eps));
     hn::StoreU(m1, d, m + i);
     hn::StoreU(v1, d, v + i);
-    hn::StoreU(hn::Sub(w, hn::Div(hn::Mul(hn::Set(d, s.rate), m1), root)), d, weight + i);
+    hn::StoreU(hn::MulSub(hn::Set(d, s.shrink), w, hn::Div(hn::Mul(hn::Set(d, s.rate), m1), root)), d, weight + i);
   };
   if (threshold < std::numeric_limits<float>::infinity()) return for_flushed_lanes(count, threshold, weight, dweight, m, update);
   for_lanes(count, update);
@@ -60,14 +62,16 @@ constexpr std::int64_t kGrain = 16 * 1024;  // elements a task
 
 AdamCoefficients coefficients_of(const AdamStep& s) {
   const auto step = static_cast<double>(s.step);
-  return {.decay = static_cast<float>(s.weight_decay),
+  return {.decay = s.decoupled ? 0.0F : static_cast<float>(s.weight_decay),
           .beta1 = static_cast<float>(s.beta1),
           .rest1 = static_cast<float>(1 - s.beta1),
           .beta2 = static_cast<float>(s.beta2),
           .rest2 = static_cast<float>(1 - s.beta2),
           .rate = static_cast<float>(s.lr / (1 - std::pow(s.beta1, step))),
           .correction = static_cast<float>(1 / std::sqrt(1 - std::pow(s.beta2, step))),
-          .eps = static_cast<float>(s.eps)};
+          .eps = static_cast<float>(s.eps),
+          .shrink = s.decoupled ? static_cast<float>(1 - s.lr * s.weight_decay) : 1.0F,
+          .sign = s.maximize ? -0.0F : 0.0F};
 }
 
 /// The magnitude above which a weight does not show whether its update flushes subnormals. Infinity: every weight may show it.
@@ -82,7 +86,9 @@ AdamCoefficients coefficients_of(const AdamStep& s) {
 float flush_threshold(const AdamStep& s) {
   constexpr double kTiny = 0x1p-126, kUnseen = 0x1p25;
   if (!(s.eps >= kUnseen * std::sqrt(4 * kTiny / (1 - s.beta2)))) return std::numeric_limits<float>::infinity();
-  return static_cast<float>(kUnseen * kTiny * ((4 * s.lr / (1 - s.beta1) + 1) / s.eps + 2));
+  const double kept = s.decoupled ? std::abs(1 - s.lr * s.weight_decay) : 1.0;  // of the weight, which must still hide it
+  if (kept < 0.5) return std::numeric_limits<float>::infinity();
+  return static_cast<float>(kUnseen * kTiny * ((4 * s.lr / (1 - s.beta1) + 1) / s.eps + 2) / kept);
 }
 
 }  // namespace

@@ -15,6 +15,7 @@ struct Coefficients {
   float decay, momentum, rest, lr;
   bool nesterov, first;
   int group;
+  bool maximize;
 };
 
 template <int kWidth>
@@ -43,7 +44,7 @@ __global__ void sgd_kernel(Coefficients s, const StepState* state, const float* 
         for (int k = 0; k < kWidth; ++k) {
           float& w = e.weight.at[k];
           float& u = e.velocity.at[k];
-          const float g = fmaf(s.decay, w, e.dweight.at[k]);
+          const float g = fmaf(s.decay, w, s.maximize ? -e.dweight.at[k] : e.dweight.at[k]);
           float direction = g;
           if (s.momentum != 0) {
             u = s.first ? g : fmaf(s.rest, g, s.momentum * u);
@@ -68,7 +69,8 @@ void cuda::sgd(const Tensor& dweight, const SgdStep& step, Tensor& weight, Tenso
                                   .lr = static_cast<float>(step.lr),
                                   .nesterov = step.nesterov,
                                   .first = step.first,
-                                  .group = step.group};
+                                  .group = step.group,
+                                  .maximize = step.maximize};
   const float* gradient = dweight.device_data<float>();
   float* value = weight.device_data<float>();
   const StepState* state = gpu::queue(stream.device()).step_state();

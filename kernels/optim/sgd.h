@@ -8,17 +8,18 @@ namespace gpucnn::kernels {
 
 /// Coefficients of one update of stochastic gradient descent, as `torch.optim.SGD`.
 struct SgdStep {
-  double lr;            ///< >= 0 and finite in f32
-  double momentum;      ///< >= 0 and finite in f32
-  double dampening;     ///< finite in f32; 0 with nesterov
-  double weight_decay;  ///< >= 0 and finite in f32
-  bool nesterov;        ///< only with momentum > 0
-  bool first;           ///< whether `velocity` holds nothing yet
-  int group = 0;        ///< of the parameters: whose numbers of StepState a captured step takes
+  double lr;              ///< >= 0 and finite in f32
+  double momentum;        ///< >= 0 and finite in f32
+  double dampening;       ///< finite in f32; 0 with nesterov
+  double weight_decay;    ///< >= 0 and finite in f32
+  bool nesterov;          ///< only with momentum > 0
+  bool first;             ///< whether `velocity` holds nothing yet
+  int group = 0;          ///< of the parameters: whose numbers of StepState a captured step takes
+  bool maximize = false;  ///< takes -dweight for dweight
 };
 
 /// PyTorch's SGD:
-///   g = dweight + weight_decay * weight
+///   g = (maximize ? -dweight : dweight) + weight_decay * weight
 ///   with momentum: velocity = first ? g : momentum * velocity + (1 - dampening) * g
 ///                  g = nesterov ? g + momentum * velocity : velocity
 ///   weight -= lr * g

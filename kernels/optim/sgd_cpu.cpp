@@ -19,9 +19,11 @@ namespace gpucnn::kernels::HWY_NAMESPACE {
 void sgd_range(const SgdStep& s, float threshold, const float* dweight, float* weight, float* velocity, std::size_t count) {
   const auto decay = static_cast<float>(s.weight_decay), momentum = static_cast<float>(s.momentum);
   const auto rest = static_cast<float>(1 - s.dampening), lr = static_cast<float>(s.lr);
+  const float sign = s.maximize ? -0.0F : 0.0F;  // exclusive or: -dweight, or dweight
   const bool first = s.first, nesterov = s.nesterov;
   const auto update = [=](auto d, std::size_t i) HWY_ATTR {
-    const auto w = hn::LoadU(d, weight + i), g = hn::MulAdd(hn::Set(d, decay), w, hn::LoadU(d, dweight + i));
+    const auto w = hn::LoadU(d, weight + i), uphill = hn::Xor(hn::LoadU(d, dweight + i), hn::Set(d, sign));
+    const auto g = hn::MulAdd(hn::Set(d, decay), w, uphill);
     auto direction = g;
     if (momentum != 0.0F) {
       // A first velocity is not read: it may be anything, even NaN.

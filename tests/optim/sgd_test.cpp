@@ -26,7 +26,8 @@ TEST_P(SgdTest, FollowsTheReference) {
                             {.lr = 0.1, .weight_decay = 0.1},
                             {.lr = 0.1, .momentum = 0.9},
                             {.lr = 0.1, .momentum = 0.9, .dampening = 0.3, .weight_decay = 0.01},
-                            {.lr = 0.1, .momentum = 0.9, .weight_decay = 0.01, .nesterov = true}};
+                            {.lr = 0.1, .momentum = 0.9, .weight_decay = 0.01, .nesterov = true},
+                            {.lr = 0.1, .momentum = 0.9, .weight_decay = 0.01, .maximize = true}};
   for (const SGDOptions& options : all) {
     std::vector<Parameter> parameters = packed({{7, 5}, {33}}, device());
     SGD optimizer(parameters, options);
@@ -43,7 +44,8 @@ TEST_P(SgdTest, FollowsTheReference) {
                                   .dampening = options.dampening,
                                   .weight_decay = options.weight_decay,
                                   .nesterov = options.nesterov,
-                                  .first = step == 1};
+                                  .first = step == 1,
+                                  .maximize = options.maximize};
         reference::sgd(widen(grads(parameters[i], step)), at, weight[i], velocity[i]);
       }
       optimizer.step();

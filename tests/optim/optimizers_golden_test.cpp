@@ -1,0 +1,80 @@
+#include <memory>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <gpucnn/optim/adam.h>
+#include <gpucnn/optim/adamw.h>
+#include <gpucnn/optim/sgd.h>
+
+#include "device_test.h"
+#include "golden_case.h"
+
+// PyTorch's optimizers over 12 steps, as tests/golden/record_optimizers.py recorded them.
+namespace gpucnn {
+namespace {
+
+template <class Options>
+Options adam_options(const nlohmann::json& given) {
+  Options options;
+  options.lr = given.value("lr", options.lr);
+  options.betas = given.value("betas", options.betas);
+  options.eps = given.value("eps", options.eps);
+  options.weight_decay = given.value("weight_decay", options.weight_decay);
+  options.maximize = given.value("maximize", options.maximize);
+  return options;
+}
+
+SGDOptions sgd_options(const nlohmann::json& given) {
+  return {.lr = given.at("lr"),
+          .momentum = given.value("momentum", 0.0),
+          .dampening = given.value("dampening", 0.0),
+          .weight_decay = given.value("weight_decay", 0.0),
+          .nesterov = given.value("nesterov", false),
+          .maximize = given.value("maximize", false)};
+}
+
+std::unique_ptr<Optimizer> made(const nlohmann::json& options, const std::vector<Parameter>& parameters) {
+  const auto name = options.at("optimizer").get<std::string>();
+  if (name == "SGD") return std::make_unique<SGD>(parameters, sgd_options(options));
+  if (name == "Adam") return std::make_unique<Adam>(parameters, adam_options<AdamOptions>(options));
+  if (name == "AdamW") return std::make_unique<AdamW>(parameters, adam_options<AdamWOptions>(options));
+  throw std::invalid_argument("no optimizer is called " + name);
+}
+
+class OptimizersGoldenTest : public DeviceTest {};
+INSTANTIATE_TEST_SUITE_P(Devices, OptimizersGoldenTest, devices(), device_name);
+
+TEST_P(OptimizersGoldenTest, GiveWhatPyTorchGivesAfter12Steps) {
+  const std::vector<GoldenCase> cases = golden_cases("optimizers");
+  ASSERT_FALSE(cases.empty());
+  for (const GoldenCase& recorded : cases) {
+    SCOPED_TRACE("case " + recorded.name);
+    std::vector<Parameter> parameters;
+    const StateDict start = recorded.with_prefix("start.");
+    std::vector<std::string> names;
+    for (const auto& [name, tensor] : start) {
+      names.push_back(name);
+      parameters.emplace_back(tensor.shape(), Init{});
+      parameters.back().set_value(tensor);
+    }
+    Arena::pack(parameters, names, 0, device());
+    const std::unique_ptr<Optimizer> optimizer = made(recorded.options, parameters);
+    for (int step = 0; step < 12; ++step) {
+      for (Parameter& parameter : parameters) {
+        parameter.zero_grad();
+        parameter.accumulate_grad(recorded.at(fmt::format("grad.{}.{}", step, parameter.name())));
+      }
+      optimizer->step();
+    }
+    const StateDict state = optimizer->state_dict();
+    for (const Parameter& parameter : parameters) {
+      expect_golden(parameter.value(), recorded.at("end." + parameter.name()), parameter.name());
+    }
+    for (const auto& [name, expected] : recorded.with_prefix("state.")) expect_golden(state.at(name), expected, name);
+  }
+}
+
+}  // namespace
+}  // namespace gpucnn
