@@ -112,6 +112,9 @@ gpucnn_files(layers/fusion PRIVATE activation_epilogue conv_relu_pool fuse linea
 gpucnn_files(layers/losses PUBLIC cross_entropy_loss loss)
 gpucnn_files(models PUBLIC simple_cnn)
 gpucnn_files(optim PUBLIC adam adamw optimizer parameter_group sgd)
+gpucnn_files(optim/schedules
+  PUBLIC constant_lr cosine_annealing_lr cosine_annealing_warm_restarts exponential_lr lambda_lr linear_lr lr_scheduler one_cycle_lr
+         polynomial_lr reduce_lr_on_plateau sequential_lr step_lr)
 gpucnn_files(data PUBLIC batch cifar10 data_loader dataset dataset_splits normalize shapes tensor_dataset)
 gpucnn_files(io PUBLIC safetensors PRIVATE atomic_file safetensors_header)
 gpucnn_files(train

@@ -49,6 +49,7 @@ Optimizer& Optimizer::operator=(Optimizer&& other) noexcept {
   states_ = std::move(other.states_);
   steps_ = other.steps_;
   groups_ = std::move(other.groups_);
+  initial_lrs_ = std::move(other.initial_lrs_);
   device_ = other.device_;
   return *this;
 }

@@ -114,6 +114,8 @@ class GPUCNN_API Optimizer {
   Tensor state(std::size_t i, const Range& range) const { return states_[i].second.narrow(range.first, range.count); }
 
  private:
+  friend class LRScheduler;
+
   struct Item {
     Parameter parameter;
     std::int64_t first;  // in a state tensor: the sum of the padded sizes before it
@@ -130,6 +132,7 @@ class GPUCNN_API Optimizer {
   std::vector<std::pair<std::string, Tensor>> states_;
   std::int64_t steps_ = 0;
   std::vector<Settings> groups_;
+  std::vector<double> initial_lrs_;  // of the groups, when the first schedule was made; empty before
   Device device_;
 };
 
