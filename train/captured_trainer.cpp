@@ -103,7 +103,8 @@ Batch CapturedTrainer::gather(std::int64_t images, std::int64_t first) {
 
 Tensor CapturedTrainer::evaluate(const Tensor& output, const Tensor& labels) {
   const Tensor loss = loss_.evaluate(output, loss_.takes_unprepared(labels) ? labels : loss_.prepare(output, labels));
-  gpu::report_step(output, labels, loss, state_.on_device(), reports_.on_device(), StepReports::kMaxQueued, stream_);
+  gpu::report_step(output, labels, loss_.ignored_label(), loss, state_.on_device(), reports_.on_device(), StepReports::kMaxQueued,
+                   stream_);
   return loss;
 }
 
@@ -143,7 +144,7 @@ void CapturedTrainer::run(std::int64_t images, std::int64_t first) {
     model_.set_random_step(random_step);
     throw;
   }
-  seen_ += StepReports::metrics(report);
+  seen_ += StepReports::metrics(report, loss_.is_sum());
   arrived_ = ++begun_;
 }
 
@@ -220,7 +221,7 @@ void CapturedTrainer::collect() {
   while (arrived_ < begun_ && reports_.has_arrived(arrived_)) {
     const gpu::StepReport& report = reports_.of(arrived_);
     if (report.failed) fail(report, begun_ - arrived_);
-    seen_ += StepReports::metrics(report);
+    seen_ += StepReports::metrics(report, loss_.is_sum());
     ++arrived_;
   }
 }

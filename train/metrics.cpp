@@ -6,12 +6,12 @@ namespace gpucnn {
 
 double Metrics::loss() const noexcept {
   const FloatEnvironment standard;
-  return images ? loss_sum / static_cast<double>(images) : 0.0;
+  return images > ignored ? loss_sum / static_cast<double>(images - ignored) : 0.0;
 }
 
 double Metrics::accuracy() const noexcept {
   const FloatEnvironment standard;
-  return images ? static_cast<double>(correct) / static_cast<double>(images) : 0.0;
+  return images > ignored ? static_cast<double>(correct) / static_cast<double>(images - ignored) : 0.0;
 }
 
 Metrics& Metrics::operator+=(const Metrics& more) noexcept {
@@ -19,6 +19,7 @@ Metrics& Metrics::operator+=(const Metrics& more) noexcept {
   loss_sum += more.loss_sum;
   correct += more.correct;
   images += more.images;
+  ignored += more.ignored;
   return *this;
 }
 

@@ -22,9 +22,10 @@ bool StepReports::has_arrived(std::int64_t steps) noexcept {
   return std::atomic_ref(of(steps).number).load(std::memory_order_acquire) == steps + 1;
 }
 
-Metrics StepReports::metrics(const gpu::StepReport& report) {
+Metrics StepReports::metrics(const gpu::StepReport& report, bool is_sum) {
   const FloatEnvironment standard;
-  return {report.loss * static_cast<double>(report.images), report.correct, report.images};
+  const double weight = is_sum ? 1 : static_cast<double>(report.images - report.ignored);
+  return {report.loss * weight, report.correct, report.images, report.ignored};
 }
 
 }  // namespace gpucnn

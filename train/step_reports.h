@@ -26,7 +26,8 @@ class StepReports {
   /// Whether that step has reported.
   bool has_arrived(std::int64_t steps) noexcept;
 
-  static Metrics metrics(const gpu::StepReport& report);
+  /// `is_sum`: Loss::is_sum.
+  static Metrics metrics(const gpu::StepReport& report, bool is_sum);
 
  private:
   struct Free {

@@ -22,11 +22,16 @@ __device__ bool is_correct(const float* row, std::int64_t C, std::int32_t label)
 
 // One block: a batch has few rows, and the report must be written once. A thread for each row, where count_correct has a warp: the
 // classes are few, and all rows are this block's.
-__global__ void report_kernel(const float* logits, const std::int32_t* labels, std::int64_t N, std::int64_t C, const float* loss,
-                              StepState* state, StepReport* reports, std::int64_t slots) {
-  std::int64_t count = 0;
-  for (std::int64_t n = threadIdx.x; n < N; n += kThreads) count += C > 0 && is_correct(logits + n * C, C, labels[n]);
+__global__ void report_kernel(const float* logits, const std::int32_t* labels, bool ignores, std::int32_t ignored, std::int64_t N,
+                              std::int64_t C, const float* loss, StepState* state, StepReport* reports, std::int64_t slots) {
+  std::int64_t count = 0, left_out = 0;
+  for (std::int64_t n = threadIdx.x; n < N; n += kThreads) {
+    const bool skip = ignores && labels[n] == ignored;
+    left_out += skip;
+    count += !skip && C > 0 && is_correct(logits + n * C, C, labels[n]);
+  }
   count = kernels::cuda::block_sum<kThreads>(count);
+  left_out = kernels::cuda::block_sum<kThreads>(left_out);
   if (threadIdx.x != 0) return;
   const std::int64_t number = state->steps + 1;
   const bool finite = fabsf(*loss) <= std::numeric_limits<float>::max();
@@ -34,6 +39,7 @@ __global__ void report_kernel(const float* logits, const std::int32_t* labels, s
   StepReport* report = reports + state->steps % slots;
   report->correct = count;
   report->images = N;
+  report->ignored = left_out;
   report->failed = state->failed;
   report->loss = static_cast<double>(*loss);
   __threadfence_system();
@@ -62,11 +68,11 @@ __global__ void set_state_kernel(StepState* state, StepState now, bool forget_fa
 
 }  // namespace
 
-void report_step(const Tensor& output, const Tensor& labels, const Tensor& loss, StepState* state, StepReport* reports,
-                 std::int64_t slots, Stream& stream) {
+void report_step(const Tensor& output, const Tensor& labels, std::optional<std::int32_t> ignored, const Tensor& loss,
+                 StepState* state, StepReport* reports, std::int64_t slots, Stream& stream) {
   const std::int64_t N = labels.dim(0), C = output.rank() == 2 ? output.dim(1) : 0;
-  launch(stream, "report_step", {1, kThreads}, report_kernel, output.device_data<float>(), labels.device_data<std::int32_t>(), N, C,
-         loss.device_data<float>(), state, reports, slots);
+  launch(stream, "report_step", {1, kThreads}, report_kernel, output.device_data<float>(), labels.device_data<std::int32_t>(),
+         ignored.has_value(), ignored.value_or(0), N, C, loss.device_data<float>(), state, reports, slots);
 }
 
 void guard_buffer(const StepState* state, Tensor buffer, Tensor backup, Stream& stream) {

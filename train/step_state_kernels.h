@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include <gpucnn/core/gpu/step_state.h>
 #include <gpucnn/core/stream.h>
@@ -14,15 +15,16 @@ struct StepReport {
   std::int64_t number = 0;  ///< of the step, from 1
   std::int64_t correct = 0;
   std::int64_t images = 0;
-  std::int64_t failed = 0;  ///< StepState::failed
+  std::int64_t ignored = 0;  ///< images among them with the label that the loss ignores
+  std::int64_t failed = 0;   ///< StepState::failed
   double loss = 0;
 };
 
 /// Counts the rows of the output, f32 [N, C], that are largest at their label, i32 [N], as kernels::count_correct does. An output
-/// of another rank counts none. Sets state->failed if the loss, f32 [], is the first that is not finite. Writes
-/// reports[state->steps % slots].
-void report_step(const Tensor& output, const Tensor& labels, const Tensor& loss, StepState* state, StepReport* reports,
-                 std::int64_t slots, Stream& stream);
+/// of another rank counts none. Rows whose label is `ignored` are counted as such and as nothing else. Sets state->failed if the
+/// loss, f32 [], is the first that is not finite. Writes reports[state->steps % slots].
+void report_step(const Tensor& output, const Tensor& labels, std::optional<std::int32_t> ignored, const Tensor& loss,
+                 StepState* state, StepReport* reports, std::int64_t slots, Stream& stream);
 
 /// Moves the state on by a step of `images` images, in which the model counted its forward or did not.
 void advance(StepState* state, std::int64_t images, bool counts_forward, Stream& stream);

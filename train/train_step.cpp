@@ -1,5 +1,6 @@
 #include <gpucnn/train/train_step.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 #include <vector>
@@ -26,12 +27,25 @@ Tensor as_classes(const Tensor& labels, std::int64_t N) {
   return {};
 }
 
+/// The same classes with -1, which is no class, in place of each `ignored`; how many there were is added to `count`.
+Tensor without(std::int32_t ignored, const Tensor& classes, std::int64_t& count) {
+  std::vector<std::int32_t> values = classes.to_vector<std::int32_t>();
+  const std::int64_t found = std::ranges::count(values, ignored);
+  if (found == 0) return classes;
+  count += found;
+  std::ranges::replace(values, ignored, -1);
+  return Tensor::from(values, classes.shape(), classes.device());
+}
+
 /// `labels`: as the loss prepared them.
-Metrics judge(const Tensor& output, const Tensor& labels, const Tensor& loss) {
-  const std::int64_t images = labels.dim(0);
-  Metrics metrics{static_cast<double>(loss.item()) * static_cast<double>(images), 0, images};
-  const Tensor classes = output.rank() == 2 && output.dim(1) > 0 ? as_classes(labels, output.dim(0)) : Tensor{};
-  if (!classes.defined()) return metrics;
+Metrics judge(const Loss& loss, const Tensor& output, const Tensor& labels, const Tensor& loss_value) {
+  const std::int64_t images = labels.rank() > 0 ? labels.dim(0) : 1;
+  Metrics metrics{0, 0, images};
+  Tensor classes = as_classes(labels, output.rank() > 0 ? output.dim(0) : 0);
+  if (const auto ignored = loss.ignored_label(); ignored && classes.defined())
+    classes = without(*ignored, classes, metrics.ignored);
+  metrics.loss_sum = static_cast<double>(loss_value.item()) * (loss.is_sum() ? 1 : static_cast<double>(images - metrics.ignored));
+  if (!classes.defined() || output.rank() != 2 || output.dim(1) == 0) return metrics;
   Stream stream(output.device());
   Tensor correct = Tensor::empty({}, DType::f32, output.device());
   kernels::count_correct(output, classes, correct, stream);
@@ -51,7 +65,7 @@ Metrics TrainStep::operator()(const Batch& batch) {
   const Tensor output = model_(batch.inputs);
   const Tensor labels = loss().prepare(output, batch.labels);
   const Tensor loss_value = loss().evaluate(output, labels);
-  const Metrics metrics = judge(output, labels, loss_value);
+  const Metrics metrics = judge(loss(), output, labels, loss_value);
   if (!std::isfinite(metrics.loss_sum)) throw NonFiniteLoss(static_cast<double>(loss_value.item()), ++steps_);
   model_.backward(loss().backward());
   optimizer_.step();
@@ -62,7 +76,7 @@ Metrics TrainStep::operator()(const Batch& batch) {
 Metrics evaluate(const Module& model, Loss& loss, const Batch& batch) {
   const Tensor output = model.predict(batch.inputs);
   const Tensor labels = loss.prepare(output, batch.labels);
-  return judge(output, labels, loss.evaluate(output, labels));
+  return judge(loss, output, labels, loss.evaluate(output, labels));
 }
 
 Metrics evaluate(const Module& model, const Batch& batch) {

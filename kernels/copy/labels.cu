@@ -33,12 +33,13 @@ __device__ void report(const T* labels, std::int64_t index, std::int64_t classes
 }
 
 template <class T>
-__global__ void labels_kernel(const T* labels, std::int64_t N, std::int64_t classes, std::int32_t* y, gpu::Misuse* misuse) {
+__global__ void labels_kernel(const T* labels, std::int64_t N, std::int64_t classes, bool ignores, std::int64_t ignored,
+                              std::int32_t* y, gpu::Misuse* misuse) {
   GPUCNN_SHARED(std::int64_t, firsts, kWarps);
   std::int64_t outside = kNone;
   for (std::int64_t n = threadIdx.x; n < N; n += kThreads) {
     const auto label = static_cast<std::int64_t>(labels[n]);
-    if ((label < 0 || label >= classes) && n < outside) outside = n;
+    if ((label < 0 || label >= classes) && !(ignores && label == ignored) && n < outside) outside = n;
     const auto narrow = static_cast<std::int32_t>(label);
     y[n] = narrow == label ? narrow : -1;  // outside in any case
   }
@@ -51,10 +52,10 @@ __global__ void labels_kernel(const T* labels, std::int64_t N, std::int64_t clas
 }
 
 template <class T>
-void convert(const Tensor& labels, std::int64_t num_classes, Tensor& y, Stream& stream) {
+void convert(const Tensor& labels, std::int64_t num_classes, std::optional<std::int32_t> ignored, Tensor& y, Stream& stream) {
   const std::int64_t N = labels.numel();
   launch(stream, "to_labels", {N > 0 ? 1 : 0, kThreads}, labels_kernel<T>, labels.device_data<T>(), N, num_classes,
-         y.device_data<std::int32_t>(), gpu::queue(stream.device()).misuse());
+         ignored.has_value(), ignored.value_or(0), y.device_data<std::int32_t>(), gpu::queue(stream.device()).misuse());
 }
 
 }  // namespace
@@ -62,11 +63,12 @@ void convert(const Tensor& labels, std::int64_t num_classes, Tensor& y, Stream& 
 
 namespace gpucnn::kernels {
 
-void cuda::to_labels(const Tensor& labels, std::int64_t num_classes, Tensor& y, Stream& stream) {
+void cuda::to_labels(const Tensor& labels, std::int64_t num_classes, std::optional<std::int32_t> ignored, Tensor& y,
+                     Stream& stream) {
   switch (labels.dtype()) {
-    case DType::u8: return convert<std::uint8_t>(labels, num_classes, y, stream);
-    case DType::i32: return convert<std::int32_t>(labels, num_classes, y, stream);
-    default: return convert<std::int64_t>(labels, num_classes, y, stream);
+    case DType::u8: return convert<std::uint8_t>(labels, num_classes, ignored, y, stream);
+    case DType::i32: return convert<std::int32_t>(labels, num_classes, ignored, y, stream);
+    default: return convert<std::int64_t>(labels, num_classes, ignored, y, stream);
   }
 }
 

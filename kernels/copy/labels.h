@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include <gpucnn/core/export.h>
 #include <gpucnn/core/stream.h>
@@ -12,5 +13,9 @@ namespace gpucnn::kernels {
 /// Throws `std::invalid_argument` with the first label outside and its index, and unless 0 <= num_classes < 2^31. On a GPU, where
 /// only the device sees the labels, the next call that waits for it throws for a label outside.
 GPUCNN_API void to_labels(const Tensor& labels, std::int64_t num_classes, Tensor& y, Stream& stream);
+
+/// The same, but a label that equals `ignored` passes wherever it lies.
+GPUCNN_API void to_labels(const Tensor& labels, std::int64_t num_classes, std::optional<std::int32_t> ignored, Tensor& y,
+                          Stream& stream);
 
 }  // namespace gpucnn::kernels

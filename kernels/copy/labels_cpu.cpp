@@ -9,10 +9,10 @@ namespace gpucnn::kernels {
 namespace {
 
 template <class T>
-void convert(const T* labels, std::int64_t N, std::int64_t num_classes, std::int32_t* y) {
+void convert(const T* labels, std::int64_t N, std::int64_t num_classes, std::optional<std::int32_t> ignored, std::int32_t* y) {
   for (std::int64_t n = 0; n < N; ++n) {
     const auto label = static_cast<std::int64_t>(labels[n]);
-    if (label < 0 || label >= num_classes) {
+    if ((label < 0 || label >= num_classes) && !(ignored && label == *ignored)) {
       throw std::invalid_argument(fmt::format("to_labels: label {} at index {} is outside [0, {})", label, n, num_classes));
     }
     y[n] = static_cast<std::int32_t>(label);
@@ -21,13 +21,13 @@ void convert(const T* labels, std::int64_t N, std::int64_t num_classes, std::int
 
 }  // namespace
 
-void cpu::to_labels(const Tensor& labels, std::int64_t num_classes, Tensor& y, Stream&) {
+void cpu::to_labels(const Tensor& labels, std::int64_t num_classes, std::optional<std::int32_t> ignored, Tensor& y, Stream&) {
   const std::int64_t N = labels.numel();
   std::int32_t* to = y.data<std::int32_t>();
   switch (labels.dtype()) {
-    case DType::u8: return convert(labels.data<std::uint8_t>(), N, num_classes, to);
-    case DType::i32: return convert(labels.data<std::int32_t>(), N, num_classes, to);
-    default: return convert(labels.data<std::int64_t>(), N, num_classes, to);
+    case DType::u8: return convert(labels.data<std::uint8_t>(), N, num_classes, ignored, to);
+    case DType::i32: return convert(labels.data<std::int32_t>(), N, num_classes, ignored, to);
+    default: return convert(labels.data<std::int64_t>(), N, num_classes, ignored, to);
   }
 }
 

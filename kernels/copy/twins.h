@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include <gpucnn/core/stream.h>
 #include <gpucnn/core/tensor.h>
@@ -12,6 +13,7 @@ namespace gpucnn::kernels {
 GPUCNN_TWINS(void cast(const Tensor& x, Tensor& y, Stream& stream))
 GPUCNN_TWINS(void flatten(const Tensor& x, Tensor& y, Stream& stream))
 GPUCNN_TWINS(void flatten_backward(const Tensor& dy, Tensor& dx, Stream& stream))
-GPUCNN_TWINS(void to_labels(const Tensor& labels, std::int64_t num_classes, Tensor& y, Stream& stream))
+GPUCNN_TWINS(void to_labels(const Tensor& labels, std::int64_t num_classes, std::optional<std::int32_t> ignored, Tensor& y,
+                            Stream& stream))
 
 }  // namespace gpucnn::kernels

@@ -10,23 +10,59 @@
 
 namespace gpucnn {
 
-Tensor CrossEntropyLoss::prepare(const Tensor& logits, const Tensor& labels) const {
-  if (logits.rank() != 2 || labels.rank() != 1 || logits.dim(0) != labels.dim(0)) {
-    throw std::invalid_argument(fmt::format("CrossEntropyLoss: expects logits [N, C] and labels [N], got {} and {}",
-                                            logits.shape().string(), labels.shape().string()));
+CrossEntropyLoss::CrossEntropyLoss(const CrossEntropyLossOptions& options) : options_(options), weight_(options.weight) {
+  const double smoothing = options.label_smoothing;
+  if (!(smoothing >= 0 && smoothing <= 1)) {
+    throw std::invalid_argument(fmt::format("CrossEntropyLoss: label_smoothing must be in [0, 1], got {}", smoothing));
+  }
+  const Tensor& weight = options.weight;
+  if (weight.defined() && (weight.dtype() != DType::f32 || weight.rank() != 1)) {
+    throw std::invalid_argument(
+        fmt::format("CrossEntropyLoss: weight must be f32 [C], got {} {}", name_of(weight.dtype()), weight.shape().string()));
+  }
+}
+
+Tensor CrossEntropyLoss::prepare(const Tensor& logits, const Tensor& targets) const {
+  const bool probable = targets.defined() && targets.dtype() == DType::f32 && targets.rank() == 2;
+  const bool fits = probable ? logits.shape() == targets.shape() : targets.rank() == 1 && logits.rank() == 2;
+  if (logits.rank() != 2 || !fits || logits.dim(0) != targets.dim(0)) {
+    throw std::invalid_argument(
+        fmt::format("CrossEntropyLoss: expects logits [N, C] and labels [N] or probabilities [N, C], got {} and {}",
+                    logits.shape().string(), targets.shape().string()));
+  }
+  const Tensor& weight = weight_.on(logits.device());
+  if (weight.defined() && weight.dim(0) != logits.dim(1)) {
+    throw std::invalid_argument(fmt::format("CrossEntropyLoss: the weight is for {} classes, the logits {} have {}", weight.dim(0),
+                                            logits.shape().string(), logits.dim(1)));
+  }
+  if (probable) {
+    if (options_.ignore_index >= 0) {
+      throw std::invalid_argument(
+          fmt::format("CrossEntropyLoss: probabilities have no label to ignore, but ignore_index is {}", options_.ignore_index));
+    }
+    return targets;
   }
   Stream stream(logits.device());
-  Tensor classes = Tensor::empty(labels.shape(), DType::i32, logits.device());
-  kernels::to_labels(labels, logits.dim(1), classes, stream);
+  Tensor classes = Tensor::empty(targets.shape(), DType::i32, logits.device());
+  kernels::to_labels(targets, logits.dim(1), options_.ignore_index, classes, stream);
   return classes;
 }
 
-bool CrossEntropyLoss::takes_unprepared(const Tensor& labels) const { return labels.dtype() == DType::i32 && labels.rank() == 1; }
+bool CrossEntropyLoss::takes_unprepared(const Tensor& targets) const {
+  return targets.dtype() == DType::i32 && targets.rank() == 1;
+}
 
-Tensor CrossEntropyLoss::forward(const Tensor& logits, const Tensor& labels, Tensor& dlogits) const {
+Tensor CrossEntropyLoss::forward(const Tensor& logits, const Tensor& targets, Tensor& dlogits) const {
   Stream stream(logits.device());
   Tensor loss = Tensor::empty({}, DType::f32, logits.device());
-  kernels::softmax_cross_entropy(logits, labels, loss, dlogits, stream);
+  CrossEntropyLossOptions options = options_;
+  options.weight = weight_.on(logits.device());
+  const bool plain = !options.weight.defined() && options.label_smoothing == 0 && options.reduction == Reduction::mean;
+  if (plain && targets.dtype() == DType::i32) {  // faster
+    kernels::softmax_cross_entropy(logits, targets, options.ignore_index, loss, dlogits, stream);
+  } else {
+    kernels::cross_entropy(logits, targets, options, loss, dlogits, stream);
+  }
   return loss;
 }
 

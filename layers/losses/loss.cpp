@@ -19,6 +19,10 @@ Tensor Loss::prepare(const Tensor&, const Tensor& targets) const { return target
 
 bool Loss::takes_unprepared(const Tensor&) const { return false; }
 
+bool Loss::is_sum() const { return false; }
+
+std::optional<std::int32_t> Loss::ignored_label() const { return {}; }
+
 Tensor Loss::operator()(const Tensor& input, const Tensor& targets) {
   dinput_ = {};
   return evaluate(input, prepare(input, targets));

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
+
 #include <gpucnn/core/export.h>
 #include <gpucnn/core/tensor.h>
 
@@ -26,6 +29,10 @@ class GPUCNN_API Loss {
   virtual Tensor prepare(const Tensor& input, const Tensor& targets) const;
   /// Whether `prepare` only checks such targets, so that those it has seen once may be given to `evaluate` as they are.
   virtual bool takes_unprepared(const Tensor& targets) const;
+  /// Whether it is the sum over the batch. Otherwise it is a mean, which Metrics multiply by the number of images.
+  virtual bool is_sum() const;
+  /// The label of images that the loss leaves out, if it has one. Metrics count them as neither right nor wrong.
+  virtual std::optional<std::int32_t> ignored_label() const;
   /// As a call, for targets that `prepare` gave: queues work on the device, and waits for nothing.
   Tensor evaluate(const Tensor& input, const Tensor& prepared);
 

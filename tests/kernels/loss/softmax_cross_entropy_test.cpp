@@ -66,6 +66,35 @@ TEST_P(SoftmaxCrossEntropyTest, AgreesWithTheReferenceForEverySize) {
 
 TEST_P(SoftmaxCrossEntropyTest, AnEmptyBatchGivesNan) { EXPECT_TRUE(std::isnan(run({}, 0, 10, {})[0])); }
 
+TEST_P(SoftmaxCrossEntropyTest, RowsToIgnoreCountForNothing) {
+  // 3000 rows are more than each block of a GPU counts itself.
+  for (const std::int64_t N : {3, 3000}) {
+    SCOPED_TRACE(N);
+    std::vector<float> logits = reference::random_floats(N * 5, 1), rest;
+    Labels labels, rest_labels;
+    for (std::int64_t n = 0; n < N; ++n) {
+      labels.push_back(n % 3 == 1 ? -100 : static_cast<std::int32_t>(n % 5));
+      if (n % 3 == 1) {
+        logits[static_cast<std::size_t>(n * 5)] = kNan;
+        continue;
+      }
+      rest.insert(rest.end(), logits.begin() + n * 5, logits.begin() + n * 5 + 5);
+      rest_labels.push_back(labels.back());
+    }
+    const auto expected = reference::softmax_cross_entropy(rest_labels.size(), 5, reference::widen(rest), rest_labels);
+    reference::Values all{expected.loss};
+    for (std::int64_t n = 0, next = 0; n < N; ++n) {
+      for (int c = 0; c < 5; ++c) all.push_back(n % 3 == 1 ? 0 : expected.dlogits[static_cast<std::size_t>(next++)]);
+    }
+    everywhere(device(), [&] {
+      const std::vector<float> result = run(logits, N, 5, labels);
+      expect_close(result, all, kPointwise);
+      return result;
+    });
+  }
+  expect_close(run({1, 2, 3, 4}, 2, 2, {-100, -100}), reference::Values{kNan, 0, 0, 0, 0}, kSameValue);
+}
+
 TEST_P(SoftmaxCrossEntropyTest, NonFiniteLogitsShowInTheLoss) {
   EXPECT_TRUE(std::isnan(run({1, kNan, 0, 0}, 2, 2, {0, 0})[0]));
   EXPECT_TRUE(std::isnan(run({1, kInfinity}, 1, 2, {0})[0]));
@@ -122,7 +151,7 @@ TEST_P(SoftmaxCrossEntropyGpuTest, ALabelOutsideGivesNan) {
 TEST(SoftmaxCrossEntropy, OnTheCpuRefusesALabelOutside) {
   Stream stream;
   Tensor x = Tensor::zeros({2, 3}), loss = Tensor::empty({});
-  for (const std::int32_t outside : {3, -1, -100}) {
+  for (const std::int32_t outside : {3, -1, -99}) {
     const Tensor labels = Tensor::from(Labels{0, outside}, {2});
     EXPECT_THAT([&] { softmax_cross_entropy(x, labels, loss, x, stream); },
                 misuse("label " + std::to_string(outside) + " at index 1 is outside [0, 3)"));

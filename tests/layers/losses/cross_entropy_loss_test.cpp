@@ -55,7 +55,8 @@ TEST_P(CrossEntropyLossTest, RefusesWhatIsNotLogitsAndLabels) {
   CrossEntropyLoss criterion;
   const Tensor logits = zeros({5, 7}), labels = tensor(kLabels, {5});
   const auto call = [&](const Tensor& x, const Tensor& y) { return [&criterion, x, y] { criterion(x, y); }; };
-  EXPECT_THAT(call(zeros({4, 7}), labels), misuse("CrossEntropyLoss: expects logits [N, C] and labels [N], got [4, 7] and [5]"));
+  EXPECT_THAT(call(zeros({4, 7}), labels),
+              misuse("CrossEntropyLoss: expects logits [N, C] and labels [N] or probabilities [N, C], got [4, 7] and [5]"));
   EXPECT_THAT(call(zeros({5}), labels), misuse("got [5] and [5]"));
   EXPECT_THAT(call(logits, zeros({5, 1}, DType::i32)), misuse("got [5, 7] and [5, 1]"));
   EXPECT_THAT(call(Tensor(), labels), misuse("CrossEntropyLoss: expects logits [N, C]"));
