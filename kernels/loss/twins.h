@@ -6,6 +6,7 @@
 #include <gpucnn/core/tensor.h>
 #include <gpucnn/kernels/common/declare_twins.h>
 #include <gpucnn/kernels/loss/cross_entropy.h>
+#include <gpucnn/kernels/loss/elementwise_loss.h>
 
 /// The twins of losses and of the softmax.
 namespace gpucnn::kernels {
@@ -15,5 +16,7 @@ GPUCNN_TWINS(void softmax_cross_entropy(const Tensor& logits, const Tensor& labe
                                         Tensor& dlogits, Stream& stream))
 GPUCNN_TWINS(void cross_entropy(const Tensor& logits, const Tensor& targets, const CrossEntropyOptions& options, Tensor& loss,
                                 Tensor& dlogits, Stream& stream))
+GPUCNN_TWINS(void elementwise_loss(const Tensor& x, const Tensor& targets, const ElementwiseLoss& function, Tensor& loss,
+                                   Tensor& dx, Stream& stream))
 
 }  // namespace gpucnn::kernels
