@@ -101,7 +101,7 @@ gpucnn_files(kernels/metrics PRIVATE twins CUDA argmax_warp)
 gpucnn_ops(optim adam sgd)
 gpucnn_files(kernels/optim PRIVATE flushed_update twins)
 gpucnn_ops(pool max_pool2d)
-gpucnn_files(kernels/pool PUBLIC pool2d_options PRIVATE twins)
+gpucnn_files(kernels/pool PUBLIC pool2d_options PRIVATE pool_shape twins)
 
 gpucnn_files(layers/module PUBLIC context members module plan_cache PRIVATE calls module_root module_state module_tree summary_table)
 gpucnn_files(layers PUBLIC conv2d dropout flatten functional gradcheck linear)

@@ -60,7 +60,8 @@ Shape flat_as(const Shape& y, const Tensor& given) { return given.defined() && g
 
 bool conv2d_relu_pool_serves(const Conv2dOptions& conv, const Pool2d& pool, Device device) {
   return device.kind == Device::Kind::cpu && conv.kernel_size == 3 && conv.stride == 1 && conv.padding == 1 && conv.dilation == 1 &&
-         conv.groups == 1 && pool.kernel_size == 2 && pool.stride == 2 && pool.padding == 0;
+         conv.groups == 1 && pool.kernel_size == 2 && pool.stride == 2 && pool.padding == 0 && pool.dilation == 1 &&
+         !pool.ceil_mode;
 }
 
 bool conv2d_relu_pool_fits(const Shape& image, std::span<const std::int64_t> channels) {

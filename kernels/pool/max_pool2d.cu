@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 
 #include <gpucnn/core/gpu/launch.h>
 #include <gpucnn/kernels/cuda/vector_access.h>
@@ -46,29 +47,39 @@ __device__ void update_best(const Lanes<T, kWidth>& values, int index, Best<kWid
   }
 }
 
-template <class T, int kWidth>
-__device__ void store_best(const Best<kWidth>& best, std::int64_t e, T* y, std::uint8_t* argmax) {
+template <class T, class Index, int kWidth>
+__device__ void store_best(const Best<kWidth>& best, std::int64_t e, T* y, Index* argmax) {
   Lanes<T, kWidth> values;
   for (int k = 0; k < kWidth; ++k) values.at[k] = narrow<T>(best.values.at[k]);
   store(values, y + e);
   if (!argmax) return;
-  Lanes<std::uint8_t, kWidth> indices;
-  for (int k = 0; k < kWidth; ++k) indices.at[k] = static_cast<std::uint8_t>(best.argmax[k]);
+  Lanes<Index, kWidth> indices;
+  for (int k = 0; k < kWidth; ++k) indices.at[k] = static_cast<Index>(best.argmax[k]);
   store(indices, argmax + e);
 }
 
-/// For any window.
-template <int kWidth, class T>
-__global__ void pool_kernel(Extents s, Pool2d pool, const T* x, T* y, std::uint8_t* argmax) {
-  const Size2 kernel = pool.kernel_size, stride = pool.stride, padding = pool.padding;
+/// The elements of a window that lie in the image, along one side: [first, last).
+struct Taps {
+  int first, last;
+};
+
+/// A window of `taps` elements, `step` apart, whose first lies at `begin` < size.
+__device__ inline Taps taps_inside(std::int64_t begin, std::int64_t size, int taps, int step) {
+  const std::int64_t outside = std::max<std::int64_t>(0, -begin), left = size - begin;
+  if (step == 1) return {static_cast<int>(outside), static_cast<int>(std::min<std::int64_t>(taps, left))};
+  return {static_cast<int>((outside + step - 1) / step), static_cast<int>(std::min<std::int64_t>(taps, (left + step - 1) / step))};
+}
+
+/// For any window. Index: argmax's type.
+template <int kWidth, class T, class Index>
+__global__ void pool_kernel(Extents s, Pool2d pool, const T* x, T* y, Index* argmax) {
+  const Size2 kernel = pool.kernel_size, stride = pool.stride, padding = pool.padding, dilation = pool.dilation;
   const std::int64_t items = s.N * s.Ho * s.Wo * s.C / kWidth, threads = std::int64_t{gridDim.x} * kThreads;
   for (std::int64_t item = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; item < items; item += threads) {
     const auto [n, i, j, c] = pixel_of<kWidth>(item, s.C, s.Ho, s.Wo);
     const std::int64_t top = i * stride.height - padding.height, left = j * stride.width - padding.width;
-    const int r_first = static_cast<int>(std::max<std::int64_t>(0, -top));
-    const int r_last = static_cast<int>(std::min<std::int64_t>(kernel.height, s.H - top));
-    const int s_first = static_cast<int>(std::max<std::int64_t>(0, -left));
-    const int s_last = static_cast<int>(std::min<std::int64_t>(kernel.width, s.W - left));
+    const auto [r_first, r_last] = taps_inside(top, s.H, kernel.height, dilation.height);
+    const auto [s_first, s_last] = taps_inside(left, s.W, kernel.width, dilation.width);
     Best<kWidth> best;
     for (int k = 0; k < kWidth; ++k) {
       best.values.at[k] = -INFINITY;
@@ -77,7 +88,8 @@ __global__ void pool_kernel(Extents s, Pool2d pool, const T* x, T* y, std::uint8
     }
     for (int r = r_first; r < r_last; ++r) {
       for (int q = s_first; q < s_last; ++q) {
-        const std::int64_t pixel = (n * s.H + top + r) * s.W + left + q;
+        const std::int64_t h = top + std::int64_t{r} * dilation.height, w = left + std::int64_t{q} * dilation.width;
+        const std::int64_t pixel = (n * s.H + h) * s.W + w;
         update_best(load<kWidth>(x + pixel * s.C + c), r * kernel.width + q, best);
       }
     }
@@ -105,8 +117,8 @@ __global__ void pool_2x2_kernel(Extents s, const T* x, T* y, std::uint8_t* argma
 }
 
 /// `dy` where the window's argmax is `index`, 0 elsewhere.
-template <class T, int kWidth>
-__device__ Lanes<T, kWidth> select(Lanes<T, kWidth> dy, const Lanes<std::uint8_t, kWidth>& argmax, std::int64_t index) {
+template <class T, class Index, int kWidth>
+__device__ Lanes<T, kWidth> select(Lanes<T, kWidth> dy, const Lanes<Index, kWidth>& argmax, std::int64_t index) {
   for (int k = 0; k < kWidth; ++k) {
     if (argmax.at[k] != index) dy.at[k] = T{};
   }
@@ -114,22 +126,33 @@ __device__ Lanes<T, kWidth> select(Lanes<T, kWidth> dy, const Lanes<std::uint8_t
 }
 
 /// For any window: each element of dx adds up the windows that it lies in, so that no two threads write to one element.
-template <int kWidth, class T>
-__global__ void pool_backward_kernel(Extents s, Pool2d pool, const T* dy, const std::uint8_t* argmax, T* dx) {
-  const Size2 kernel = pool.kernel_size, stride = pool.stride, padding = pool.padding;
+template <int kWidth, class T, class Index>
+__global__ void pool_backward_kernel(Extents s, Pool2d pool, const T* dy, const Index* argmax, T* dx) {
+  const Size2 kernel = pool.kernel_size, stride = pool.stride, padding = pool.padding, dilation = pool.dilation;
+  const std::int64_t height = std::int64_t{kernel.height - 1} * dilation.height + 1;
+  const std::int64_t width = std::int64_t{kernel.width - 1} * dilation.width + 1;
   // The windows over padded position p are those from begin_window(p) to p / stride.
   const auto begin_window = [](std::int64_t p, std::int64_t size, std::int64_t by) { return p < size ? 0 : (p - size) / by + 1; };
   const std::int64_t items = s.N * s.H * s.W * s.C / kWidth, threads = std::int64_t{gridDim.x} * kThreads;
   for (std::int64_t item = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; item < items; item += threads) {
     const auto [n, row, column, c] = pixel_of<kWidth>(item, s.C, s.H, s.W);
     const std::int64_t h = row + padding.height, w = column + padding.width;
-    const std::int64_t i_last = std::min(h / stride.height, s.Ho - 1), j_first = begin_window(w, kernel.width, stride.width);
+    const std::int64_t i_last = std::min(h / stride.height, s.Ho - 1), j_first = begin_window(w, width, stride.width);
     const std::int64_t j_last = std::min(w / stride.width, s.Wo - 1);
     Lanes<float, kWidth> sum{};
-    for (std::int64_t i = begin_window(h, kernel.height, stride.height); i <= i_last; ++i) {
+    for (std::int64_t i = begin_window(h, height, stride.height); i <= i_last; ++i) {
+      std::int64_t r = h - i * stride.height;
+      if (dilation.height != 1) {
+        if (r % dilation.height != 0) continue;
+        r /= dilation.height;
+      }
       for (std::int64_t j = j_first; j <= j_last; ++j) {
-        const std::int64_t e = ((n * s.Ho + i) * s.Wo + j) * s.C + c;
-        const std::int64_t index = (h - i * stride.height) * kernel.width + w - j * stride.width;
+        std::int64_t q = w - j * stride.width;
+        if (dilation.width != 1) {
+          if (q % dilation.width != 0) continue;
+          q /= dilation.width;
+        }
+        const std::int64_t e = ((n * s.Ho + i) * s.Wo + j) * s.C + c, index = r * kernel.width + q;
         const auto part = select(load<kWidth>(dy + e), load<kWidth>(argmax + e), index);
         for (int k = 0; k < kWidth; ++k) sum.at[k] += widen(part.at[k]);
       }
@@ -165,29 +188,36 @@ __global__ void pool_backward_2x2_kernel(Extents s, const T* dy, const std::uint
   }
 }
 
-bool is_2x2(const Pool2d& pool) { return pool.kernel_size == 2 && pool.stride == 2 && pool.padding == 0; }
-
 Extents extents_of(const Tensor& x, const Tensor& y) { return {x.dim(0), x.dim(1), x.dim(2), x.dim(3), y.dim(2), y.dim(3)}; }
 
-template <int kWidth, class T>
-void pool_lanes(const Extents& s, const Pool2d& pool, const T* x, T* y, std::uint8_t* argmax, const Stream& stream) {
+template <int kWidth, class T, class Index>
+void pool_lanes(const Extents& s, const Pool2d& pool, const T* x, T* y, Index* argmax, const Stream& stream) {
   const LaunchShape shape = grid(stream, s.N * s.Ho * s.Wo * s.C / kWidth);
-  if (is_2x2(pool)) {
-    launch(stream, "max_pool2d", shape, pool_2x2_kernel<kWidth, T>, s, x, y, argmax);
-  } else {
-    launch(stream, "max_pool2d", shape, pool_kernel<kWidth, T>, s, pool, x, y, argmax);
+  if constexpr (std::is_same_v<Index, std::uint8_t>) {
+    if (is_halving(pool)) return launch(stream, "max_pool2d", shape, pool_2x2_kernel<kWidth, T>, s, x, y, argmax);
   }
+  launch(stream, "max_pool2d", shape, pool_kernel<kWidth, T, Index>, s, pool, x, y, argmax);
 }
 
-template <int kWidth, class T>
-void pool_backward_lanes(const Extents& s, const Pool2d& pool, const T* dy, const std::uint8_t* argmax, T* dx,
-                         const Stream& stream) {
-  if (is_2x2(pool)) {
-    const std::int64_t items = s.N * ((s.H + 1) / 2) * ((s.W + 1) / 2) * s.C / kWidth;
-    launch(stream, "max_pool2d_backward", grid(stream, items), pool_backward_2x2_kernel<kWidth, T>, s, dy, argmax, dx);
+template <int kWidth, class T, class Index>
+void pool_backward_lanes(const Extents& s, const Pool2d& pool, const T* dy, const Index* argmax, T* dx, const Stream& stream) {
+  if constexpr (std::is_same_v<Index, std::uint8_t>) {
+    if (is_halving(pool)) {
+      const std::int64_t items = s.N * ((s.H + 1) / 2) * ((s.W + 1) / 2) * s.C / kWidth;
+      return launch(stream, "max_pool2d_backward", grid(stream, items), pool_backward_2x2_kernel<kWidth, T>, s, dy, argmax, dx);
+    }
+  }
+  const LaunchShape shape = grid(stream, s.N * s.H * s.W * s.C / kWidth);
+  launch(stream, "max_pool2d_backward", shape, pool_backward_kernel<kWidth, T, Index>, s, pool, dy, argmax, dx);
+}
+
+/// Calls `body` with an element of argmax.
+template <class Body>
+void for_index(const Pool2d& pool, const Body& body) {
+  if (max_pool2d_argmax_dtype(pool) == DType::u8) {
+    body(std::uint8_t{});
   } else {
-    const LaunchShape shape = grid(stream, s.N * s.H * s.W * s.C / kWidth);
-    launch(stream, "max_pool2d_backward", shape, pool_backward_kernel<kWidth, T>, s, pool, dy, argmax, dx);
+    body(std::int32_t{});
   }
 }
 
@@ -198,29 +228,33 @@ namespace gpucnn::kernels {
 
 void cuda::max_pool2d(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax, Stream& stream) {
   const Extents s = extents_of(x, y);
-  std::uint8_t* indices = argmax.defined() ? argmax.device_data<std::uint8_t>() : nullptr;
-  for_activation(x.dtype(), [&]<class T>(T) {
-    const T* from = x.device_data<T>();
-    T* to = y.device_data<T>();
-    if (s.C % 4 == 0 && are_aligned<4>(from, to, indices)) {
-      pool_lanes<4>(s, pool, from, to, indices, stream);
-    } else {
-      pool_lanes<1>(s, pool, from, to, indices, stream);
-    }
+  for_index(pool, [&]<class Index>(Index) {
+    Index* indices = argmax.defined() ? argmax.device_data<Index>() : nullptr;
+    for_activation(x.dtype(), [&]<class T>(T) {
+      const T* from = x.device_data<T>();
+      T* to = y.device_data<T>();
+      if (s.C % 4 == 0 && are_aligned<4>(from, to, indices)) {
+        pool_lanes<4>(s, pool, from, to, indices, stream);
+      } else {
+        pool_lanes<1>(s, pool, from, to, indices, stream);
+      }
+    });
   });
 }
 
 void cuda::max_pool2d_backward(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Tensor& dx, Stream& stream) {
   const Extents s = extents_of(dx, dy);
-  const std::uint8_t* indices = argmax.device_data<std::uint8_t>();
-  for_activation(dy.dtype(), [&]<class T>(T) {
-    const T* from = dy.device_data<T>();
-    T* to = dx.device_data<T>();
-    if (s.C % 4 == 0 && are_aligned<4>(from, indices, to)) {
-      pool_backward_lanes<4>(s, pool, from, indices, to, stream);
-    } else {
-      pool_backward_lanes<1>(s, pool, from, indices, to, stream);
-    }
+  for_index(pool, [&]<class Index>(Index) {
+    const Index* indices = argmax.device_data<Index>();
+    for_activation(dy.dtype(), [&]<class T>(T) {
+      const T* from = dy.device_data<T>();
+      T* to = dx.device_data<T>();
+      if (s.C % 4 == 0 && are_aligned<4>(from, indices, to)) {
+        pool_backward_lanes<4>(s, pool, from, indices, to, stream);
+      } else {
+        pool_backward_lanes<1>(s, pool, from, indices, to, stream);
+      }
+    });
   });
 }
 

@@ -17,7 +17,8 @@ class ReluPool final : public Stage {
     context.enter(pool_);
     const Shape shape = pool_.output_shape(x.shape());
     Tensor y = Tensor::empty(shape, x.dtype(), x.device());
-    Tensor argmax = context.keeps() ? Tensor::empty(shape, DType::u8, x.device()) : Tensor{};
+    Tensor argmax =
+        context.keeps() ? Tensor::empty(shape, kernels::max_pool2d_argmax_dtype(pool_.options()), x.device()) : Tensor{};
     kernels::max_pool2d(x, pool_.options(), y, argmax, context.stream());
     kernels::activation(y, relu_.function(), y, context.stream());
     if (context.keeps()) {

@@ -165,13 +165,13 @@ inline Forward reference_forward(const Data& data) {
     if (y[e] <= 0) argmax[e] = kNoWinner;
   }
   forward.y = std::move(y);
-  forward.argmax = std::move(argmax);
+  for (const std::int32_t winner : argmax) forward.argmax.push_back(static_cast<std::uint8_t>(winner));
   return forward;
 }
 
 inline reference::Conv2dGradients reference_backward(const Data& data, const std::vector<std::uint8_t>& argmax) {
   Values dy = widen(data.dy);
-  std::vector<std::uint8_t> winners = argmax;
+  std::vector<std::int32_t> winners(argmax.begin(), argmax.end());
   for (std::size_t e = 0; e < dy.size(); ++e) {
     if (argmax[e] == kNoWinner) dy[e] = winners[e] = 0;
   }

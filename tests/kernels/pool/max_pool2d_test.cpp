@@ -27,6 +27,19 @@ TEST(MaxPool2dShape, CountsWindowsThatFit) {
   EXPECT_EQ(max_pool2d_shape({1, 1, 7, 8}, {.kernel_size = {1, 4}, .stride = {3, 1}, .padding = {0, 2}}), (Shape{1, 1, 3, 9}));
 }
 
+TEST(MaxPool2dShape, RoundsUpOnlyToWindowsThatBeginInTheImageOrBeforeIt) {
+  EXPECT_EQ(max_pool2d_shape({1, 1, 7, 8}, {.kernel_size = 2, .stride = 2, .ceil_mode = true}), (Shape{1, 1, 4, 4}));
+  // The window at 4 x stride 2 - padding 1 = 7 would begin behind the image.
+  EXPECT_EQ(max_pool2d_shape({1, 1, 7, 7}, {.kernel_size = 2, .stride = 2, .padding = 1, .ceil_mode = true}), (Shape{1, 1, 4, 4}));
+  EXPECT_EQ(max_pool2d_shape({1, 1, 4, 4}, {.kernel_size = 5, .stride = 2, .ceil_mode = true}), (Shape{1, 1, 1, 1}));
+  EXPECT_EQ(max_pool2d_shape({1, 1, 9, 9}, {.kernel_size = 3, .stride = 2, .dilation = 2}), (Shape{1, 1, 3, 3}));
+}
+
+TEST(MaxPool2dArgmax, IsAByteWhereThatHoldsTheIndex) {
+  EXPECT_EQ(max_pool2d_argmax_dtype({.kernel_size = 16, .stride = 1}), DType::u8);
+  EXPECT_EQ(max_pool2d_argmax_dtype({.kernel_size = {1, 257}, .stride = 1}), DType::i32);
+}
+
 TEST(MaxPool2dShape, RefusesWhatDoesNotFit) {
   const Shape x{1, 1, 4, 4};
   EXPECT_THAT([&] { max_pool2d_shape({4, 4}, kHalving); }, misuse("expects [N, C, H, W], got [4, 4]"));
@@ -35,7 +48,16 @@ TEST(MaxPool2dShape, RefusesWhatDoesNotFit) {
               misuse("a window of 5x5 with padding 0x0 does not fit [1, 1, 4, 4]"));
   EXPECT_THAT([&] { max_pool2d_shape({1, 1, 0, 4}, {.kernel_size = 2, .stride = 1, .padding = 1}); }, misuse("does not fit"));
   EXPECT_THAT([&] { max_pool2d_shape(x, {.kernel_size = 0, .stride = 1}); }, misuse("max_pool2d: kernel_size must be positive"));
-  EXPECT_THAT([&] { max_pool2d_shape(x, {.kernel_size = {1, 257}, .stride = 1}); }, misuse("at most 256 elements, got 1x257"));
+  EXPECT_THAT([&] { max_pool2d_shape(x, {.kernel_size = 1 << 16, .stride = 1}); },
+              misuse("at most 2147483647 elements, got 65536x65536"));
+  EXPECT_THAT(
+      [&] {
+        max_pool2d_shape(x, {.kernel_size = 2, .stride = 1, .dilation = {0, 1}});
+      },
+      misuse("max_pool2d: dilation must be positive, got 0x1"));
+  EXPECT_THAT([&] { max_pool2d_shape(x, {.kernel_size = 3, .stride = 1, .dilation = 2}); },
+              misuse("a window of 3x3 with padding 0x0, dilation 2x2 does not fit [1, 1, 4, 4]"));
+  EXPECT_THAT([&] { max_pool2d_shape(x, {.kernel_size = 6, .stride = 2, .ceil_mode = true}); }, misuse("does not fit"));
   EXPECT_THAT([&] { max_pool2d_shape(x, {.kernel_size = 2, .stride = {1, 0}}); }, misuse("stride must be positive, got 1x0"));
   EXPECT_THAT([&] { max_pool2d_shape(x, {.kernel_size = 3, .stride = 1, .padding = 2}); }, misuse("padding must be"));
   EXPECT_THAT([&] { max_pool2d_shape(x, {.kernel_size = 3, .stride = 1, .padding = {0, -1}}); }, misuse("padding must be"));
@@ -45,14 +67,27 @@ class MaxPool2dTest : public DeviceTest {
  protected:
   struct Pooled {
     std::vector<float> y;
-    std::vector<std::uint8_t> argmax;
+    std::vector<std::int32_t> argmax;
   };
+
+  static std::vector<std::int32_t> indices(const Tensor& argmax) {
+    if (argmax.dtype() == DType::i32) return argmax.to_vector<std::int32_t>();
+    const std::vector<std::uint8_t> bytes = argmax.to_vector<std::uint8_t>();
+    return {bytes.begin(), bytes.end()};
+  }
+  /// argmax as the operation keeps it.
+  Tensor kept(const std::vector<std::int32_t>& argmax, const Shape& shape, const Pool2d& window) const {
+    if (max_pool2d_argmax_dtype(window) == DType::i32) return tensor(argmax, shape);
+    std::vector<std::uint8_t> bytes;
+    for (const std::int32_t index : argmax) bytes.push_back(static_cast<std::uint8_t>(index));
+    return tensor(bytes, shape);
+  }
 
   Pooled pool(const std::vector<float>& x, const Shape& shape, const Pool2d& pool) {
     const Shape out = max_pool2d_shape(shape, pool);
-    Tensor y = empty(out), argmax = empty(out, DType::u8);
+    Tensor y = empty(out), argmax = empty(out, max_pool2d_argmax_dtype(pool));
     max_pool2d(tensor(x, shape), pool, y, argmax, stream());
-    return {y.to_vector<float>(), argmax.to_vector<std::uint8_t>()};
+    return {y.to_vector<float>(), indices(argmax)};
   }
 };
 INSTANTIATE_TEST_SUITE_P(Devices, MaxPool2dTest, devices(), device_name);
@@ -60,25 +95,34 @@ INSTANTIATE_TEST_SUITE_P(Devices, MaxPool2dTest, devices(), device_name);
 TEST_P(MaxPool2dTest, TakesTheLargestOfEachWindowInEachChannel) {
   const Pooled pooled = pool({1, 2, 3, 4, 5, 6, 7, 8, -1, -2, -3, -4, -5, -6, -7, -8}, {1, 2, 2, 4}, kHalving);
   EXPECT_EQ(pooled.y, (std::vector<float>{6, 8, -1, -3}));
-  EXPECT_EQ(pooled.argmax, (std::vector<std::uint8_t>{3, 3, 0, 0}));
+  EXPECT_EQ(pooled.argmax, (std::vector<std::int32_t>{3, 3, 0, 0}));
 }
 
 TEST_P(MaxPool2dTest, TheFirstOfEqualsWins) {
   const Pooled pooled = pool({7, 7, 0, 1, 7, 7, 1, 1}, {1, 1, 2, 4}, kHalving);
   EXPECT_EQ(pooled.y, (std::vector<float>{7, 1}));
-  EXPECT_EQ(pooled.argmax, (std::vector<std::uint8_t>{0, 1}));
+  EXPECT_EQ(pooled.argmax, (std::vector<std::int32_t>{0, 1}));
 }
 
 TEST_P(MaxPool2dTest, TheLastNanWins) {
   const Pooled pooled = pool({kNan, 9, 1, kNan, kNan, kInfinity, 2, 3}, {1, 1, 2, 4}, kHalving);
   expect_close(pooled.y, reference::Values{kNan, kNan}, kSameValue);
-  EXPECT_EQ(pooled.argmax, (std::vector<std::uint8_t>{2, 1}));
+  EXPECT_EQ(pooled.argmax, (std::vector<std::int32_t>{2, 1}));
 }
 
 TEST_P(MaxPool2dTest, PaddingNeverWinsNotEvenAgainstMinusInfinity) {
   const Pooled pooled = pool({-kInfinity}, {1, 1, 1, 1}, {.kernel_size = 3, .stride = 1, .padding = 1});
   EXPECT_EQ(pooled.y, (std::vector<float>{-kInfinity}));
-  EXPECT_EQ(pooled.argmax, (std::vector<std::uint8_t>{4}));
+  EXPECT_EQ(pooled.argmax, (std::vector<std::int32_t>{4}));
+}
+
+TEST_P(MaxPool2dTest, AWindowWithoutTheImageGivesMinusInfinityAndNoGradient) {
+  const Pool2d window{.kernel_size = 2, .stride = 1, .padding = 1, .dilation = 2};  // elements at -1 and 1 of one
+  EXPECT_EQ(pool({3}, {1, 1, 1, 1}, window).y, (std::vector<float>{-kInfinity}));
+  Tensor y = empty({1, 1, 1, 1}), argmax = empty({1, 1, 1, 1}, DType::u8), dx = empty({1, 1, 1, 1});
+  max_pool2d(tensor<float>({3}, {1, 1, 1, 1}), window, y, argmax, stream());
+  max_pool2d_backward(tensor<float>({5}, {1, 1, 1, 1}), argmax, window, dx, stream());
+  EXPECT_EQ(dx.to_vector<float>(), (std::vector<float>{0}));
 }
 
 TEST_P(MaxPool2dTest, BackwardAddsWhatOverlappingWindowsGive) {
@@ -129,6 +173,15 @@ const Sizes kSizes[] = {
     {2, 20, 9, 8, {.kernel_size = 3, .stride = 1}},
     {1, 16, 257, 31, {.kernel_size = 2, .stride = 2, .padding = 1}},
     {0, 3, 5, 5, {.kernel_size = 3, .stride = 1}},
+    {2, 12, 33, 31, {.kernel_size = 3, .stride = 2, .padding = 1, .dilation = 2}},
+    {2, 7, 12, 15, {.kernel_size = {3, 2}, .stride = {1, 3}, .padding = {1, 0}, .dilation = {3, 4}}},
+    {3, 9, 8, 7, {.kernel_size = 2, .stride = 2, .ceil_mode = true}},
+    {2, 8, 9, 10, {.kernel_size = 3, .stride = 3, .padding = 1, .ceil_mode = true}},
+    {2, 5, 11, 6, {.kernel_size = {2, 3}, .stride = {3, 2}, .padding = {1, 0}, .dilation = {2, 1}, .ceil_mode = true}},
+    {1, 3, 2, 2, {.kernel_size = 3, .stride = 2, .ceil_mode = true}},
+    {2, 20, 56, 56, {.kernel_size = 56, .stride = 56}},
+    {1, 5, 21, 19, {.kernel_size = {17, 18}, .stride = {2, 1}, .padding = {8, 9}}},
+    {1, 4, 40, 36, {.kernel_size = 17, .stride = 3, .padding = 2, .dilation = 2, .ceil_mode = true}},
 };
 
 /// Few different values, so that many are equal, and some NaN.
@@ -144,7 +197,8 @@ TEST_P(MaxPool2dTest, AgreesWithTheReferenceForEverySize) {
     const Shape shape{sizes.N, sizes.C, sizes.H, sizes.W}, out = max_pool2d_shape(shape, window);
     SCOPED_TRACE(shape.string());
     const std::vector<float> x = values_with_ties(shape.numel()), dy = reference::random_floats(out.numel(), 4);
-    const reference::MaxPool2d planes{sizes.N * sizes.C, sizes.H, sizes.W, window.kernel_size, window.stride, window.padding};
+    const reference::MaxPool2d planes{sizes.N * sizes.C, sizes.H,        sizes.W,         window.kernel_size,
+                                      window.stride,     window.padding, window.dilation, window.ceil_mode};
     const reference::MaxPooled expected = reference::max_pool2d(planes, widen(x));
     const reference::Values expected_dx = reference::max_pool2d_backward(planes, widen(dy), expected.argmax);
     everywhere(device(), [&] {
@@ -152,7 +206,7 @@ TEST_P(MaxPool2dTest, AgreesWithTheReferenceForEverySize) {
       expect_close(pooled.y, expected.y, kSameValue);
       EXPECT_EQ(pooled.argmax, expected.argmax);
       Tensor dx = tensor(std::vector<float>(x.size(), kNan), shape);
-      max_pool2d_backward(tensor(dy, out), tensor(expected.argmax, out), window, dx, stream());
+      max_pool2d_backward(tensor(dy, out), kept(expected.argmax, out, window), window, dx, stream());
       expect_close(dx.to_vector<float>(), expected_dx, kSum);
       return dx.to_vector<float>();
     });
@@ -165,9 +219,10 @@ TEST_P(MaxPool2dTest, ChoosesAndAddsAsTheCpuDoes) {
     const Shape shape{sizes.N, sizes.C, sizes.H, sizes.W}, out = max_pool2d_shape(shape, sizes.pool);
     SCOPED_TRACE(shape.string());
     const std::vector<float> x = values_with_ties(shape.numel()), dy = reference::random_floats(out.numel(), 4);
-    Tensor y = Tensor::empty(out), argmax = Tensor::empty(out, DType::u8), dx = Tensor::empty(shape), here = empty(shape);
+    Tensor y = Tensor::empty(out), argmax = Tensor::empty(out, max_pool2d_argmax_dtype(sizes.pool)), dx = Tensor::empty(shape),
+           here = empty(shape);
     max_pool2d(Tensor::from(x, shape), sizes.pool, y, argmax, cpu);
-    EXPECT_EQ(pool(x, shape, sizes.pool).argmax, argmax.to_vector<std::uint8_t>());
+    EXPECT_EQ(pool(x, shape, sizes.pool).argmax, indices(argmax));
     max_pool2d_backward(Tensor::from(dy, out), argmax, sizes.pool, dx, cpu);
     max_pool2d_backward(tensor(dy, out), argmax.to(device()), sizes.pool, here, stream());
     EXPECT_EQ(here.to_vector<float>(), dx.to_vector<float>());
