@@ -1,0 +1,99 @@
+#include <gtest/gtest.h>
+
+#include <gpucnn/kernels/pool/adaptive_pool2d.h>
+#include <gpucnn/kernels/pool/avg_pool2d.h>
+
+#include "close.h"
+#include "device_test.h"
+#include "everywhere.h"
+#include "misuse.h"
+#include "reference/window_pool.h"
+#include "unaligned.h"
+
+namespace gpucnn::kernels {
+namespace {
+
+using reference::widen;
+
+class WindowPoolTest : public DeviceTest {};
+INSTANTIATE_TEST_SUITE_P(Devices, WindowPoolTest, devices(), device_name);
+
+struct Bins {
+  Shape x;
+  Size2 output_size;
+};
+
+const Bins kBins[] = {{{2, 3, 7, 9}, 1},          {{3, 33, 5, 6}, {2, 4}}, {{1, 257, 3, 3}, {5, 2}}, {{2, 64, 31, 17}, 1},
+                      {{1, 130, 56, 56}, {1, 3}}, {{0, 4, 5, 5}, 2},       {{2, 0, 5, 5}, 2},        {{1, 4, 1, 1}, 3}};
+
+TEST_P(WindowPoolTest, AdaptiveMeansAgreeWithTheReference) {
+  for (const Bins& bins : kBins) {
+    SCOPED_TRACE(bins.x.string());
+    const Shape out = adaptive_pool2d_shape(bins.x, bins.output_size);
+    const auto windows = reference::adaptive_windows(bins.x[2], bins.x[3], bins.output_size);
+    const std::vector<float> x = reference::random_floats(bins.x.numel(), 1), dy = reference::random_floats(out.numel(), 2);
+    const reference::Values expected = reference::window_mean(windows, bins.x[2], bins.x[3], widen(x));
+    const reference::Values expected_dx = reference::window_mean_backward(windows, bins.x[2], bins.x[3], widen(dy));
+    everywhere(device(), [&] {
+      Tensor y = empty(out), dx = empty(bins.x);
+      adaptive_avg_pool2d(tensor(x, bins.x), y, stream());
+      adaptive_avg_pool2d_backward(tensor(dy, out), dx, stream());
+      expect_close(y.to_vector<float>(), expected, kSum);
+      expect_close(dx.to_vector<float>(), expected_dx, kSum);
+      return y.to_vector<float>();
+    });
+  }
+}
+
+TEST_P(WindowPoolTest, TheFirstOfEqualsAndTheLastNanWinABin) {
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  Tensor y = empty({1, 1, 1, 2}), argmax = empty({1, 1, 1, 2}, DType::i32), dx = empty({1, 1, 2, 4});
+  adaptive_max_pool2d(tensor<float>({7, 7, kNan, 1, 7, 7, 9, kNan}, {1, 1, 2, 4}), y, argmax, stream());
+  expect_close(y.to_vector<float>(), reference::Values{7, static_cast<double>(kNan)}, kSameValue);
+  EXPECT_EQ(argmax.to_vector<std::int32_t>(), (std::vector<std::int32_t>{0, 7}));
+  adaptive_max_pool2d_backward(tensor<float>({2, 3}, {1, 1, 1, 2}), argmax, dx, stream());
+  EXPECT_EQ(dx.to_vector<float>(), (std::vector<float>{2, 0, 0, 0, 0, 0, 0, 3}));
+}
+
+TEST_P(WindowPoolTest, DividesAsTheOptionsSay) {
+  // Ones, 3x3, by windows of 2 with a stride of 2 and padding 1: the first has one element of the image and three of padding.
+  const Tensor x = tensor(std::vector<float>(9, 1), {1, 1, 3, 3});
+  const auto first = [&](const AvgPool2dOptions& options) {
+    Tensor y = empty(avg_pool2d_shape(x.shape(), options));
+    avg_pool2d(x, options, y, stream());
+    return y.to_vector<float>()[0];
+  };
+  EXPECT_EQ(first({.kernel_size = 2, .padding = 1}), 0.25F);
+  EXPECT_EQ(first({.kernel_size = 2, .padding = 1, .count_include_pad = false}), 1);
+  EXPECT_EQ(first({.kernel_size = 2, .padding = 1, .divisor_override = -2}), -0.5F);
+}
+
+TEST_P(WindowPoolTest, ViewsMayBeginAnywhere) {
+  const Shape shape{2, 8, 5, 6}, out{2, 8, 2, 3};
+  const Tensor x = tensor(reference::random_floats(shape.numel(), 1), shape);
+  Tensor y = empty(out), argmax = empty(out, DType::i32), other = unaligned(empty(out)), winners = unaligned(argmax);
+  adaptive_max_pool2d(x, y, argmax, stream());
+  adaptive_max_pool2d(unaligned(x), other, winners, stream());
+  EXPECT_EQ(other.to_vector<float>(), y.to_vector<float>());
+  EXPECT_EQ(winners.to_vector<std::int32_t>(), argmax.to_vector<std::int32_t>());
+  adaptive_avg_pool2d(x, y, stream());
+  adaptive_avg_pool2d(unaligned(x), other, stream());
+  EXPECT_EQ(other.to_vector<float>(), y.to_vector<float>());
+}
+
+TEST_P(WindowPoolTest, RefusesTensorsThatDoNotFitTogether) {
+  Tensor x = empty({1, 2, 4, 4}), y = empty({1, 3, 2, 2}), argmax = empty({1, 2, 2, 2}, DType::i32);
+  EXPECT_THAT([&] { adaptive_avg_pool2d(x, y, stream()); },
+              misuse("adaptive_avg_pool2d: y must be [1, 2, 2, 2], got [1, 3, 2, 2]"));
+  EXPECT_THAT([&] { adaptive_max_pool2d_backward(y, argmax, x, stream()); }, misuse("adaptive_max_pool2d_backward: dy must be"));
+  EXPECT_THAT([&] { avg_pool2d(x, {.kernel_size = 2}, y, stream()); }, misuse("avg_pool2d: y must be [1, 2, 2, 2]"));
+  EXPECT_THAT(
+      [&] {
+        avg_pool2d_shape({1, 1, 4, 4}, {.kernel_size = 2, .divisor_override = 0});
+      },
+      misuse("avg_pool2d: divisor_override must be another number than 0, got 0"));
+  EXPECT_THAT([&] { adaptive_pool2d_shape({1, 1, 4, 4}, {0, 1}); }, misuse("output_size must be positive, got 0x1"));
+}
+
+}  // namespace
+}  // namespace gpucnn::kernels
