@@ -1,0 +1,344 @@
+#include <algorithm>
+
+#include <gpucnn/core/gpu/launch.h>
+#include <gpucnn/kernels/cuda/block_reduce.h>
+#include <gpucnn/kernels/cuda/vector_access.h>
+#include <gpucnn/kernels/norm/normalize.h>
+
+// A thread keeps to its columns, whose numbers it holds in registers, and walks down the rows.
+namespace gpucnn::kernels::cuda {
+namespace {
+
+constexpr std::int64_t kUnits = 32;     // of a tile, at most: what a warp reads at once
+constexpr std::int64_t kRowsEach = 16;  // that a thread walks, or more
+constexpr std::int64_t kMaxSlices = 1024;
+constexpr int kWarps = kThreads / kWarp;
+
+/// How a segment is divided among blocks: into tiles of units, which are `width` columns each, and slices of rows.
+struct Division {
+  NormSizes sizes;
+  std::int64_t tiles, units;  // of each tile but perhaps the last
+  std::int64_t lines;         // rows that the threads of a block read at once
+  std::int64_t slices, rows;  // of each slice but perhaps the last
+
+  std::int64_t blocks() const { return sizes.S * slices * tiles; }
+};
+
+Division divide(const NormSizes& sizes, int width) {
+  Division d{};
+  d.sizes = sizes;
+  const std::int64_t units = sizes.C / width;
+  d.tiles = (units + kUnits - 1) / kUnits;
+  d.units = (units + d.tiles - 1) / d.tiles;
+  d.lines = kThreads / d.units;
+  const std::int64_t slices = std::max<std::int64_t>(1, kMaxSlices / sizes.S);
+  d.rows = std::max(d.lines * kRowsEach, (sizes.R + slices - 1) / slices);
+  d.slices = (sizes.R + d.rows - 1) / d.rows;
+  return d;
+}
+
+/// Where a thread stands in the division.
+struct Place {
+  __device__ Place(const Division& d, std::int64_t block, int width)
+      : line(threadIdx.x / d.units),
+        unit(threadIdx.x % d.units),
+        column((block % d.tiles * d.units + unit) * width),
+        slice(block / d.tiles % d.slices),
+        segment(block / d.tiles / d.slices),
+        end((slice + 1) * d.rows < d.sizes.R ? (slice + 1) * d.rows : d.sizes.R),
+        works(line < d.lines && column < d.sizes.C) {}
+
+  std::int64_t line, unit, column, slice, segment, end;
+  bool works;
+};
+
+/// What differences are taken from: a value of the segment, so that they do not cancel.
+__device__ float center_of(float value) { return value - value == 0 ? value : 0.0F; }
+
+/// The doubles sums[segment, slice, 2, C]: of f and f * (x - center), where f is dy, or without `known` x - center.
+template <int kWidth, class T>
+__global__ void sums_kernel(const T* x, const T* dy, const float* known, Division d, double* sums) {
+  GPUCNN_SHARED(double, shared, 2 * kWidth * kThreads);
+  const NormSizes& s = d.sizes;
+  const std::int64_t blocks = s.S * d.slices * d.tiles;
+  for (std::int64_t block = blockIdx.x; block < blocks; block += gridDim.x) {
+    const Place at(d, block, kWidth);
+    double terms[2][kWidth] = {};
+    if (at.works) {
+      const std::int64_t from = at.segment * s.R * s.C + at.column;
+      double centers[kWidth];
+      for (int k = 0; k < kWidth; ++k) {
+        const std::int64_t group = at.segment * s.G + (at.column + k) / (s.C / s.G);
+        centers[k] = known ? known[group] : center_of(widen(x[from + k]));
+      }
+      for (std::int64_t r = at.slice * d.rows + at.line; r < at.end; r += d.lines) {
+        const auto values = load<kWidth>(x + from + r * s.C);
+        Lanes<T, kWidth> gradients{};
+        if (known) gradients = load<kWidth>(dy + from + r * s.C);
+        for (int k = 0; k < kWidth; ++k) {
+          const double difference = static_cast<double>(widen(values.at[k])) - centers[k];
+          const double factor = known ? static_cast<double>(widen(gradients.at[k])) : difference;
+          terms[0][k] += factor;
+          terms[1][k] += factor * difference;
+        }
+      }
+    }
+    for (int k = 0; k < 2 * kWidth; ++k) shared[k * kThreads + threadIdx.x] = terms[k / kWidth][k % kWidth];
+    for (std::int64_t count = d.lines; count > 1;) {
+      const std::int64_t half = (count + 1) / 2;
+      __syncthreads();
+      if (at.line + half < count) {
+        for (int k = 0; k < 2 * kWidth; ++k) {
+          shared[k * kThreads + threadIdx.x] += shared[k * kThreads + threadIdx.x + half * d.units];
+        }
+      }
+      count = half;
+    }
+    if (at.works && at.line == 0) {
+      double* const to = sums + (at.segment * d.slices + at.slice) * 2 * s.C + at.column;
+      for (int k = 0; k < 2 * kWidth; ++k) to[k / kWidth * s.C + k % kWidth] = shared[k * kThreads + threadIdx.x];
+    }
+    __syncthreads();  // before the next block's sums are written
+  }
+}
+
+/// A warp adds the slices of one column: totals[segment, 2, C].
+__global__ void totals_kernel(const double* sums, std::int64_t S, std::int64_t slices, std::int64_t C, double* totals) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  const std::int64_t count = S * 2 * C;
+  for (std::int64_t i = std::int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarp; i < count; i += std::int64_t{gridDim.x} * kWarps) {
+    double sum = 0;
+    for (std::int64_t slice = lane; slice < slices; slice += kWarp)
+      sum += sums[(i / (2 * C) * slices + slice) * 2 * C + i % (2 * C)];
+    sum = warp_sum(sum);
+    if (lane == 0) totals[i] = sum;
+  }
+}
+
+/// A warp makes a group's statistics from its columns' sums.
+template <class T>
+__global__ void statistics_kernel(const T* x, const double* totals, NormSizes s, double eps, float* statistics) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  const std::int64_t groups = s.S * s.G, width = s.C / s.G;
+  const auto R = static_cast<double>(s.R);
+  for (std::int64_t i = std::int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarp; i < groups;
+       i += std::int64_t{gridDim.x} * kWarps) {
+    const std::int64_t segment = i / s.G, first = i % s.G * width;
+    const double *const a = totals + segment * 2 * s.C + first, *const b = a + s.C;
+    const T* const row = x + segment * s.R * s.C + first;
+    const auto mean_of = [=](std::int64_t c) { return static_cast<double>(center_of(widen(row[c]))) + a[c] / R; };
+    double mean = 0, squares = 0;
+    for (std::int64_t c = lane; c < width; c += kWarp) mean += mean_of(c);
+    mean = warp_sum(mean) / static_cast<double>(width);
+    // Chan et al., "Updating formulae" (1979): the columns' own deviations, and those of their means.
+    for (std::int64_t c = lane; c < width; c += kWarp) {
+      const double own = b[c] - a[c] / R * a[c], apart = mean_of(c) - mean;
+      squares += (own < 0 ? 0 : own) + R * apart * apart;
+    }
+    const double variance = warp_sum(squares) / (R * static_cast<double>(width));
+    if (lane != 0) continue;
+    const auto rounded = static_cast<float>(mean);
+    statistics[kMean * groups + i] = rounded;
+    statistics[kMeanRest * groups + i] = static_cast<float>(mean - static_cast<double>(rounded));
+    statistics[kRstd * groups + i] = static_cast<float>(1 / sqrt(variance + eps));
+    statistics[kVariance * groups + i] = static_cast<float>(variance);
+  }
+}
+
+/// A warp makes slope and offset of a group's dx, [2, S * G], from its columns' sums.
+__global__ void terms_kernel(const double* totals, const float* statistics, const float* weight, NormSizes s, float* terms) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  const std::int64_t groups = s.S * s.G, width = s.C / s.G;
+  for (std::int64_t i = std::int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarp; i < groups;
+       i += std::int64_t{gridDim.x} * kWarps) {
+    const double rest = statistics[kMeanRest * groups + i], rstd = statistics[kRstd * groups + i];
+    const std::int64_t first = i % s.G * width;
+    const double *const a = totals + i / s.G * 2 * s.C + first, *const b = a + s.C;
+    double plain = 0, weighted = 0;
+    for (std::int64_t c = lane; c < width; c += kWarp) {
+      const double factor = weight ? weight[first + c] : 1.0F;
+      plain += factor * a[c];
+      weighted += factor * (b[c] - rest * a[c]);
+    }
+    const double values = static_cast<double>(s.R) * static_cast<double>(width);
+    const double slope = -rstd * rstd * rstd * warp_sum(weighted) / values;
+    const double offset = -rstd * warp_sum(plain) / values - slope * rest;
+    if (lane != 0) continue;
+    terms[i] = static_cast<float>(slope);
+    terms[groups + i] = static_cast<float>(offset);
+  }
+}
+
+/// A thread adds a column's sums over the segments.
+__global__ void gradients_kernel(const double* totals, const float* statistics, NormSizes s, bool add_weight, bool add_bias,
+                                 float* dweight, float* dbias) {
+  const std::int64_t groups = s.S * s.G, width = s.C / s.G;
+  for (std::int64_t c = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; c < s.C; c += std::int64_t{gridDim.x} * kThreads) {
+    double plain = 0, weighted = 0;
+    for (std::int64_t segment = 0; segment < s.S; ++segment) {
+      const double a = totals[segment * 2 * s.C + c], b = totals[(segment * 2 + 1) * s.C + c];
+      const float* const of = statistics + segment * s.G + c / width;
+      plain += a;
+      weighted += static_cast<double>(of[kRstd * groups]) * (b - static_cast<double>(of[kMeanRest * groups]) * a);
+    }
+    if (dweight) put_sum(weighted, add_weight, dweight + c);
+    if (dbias) put_sum(plain, add_bias, dbias + c);
+  }
+}
+
+/// y = (x - mean) scale + offset.
+template <int kWidth, class T>
+__global__ void normalize_kernel(const T* x, const float* statistics, const float* weight, const float* bias, Division d, T* y) {
+  const NormSizes& s = d.sizes;
+  const std::int64_t groups = s.S * s.G, blocks = s.S * d.slices * d.tiles;
+  for (std::int64_t block = blockIdx.x; block < blocks; block += gridDim.x) {
+    const Place at(d, block, kWidth);
+    if (!at.works) continue;
+    float means[kWidth], scales[kWidth], offsets[kWidth];
+    for (int k = 0; k < kWidth; ++k) {
+      const std::int64_t c = at.column + k;
+      const float* const of = statistics + at.segment * s.G + c / (s.C / s.G);
+      means[k] = of[kMean * groups];
+      scales[k] = of[kRstd * groups] * (weight ? weight[c] : 1.0F);
+      offsets[k] = (bias ? bias[c] : 0.0F) - of[kMeanRest * groups] * scales[k];
+    }
+    const std::int64_t from = at.segment * s.R * s.C + at.column;
+    for (std::int64_t r = at.slice * d.rows + at.line; r < at.end; r += d.lines) {
+      const auto values = load<kWidth>(x + from + r * s.C);
+      Lanes<T, kWidth> results;
+      for (int k = 0; k < kWidth; ++k) results.at[k] = narrow<T>(fmaf(widen(values.at[k]) - means[k], scales[k], offsets[k]));
+      store(results, y + from + r * s.C);
+    }
+  }
+}
+
+/// dx = dy scale + (x - mean) slope + offset; without `terms` dx = dy scale.
+template <int kWidth, class T>
+__global__ void backward_kernel(const T* x, const T* dy, const float* statistics, const float* weight, const float* terms,
+                                Division d, T* dx) {
+  const NormSizes& s = d.sizes;
+  const std::int64_t groups = s.S * s.G, blocks = s.S * d.slices * d.tiles;
+  for (std::int64_t block = blockIdx.x; block < blocks; block += gridDim.x) {
+    const Place at(d, block, kWidth);
+    if (!at.works) continue;
+    float means[kWidth], scales[kWidth], slopes[kWidth], offsets[kWidth];
+    for (int k = 0; k < kWidth; ++k) {
+      const std::int64_t c = at.column + k, group = at.segment * s.G + c / (s.C / s.G);
+      means[k] = statistics[kMean * groups + group];
+      scales[k] = statistics[kRstd * groups + group] * (weight ? weight[c] : 1.0F);
+      slopes[k] = terms ? terms[group] : 0.0F;
+      offsets[k] = terms ? terms[groups + group] : 0.0F;
+    }
+    const std::int64_t from = at.segment * s.R * s.C + at.column;
+    for (std::int64_t r = at.slice * d.rows + at.line; r < at.end; r += d.lines) {
+      const auto gradients = load<kWidth>(dy + from + r * s.C);
+      Lanes<T, kWidth> values{}, results;
+      if (terms) values = load<kWidth>(x + from + r * s.C);
+      for (int k = 0; k < kWidth; ++k) {
+        const float rest = terms ? fmaf(widen(values.at[k]) - means[k], slopes[k], offsets[k]) : 0.0F;
+        results.at[k] = narrow<T>(fmaf(widen(gradients.at[k]), scales[k], rest));
+      }
+      store(results, dx + from + r * s.C);
+    }
+  }
+}
+
+/// Calls `body` with 4 columns a thread where these lie on boundaries, else with 1.
+template <class Body, class... T>
+void with_width(const NormSizes& sizes, const Body& body, const T*... pointers) {
+  if (sizes.C % 4 == 0 && are_aligned<4>(pointers...)) {
+    body(std::integral_constant<int, 4>());
+  } else {
+    body(std::integral_constant<int, 1>());
+  }
+}
+
+const float* data_of(const Tensor& tensor) { return tensor.defined() ? tensor.device_data<float>() : nullptr; }
+
+Tensor doubles(std::int64_t count, Stream& stream) {
+  return Tensor::empty({count * std::int64_t{sizeof(double)}}, DType::u8, stream.device());
+}
+double* doubles_of(Tensor& memory) { return reinterpret_cast<double*>(memory.bytes()); }
+
+/// The doubles [S, 2, C] that `sums_kernel` makes; without `statistics` those of x alone.
+Tensor column_sums(const Tensor& x, const Tensor& dy, const Tensor& statistics, const NormSizes& sizes, Stream& stream) {
+  Tensor totals;
+  for_activation(x.dtype(), [&]<class T>(T) {
+    const T *const xs = x.device_data<T>(), *const dys = dy.defined() ? dy.device_data<T>() : nullptr;
+    with_width(
+        sizes,
+        [&]<int kWidth>(std::integral_constant<int, kWidth>) {
+          const Division d = divide(sizes, kWidth);
+          totals = doubles(sizes.S * d.slices * 2 * sizes.C, stream);
+          launch(stream, "norm_sums", {d.blocks(), kThreads}, sums_kernel<kWidth, T>, xs, dys, data_of(statistics), d,
+                 doubles_of(totals));
+          if (d.slices == 1) return;
+          Tensor sums = totals;
+          totals = doubles(sizes.S * 2 * sizes.C, stream);
+          launch(stream, "norm_sums", {(sizes.S * 2 * sizes.C + kWarps - 1) / kWarps, kThreads}, totals_kernel, doubles_of(sums),
+                 sizes.S, d.slices, sizes.C, doubles_of(totals));
+        },
+        xs, dys);
+  });
+  return totals;
+}
+
+LaunchShape group_grid(const NormSizes& sizes) { return {(sizes.S * sizes.G + kWarps - 1) / kWarps, kThreads}; }
+
+}  // namespace
+
+void norm_statistics(const Tensor& x, const NormSizes& sizes, double eps, Tensor& statistics, Stream& stream) {
+  Tensor totals = column_sums(x, {}, {}, sizes, stream);
+  for_activation(x.dtype(), [&]<class T>(T) {
+    launch(stream, "norm_statistics", group_grid(sizes), statistics_kernel<T>, x.device_data<T>(), doubles_of(totals), sizes, eps,
+           statistics.device_data<float>());
+  });
+}
+
+void normalize(const Tensor& x, const NormSizes& sizes, const Tensor& statistics, const Tensor& weight, const Tensor& bias,
+               Tensor& y, Stream& stream) {
+  for_activation(x.dtype(), [&]<class T>(T) {
+    const T* const from = x.device_data<T>();
+    T* const to = y.device_data<T>();
+    with_width(
+        sizes,
+        [&]<int kWidth>(std::integral_constant<int, kWidth>) {
+          const Division d = divide(sizes, kWidth);
+          launch(stream, "normalize", {d.blocks(), kThreads}, normalize_kernel<kWidth, T>, from, data_of(statistics),
+                 data_of(weight), data_of(bias), d, to);
+        },
+        from, to);
+  });
+}
+
+void normalize_backward(const Tensor& x, const NormSizes& sizes, const Tensor& statistics, const Tensor& weight, const Tensor& dy,
+                        bool fixed, NormGradients& gradients, Tensor& dx, Stream& stream) {
+  const bool needs_terms = dx.defined() && !fixed;
+  Tensor terms;
+  if (needs_terms || gradients.dweight.defined() || gradients.dbias.defined()) {
+    Tensor totals = column_sums(x, dy, statistics, sizes, stream);
+    launch(stream, "norm_gradients", grid(stream, sizes.C), gradients_kernel, doubles_of(totals), data_of(statistics), sizes,
+           gradients.add_weight, gradients.add_bias, gradients.dweight.defined() ? gradients.dweight.device_data<float>() : nullptr,
+           gradients.dbias.defined() ? gradients.dbias.device_data<float>() : nullptr);
+    if (needs_terms) {
+      terms = Tensor::empty({2, sizes.S * sizes.G}, DType::f32, stream.device());
+      launch(stream, "norm_terms", group_grid(sizes), terms_kernel, doubles_of(totals), data_of(statistics), data_of(weight), sizes,
+             terms.device_data<float>());
+    }
+  }
+  if (!dx.defined()) return;
+  for_activation(x.dtype(), [&]<class T>(T) {
+    const T *const xs = x.device_data<T>(), *const dys = dy.device_data<T>();
+    T* const to = dx.device_data<T>();
+    with_width(
+        sizes,
+        [&]<int kWidth>(std::integral_constant<int, kWidth>) {
+          const Division d = divide(sizes, kWidth);
+          launch(stream, "normalize_backward", {d.blocks(), kThreads}, backward_kernel<kWidth, T>, xs, dys, data_of(statistics),
+                 data_of(weight), data_of(terms), d, to);
+        },
+        xs, dys, to);
+  });
+}
+
+}  // namespace gpucnn::kernels::cuda

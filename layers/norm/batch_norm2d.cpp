@@ -1,0 +1,81 @@
+#include <gpucnn/layers/norm/batch_norm2d.h>
+
+#include <cmath>
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+#include <gpucnn/kernels/norm/batch_norm2d.h>
+
+namespace gpucnn {
+
+BatchNorm2d::BatchNorm2d(int num_features, BatchNorm2dOptions options) : num_features_(num_features), options_(options) {
+  if (num_features < 1) {
+    throw std::invalid_argument(fmt::format("BatchNorm2d: num_features must be at least 1, got {}", num_features));
+  }
+  if (!(options.eps >= 0 && std::isfinite(options.eps))) {
+    throw std::invalid_argument(fmt::format("BatchNorm2d: eps must be a finite number of at least 0, got {}", options.eps));
+  }
+  if (options.momentum && !std::isfinite(*options.momentum)) {
+    throw std::invalid_argument(fmt::format("BatchNorm2d: momentum must be finite, got {}", *options.momentum));
+  }
+  if (options.affine) {
+    weight_ = Parameter({num_features}, Init::constant(1));
+    bias_ = Parameter({num_features}, Init::constant(0));
+  }
+  if (options.track_running_stats) {
+    running_mean_ = Tensor::zeros({num_features});
+    running_var_ = Tensor::full({num_features}, 1);
+    num_batches_tracked_ = Tensor::zeros({}, DType::i64);
+  }
+}
+
+Shape BatchNorm2d::output_shape(const Shape& x) const {
+  if (x.rank() != 4 || x[1] != num_features_) {
+    throw std::invalid_argument(fmt::format("expects [N, {}, H, W], got {}", num_features_, x.string()));
+  }
+  return x;
+}
+
+Tensor BatchNorm2d::forward(const Tensor& x, Context& context) const {
+  Stream& stream = context.stream();
+  Tensor statistics = Tensor::empty({4, num_features_}, DType::f32, x.device());
+  const std::int64_t values = x.numel() / num_features_;
+  if (uses_batch(context)) {
+    if (values == 1) {
+      throw std::invalid_argument(fmt::format("{}: expected more than 1 value per channel, got {}", label(), x.shape().string()));
+    }
+    if (values > 0) kernels::batch_norm2d_statistics(x, options_.eps, statistics, stream);
+    if (context.training() && options_.track_running_stats) {
+      Tensor mean = running_mean_, var = running_var_, batches = num_batches_tracked_;
+      kernels::batch_norm2d_update(statistics, values, options_.momentum, mean, var, batches, stream);
+    }
+  } else {
+    kernels::batch_norm2d_statistics(running_mean_, running_var_, options_.eps, statistics, stream);
+  }
+  Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
+  const bool affine = options_.affine;
+  kernels::batch_norm2d(x, statistics, affine ? weight_.value() : Tensor{}, affine ? bias_.value() : Tensor{}, y, stream);
+  context.save(x, statistics);
+  return y;
+}
+
+Tensor BatchNorm2d::gradients(const Tensor& dy, Context& context) {
+  const Tensor &x = context.saved(0), &statistics = context.saved(1);
+  auto [dweight, add_weight] = options_.affine ? weight_.grad_target() : Parameter::GradTarget{};
+  auto [dbias, add_bias] = options_.affine ? bias_.grad_target() : Parameter::GradTarget{};
+  Tensor dx = context.input_grad() ? Tensor::empty(x.shape(), x.dtype(), x.device()) : Tensor{};
+  kernels::batch_norm2d_backward(x, statistics, options_.affine ? weight_.value() : Tensor{}, dy, !uses_batch(context),
+                                 {add_weight, add_bias}, dweight, dbias, dx, context.stream());
+  return dx;
+}
+
+void BatchNorm2d::members(Members& m) {
+  m("weight", weight_);
+  m("bias", bias_);
+  m("running_mean", running_mean_);
+  m("running_var", running_var_);
+  m("num_batches_tracked", num_batches_tracked_);
+}
+
+}  // namespace gpucnn

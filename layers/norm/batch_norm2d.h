@@ -1,0 +1,50 @@
+#pragma once
+
+#include <optional>
+
+#include <gpucnn/layers/module/module.h>
+
+namespace gpucnn {
+
+struct BatchNorm2dOptions {
+  double eps = 1e-5;
+  std::optional<double> momentum = 0.1;  ///< nullopt: running statistics are the mean of all batches
+  bool affine = true;                    ///< whether there are weight and bias
+  bool track_running_stats = true;       ///< whether eval uses what training gathered, and not the batch
+};
+
+/// Batch normalisation, y = (x - mean) / sqrt(var + eps) * weight + bias in each channel of [N, num_features, H, W], as PyTorch's:
+/// Ioffe and Szegedy, "Batch Normalization" (2015). In training, and where nothing is tracked, mean and biased variance are those
+/// of the batch; in eval mode and in `predict` they are running_mean and running_var.
+///
+/// Parameters `weight` and `bias`, [num_features], begin at 1 and 0. Buffers `running_mean`, from 0, `running_var`, from 1, and
+/// `num_batches_tracked`, i64 [], change in forwards in training: running = (1 - momentum) running + momentum * batch, with the
+/// unbiased variance. `init` leaves them as they are.
+///
+/// A batch of one value per channel throws `std::invalid_argument` where its own statistics are wanted.
+class GPUCNN_API BatchNorm2d : public Module {
+ public:
+  /// Throws `std::invalid_argument` unless num_features > 0, eps >= 0 and momentum are finite.
+  explicit BatchNorm2d(int num_features, BatchNorm2dOptions options = {});
+
+  Shape output_shape(const Shape& x) const override;
+  void members(Members& m) override;
+
+  Parameter weight() const { return weight_; }
+  Parameter bias() const { return bias_; }
+  const BatchNorm2dOptions& options() const noexcept { return options_; }
+
+ protected:
+  Tensor forward(const Tensor& x, Context& context) const override;
+  Tensor gradients(const Tensor& dy, Context& context) override;
+
+ private:
+  bool uses_batch(const Context& context) const { return context.training() || !options_.track_running_stats; }
+
+  int num_features_;
+  BatchNorm2dOptions options_;
+  Parameter weight_, bias_;
+  Tensor running_mean_, running_var_, num_batches_tracked_;
+};
+
+}  // namespace gpucnn
