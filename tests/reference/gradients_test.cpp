@@ -9,6 +9,7 @@
 #include "reference/numeric_gradient.h"
 #include "reference/relu.h"
 #include "reference/softmax_cross_entropy.h"
+#include "reference/window_pool.h"
 
 namespace gpucnn::reference {
 namespace {
@@ -86,11 +87,20 @@ TEST_P(MaxPool2dGradient, IsTheNumericOne) {
 
 INSTANTIATE_TEST_SUITE_P(
     Sizes, MaxPool2dGradient,
-    testing::Values(Named<MaxPool2d>{"halving", {.planes = 4, .H = 6, .W = 6, .kernel_size = 2, .stride = 2}},
-                    Named<MaxPool2d>{"overlapping", {.planes = 2, .H = 7, .W = 5, .kernel_size = 3, .stride = 1, .padding = 1}},
-                    Named<MaxPool2d>{"oblong",
-                                     {.planes = 1, .H = 9, .W = 7, .kernel_size = {4, 2}, .stride = {3, 2}, .padding = {2, 1}}}),
+    testing::Values(
+        Named<MaxPool2d>{"halving", {.planes = 4, .H = 6, .W = 6, .kernel_size = 2, .stride = 2}},
+        Named<MaxPool2d>{"overlapping", {.planes = 2, .H = 7, .W = 5, .kernel_size = 3, .stride = 1, .padding = 1}},
+        Named<MaxPool2d>{"oblong", {.planes = 1, .H = 9, .W = 7, .kernel_size = {4, 2}, .stride = {3, 2}, .padding = {2, 1}}},
+        Named<MaxPool2d>{"dilated",
+                         {.planes = 2, .H = 8, .W = 7, .kernel_size = 2, .stride = 2, .dilation = {2, 3}, .ceil_mode = true}}),
     name_of_case);
+
+TEST(WindowMeanGradient, IsTheNumericOne) {
+  const auto windows = adaptive_windows(7, 5, {3, 2});
+  const Values x = random_values(2 * 7 * 5, 1), dy = random_values(2 * 3 * 2, 2);
+  expect_close(window_mean_backward(windows, 7, 5, dy),
+               numeric_gradient([&](const Values& v) { return dot(window_mean(windows, 7, 5, v), dy); }, x), kNumericGradient);
+}
 
 TEST(DropoutGradient, IsTheNumericOne) {
   const RandomStream random(5, Purpose::dropout);

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <gpucnn/core/bf16.h>
+#include <gpucnn/kernels/copy/cast.h>
 #include <gpucnn/kernels/pool/adaptive_pool2d.h>
 #include <gpucnn/kernels/pool/avg_pool2d.h>
 
@@ -79,6 +81,52 @@ TEST_P(WindowPoolTest, ViewsMayBeginAnywhere) {
   adaptive_avg_pool2d(x, y, stream());
   adaptive_avg_pool2d(unaligned(x), other, stream());
   EXPECT_EQ(other.to_vector<float>(), y.to_vector<float>());
+}
+
+/// The same numbers in bf16, which holds them, give what the CPU gives, rounded.
+class WindowPoolBf16 : public DeviceTest {
+ protected:
+  static Tensor rounded(const Shape& shape, unsigned seed) {
+    std::vector<float> values = reference::random_floats(shape.numel(), seed);
+    for (float& value : values) value = to_float(to_bf16(value));
+    return Tensor::from(values, shape);
+  }
+  Tensor narrow(const Tensor& host) {
+    Tensor y = empty(host.shape(), DType::bf16);
+    cast(host.to(device()), y, stream());
+    return y;
+  }
+  void expect_rounded(const Tensor& actual, const Tensor& expected) {
+    Tensor wide = empty(actual.shape());
+    cast(actual, wide, stream());
+    std::vector<double> values;
+    for (const float value : expected.to_vector<float>()) values.push_back(static_cast<double>(to_float(to_bf16(value))));
+    expect_close(wide.to_vector<float>(), values, kBf16);
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Devices, WindowPoolBf16, testing::Values(Device::cuda()), device_name);
+
+TEST_P(WindowPoolBf16, RoundsWhatTheCpuComputes) {
+  Stream cpu;
+  for (const std::int64_t C : {5, 8}) {
+    const Shape shape{2, C, 7, 6}, out{2, C, 3, 4};
+    const Tensor x = rounded(shape, 1), dy = rounded(out, 2);
+    Tensor y = Tensor::empty(out), dx = Tensor::empty(shape), y16 = empty(out, DType::bf16), dx16 = empty(shape, DType::bf16);
+    adaptive_avg_pool2d(x, y, cpu);
+    adaptive_avg_pool2d(narrow(x), y16, stream());
+    expect_rounded(y16, y);
+    adaptive_avg_pool2d_backward(dy, dx, cpu);
+    adaptive_avg_pool2d_backward(narrow(dy), dx16, stream());
+    expect_rounded(dx16, dx);
+    Tensor argmax = Tensor::empty(out, DType::i32), winners = empty(out, DType::i32);
+    adaptive_max_pool2d(x, y, argmax, cpu);
+    adaptive_max_pool2d(narrow(x), y16, winners, stream());
+    EXPECT_EQ(winners.to_vector<std::int32_t>(), argmax.to_vector<std::int32_t>());
+    expect_rounded(y16, y);
+    adaptive_max_pool2d_backward(dy, argmax, dx, cpu);
+    adaptive_max_pool2d_backward(narrow(dy), winners, dx16, stream());
+    expect_rounded(dx16, dx);
+  }
 }
 
 TEST_P(WindowPoolTest, RefusesTensorsThatDoNotFitTogether) {
