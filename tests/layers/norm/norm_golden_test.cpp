@@ -1,9 +1,11 @@
 #include <gtest/gtest.h>
 
 #include <gpucnn/layers/norm/batch_norm2d.h>
+#include <gpucnn/layers/norm/group_norm.h>
 
 #include "device_test.h"
 #include "golden_case.h"
+#include "misuse.h"
 
 namespace gpucnn {
 namespace {
@@ -31,6 +33,28 @@ TEST_P(NormGolden, BatchNorm2dGivesWhatPyTorchGives) {
     ++count;
   }
   EXPECT_EQ(count, 29);
+}
+
+TEST_P(NormGolden, GroupNormGivesWhatPyTorchGives) {
+  int count = 0;
+  for (const GoldenCase& recorded : golden_cases("norm")) {
+    const nlohmann::json& json = recorded.options;
+    if (json.at("layer") != "GroupNorm") continue;
+    GroupNorm layer(json.at("groups").get<int>(), json.at("channels").get<int>(),
+                    {.eps = json.value("eps", 1e-5), .affine = json.value("affine", true)});
+    expect_layer_case(recorded, layer, device());
+    ++count;
+  }
+  EXPECT_EQ(count, 13);
+}
+
+TEST(GroupNorm, RefusesOptionsAndShapesThatMakeNoSense) {
+  EXPECT_THAT([] { GroupNorm(3, 4); }, misuse("GroupNorm: num_groups must be positive and divide num_channels, got 3 groups of 4"));
+  EXPECT_THAT([] { GroupNorm(0, 4); }, misuse("GroupNorm: num_groups must be positive"));
+  EXPECT_THAT([] { GroupNorm(2, 4, {.eps = -1}); }, misuse("GroupNorm: eps must be a finite number of at least 0, got -1"));
+  GroupNorm layer(4, 4);
+  EXPECT_THAT([&] { layer(Tensor::zeros({2, 3, 2, 2})); }, misuse("GroupNorm: expects [N, 4, H, W], got [2, 3, 2, 2]"));
+  EXPECT_THAT([&] { layer(Tensor::zeros({1, 4, 1, 1})); }, misuse("GroupNorm: expected more than 1 value per channel"));
 }
 
 }  // namespace
