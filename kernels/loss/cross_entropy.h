@@ -11,7 +11,7 @@ namespace gpucnn::kernels {
 
 /// PyTorch's options of the cross-entropy.
 struct CrossEntropyOptions {
-  Tensor weight;                     ///< of each class, f32 [C]; undefined: 1
+  Tensor weight = {};                ///< of each class, f32 [C]; undefined: 1
   std::int32_t ignore_index = -100;  ///< rows with this label count for nothing; probabilities have none
   Reduction reduction = Reduction::mean;
   double label_smoothing = 0;  ///< in [0, 1]: the share of each target that is spread evenly over all classes

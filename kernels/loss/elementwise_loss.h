@@ -19,7 +19,7 @@ struct ElementwiseLoss {
   };
   Kind kind;
   double beta = 1;                        ///< of smooth_l1, >= 0
-  Tensor weight, pos_weight;              ///< of bce_with_logits: f32 [C] for x [N, C], or undefined: 1
+  Tensor weight = {}, pos_weight = {};    ///< of bce_with_logits: f32 [C] for x [N, C], or undefined: 1
   Reduction reduction = Reduction::mean;  ///< the mean is over elements; over none it is NaN
 };
 
