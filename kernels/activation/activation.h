@@ -15,6 +15,7 @@ struct Activation {
     none,        ///< y = x
     relu,        ///< y = max(x, 0); NaN stays NaN, as in PyTorch
     leaky_relu,  ///< y = x where x > 0, else negative_slope * x
+    relu6,       ///< y = min(max(x, 0), 6); NaN stays NaN
   };
   Kind kind = none;
   float negative_slope = 0.01F;  ///< of leaky_relu
@@ -31,6 +32,7 @@ GPUCNN_API void activation(const Tensor& x, const Activation& function, Tensor& 
 /// relu: dx = y <= 0 ? 0 : dy; where y is NaN, dx is dy, as in PyTorch.
 /// leaky_relu: dx = x > 0 ? dy : negative_slope * dy; where x is NaN, dx is negative_slope * dy, as in PyTorch. With
 /// negative_slope >= 0, y > 0 only where x > 0, and the backward reads y; else it reads x.
+/// relu6: dx = y <= 0 or y >= 6 ? 0 : dy; where y is NaN, dx is dy, as in PyTorch.
 /// kept, dy, dx: f32, on a GPU also bf16, the same shape; dx may be dy.
 GPUCNN_API void activation_backward(const Tensor& kept, const Activation& function, const Tensor& dy, Tensor& dx, Stream& stream);
 

@@ -47,6 +47,20 @@ struct LeakyRelu {
   }
 };
 
+struct Relu6 {
+  constexpr bool backward_reads_y() const { return true; }
+  template <class D>
+  GPUCNN_POINTWISE hn::Vec<D> forward(D d, hn::Vec<D> x) const {
+    const hn::Vec<D> most = hn::Set(d, 6), y = hn::IfThenZeroElse(hn::Lt(x, hn::Zero(d)), x);
+    return hn::IfThenElse(hn::Lt(most, y), most, y);
+  }
+  template <class D>
+  GPUCNN_POINTWISE hn::Vec<D> backward(D d, hn::Vec<D> y, hn::Vec<D> dy) const {
+    const hn::Vec<D> above = hn::IfThenZeroElse(hn::Le(y, hn::Zero(d)), dy);
+    return hn::IfThenZeroElse(hn::Le(hn::Set(d, 6), y), above);
+  }
+};
+
 /// Calls `use` with the functor of `function`.
 template <class Use>
 GPUCNN_POINTWISE auto with_functor(const Activation& function, const Use& use) {
@@ -54,6 +68,7 @@ GPUCNN_POINTWISE auto with_functor(const Activation& function, const Use& use) {
     case Activation::none: break;
     case Activation::relu: return use(Relu{});
     case Activation::leaky_relu: return use(LeakyRelu{function.negative_slope});
+    case Activation::relu6: return use(Relu6{});
   }
   return use(Identity{});
 }

@@ -30,6 +30,13 @@ inline const PointwiseActivation kActivations[] = {
      [](double x) { return x > 0 ? x : -0.3 * x; },
      [](double x) { return x > 0 ? 1.0 : -0.3; },
      kPointwise},
+    {"relu6",
+     {Activation::relu6},
+     [](double x) { return x < 0   ? 0
+                           : x > 6 ? 6
+                                   : x; },
+     [](double x) { return x <= 0 || x >= 6 ? 0.0 : 1.0; },
+     kSameValue},
 };
 
 inline Values activation(const PointwiseActivation& function, Values x) {
