@@ -1,5 +1,6 @@
 #include <gpucnn/train/captured_step.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace gpucnn {
@@ -11,8 +12,10 @@ void CapturedStep::keep(std::unique_ptr<gpu::Graph> graph, Module& model, const 
   steps_before_ = steps_before;
   counts_forward_ = counts_forward;
   learned_.clear();
+  frozen_.clear();
   for (const Parameter& parameter : optimizer.parameters()) {
     if (parameter.has_grad()) learned_.push_back(parameter);
+    if (!parameter.requires_grad()) frozen_.push_back(parameter);
   }
   graph_ = std::move(graph);
 }
@@ -23,6 +26,8 @@ void CapturedStep::drop() {
 }
 
 bool CapturedStep::holds(Module& model) const {
+  const auto requires_grad = [](const Parameter& parameter) { return parameter.requires_grad(); };
+  if (!std::ranges::all_of(learned_, requires_grad) || std::ranges::any_of(frozen_, requires_grad)) return false;
   const Module::ParameterMemory now = model.parameter_memory();
   return precision_ == model.precision() && parameters_.values.bytes() == now.values.bytes() &&
          parameters_.bf16_copies.bytes() == now.bf16_copies.bytes();

@@ -36,7 +36,7 @@ class CapturedStep {
   /// Forgets what was recorded.
   void drop();
 
-  /// Whether the model computes as it did, with its parameters where the graph has them.
+  /// Whether the model computes as it did, with its parameters where the graph has them and the same ones frozen.
   bool holds(Module& model) const;
   /// What the recorded calls did on the host, without them: counts the forward and the update, and marks the gradients.
   void count(Module& model, Optimizer& optimizer) const;
@@ -52,6 +52,7 @@ class CapturedStep {
   std::int64_t steps_before_ = 0;
   bool counts_forward_ = false;     // whether the model counts its forwards
   std::vector<Parameter> learned_;  // those that get a gradient
+  std::vector<Parameter> frozen_;   // those that are not to get one
 };
 
 }  // namespace gpucnn

@@ -5,9 +5,9 @@
 namespace gpucnn {
 
 struct BCEWithLogitsLossOptions {
-  Tensor weight;  ///< of each class, f32 [C], copied; undefined: 1
+  Tensor weight = {};  ///< of each class, f32 [C], copied; undefined: 1
   Reduction reduction = Reduction::mean;
-  Tensor pos_weight;  ///< of each class's positive part, f32 [C], copied; undefined: 1
+  Tensor pos_weight = {};  ///< of each class's positive part, f32 [C], copied; undefined: 1
 };
 
 /// PyTorch's BCEWithLogitsLoss: the mean or sum over all elements of weight (-pos_weight t log sigmoid(x) - (1 - t) log(1 -
