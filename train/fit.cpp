@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <gpucnn/core/threads/float_environment.h>
+#include <gpucnn/optim/schedules/reduce_lr_on_plateau.h>
 #include <gpucnn/train/train_step.h>
 #include <gpucnn/train/trainer.h>
 
@@ -55,11 +56,32 @@ std::int64_t images_of(const DataLoader& loader) {
   return loader.options().drop_last ? loader.size() * loader.options().batch_size : all;
 }
 
+void check_schedule(const Optimizer& optimizer, const DataLoader& test, const FitOptions& options) {
+  if (!options.scheduler) return;
+  if (&options.scheduler->optimizer() != &optimizer) throw std::invalid_argument("fit: scheduler must be of the optimizer given");
+  if (!dynamic_cast<const ReduceLROnPlateau*>(options.scheduler)) return;
+  if (options.schedule_every != Every::epoch) {
+    throw std::invalid_argument("fit: schedule_every must be Every::epoch for ReduceLROnPlateau, which goes by the test loss");
+  }
+  if (test.size() < 1) throw std::invalid_argument("fit: ReduceLROnPlateau goes by the test loss, but the test set has no batch");
+}
+
+void end_epoch(LRScheduler& scheduler, double test_loss) {
+  if (auto* plateau = dynamic_cast<ReduceLROnPlateau*>(&scheduler)) {
+    plateau->step(test_loss);
+  } else {
+    scheduler.step();
+  }
+}
+
 }  // namespace
 
 FitResult fit(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& train, DataLoader& test, const FitOptions& options) {
   if (options.epochs < 1) throw std::invalid_argument(fmt::format("fit: epochs must be at least 1, got {}", options.epochs));
   if (train.size() < 1) throw std::invalid_argument("fit: the training set has no batch");
+  check_schedule(optimizer, test, options);
+  LRScheduler* const each_step = options.schedule_every == Every::step ? options.scheduler : nullptr;
+  LRScheduler* const each_epoch = options.schedule_every == Every::epoch ? options.scheduler : nullptr;
   const Training mode(model);
   Trainer trainer(model, optimizer, loss, train);
   FitResult result;
@@ -75,6 +97,7 @@ FitResult fit(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& train
     };
     trainer.start_epoch();
     while (trainer.step()) {
+      if (each_step) each_step->step();
       tell(trainer.take());
       if (!stop()) continue;
       trainer.finish();  // what is queued may still fail
@@ -94,6 +117,7 @@ FitResult fit(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& train
       result.epochs.push_back(
           {epoch, progress.train, judged, optimizer.lr(), watch.seconds(), progress.images_per_second(), is_best});
     }
+    if (each_epoch) end_epoch(*each_epoch, judged.loss());
     if (options.on_epoch) options.on_epoch(result.epochs.back());
   }
   return result;

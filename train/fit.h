@@ -9,6 +9,7 @@
 #include <gpucnn/layers/losses/loss.h>
 #include <gpucnn/layers/module/module.h>
 #include <gpucnn/optim/optimizer.h>
+#include <gpucnn/optim/schedules/lr_scheduler.h>
 #include <gpucnn/train/metrics.h>
 
 namespace gpucnn {
@@ -33,6 +34,8 @@ struct EpochResult {
   bool best;                 ///< whether no earlier epoch had this test accuracy or more
 };
 
+enum class Every { step, epoch };
+
 /// What `fit` does besides; every function may be empty.
 struct FitOptions {
   int epochs = 10;  ///< >= 1
@@ -40,6 +43,9 @@ struct FitOptions {
   std::function<void(const Progress&)> on_step = {};
   std::function<void(const EpochResult&)> on_epoch = {};  ///< after every epoch
   std::function<bool()> stop = {};                        ///< asked after every step and test batch; true ends the run
+  /// Of this optimizer: sets the learning rates. Null: they stay. A ReduceLROnPlateau goes by the test loss.
+  LRScheduler* scheduler = nullptr;
+  Every schedule_every = Every::epoch;  ///< when the schedule steps: behind each training step, or each epoch and its test
 };
 
 /// What a run came to.
@@ -50,7 +56,8 @@ struct FitResult {
 
 /// Trains a model for some epochs, all of it in training mode, and judges it by the test set after each. Every module is left
 /// in the mode it came in. Throws `NonFiniteLoss` (train_step.h), also for the test set's loss after an epoch, and
-/// `std::invalid_argument` unless epochs >= 1 and the training set has a batch.
+/// `std::invalid_argument` unless epochs >= 1 and the training set has a batch, or for a schedule of another optimizer, or a
+/// ReduceLROnPlateau in every step or without a test set.
 GPUCNN_API FitResult fit(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& train, DataLoader& test,
                          const FitOptions& options = {});
 /// The same with CrossEntropyLoss.

@@ -1,6 +1,7 @@
 #include <gpucnn/train/fit.h>
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -12,6 +13,9 @@
 #include <gpucnn/layers/flatten.h>
 #include <gpucnn/models/simple_cnn.h>
 #include <gpucnn/optim/adam.h>
+#include <gpucnn/optim/schedules/one_cycle_lr.h>
+#include <gpucnn/optim/schedules/reduce_lr_on_plateau.h>
+#include <gpucnn/optim/schedules/step_lr.h>
 #include <gpucnn/train/train_step.h>
 
 #include "close.h"
@@ -134,6 +138,24 @@ TEST_F(Fit, NeedsAnEpochAndABatch) {
   EXPECT_EQ(result.epochs[0].test.images, 0);
 }
 
+TEST_F(Fit, StepsAScheduleInEveryEpoch) {
+  StepLR schedule(optimizer, {.step_size = 1, .gamma = 0.5});
+  const FitResult result = fit(model, optimizer, train, test, {.epochs = 3, .scheduler = &schedule});
+  EXPECT_EQ(schedule.steps(), 3);
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(result.epochs[i].lr, 0.05 * std::pow(0.5, static_cast<double>(i)));
+}
+
+TEST_F(Fit, StepsAPlateauByTheTestLoss) {
+  ReduceLROnPlateau schedule(optimizer, {.patience = 0, .threshold = 1e9, .threshold_mode = ThresholdMode::abs});
+  fit(model, optimizer, train, test, {.epochs = 2, .scheduler = &schedule});  // the first is better than infinity
+  EXPECT_NEAR(optimizer.lr(), 0.005, 1e-15);
+  EXPECT_THAT([&] { fit(model, optimizer, train, test, {.scheduler = &schedule, .schedule_every = Every::step}); },
+              misuse("schedule_every must be Every::epoch"));
+  Adam other(model.parameters());
+  EXPECT_THAT([&] { fit(model, other, train, test, {.scheduler = &schedule}); },
+              misuse("scheduler must be of the optimizer given"));
+}
+
 class FitTest : public DeviceTest {
  protected:
   /// What `options` come to with a small model on a device.
@@ -166,6 +188,28 @@ TEST_P(FitTest, HasTheSameHistoryAsOnTheCpu) {
     EXPECT_NEAR(epoch.test.loss(), expected.test.loss(), 1e-4 * expected.test.loss());
   }
   expect_close(here.weights, as_doubles(there.weights), {1e-4, 1e-4});
+}
+
+TEST_P(FitTest, FollowsAOneCycleInEveryStepAsStepsByHandDo) {
+  const auto trained = [&](bool by_hand) {
+    Sequential model{Flatten(), Linear(12, 3)};
+    model.init(3).to(device());
+    Adam optimizer(model.parameters());
+    OneCycleLR schedule(optimizer, {.max_lr = 0.1, .epochs = 4, .steps_per_epoch = 3});
+    DataLoader train(colours(25).to(device()), {.batch_size = 10, .shuffle = true});
+    DataLoader test(colours(9).to(device()), {.batch_size = 4});
+    TrainStep step(model, optimizer);
+    if (!by_hand) fit(model, optimizer, train, test, {.epochs = 4, .scheduler = &schedule, .schedule_every = Every::step});
+    for (int epoch = 0; by_hand && epoch < 4; ++epoch) {
+      for (const Batch& batch : train) {
+        step(batch);
+        schedule.step();
+      }
+    }
+    EXPECT_EQ(schedule.steps(), 12);
+    return all_values(model);
+  };
+  expect_close(trained(false), as_doubles(trained(true)), {1e-6, 1e-6});
 }
 
 TEST_P(FitTest, TellsOfStepsAsTheirResultsArrive) {
