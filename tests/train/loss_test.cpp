@@ -12,6 +12,7 @@
 #include <gpucnn/layers/containers/sequential.h>
 #include <gpucnn/layers/flatten.h>
 #include <gpucnn/layers/functional.h>
+#include <gpucnn/layers/losses/cross_entropy_loss.h>
 #include <gpucnn/optim/sgd.h>
 #include <gpucnn/train/fit.h>
 #include <gpucnn/train/train_step.h>
@@ -106,6 +107,35 @@ TEST_P(AnyLoss, MayTakeLabelsThatAreNoClasses) {
   const std::vector<std::int64_t> labels{best, -100};
   EXPECT_EQ(step({inputs, Tensor::from(labels, {2}, device())}).correct, 1);
   EXPECT_EQ(step({inputs, random_tensor({2, 3}, 2)}).correct, 0) << "probabilities are no classes";
+}
+
+TEST_P(AnyLoss, TrainerAndStepAgreeOnIgnoredLabelsAndSums) {
+  const Tensor weight = Tensor::from(std::vector<float>{0.5F, 2, 1}, {3});
+  for (const Reduction reduction : {Reduction::mean, Reduction::sum}) {
+    const CrossEntropyLossOptions options{weight, 1, reduction, 0.1};
+    Sequential one{Flatten(), Linear(4, 3)}, two{Flatten(), Linear(4, 3)};
+    one.init(2).to(device());
+    two.init(2).to(device());
+    SGD first(one.parameters(), {.lr = 0.1}), second(two.parameters(), {.lr = 0.1});
+    CrossEntropyLoss for_step(options), for_trainer(options);
+    DataLoader batches = loader_on(device()), loader = loader_on(device());
+    TrainStep step(one, first, for_step);
+    Trainer trainer(two, second, for_trainer, loader);
+    for (int epoch = 0; epoch < 3; ++epoch) {
+      Metrics expected;
+      for (const Batch& batch : batches) expected += step(batch);
+      trainer.start_epoch();
+      while (trainer.step()) {
+      }
+      const Metrics seen = trainer.finish();
+      EXPECT_EQ(seen.ignored, 7);
+      EXPECT_EQ(expected.ignored, 7);
+      EXPECT_EQ(seen.images, 20);
+      EXPECT_EQ(seen.correct, expected.correct);
+      EXPECT_EQ(seen.loss_sum, expected.loss_sum);
+    }
+    EXPECT_EQ(all_values(two), all_values(one));
+  }
 }
 
 TEST_P(AnyLoss, ALossThatThrowsLeavesNoGradient) {
