@@ -41,7 +41,13 @@ options = {"ignore_index": 3, "reduction": "mean", "label_smoothing": 0.0}
 case("ignores a class", nn.CrossEntropyLoss(**options), draw(5, 7), labels, **options)
 for reduction in ("mean", "sum"):
     options = {"reduction": reduction, "label_smoothing": 0.2}
-    case(f"all ignored.{reduction}", nn.CrossEntropyLoss(**options), draw(2, 3), torch.tensor([-100, -100]), **options)
+    case(
+        f"all ignored.{reduction}",
+        nn.CrossEntropyLoss(**options),
+        draw(2, 3),
+        torch.tensor([-100, -100]),
+        **options,
+    )
 extreme = torch.tensor([[3e38, -3e38, 0.0], [1e4, -1e4, 1e4], [-500.0, 500.0, 0.0]])
 options = {"reduction": "mean", "label_smoothing": 0.0}
 case("extreme", nn.CrossEntropyLoss(), extreme, torch.tensor([0, 2, 0]), **options)
@@ -54,13 +60,28 @@ for reduction in ("mean", "sum"):
     x[2, 1] = float("nan")
     case(f"mse.{reduction}", nn.MSELoss(**options), x, target, **options)
     case(f"l1.{reduction}", nn.L1Loss(**options), x, target, **options)
-    case(f"mse.images.{reduction}", nn.MSELoss(**options), draw(2, 3, 2, 3), draw(2, 3, 2, 3), **options)
+    case(
+        f"mse.images.{reduction}",
+        nn.MSELoss(**options),
+        draw(2, 3, 2, 3),
+        draw(2, 3, 2, 3),
+        **options,
+    )
     for beta in (0.0, 0.7, 1.0):
-        case(f"smooth_l1.{beta}.{reduction}", nn.SmoothL1Loss(beta=beta, **options), x, target, beta=beta, **options)
+        case(
+            f"smooth_l1.{beta}.{reduction}",
+            nn.SmoothL1Loss(beta=beta, **options),
+            x,
+            target,
+            beta=beta,
+            **options,
+        )
     for weighted in (False, True):
         for positive in (False, True):
             loss = nn.BCEWithLogitsLoss(
-                draw(5).abs() if weighted else None, pos_weight=draw(5).abs() * 3 if positive else None, **options
+                draw(5).abs() if weighted else None,
+                pos_weight=draw(5).abs() * 3 if positive else None,
+                **options,
             )
             target = torch.rand(3, 5, generator=random).float()
             target[0, 0], target[0, 1] = 0, 1

@@ -18,7 +18,9 @@ def drawn(module, seed):
     with torch.no_grad():
         for name, tensor in module.state_dict().items():
             if tensor.is_floating_point():
-                tensor.copy_(torch.rand(tensor.shape, generator=generator) + (0.5 if "var" in name else -0.3))
+                tensor.copy_(
+                    torch.rand(tensor.shape, generator=generator) + (0.5 if "var" in name else -0.3)
+                )
             else:
                 tensor.fill_(seed)
     return module
@@ -38,8 +40,16 @@ for training in (True, False):
     batch_norm(f"bn_{mode}_odd_channels", draw(2, 17, 3, 5, seed=1), training)
     batch_norm(f"bn_{mode}_one_channel", draw(2, 1, 7, 3, seed=2), training)
     batch_norm(f"bn_{mode}_not_affine", draw(2, 3, 4, 4, seed=3), training, affine=False)
-    batch_norm(f"bn_{mode}_untracked", draw(2, 3, 4, 4, seed=4), training, track_running_stats=False)
-    batch_norm(f"bn_{mode}_plain", draw(2, 3, 4, 4, seed=5), training, affine=False, track_running_stats=False)
+    batch_norm(
+        f"bn_{mode}_untracked", draw(2, 3, 4, 4, seed=4), training, track_running_stats=False
+    )
+    batch_norm(
+        f"bn_{mode}_plain",
+        draw(2, 3, 4, 4, seed=5),
+        training,
+        affine=False,
+        track_running_stats=False,
+    )
     batch_norm(f"bn_{mode}_cumulative", draw(4, 3, 2, 2, seed=6), training, momentum=None)
     batch_norm(f"bn_{mode}_momentum", draw(4, 3, 2, 2, seed=7), training, momentum=0.6)
     batch_norm(f"bn_{mode}_eps", draw(4, 3, 2, 2, seed=8, scale=0.1), training, eps=0.01)

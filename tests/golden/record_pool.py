@@ -48,7 +48,10 @@ AVG = [
     ("oblong", dict(kernel_size=(2, 3), stride=(3, 1), padding=(1, 0))),
     ("ceil", dict(kernel_size=3, stride=2, ceil_mode=True)),
     ("ceil_padded", dict(kernel_size=4, stride=3, padding=2, ceil_mode=True)),
-    ("ceil_without_padding", dict(kernel_size=4, stride=3, padding=2, ceil_mode=True, count_include_pad=False)),
+    (
+        "ceil_without_padding",
+        dict(kernel_size=4, stride=3, padding=2, ceil_mode=True, count_include_pad=False),
+    ),
     ("divisor", dict(kernel_size=3, stride=2, padding=1, divisor_override=5)),
     ("negative_divisor", dict(kernel_size=2, ceil_mode=True, divisor_override=-3)),
 ]

@@ -74,20 +74,6 @@ bool pooled_with_certainty(const reference::MaxPool2d& p, const Values& x, doubl
   return true;
 }
 
-template <std::size_t... I>
-Sequential sequence(std::vector<Sequential::Child>& children, std::index_sequence<I...>) {
-  return Sequential{std::move(children[I])...};
-}
-
-/// A Sequential of up to kMaxLayers children.
-template <std::size_t kCount = kMaxLayers>
-Sequential sequence(std::vector<Sequential::Child>& children) {
-  if constexpr (kCount > 0) {
-    if (children.size() < kCount) return sequence<kCount - 1>(children);
-  }
-  return sequence(children, std::make_index_sequence<kCount>());
-}
-
 }  // namespace
 
 RandomNetwork::RandomNetwork(std::uint64_t seed)
@@ -230,7 +216,8 @@ Sequential::Child RandomNetwork::child(const Layer& layer) const {
 Sequential RandomNetwork::make() const {
   std::vector<Sequential::Child> first, second;
   for (std::size_t i = 0; i < layers_.size(); ++i) (split_ && i >= split_ ? second : first).push_back(child(layers_[i]));
-  Sequential model = split_ ? Sequential{{"features", sequence(first)}, {"classifier", sequence(second)}} : sequence(first);
+  Sequential model = split_ ? Sequential{{"features", Sequential(std::move(first))}, {"classifier", Sequential(std::move(second))}}
+                            : Sequential(std::move(first));
   std::vector<Parameter> parameters = model.parameters();
   std::size_t next = 0;
   for (const Layer& layer : layers_) {
@@ -275,7 +262,7 @@ RandomNetwork::Pass RandomNetwork::run(bool training) const {
   bool exact = numbers_ == Numbers::exact;
   std::vector<Values> inputs;  // of each layer
   std::vector<std::optional<RandomStream>> masks(layers_.size());
-  std::vector<std::vector<std::uint8_t>> winners(layers_.size());
+  std::vector<std::vector<std::int32_t>> winners(layers_.size());
   Values x = reference::widen(x_);
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];

@@ -48,7 +48,7 @@ TEST(Reference, MaxPool2dTakesTheFirstOfEqualsAndTheLastNan) {
   const MaxPool2d p{.planes = 1, .H = 2, .W = 6, .kernel_size = 2, .stride = 2};
   const MaxPooled pooled = max_pool2d(p, {1, 2, 7, 7, kNan, 9, 4, 3, 7, 1, kNan, 9});
   expect_close(pooled.y, Values{4, 7, kNan}, kSameValue);
-  EXPECT_EQ(pooled.argmax, (std::vector<std::uint8_t>{2, 0, 2}));
+  EXPECT_EQ(pooled.argmax, (std::vector<std::int32_t>{2, 0, 2}));
   EXPECT_EQ(max_pool2d_backward(p, {10, 20, 30}, pooled.argmax), (Values{0, 0, 20, 0, 0, 0, 10, 0, 0, 0, 30, 0}));
 }
 
