@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -29,12 +30,14 @@ Tensor as_classes(const Tensor& labels, std::int64_t N) {
 
 /// The same classes with -1, which is no class, in place of each `ignored`; how many there were is added to `count`.
 Tensor without(std::int32_t ignored, const Tensor& classes, std::int64_t& count) {
-  std::vector<std::int32_t> values = classes.to_vector<std::int32_t>();
+  const Tensor host = classes.to(Device::cpu());
+  const std::span<const std::int32_t> values(host.data<std::int32_t>(), static_cast<std::size_t>(host.numel()));
   const std::int64_t found = std::ranges::count(values, ignored);
   if (found == 0) return classes;
   count += found;
-  std::ranges::replace(values, ignored, -1);
-  return Tensor::from(values, classes.shape(), classes.device());
+  Tensor replaced = host.clone();
+  std::replace_copy(values.begin(), values.end(), replaced.data<std::int32_t>(), ignored, -1);
+  return replaced.to(classes.device());
 }
 
 /// `labels`: as the loss prepared them.

@@ -4,12 +4,12 @@
 
 namespace gpucnn {
 
-DeviceCopies::DeviceCopies(const Tensor& values) : copies_{values.defined() ? values.clone() : values} {}
+DeviceCopies::DeviceCopies(const Tensor& values) : values_(values.defined() ? values.clone() : values) {}
 
 const Tensor& DeviceCopies::on(Device device) {
-  if (!copies_.front().defined()) return copies_.front();
+  if (!values_.defined() || values_.device() == device) return values_;
   const auto found = std::ranges::find(copies_, device, [](const Tensor& copy) { return copy.device(); });
-  return found != copies_.end() ? *found : copies_.emplace_back(copies_.front().to(device));
+  return found != copies_.end() ? *found : copies_.emplace_back(values_.to(device));
 }
 
 }  // namespace gpucnn

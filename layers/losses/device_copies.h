@@ -14,11 +14,12 @@ class GPUCNN_API DeviceCopies {
   /// Copies `values`, which may be undefined.
   explicit DeviceCopies(const Tensor& values);
 
-  /// The values on `device`; undefined if they are.
+  /// The values on `device`; undefined if they are. The reference holds until the next call.
   const Tensor& on(Device device);
 
  private:
-  std::vector<Tensor> copies_;  // the first is where the values came from
+  Tensor values_;               // where they came from
+  std::vector<Tensor> copies_;  // on other devices
 };
 
 }  // namespace gpucnn
