@@ -3,10 +3,11 @@
 namespace gpucnn {
 namespace {
 
-std::vector<ParameterGroup<AdamOptions>> as_adams(std::vector<ParameterGroup<AdamWOptions>> groups) {
+std::vector<ParameterGroup<AdamOptions>> as_adams(const std::vector<ParameterGroup<AdamWOptions>>& groups) {
   std::vector<ParameterGroup<AdamOptions>> all;
-  for (auto& [parameters, o] : groups) {
-    all.push_back({std::move(parameters), {o.lr, o.betas, o.eps, o.weight_decay, o.maximize}});
+  all.reserve(groups.size());
+  for (const auto& [parameters, o] : groups) {
+    all.push_back({parameters, {o.lr, o.betas, o.eps, o.weight_decay, o.maximize}});
   }
   return all;
 }
@@ -16,6 +17,6 @@ std::vector<ParameterGroup<AdamOptions>> as_adams(std::vector<ParameterGroup<Ada
 AdamW::AdamW(std::vector<Parameter> parameters, AdamWOptions options)
     : AdamW(std::vector<ParameterGroup<AdamWOptions>>{{std::move(parameters), options}}) {}
 
-AdamW::AdamW(std::vector<ParameterGroup<AdamWOptions>> groups) : Adam(as_adams(std::move(groups)), /*decoupled=*/true) {}
+AdamW::AdamW(const std::vector<ParameterGroup<AdamWOptions>>& groups) : Adam(as_adams(groups), /*decoupled=*/true) {}
 
 }  // namespace gpucnn

@@ -22,7 +22,7 @@ class GPUCNN_API AdamW : public Adam {
  public:
   /// Throws `std::invalid_argument` for options out of their bounds.
   explicit AdamW(std::vector<Parameter> parameters, AdamWOptions options = {});
-  explicit AdamW(std::vector<ParameterGroup<AdamWOptions>> groups);
+  explicit AdamW(const std::vector<ParameterGroup<AdamWOptions>>& groups);
 };
 
 }  // namespace gpucnn

@@ -81,12 +81,14 @@ class GPUCNN_API Optimizer {
   static std::vector<ParameterGroup<Settings>> with_settings(std::vector<ParameterGroup<Options>>& groups,
                                                              const SettingsOf& settings) {
     std::vector<ParameterGroup<Settings>> all;
+    all.reserve(groups.size());
     for (ParameterGroup<Options>& group : groups) all.push_back({std::move(group.parameters), settings(group.options)});
     return all;
   }
   template <class Options>
   static std::vector<Options> options_of(const std::vector<ParameterGroup<Options>>& groups) {
     std::vector<Options> all;
+    all.reserve(groups.size());
     for (const ParameterGroup<Options>& group : groups) all.push_back(group.options);
     return all;
   }

@@ -16,7 +16,7 @@ void Concat::add_all(const List& branches) {
 
 Concat::Concat(std::initializer_list<Child> branches) { add_all(branches); }
 
-Concat::Concat(std::vector<Child> branches) { add_all(branches); }
+Concat::Concat(std::vector<Child>&& branches) { add_all(branches); }
 
 Shape Concat::output_shape(const Shape& x) const {
   refuse_moved_from(*this);

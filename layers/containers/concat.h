@@ -21,7 +21,7 @@ class GPUCNN_API Concat : public Module {
  public:
   /// Throws `std::invalid_argument` for no branch, and what `Sequential`'s constructor throws of its children.
   Concat(std::initializer_list<Child> branches);
-  explicit Concat(std::vector<Child> branches);
+  explicit Concat(std::vector<Child>&& branches);
   Concat(Concat&&) noexcept = default;
   Concat& operator=(Concat&&) noexcept = default;
 

@@ -14,7 +14,7 @@ Sequential::Sequential(std::initializer_list<Child> children) {
   for (const Child& child : children) children_.add(child);
 }
 
-Sequential::Sequential(std::vector<Child> children) {
+Sequential::Sequential(std::vector<Child>&& children) {
   set_input_grad(false);
   for (const Child& child : children) children_.add(child);
 }

@@ -34,7 +34,7 @@ class GPUCNN_API Sequential : public Module {
   /// from.
   Sequential(std::initializer_list<Child> children);
   /// The same of a list that is made at run time.
-  explicit Sequential(std::vector<Child> children);
+  explicit Sequential(std::vector<Child>&& children);
   ~Sequential() override;
   Sequential(Sequential&&) noexcept;
   Sequential& operator=(Sequential&&) noexcept;

@@ -17,13 +17,13 @@ double CosineAnnealingLR::first_lr(std::size_t, double lr) const { return lr; }
 
 double CosineAnnealingLR::next_lr(std::size_t group, double lr) const {
   using std::numbers::pi;
-  const auto step = static_cast<double>(steps()), T_max = static_cast<double>(options_.T_max);
+  const auto step = static_cast<double>(steps()), period = static_cast<double>(options_.T_max);
   const double eta_min = options_.eta_min;
   // Behind the lowest point, where the quotient below is 0 / 0.
   if ((steps() - 1 - options_.T_max) % (2 * options_.T_max) == 0) {
-    return lr + (base_lr(group) - eta_min) * (1 - std::cos(pi / T_max)) / 2;
+    return lr + (base_lr(group) - eta_min) * (1 - std::cos(pi / period)) / 2;
   }
-  return (1 + std::cos(pi * step / T_max)) / (1 + std::cos(pi * (step - 1) / T_max)) * (lr - eta_min) + eta_min;
+  return (1 + std::cos(pi * step / period)) / (1 + std::cos(pi * (step - 1) / period)) * (lr - eta_min) + eta_min;
 }
 
 }  // namespace gpucnn

@@ -8,8 +8,8 @@
 
 namespace gpucnn {
 
-LambdaLR::LambdaLR(Optimizer& optimizer, Factor lr_lambda)
-    : LambdaLR(optimizer, std::vector<Factor>(static_cast<std::size_t>(optimizer.groups()), std::move(lr_lambda))) {}
+LambdaLR::LambdaLR(Optimizer& optimizer, const Factor& lr_lambda)
+    : LambdaLR(optimizer, std::vector<Factor>(static_cast<std::size_t>(optimizer.groups()), lr_lambda)) {}
 
 LambdaLR::LambdaLR(Optimizer& optimizer, std::vector<Factor> lr_lambda) : FormulaLR(optimizer), lr_lambdas_(std::move(lr_lambda)) {
   if (lr_lambdas_.size() != groups()) {

@@ -12,7 +12,7 @@ class GPUCNN_API LambdaLR : public FormulaLR {
   using Factor = std::function<double(std::int64_t step)>;  ///< step: from 0
 
   /// One function for all groups. Throws `std::invalid_argument` if it is empty.
-  LambdaLR(Optimizer& optimizer, Factor lr_lambda);
+  LambdaLR(Optimizer& optimizer, const Factor& lr_lambda);
   /// One function for each group. Throws `std::invalid_argument` for another count, or an empty one.
   LambdaLR(Optimizer& optimizer, std::vector<Factor> lr_lambda);
 

@@ -31,10 +31,10 @@ std::vector<float> side_by_side(const std::vector<float>& a, const std::vector<f
 }
 
 TEST_P(ChannelsTest, PutsPartsSideBySideAndTakesThemBack) {
-  for (const auto& [first, second] :
-       {std::pair{Shape{2, 3, 4, 5}, Shape{2, 1, 4, 5}}, std::pair{Shape{1, 33, 1, 1}, Shape{1, 31, 1, 1}},
-        std::pair{Shape{3, 4}, Shape{3, 257}}, std::pair{Shape{2, 3, 7}, Shape{2, 5, 7}},
-        std::pair{Shape{2, 0, 3, 3}, Shape{2, 2, 3, 3}}, std::pair{Shape{5, 70, 31, 3}, Shape{5, 1, 31, 3}}}) {
+  for (const auto& shapes : {std::pair{Shape{2, 3, 4, 5}, Shape{2, 1, 4, 5}}, std::pair{Shape{1, 33, 1, 1}, Shape{1, 31, 1, 1}},
+                             std::pair{Shape{3, 4}, Shape{3, 257}}, std::pair{Shape{2, 3, 7}, Shape{2, 5, 7}},
+                             std::pair{Shape{2, 0, 3, 3}, Shape{2, 2, 3, 3}}, std::pair{Shape{5, 70, 31, 3}, Shape{5, 1, 31, 3}}}) {
+    const Shape first = shapes.first, second = shapes.second;
     SCOPED_TRACE(first.string() + second.string());
     const std::vector<float> a = reference::random_floats(first.numel(), 1), b = reference::random_floats(second.numel(), 2);
     everywhere(device(), [&] {
