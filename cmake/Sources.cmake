@@ -71,7 +71,7 @@ gpucnn_files(core/threads
   PRIVATE float_environment flush_subnormals preempted_thread signals_blocked thread_team)
 gpucnn_files(core/gpu CUDA add backend_cuda gpu_probe graph_capture launch nvtx_range probe probe_kernel queue shared_library step_state)
 
-gpucnn_files(kernels/common PUBLIC size2 PRIVATE all_finite check clear_gradient declare_twins dispatch shard_sums shards window_count)
+gpucnn_files(kernels/common PUBLIC size2 PRIVATE all_finite check clear_gradient declare_twins dispatch host_device shard_sums shards window_count)
 gpucnn_files(kernels/simd PRIVATE lanes max_abs prefetch vector_size vectors)
 gpucnn_files(kernels/cuda CUDA block_reduce vector_access)
 gpucnn_files(kernels/vendor PRIVATE onednn onednn_use CUDA cublaslt cudnn)
@@ -103,7 +103,7 @@ gpucnn_files(kernels/norm PRIVATE normalize normalize_cpu twins)
 gpucnn_ops(optim adam sgd)
 gpucnn_files(kernels/optim PRIVATE flushed_update twins)
 gpucnn_ops(pool adaptive_pool2d avg_pool2d max_pool2d)
-gpucnn_files(kernels/pool PUBLIC pool2d_options PRIVATE pool_shape pool_windows twins window_pool window_pool_cpu)
+gpucnn_files(kernels/pool PUBLIC pool2d_options PRIVATE pool_shape pool_windows twins window_pool window_pool_cpu CUDA pixels)
 
 gpucnn_files(layers/module PUBLIC context members module plan_cache PRIVATE calls module_root module_state module_tree summary_table)
 gpucnn_files(layers PUBLIC conv2d dropout flatten functional gradcheck linear)

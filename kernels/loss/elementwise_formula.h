@@ -2,13 +2,8 @@
 
 #include <cmath>
 
+#include <gpucnn/kernels/common/host_device.h>
 #include <gpucnn/kernels/loss/elementwise_loss.h>
-
-#ifdef __CUDACC__
-#define GPUCNN_BOTH_SIDES __host__ __device__
-#else
-#define GPUCNN_BOTH_SIDES
-#endif
 
 /// The formulas of elementwise losses, in double, for both devices.
 namespace gpucnn::kernels {
@@ -19,8 +14,8 @@ struct ElementCost {
 };
 
 /// `weight` and `pos_weight` are those of the element's class.
-GPUCNN_BOTH_SIDES inline ElementCost element_cost(ElementwiseLoss::Kind kind, double beta, double x, double t, double weight,
-                                                  double pos_weight) {
+GPUCNN_HOST_DEVICE inline ElementCost element_cost(ElementwiseLoss::Kind kind, double beta, double x, double t, double weight,
+                                                   double pos_weight) {
   const double d = x - t, size = std::fabs(d);
   const double sign = static_cast<double>(d > 0) - static_cast<double>(d < 0);  // 0 for NaN, as PyTorch's
   switch (kind) {

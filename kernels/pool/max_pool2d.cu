@@ -6,27 +6,12 @@
 
 #include <gpucnn/core/gpu/launch.h>
 #include <gpucnn/kernels/cuda/vector_access.h>
+#include <gpucnn/kernels/pool/pixels.h>
 #include <gpucnn/kernels/pool/twins.h>
 
 // A thread takes one pixel and `kWidth` of its channels, which lie side by side: four where C and the alignment allow it.
 namespace gpucnn::kernels::cuda {
 namespace {
-
-/// x: [N, C, H, W], y: [N, C, Ho, Wo].
-struct Extents {
-  std::int64_t N, C, H, W, Ho, Wo;
-};
-
-/// A thread's pixel and the first of its channels.
-struct Pixel {
-  std::int64_t n, row, column, c;
-};
-
-template <int kWidth>
-__device__ Pixel pixel_of(std::int64_t item, std::int64_t C, std::int64_t height, std::int64_t width) {
-  const std::int64_t groups = C / kWidth, pixel = item / groups, row = pixel / width;
-  return {row / height, row % height, pixel % width, item % groups * kWidth};
-}
 
 /// The largest values so far and their indices in the window.
 template <int kWidth>
@@ -188,8 +173,6 @@ __global__ void pool_backward_2x2_kernel(Extents s, const T* dy, const std::uint
   }
 }
 
-Extents extents_of(const Tensor& x, const Tensor& y) { return {x.dim(0), x.dim(1), x.dim(2), x.dim(3), y.dim(2), y.dim(3)}; }
-
 template <int kWidth, class T, class Index>
 void pool_lanes(const Extents& s, const Pool2d& pool, const T* x, T* y, Index* argmax, const Stream& stream) {
   const LaunchShape shape = grid(stream, s.N * s.Ho * s.Wo * s.C / kWidth);
@@ -233,11 +216,10 @@ void cuda::max_pool2d(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& ar
     for_activation(x.dtype(), [&]<class T>(T) {
       const T* from = x.device_data<T>();
       T* to = y.device_data<T>();
-      if (s.C % 4 == 0 && are_aligned<4>(from, to, indices)) {
-        pool_lanes<4>(s, pool, from, to, indices, stream);
-      } else {
-        pool_lanes<1>(s, pool, from, to, indices, stream);
-      }
+      const auto run = [&]<int kWidth>(std::integral_constant<int, kWidth>) {
+        pool_lanes<kWidth>(s, pool, from, to, indices, stream);
+      };
+      for_width(s.C, run, from, to, indices);
     });
   });
 }
@@ -249,11 +231,10 @@ void cuda::max_pool2d_backward(const Tensor& dy, const Tensor& argmax, const Poo
     for_activation(dy.dtype(), [&]<class T>(T) {
       const T* from = dy.device_data<T>();
       T* to = dx.device_data<T>();
-      if (s.C % 4 == 0 && are_aligned<4>(from, indices, to)) {
-        pool_backward_lanes<4>(s, pool, from, indices, to, stream);
-      } else {
-        pool_backward_lanes<1>(s, pool, from, indices, to, stream);
-      }
+      const auto run = [&]<int kWidth>(std::integral_constant<int, kWidth>) {
+        pool_backward_lanes<kWidth>(s, pool, from, indices, to, stream);
+      };
+      for_width(s.C, run, from, indices, to);
     });
   });
 }

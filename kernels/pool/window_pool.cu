@@ -2,27 +2,12 @@
 
 #include <gpucnn/core/gpu/launch.h>
 #include <gpucnn/kernels/cuda/vector_access.h>
+#include <gpucnn/kernels/pool/pixels.h>
 #include <gpucnn/kernels/pool/twins.h>
 
 // Averages and adaptive poolings. A thread takes one pixel and `kWidth` of its channels, which lie side by side.
 namespace gpucnn::kernels::cuda {
 namespace {
-
-/// x: [N, C, H, W], y: [N, C, Ho, Wo].
-struct Extents {
-  std::int64_t N, C, H, W, Ho, Wo;
-};
-
-/// A thread's pixel and the first of its channels.
-struct Pixel {
-  std::int64_t n, row, column, c;
-};
-
-template <int kWidth>
-__device__ Pixel pixel_of(std::int64_t item, std::int64_t C, std::int64_t height, std::int64_t width) {
-  const std::int64_t groups = C / kWidth, pixel = item / groups, row = pixel / width;
-  return {row / height, row % height, pixel % width, item % groups * kWidth};
-}
 
 /// Rows are added up by themselves, which keeps the sum of a large window exact.
 template <int kWidth, class T>
@@ -124,18 +109,6 @@ __global__ void max_backward_kernel(Extents s, PoolWindows windows, const T* dy,
     Lanes<T, kWidth> rounded;
     for (int k = 0; k < kWidth; ++k) rounded.at[k] = narrow<T>(sum.at[k]);
     store(rounded, dx + item * kWidth);
-  }
-}
-
-Extents extents_of(const Tensor& x, const Tensor& y) { return {x.dim(0), x.dim(1), x.dim(2), x.dim(3), y.dim(2), y.dim(3)}; }
-
-/// Calls `body` with 4 where four channels at a time can be read and written from all pointers on, and else with 1.
-template <class Body, class... T>
-void for_width(std::int64_t C, const Body& body, const T*... pointers) {
-  if (C % 4 == 0 && are_aligned<4>(pointers...)) {
-    body(std::integral_constant<int, 4>());
-  } else {
-    body(std::integral_constant<int, 1>());
   }
 }
 

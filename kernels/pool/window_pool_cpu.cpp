@@ -12,10 +12,17 @@
 
 // Vectors run over the channels, which lie side by side. Forwards work on units: one row of y, and kUnitChannels of its channels,
 // so that a global pooling of few images still has work for all threads. Backwards work on rows of dx, counted through the batch.
-HWY_BEFORE_NAMESPACE();
-namespace gpucnn::kernels::HWY_NAMESPACE {
+#ifndef GPUCNN_KERNELS_WINDOW_POOL_CPU
+#define GPUCNN_KERNELS_WINDOW_POOL_CPU
+namespace gpucnn::kernels {
 
 constexpr std::int64_t kUnitChannels = 64;
+
+}  // namespace gpucnn::kernels
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace gpucnn::kernels::HWY_NAMESPACE {
 
 /// y of one window, [top, bottom) x [left, right), for the channels of four vectors from `from` on, or of one. Rows are added up by
 /// themselves, which keeps the sum of a large window exact.
@@ -180,7 +187,6 @@ HWY_EXPORT(max_backward_rows);
 namespace {
 
 constexpr std::int64_t kTaskElements = 32 * 1024;
-constexpr std::int64_t kUnitChannels = 64;
 
 /// Calls `body(first, last)` for the units of y, in tasks that read about kTaskElements elements of x.
 template <class Body>

@@ -25,6 +25,11 @@ class GPUCNN_API ChildList {
   void add(const Child& child, std::string_view otherwise);
   /// The same, called by its number.
   void add(const Child& child) { add(child, std::to_string(entries_.size())); }
+  /// Every child of a list, called by its number.
+  template <class List>
+  void add_all(const List& children) {
+    for (const Child& child : children) add(child);
+  }
 
   void members(Members& m);
 

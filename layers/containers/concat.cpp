@@ -10,7 +10,7 @@ namespace gpucnn {
 
 template <class List>
 void Concat::add_all(const List& branches) {
-  for (const Child& branch : branches) children_.add(branch);
+  children_.add_all(branches);
   if (children_.size() == 0) throw std::invalid_argument("Concat: there is no branch");
 }
 

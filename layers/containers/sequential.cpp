@@ -11,12 +11,12 @@ namespace gpucnn {
 
 Sequential::Sequential(std::initializer_list<Child> children) {
   set_input_grad(false);
-  for (const Child& child : children) children_.add(child);
+  children_.add_all(children);
 }
 
 Sequential::Sequential(std::vector<Child>&& children) {
   set_input_grad(false);
-  for (const Child& child : children) children_.add(child);
+  children_.add_all(children);
 }
 
 void Sequential::push_back(Child child) {
