@@ -7,7 +7,7 @@
 namespace gpucnn {
 
 Conv2d::Conv2d(int in_channels, int out_channels, Conv2dOptions options)
-    : in_channels_(in_channels), out_channels_(out_channels), options_(options) {
+    : in_channels_(in_channels), out_channels_(out_channels), options_(kernels::with_sides(options)) {
   const Shape weight = kernels::conv2d_weight_shape(in_channels, out_channels, options);
   const FloatEnvironment standard;
   const Init init = Init::uniform(static_cast<float>(1.0 / std::sqrt(static_cast<double>(weight.with(0, 1).numel()))));

@@ -13,7 +13,7 @@ namespace gpucnn {
 /// default.
 class GPUCNN_API Conv2d : public Module {
  public:
-  /// Throws `std::invalid_argument` for options out of their bounds.
+  /// Throws `std::invalid_argument` for options out of their bounds, and for `Padding2d::same` with a stride.
   Conv2d(int in_channels, int out_channels, Conv2dOptions options);
 
   Shape output_shape(const Shape& x) const override;
@@ -21,6 +21,7 @@ class GPUCNN_API Conv2d : public Module {
 
   Parameter weight() const { return weight_; }
   Parameter bias() const { return bias_; }
+  /// With numbers in place of `Padding2d::same`.
   const Conv2dOptions& options() const noexcept { return options_; }
   int out_channels() const noexcept { return out_channels_; }
 

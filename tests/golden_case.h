@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,6 +11,7 @@
 
 #include <gpucnn/core/state_dict.h>
 #include <gpucnn/io/safetensors.h>
+#include <gpucnn/kernels/common/size2.h>
 #include <gpucnn/layers/module/module.h>
 
 #include "close.h"
@@ -51,6 +53,16 @@ inline std::vector<GoldenCase> golden_cases(const std::string& family) {
     cases.push_back(std::move(found));
   }
   return cases;
+}
+
+/// A number, or a list of height and width.
+inline Size2 size_of(const nlohmann::json& value) {
+  return value.is_array() ? Size2(value[0].get<int>(), value[1].get<int>()) : Size2(value.get<int>());
+}
+
+/// Of a case's options, if it has this one.
+inline std::optional<Size2> size_if(const nlohmann::json& options, const char* name) {
+  return options.contains(name) ? std::optional(size_of(options.at(name))) : std::nullopt;
 }
 
 /// Equal in shape, and close in value.

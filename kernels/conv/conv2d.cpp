@@ -1,6 +1,9 @@
 #include <gpucnn/kernels/conv/conv2d.h>
 
+#include <algorithm>
+#include <limits>
 #include <stdexcept>
+#include <string>
 
 #include <fmt/format.h>
 
@@ -22,7 +25,8 @@ void check_options(std::int64_t in_channels, std::int64_t out_channels, const Co
   require(in_channels >= 1 && out_channels >= 1, "in_channels and out_channels must be at least 1");
   require(at_least(options.kernel_size, 1), "kernel_size must be at least 1");
   require(at_least(options.stride, 1), "stride must be at least 1");
-  require(at_least(options.padding, 0), "padding must be at least 0");
+  const Padding2d padding = with_sides(options).padding;
+  require(std::min({padding.top, padding.bottom, padding.left, padding.right}) >= 0, "padding must be at least 0");
   require(at_least(options.dilation, 1), "dilation must be at least 1");
   require(options.groups >= 1 && in_channels % options.groups == 0 && out_channels % options.groups == 0,
           "groups must divide in_channels and out_channels");
@@ -31,7 +35,32 @@ void check_options(std::int64_t in_channels, std::int64_t out_channels, const Co
 /// What a window covers, with the gaps of its dilation.
 std::int64_t covered(int kernel, int dilation) { return std::int64_t{dilation} * (kernel - 1) + 1; }
 
+std::string words(const Padding2d& padding) {
+  const auto [top, bottom, left, right, is_same] = padding;
+  if (top == bottom && left == right) return fmt::format("{}x{}", top, left);
+  return fmt::format("{} above, {} below, {} left, {} right", top, bottom, left, right);
+}
+
 }  // namespace
+
+Conv2dOptions with_sides(Conv2dOptions options) {
+  if (!options.padding.is_same) return options;
+  if (options.stride != 1) {
+    throw std::invalid_argument(
+        fmt::format("Conv2d: padding \"same\" needs a stride of 1, got {}x{}", options.stride.height, options.stride.width));
+  }
+  const auto zeros = [](int kernel, int dilation) {
+    const std::int64_t count = covered(kernel, dilation) - 1;
+    if (count > std::numeric_limits<int>::max()) {
+      throw std::invalid_argument(fmt::format("Conv2d: padding \"same\" of a window of {} is more than 31 bits count", count + 1));
+    }
+    return static_cast<int>(count);
+  };
+  const int rows = zeros(options.kernel_size.height, options.dilation.height);
+  const int columns = zeros(options.kernel_size.width, options.dilation.width);
+  options.padding = Sides{.top = rows / 2, .bottom = rows - rows / 2, .left = columns / 2, .right = columns - columns / 2};
+  return options;
+}
 
 Shape conv2d_weight_shape(std::int64_t in_channels, std::int64_t out_channels, const Conv2dOptions& options) {
   check_options(in_channels, out_channels, options);
@@ -44,13 +73,14 @@ Shape conv2d_shape(const Shape& x, std::int64_t in_channels, std::int64_t out_ch
   if (x.rank() != 4) throw std::invalid_argument(fmt::format("expects [N, C, H, W], got {}", x.string()));
   if (x[1] != in_channels) throw std::invalid_argument(fmt::format("expects {} input channels, got {}", in_channels, x[1]));
   if (x[2] == 0 || x[3] == 0) throw std::invalid_argument(fmt::format("expects images of at least one pixel, got {}", x.string()));
-  const Size2 kernel = options.kernel_size, stride = options.stride, padding = options.padding, dilation = options.dilation;
+  const Size2 kernel = options.kernel_size, stride = options.stride, dilation = options.dilation;
+  const Padding2d padding = with_sides(options).padding;
   const std::int64_t rows = covered(kernel.height, dilation.height), columns = covered(kernel.width, dilation.width);
-  const std::uint64_t height = window_count(x[2], rows, stride.height, padding.height);
-  const std::uint64_t width = window_count(x[3], columns, stride.width, padding.width);
+  const std::uint64_t height = window_count(x[2], rows, stride.height, std::int64_t{padding.top} + padding.bottom);
+  const std::uint64_t width = window_count(x[3], columns, stride.width, std::int64_t{padding.left} + padding.right);
   if (height == 0 || width == 0) {
-    throw std::invalid_argument(fmt::format("a window of {}x{} does not fit {} with padding {}x{}", rows, columns, x.string(),
-                                            padding.height, padding.width));
+    throw std::invalid_argument(
+        fmt::format("a window of {}x{} does not fit {} with padding {}", rows, columns, x.string(), words(padding)));
   }
   return {x[0], out_channels, height, width};
 }
@@ -66,8 +96,8 @@ Conv2dPlan::Conv2dPlan(const Shape& x, std::int64_t out_channels, const Conv2dOp
   const Stream stream(device);
   if (!x.numel()) return;
   impl_ = dispatch(
-      stream, [&] { return cpu::conv2d_cpu(x_, y_, options); },
-      [&] { return cuda::conv2d_cudnn(x_, y_, options, device, precision); });
+      stream, [&] { return cpu::conv2d_cpu(x_, y_, with_sides(options)); },
+      [&] { return cuda::conv2d_cudnn(x_, y_, with_sides(options), device, precision); });
 }
 
 Conv2dPlan::~Conv2dPlan() = default;

@@ -11,14 +11,19 @@
 
 namespace gpucnn::kernels {
 
-/// [N, C, H, W] -> [N, K, Ho, Wo] with Ho = floor((H + 2 padding - dilation (kernel_size - 1) - 1) / stride) + 1, as PyTorch.
-/// N may be 0. Throws `std::invalid_argument` for a rank other than 4, other than `in_channels` channels, or an image without a
-/// pixel. Also for a window larger than the padded image, options out of their bounds, and sizes that 63 bits do not count.
+/// [N, C, H, W] -> [N, K, Ho, Wo] with Ho = floor((H + top + bottom - dilation (kernel_size - 1) - 1) / stride) + 1, as PyTorch,
+/// and Wo likewise; top and bottom are the padding's. N may be 0. Throws `std::invalid_argument` for a rank other than 4, other
+/// than `in_channels` channels, or an image without a pixel. Also for a window larger than the padded image, options out of their
+/// bounds, and sizes that 63 bits do not count.
 GPUCNN_API Shape conv2d_shape(const Shape& x, std::int64_t in_channels, std::int64_t out_channels, const Conv2dOptions& options);
 
 /// [K, C / groups, kH, kW]. Throws `std::invalid_argument` for options out of their bounds or channels that the groups do not
 /// divide.
 GPUCNN_API Shape conv2d_weight_shape(std::int64_t in_channels, std::int64_t out_channels, const Conv2dOptions& options);
+
+/// With numbers in place of `Padding2d::same`: dilation (kernel_size - 1) zeros along each axis, half of them, rounded down, before
+/// the image. Throws `std::invalid_argument` where the stride is not 1, as PyTorch does, or 31 bits do not count them.
+GPUCNN_API Conv2dOptions with_sides(Conv2dOptions options);
 
 /// A convolution (cross-correlation, as PyTorch's Conv2d) prepared for one input shape: what the device's library wants to know
 /// once. x: [N, C, H, W]; weight: [K, C / groups, kH, kW]; bias: [K] if options.bias, else undefined; y: [N, K, Ho, Wo]; these and

@@ -15,12 +15,12 @@ namespace {
 /// Whether oneDNN computes this without overflow: its strides, paddings and extents are ints.
 bool onednn_serves(const Shape& x, const Conv2dOptions& options) {
   constexpr std::int64_t kMaxExtent = 1 << 28;
-  const auto extent = [](std::int64_t size, int kernel, int stride, int padding, int dilation) {
-    return std::max({size + 2 * std::int64_t{padding}, std::int64_t{dilation} * kernel, std::int64_t{stride}});
+  const auto extent = [](std::int64_t size, int kernel, int stride, std::int64_t padding, int dilation) {
+    return std::max({size + padding, std::int64_t{dilation} * kernel, std::int64_t{stride}});
   };
   const auto& [kernel, stride, padding, dilation, groups, bias] = options;
-  return extent(x[2], kernel.height, stride.height, padding.height, dilation.height) <= kMaxExtent &&
-         extent(x[3], kernel.width, stride.width, padding.width, dilation.width) <= kMaxExtent;
+  return extent(x[2], kernel.height, stride.height, std::int64_t{padding.top} + padding.bottom, dilation.height) <= kMaxExtent &&
+         extent(x[3], kernel.width, stride.width, std::int64_t{padding.left} + padding.right, dilation.width) <= kMaxExtent;
 }
 
 class Conv2dCpu final : public Conv2dPlan::Impl {

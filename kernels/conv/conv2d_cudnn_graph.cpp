@@ -41,8 +41,8 @@ Descriptor describe(const Conv2dOptions& options) {
   made.set(CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, std::int64_t{2});
   made.set(CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_DATA_FLOAT);
   made.set(CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_CROSS_CORRELATION);
-  made.set(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, all_of(pair(options.padding)));
-  made.set(CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, all_of(pair(options.padding)));
+  made.set(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, all_of(Pair{options.padding.top, options.padding.left}));
+  made.set(CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, all_of(Pair{options.padding.bottom, options.padding.right}));
   made.set(CUDNN_ATTR_CONVOLUTION_DILATIONS, all_of(pair(options.dilation)));
   made.set(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, all_of(pair(options.stride)));
   made.finalize();

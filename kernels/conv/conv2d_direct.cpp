@@ -72,9 +72,9 @@ class Conv2dDirect final : public Conv2dPlan::Impl {
     const std::int64_t first = k / (K / options_.groups) * inputs;
     std::int64_t weight_at = k * options_.kernel_size.height * options_.kernel_size.width * inputs;
     for (std::int64_t r = 0; r < options_.kernel_size.height; ++r) {
-      const std::int64_t h = row * options_.stride.height - options_.padding.height + r * options_.dilation.height;
+      const std::int64_t h = row * options_.stride.height - options_.padding.top + r * options_.dilation.height;
       for (std::int64_t s = 0; s < options_.kernel_size.width; ++s) {
-        const std::int64_t w = column * options_.stride.width - options_.padding.width + s * options_.dilation.width;
+        const std::int64_t w = column * options_.stride.width - options_.padding.left + s * options_.dilation.width;
         const bool inside = h >= 0 && h < H && w >= 0 && w < W;
         const std::int64_t pixel = ((image * H + h) * W + w) * C + first;
         for (std::int64_t c = 0; c < inputs; ++c) visit(inside ? pixel + c : -1, weight_at++);

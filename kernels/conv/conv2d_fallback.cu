@@ -154,7 +154,7 @@ class Conv2dFallback : public Conv2dPlan::Impl {
     s_.K = y[1], s_.Ho = y[2], s_.Wo = y[3];
     s_.kH = options.kernel_size.height, s_.kW = options.kernel_size.width;
     s_.stride_h = options.stride.height, s_.stride_w = options.stride.width;
-    s_.padding_h = options.padding.height, s_.padding_w = options.padding.width;
+    s_.padding_h = options.padding.top, s_.padding_w = options.padding.left;
     s_.dilation_h = options.dilation.height, s_.dilation_w = options.dilation.width;
     s_.Cg = s_.C / options.groups, s_.Kg = s_.K / options.groups;
     // Enough slices to fill a large GPU, and few enough for their sums to stay in its cache.

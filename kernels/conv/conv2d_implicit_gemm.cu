@@ -233,8 +233,8 @@ bool conv2d_counts_in_int(const Shape& x, const Shape& weight, const Shape& y, c
   };
   const auto& [kernel, stride, padding, dilation, groups, bias] = options;
   return std::max({x.numel(), weight.numel(), y.numel()}) < kMaxElements &&
-         near(x[2], kernel.height, stride.height, padding.height, dilation.height) &&
-         near(x[3], kernel.width, stride.width, padding.width, dilation.width);
+         near(x[2], kernel.height, stride.height, std::max(padding.top, padding.bottom), dilation.height) &&
+         near(x[3], kernel.width, stride.width, std::max(padding.left, padding.right), dilation.width);
 }
 
 void conv2d_implicit_gemm(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options,

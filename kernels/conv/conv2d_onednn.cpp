@@ -30,7 +30,7 @@ GatheredConv2d implicitly_padded(const Shape& x, const Shape& y, Conv2dOptions o
                            .height = y[2],
                            .width = y[3],
                            .stride = std::exchange(options.stride, 1),
-                           .padding = options.padding};
+                           .padding = options.padding.before()};
   return of_gathered(x, y, options, gather);
 }
 
@@ -61,11 +61,11 @@ struct Axis {
 };
 
 Axis rows_of(const Shape& x, const Shape& y, const Conv2dOptions& o) {
-  return {x[2], y[2], o.kernel_size.height, o.stride.height, o.padding.height, o.dilation.height};
+  return {x[2], y[2], o.kernel_size.height, o.stride.height, o.padding.top, o.dilation.height};
 }
 
 Axis columns_of(const Shape& x, const Shape& y, const Conv2dOptions& o) {
-  return {x[3], y[3], o.kernel_size.width, o.stride.width, o.padding.width, o.dilation.width};
+  return {x[3], y[3], o.kernel_size.width, o.stride.width, o.padding.left, o.dilation.width};
 }
 
 /// With padding as pixels: rows and columns of zeros around x.
@@ -76,7 +76,7 @@ GatheredConv2d explicitly_padded(const Shape& x, const Shape& y, const Conv2dOpt
                            .height = rows_of(x, y, options).padded_size(),
                            .width = columns_of(x, y, options).padded_size(),
                            .stride = 1,
-                           .padding = options.padding};
+                           .padding = options.padding.before()};
   return of_gathered(x, y, options, gather);
 }
 

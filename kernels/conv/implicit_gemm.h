@@ -28,7 +28,7 @@ inline Window window_of(const Shape& in, const Shape& out, const Conv2dOptions& 
   w.pixels = extent(out[0] * out[2] * out[3]);
   w.kH = options.kernel_size.height, w.kW = options.kernel_size.width;
   w.stride_h = options.stride.height, w.stride_w = options.stride.width;
-  w.padding_h = options.padding.height, w.padding_w = options.padding.width;
+  w.padding_h = options.padding.top, w.padding_w = options.padding.left;
   w.dilation_h = options.dilation.height, w.dilation_w = options.dilation.width;
   return w;
 }

@@ -20,8 +20,9 @@ Dims weight_dims(const Shape& x, const Shape& y, const Conv2dOptions& options) {
 
 Convolution convolution(std::int64_t images, const Shape& x, const Shape& y, const Conv2dOptions& options) {
   constexpr auto kNhwc = memory::format_tag::nhwc;
-  const Size2 kernel = options.kernel_size, stride = options.stride, padding = options.padding, dilation = options.dilation;
-  // What the last window reaches beyond the image; less than `padding`, even negative, where the stride skips the rest.
+  const Size2 kernel = options.kernel_size, stride = options.stride, padding = options.padding.before(),
+              dilation = options.dilation;
+  // What the last window reaches beyond the image; less than the padding, even negative, where the stride skips the rest.
   const auto right = [](std::int64_t in, std::int64_t out, int size, int step, int before, int apart) {
     return (out - 1) * step + std::int64_t{apart} * (size - 1) + 1 - in - before;
   };

@@ -44,7 +44,7 @@ inline std::int64_t window_extent(int kernel_size, int dilation) { return std::i
 /// How many windows lie side by side: 0 if none fits.
 inline std::uint64_t pooled_size(std::int64_t size, int kernel_size, int stride, int padding, int dilation, bool ceil_mode) {
   const std::int64_t extent = window_extent(kernel_size, dilation);
-  const std::uint64_t whole = window_count(size, extent, stride, padding);
+  const std::uint64_t whole = window_count(size, extent, stride, 2 * std::int64_t{padding});
   if (!ceil_mode) return whole;
   const auto padded = static_cast<std::uint64_t>(size) + 2 * static_cast<std::uint64_t>(padding);
   const auto step = static_cast<std::uint64_t>(stride);

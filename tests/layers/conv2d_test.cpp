@@ -94,8 +94,29 @@ TEST(Conv2d, RefusesOptionsOutOfTheirBounds) {
   EXPECT_THAT(make(1, 1, {.kernel_size = {3, 0}}), misuse("Conv2d: kernel_size must be at least 1"));
   EXPECT_THAT(make(1, 1, {.kernel_size = 1, .stride = 0}), misuse("Conv2d: stride must be at least 1"));
   EXPECT_THAT(make(1, 1, {.kernel_size = 1, .padding = -1}), misuse("Conv2d: padding must be at least 0"));
+  EXPECT_THAT(make(1, 1, {.kernel_size = 1, .padding = Sides{.right = -1}}), misuse("Conv2d: padding must be at least 0"));
   EXPECT_THAT(make(1, 1, {.kernel_size = 1, .dilation = {1, 0}}), misuse("Conv2d: dilation must be at least 1"));
   EXPECT_THAT(make(4, 6, {.kernel_size = 1, .groups = 3}), misuse("Conv2d: groups must divide in_channels and out_channels"));
+}
+
+TEST(Conv2d, TurnsSameIntoNumbers) {
+  const auto sides = [](Conv2dOptions options) { return Conv2d(1, 1, options).options().padding; };
+  EXPECT_EQ(sides({.kernel_size = 3, .padding = Padding2d::same}), 1);
+  EXPECT_EQ(sides({.kernel_size = {1, 4}, .padding = Padding2d::same}), (Sides{.left = 1, .right = 2}));
+  EXPECT_EQ(sides({.kernel_size = 2, .padding = Padding2d::same, .dilation = {3, 2}}), (Sides{1, 2, 1, 1}));
+  EXPECT_EQ(sides({.kernel_size = 5, .padding = Padding2d::valid}), 0);
+  EXPECT_EQ(Conv2d(1, 2, {.kernel_size = {4, 7}, .padding = Padding2d::same, .dilation = 3}).output_shape({1, 1, 5, 6}),
+            (Shape{1, 2, 5, 6}));
+}
+
+TEST(Conv2d, RefusesSameWhereItCannotBe) {
+  EXPECT_THAT(
+      [] {
+        Conv2d(1, 1, {.kernel_size = 3, .stride = {1, 2}, .padding = Padding2d::same});
+      },
+      misuse("Conv2d: padding \"same\" needs a stride of 1, got 1x2"));
+  EXPECT_THAT([] { Conv2d(1, 1, {.kernel_size = 1 << 20, .padding = Padding2d::same, .dilation = 1 << 20}); },
+              misuse("Conv2d: padding \"same\" of a window of 1099510579201 is more than 31 bits count"));
 }
 
 TEST(Conv2d, NamesItselfForAShapeThatDoesNotFit) {
@@ -106,7 +127,16 @@ TEST(Conv2d, NamesItselfForAShapeThatDoesNotFit) {
         conv(Tensor::zeros({3, 8, 8}));
       },
       misuse("Conv2d: expects [N, C, H, W], got [3, 8, 8]: add a batch dimension"));
-  EXPECT_THAT([&] { conv(Tensor::zeros({2, 3, 8, 4})); }, misuse("Conv2d: a window of 5x5 does not fit [2, 3, 8, 4]"));
+  EXPECT_THAT(
+      [&] {
+        conv(Tensor::zeros({2, 3, 8, 4}));
+      },
+      misuse("Conv2d: a window of 5x5 does not fit [2, 3, 8, 4] with padding 0x0"));
+  EXPECT_THAT(
+      [] {
+        Conv2d(3, 4, {.kernel_size = 9, .padding = Sides{.left = 1}}).output_shape({2, 3, 9, 7});
+      },
+      misuse("a window of 9x9 does not fit [2, 3, 9, 7] with padding 0 above, 0 below, 1 left, 0 right"));
 }
 
 TEST_P(Conv2dLayer, ServesManyInputShapesInAnyOrder) {

@@ -241,7 +241,7 @@ std::string RandomNetwork::text() const {
     switch (layer.kind) {
       case Kind::conv2d:
         text += fmt::format("Conv2d({}, {}, kernel {}, stride {}, padding {}, dilation {}, groups {}, bias {})", layer.x[1],
-                            layer.y[1], pair(layer.conv.kernel_size), pair(layer.conv.stride), pair(layer.conv.padding),
+                            layer.y[1], pair(layer.conv.kernel_size), pair(layer.conv.stride), pair(layer.conv.padding.before()),
                             pair(layer.conv.dilation), layer.conv.groups, layer.conv.bias);
         break;
       case Kind::relu: text += "ReLU"; break;

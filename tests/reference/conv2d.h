@@ -1,6 +1,6 @@
 #pragma once
 
-#include <gpucnn/kernels/common/size2.h>
+#include <gpucnn/kernels/conv/padding2d.h>
 
 #include "reference/values.h"
 
@@ -11,19 +11,23 @@ struct Conv2d {
   std::int64_t N, C, H, W, K;
   Size2 kernel_size;
   Size2 stride = 1;
-  Size2 padding = 0;
+  Padding2d padding = 0;
   Size2 dilation = 1;
   std::int64_t groups = 1;
 
-  std::int64_t Ho() const { return extent(H, kernel_size.height, stride.height, padding.height, dilation.height); }
-  std::int64_t Wo() const { return extent(W, kernel_size.width, stride.width, padding.width, dilation.width); }
+  std::int64_t Ho() const {
+    return extent(H, kernel_size.height, stride.height, std::int64_t{padding.top} + padding.bottom, dilation.height);
+  }
+  std::int64_t Wo() const {
+    return extent(W, kernel_size.width, stride.width, std::int64_t{padding.left} + padding.right, dilation.width);
+  }
   std::int64_t x_numel() const { return N * C * H * W; }
   std::int64_t weight_numel() const { return K * (C / groups) * kernel_size.height * kernel_size.width; }
   std::int64_t y_numel() const { return N * K * Ho() * Wo(); }
 
  private:
-  static std::int64_t extent(std::int64_t size, std::int64_t kernel, std::int64_t step, std::int64_t before, std::int64_t apart) {
-    return (size + 2 * before - apart * (kernel - 1) - 1) / step + 1;
+  static std::int64_t extent(std::int64_t size, std::int64_t kernel, std::int64_t step, std::int64_t padding, std::int64_t apart) {
+    return (size + padding - apart * (kernel - 1) - 1) / step + 1;
   }
 };
 
@@ -41,8 +45,8 @@ void for_each_product(const Conv2d& c, Visit visit) {
           for (std::int64_t g = 0; g < group_inputs; ++g) {
             for (std::int64_t r = 0; r < c.kernel_size.height; ++r) {
               for (std::int64_t s = 0; s < c.kernel_size.width; ++s) {
-                const std::int64_t h = i * c.stride.height - c.padding.height + r * c.dilation.height;
-                const std::int64_t w = j * c.stride.width - c.padding.width + s * c.dilation.width;
+                const std::int64_t h = i * c.stride.height - c.padding.top + r * c.dilation.height;
+                const std::int64_t w = j * c.stride.width - c.padding.left + s * c.dilation.width;
                 const bool inside = h >= 0 && h < c.H && w >= 0 && w < c.W;
                 const std::int64_t channel = k / group_outputs * group_inputs + g;
                 visit(inside ? static_cast<std::size_t>(((n * c.C + channel) * c.H + h) * c.W + w) : kPadding,

@@ -81,10 +81,11 @@ struct Case {
   std::string string() const {
     const auto size = [](Size2 s) { return fmt::format("{}x{}", s.height, s.width); };
     return fmt::format(
-        "[{}, {}, {}, {}] to {} channels, kernel {}, stride {}, padding {}, dilation {}, groups {}{}, {} threads, {}{}", sizes.N,
-        sizes.C, sizes.H, sizes.W, sizes.K, size(sizes.kernel_size), size(sizes.stride), size(sizes.padding), size(sizes.dilation),
-        sizes.groups, bias ? ", bias" : "", threads, side == guarded_memory::Side::back ? "guarded behind" : "guarded before",
-        special);
+        "[{}, {}, {}, {}] to {} channels, kernel {}, stride {}, padding {} before and {} behind, dilation {}, groups {}{}, {} "
+        "threads, {}{}",
+        sizes.N, sizes.C, sizes.H, sizes.W, sizes.K, size(sizes.kernel_size), size(sizes.stride), size(sizes.padding.before()),
+        size({sizes.padding.bottom, sizes.padding.right}), size(sizes.dilation), sizes.groups, bias ? ", bias" : "", threads,
+        side == guarded_memory::Side::back ? "guarded behind" : "guarded before", special);
   }
 };
 
@@ -97,6 +98,11 @@ class Dice {
   unsigned seed() { return static_cast<unsigned>(engine_()); }
   Size2 size(int first, int last) {
     return one_in(3) ? Size2{between(first, last), between(first, last)} : Size2{between(first, last)};
+  }
+  /// A third of them with a number for each side.
+  Padding2d padding(int last) {
+    if (!one_in(3)) return size(0, last);
+    return Sides{between(0, last), between(0, last), between(0, last), between(0, last)};
   }
 
  private:
@@ -123,13 +129,11 @@ reference::Conv2d sizes(Dice& dice) {
     c.W = dice.one_in(6) ? dice.between(1, 70) : dice.between(1, 14);
     c.kernel_size = dice.one_in(3) ? Size2(1) : dice.one_in(2) ? Size2(3) : dice.size(1, 7);
     c.stride = dice.one_in(3) ? Size2(1) : dice.size(1, 4);
-    c.padding = dice.one_in(2) ? Size2(0) : dice.size(0, dice.one_in(4) ? 7 : 2);
+    c.padding = dice.one_in(2) ? Padding2d(0) : dice.padding(dice.one_in(4) ? 7 : 2);
     c.dilation = dice.one_in(4) ? dice.size(1, 3) : Size2(1);
-    const auto fits = [](std::int64_t size, int kernel, int padding, int dilation) {
-      return size + 2 * padding >= dilation * (kernel - 1) + 1;
-    };
-    if (!fits(c.H, c.kernel_size.height, c.padding.height, c.dilation.height) ||
-        !fits(c.W, c.kernel_size.width, c.padding.width, c.dilation.width)) {
+    const auto fits = [](std::int64_t padded, int kernel, int dilation) { return padded >= dilation * (kernel - 1) + 1; };
+    if (!fits(c.H + c.padding.top + c.padding.bottom, c.kernel_size.height, c.dilation.height) ||
+        !fits(c.W + c.padding.left + c.padding.right, c.kernel_size.width, c.dilation.width)) {
       continue;
     }
     if (c.y_numel() * c.weight_numel() / c.K <= kMaxProducts) return c;

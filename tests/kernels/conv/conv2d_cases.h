@@ -49,6 +49,9 @@ inline const Conv2dCase kConv2dCases[] = {
     {"taps outside", {.N = 2, .C = 4, .H = 2, .W = 2, .K = 4, .kernel_size = 5, .padding = 4}},
     {"pixels outside", {.N = 2, .C = 4, .H = 3, .W = 2, .K = 4, .kernel_size = 1, .padding = 2}},
     {"pointwise", {.N = 3, .C = 33, .H = 5, .W = 5, .K = 31, .kernel_size = 1}},
+    {"sides", {.N = 2, .C = 4, .H = 6, .W = 7, .K = 5, .kernel_size = 3, .padding = Sides{0, 2, 3, 1}}},
+    {"sides, stride",
+     {.N = 2, .C = 3, .H = 6, .W = 6, .K = 4, .kernel_size = 3, .stride = 2, .padding = Sides{.bottom = 1, .right = 1}}},
     {"without bias", {.N = 3, .C = 4, .H = 6, .W = 6, .K = 8, .kernel_size = 3, .padding = 1}, false}};
 
 /// Values that make NaN of the padding's zeros.

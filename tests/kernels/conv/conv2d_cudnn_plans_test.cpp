@@ -74,6 +74,7 @@ std::vector<Case> cases() {
   all.push_back({"groups", {3, 6, 8, 8}, 4, {.kernel_size = 3, .padding = 1, .groups = 2}});
   all.push_back({"depthwise", {3, 8, 8, 8}, 8, {.kernel_size = 3, .padding = 1, .groups = 8}});
   all.push_back({"pointwise", {3, 33, 5, 5}, 31, {.kernel_size = 1}});
+  all.push_back({"sides", {3, 8, 8, 8}, 8, {.kernel_size = 2, .padding = Sides{.bottom = 1, .right = 1}}});
   all.push_back({"without bias", {3, 4, 6, 6}, 5, {.kernel_size = 3, .padding = 1, .bias = false}});
   return all;
 }

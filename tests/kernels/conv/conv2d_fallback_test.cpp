@@ -47,6 +47,9 @@ const Case kCases[] = {
     {"depthwise", {.N = 3, .C = 8, .H = 8, .W = 8, .K = 16, .kernel_size = 3, .padding = 1, .groups = 8}},
     {"pointwise", {.N = 3, .C = 33, .H = 5, .W = 5, .K = 31, .kernel_size = 1}},
     {"many weights", {.N = 1, .C = 64, .H = 3, .W = 3, .K = 512, .kernel_size = 3, .padding = 1}},
+    {"sides", {.N = 2, .C = 4, .H = 6, .W = 7, .K = 5, .kernel_size = 3, .padding = Sides{0, 2, 3, 1}}},
+    {"sides, stride",
+     {.N = 2, .C = 3, .H = 6, .W = 6, .K = 4, .kernel_size = 3, .stride = 2, .padding = Sides{.bottom = 1, .right = 1}}},
     {"without bias", {.N = 3, .C = 4, .H = 6, .W = 6, .K = 5, .kernel_size = 3, .padding = 1}, false}};
 
 class Conv2dFallbackTest : public DeviceTest {};

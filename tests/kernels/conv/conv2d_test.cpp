@@ -58,6 +58,12 @@ const Case kCases[] = {
      {.N = 1, .C = 2, .H = 2, .W = 9, .K = 3, .kernel_size = {2, 1}, .padding = {2, 0}, .dilation = 4},
      false},
     {"no window without padding", {.N = 2, .C = 4, .H = 4, .W = 3, .K = 3, .kernel_size = 5, .padding = 2}},
+    {"sides", {.N = 2, .C = 4, .H = 6, .W = 7, .K = 5, .kernel_size = 3, .padding = Sides{0, 2, 3, 1}}},
+    {"sides, stride",
+     {.N = 2, .C = 3, .H = 6, .W = 6, .K = 4, .kernel_size = 3, .stride = 2, .padding = Sides{.bottom = 1, .right = 1}}},
+    {"sides, depthwise",
+     {.N = 3, .C = 8, .H = 5, .W = 6, .K = 8, .kernel_size = {2, 3}, .padding = Sides{1, 0, 0, 2}, .dilation = 2, .groups = 8}},
+    {"sides, pointwise", {.N = 3, .C = 9, .H = 4, .W = 5, .K = 8, .kernel_size = 1, .stride = 2, .padding = Sides{1, 0, 2, 3}}},
     {"without bias", {.N = 3, .C = 4, .H = 6, .W = 6, .K = 5, .kernel_size = 3, .padding = 1}, false}};
 
 Conv2dOptions options_of(const Case& c) {

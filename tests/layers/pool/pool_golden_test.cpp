@@ -12,15 +12,6 @@
 namespace gpucnn {
 namespace {
 
-/// A number, or a list of height and width.
-Size2 size_of(const nlohmann::json& value) {
-  return value.is_array() ? Size2(value[0].get<int>(), value[1].get<int>()) : Size2(value.get<int>());
-}
-
-std::optional<Size2> size_if(const nlohmann::json& options, const char* name) {
-  return options.contains(name) ? std::optional(size_of(options.at(name))) : std::nullopt;
-}
-
 std::unique_ptr<Module> layer_of(const nlohmann::json& o) {
   const auto kind = o.at("layer").get<std::string>();
   if (kind == "AdaptiveAvgPool2d") return std::make_unique<AdaptiveAvgPool2d>(size_of(o.at("output_size")));
