@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+
 #include <gpucnn/kernels/activation/activation.h>
 #include <gpucnn/kernels/conv/conv2d.h>
 #include <gpucnn/layers/module/module.h>
@@ -33,6 +35,7 @@ class GPUCNN_API Conv2d : public Module {
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;
   Tensor gradients(const Tensor& dy, Context& context) override;
+  std::unique_ptr<Module> copy() const override { return std::make_unique<Conv2d>(in_channels_, out_channels_, options_); }
 
  private:
   PlanCache<kernels::Conv2dPlan>::Lease plan(const Shape& x, const Context& context) const;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 
 #include <gpucnn/core/random.h>
@@ -24,6 +25,7 @@ class GPUCNN_API Dropout : public Module {
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;
   Tensor gradients(const Tensor& dy, Context& context) override;
+  std::unique_ptr<Module> copy() const override { return std::make_unique<Dropout>(p_); }
 
  private:
   double p_;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+
 #include <gpucnn/layers/module/module.h>
 
 namespace gpucnn {
@@ -12,6 +14,7 @@ class GPUCNN_API Flatten : public Module {
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;
   Tensor gradients(const Tensor& dy, Context& context) override;
+  std::unique_ptr<Module> copy() const override { return std::make_unique<Flatten>(); }
 };
 
 }  // namespace gpucnn

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+
 #include <gpucnn/kernels/activation/activation.h>
 #include <gpucnn/kernels/linear/linear.h>
 #include <gpucnn/layers/module/module.h>
@@ -34,6 +36,7 @@ class GPUCNN_API Linear : public Module {
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;
   Tensor gradients(const Tensor& dy, Context& context) override;
+  std::unique_ptr<Module> copy() const override { return std::make_unique<Linear>(in_features_, out_features_, options_); }
 
  private:
   PlanCache<kernels::LinearPlan>::Lease plan(const Shape& x, const Context& context) const;

@@ -24,4 +24,6 @@ SimpleCNN::SimpleCNN(int num_classes)
                                            Dropout(0.5),                        //
                                            Linear(128, num_classes)}}} {}       // [N, num_classes]
 
+std::unique_ptr<Module> SimpleCNN::copy() const { return copied_into(std::make_unique<SimpleCNN>()); }
+
 }  // namespace gpucnn

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+
 #include <gpucnn/core/export.h>
 #include <gpucnn/layers/containers/sequential.h>
 
@@ -11,6 +13,9 @@ class GPUCNN_API SimpleCNN : public Sequential {
  public:
   /// Throws `std::invalid_argument` unless num_classes is at least 1.
   explicit SimpleCNN(int num_classes = 10);
+
+ protected:
+  std::unique_ptr<Module> copy() const override;
 };
 
 }  // namespace gpucnn

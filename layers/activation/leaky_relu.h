@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+
 #include <gpucnn/layers/activation/activation_layer.h>
 
 namespace gpucnn {
@@ -10,6 +12,9 @@ class GPUCNN_API LeakyReLU : public ActivationLayer {
  public:
   explicit LeakyReLU(double negative_slope = 0.01)
       : ActivationLayer({Activation::leaky_relu, static_cast<float>(negative_slope)}) {}
+
+ protected:
+  std::unique_ptr<Module> copy() const override { return std::make_unique<LeakyReLU>(double{function().negative_slope}); }
 };
 
 }  // namespace gpucnn

@@ -25,6 +25,12 @@ void ChildList::add(const Child& child, std::string_view otherwise) {
   entries_.push_back({std::move(name), std::move(child.module_)});
 }
 
+ChildList ChildList::copy() const {
+  ChildList made(container_);
+  for (const Entry& entry : entries_) made.entries_.push_back({entry.name, Module::copy_of(*entry.module)});
+  return made;
+}
+
 void ChildList::members(Members& m) {
   for (Entry& entry : entries_) m(entry.name, *entry.module);
 }

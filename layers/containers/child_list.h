@@ -33,6 +33,9 @@ class GPUCNN_API ChildList {
 
   void members(Members& m);
 
+  /// For a container's `copy`: copies of all children, under the same names.
+  ChildList copy() const;
+
   std::size_t size() const noexcept { return entries_.size(); }
   Module& operator[](std::size_t i) const { return *entries_[i].module; }
   auto begin() const noexcept { return entries_.begin(); }

@@ -28,6 +28,8 @@ Shape Concat::output_shape(const Shape& x) const {
 
 void Concat::members(Members& m) { children_.members(m); }
 
+std::unique_ptr<Module> Concat::copy() const { return std::unique_ptr<Module>(new Concat(children_.copy())); }
+
 Tensor Concat::forward(const Tensor& x, Context& context) const {
   Tensor y = Tensor::empty(output_shape(x.shape()), x.dtype(), x.device());
   std::int64_t first = 0;

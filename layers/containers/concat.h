@@ -2,6 +2,8 @@
 
 #include <cstddef>
 #include <initializer_list>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include <gpucnn/core/export.h>
@@ -32,9 +34,11 @@ class GPUCNN_API Concat : public Module {
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;
   Tensor gradients(const Tensor& dy, Context& context) override;
+  std::unique_ptr<Module> copy() const override;
   bool child_input_grad(std::size_t) const override { return input_grad(); }
 
  private:
+  explicit Concat(ChildList children) : children_(std::move(children)) {}
   template <class List>
   void add_all(const List& branches);
 

@@ -25,6 +25,8 @@ Shape Residual::output_shape(const Shape& x) const {
 
 void Residual::members(Members& m) { children_.members(m); }
 
+std::unique_ptr<Module> Residual::copy() const { return std::unique_ptr<Module>(new Residual(children_.copy())); }
+
 Tensor Residual::forward(const Tensor& x, Context& context) const {
   const Tensor body = children_[0](x, context);
   const Tensor shortcut = has_shortcut() ? children_[1](x, context) : x;

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
+#include <utility>
 
 #include <gpucnn/core/export.h>
 #include <gpucnn/layers/containers/child_list.h>
@@ -29,9 +31,11 @@ class GPUCNN_API Residual : public Module {
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;
   Tensor gradients(const Tensor& dy, Context& context) override;
+  std::unique_ptr<Module> copy() const override;
   bool child_input_grad(std::size_t) const override { return input_grad(); }
 
  private:
+  explicit Residual(ChildList children) : children_(std::move(children)) {}
   bool has_shortcut() const noexcept { return children_.size() > 1; }
 
   ChildList children_{"Residual"};

@@ -1,11 +1,13 @@
 #include <gpucnn/layers/containers/sequential.h>
 
+#include <algorithm>
 #include <typeinfo>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include <gpucnn/layers/fusion/fuse.h>
+#include <gpucnn/layers/module/module_tree.h>
 
 namespace gpucnn {
 
@@ -33,6 +35,7 @@ Sequential& Sequential::operator=(Sequential&& other) noexcept {
   // NOLINTNEXTLINE(bugprone-use-after-move): the base has moved, and what follows is no part of it
   children_ = std::move(other.children_);
   stages_ = std::move(other.stages_);
+  apart_ = other.apart_;
   return *this;
 }
 
@@ -73,18 +76,58 @@ void Sequential::placed(Device device) {
   stages_ = fuse(layers, device);
 }
 
+std::unique_ptr<Module> Sequential::copy() const { return copied_into(std::make_unique<Sequential>(std::vector<Child>())); }
+
+std::unique_ptr<Module> Sequential::copied_into(std::unique_ptr<Sequential> network) const {
+  network->children_ = children_.copy();
+  return network;
+}
+
 Tensor Sequential::forward(const Tensor& x, Context& context) const {
+  // Stages run layers without calling them.
+  const bool apart = std::ranges::any_of(children_, [](const auto& entry) { return entry.module->has_hooks(); });
+  if (context.keeps()) apart_ = apart;
   Tensor y = x;
+  if (apart) {
+    for (const auto& entry : children_) y = (*entry.module)(y, context);
+    return y;
+  }
   for (const auto& stage : stages_) y = stage->forward(y, context);
   return y;
 }
 
-Tensor Sequential::gradients(const Tensor& dy, Context& context) {
-  std::size_t first = 0;  // the stages before it have nothing to learn, and nobody wants the gradient of their input
-  while (!context.input_grad() && first < stages_.size() && !stages_[first]->learns()) ++first;
+namespace {
+
+/// From the gradient of the last part's y to that of the first one's x. Parts before the first one that learns have no backward
+/// where nobody wants the gradient of their input.
+template <class Learns, class Backward>
+Tensor backward_through(std::size_t parts, const Tensor& dy, const Context& context, const Learns& learns,
+                        const Backward& backward) {
+  std::size_t first = 0;
+  while (!context.input_grad() && first < parts && !learns(first)) ++first;
   Tensor gradient = dy;
-  for (std::size_t i = stages_.size(); i-- > first;) gradient = stages_[i]->backward(gradient, context);
+  for (std::size_t i = parts; i-- > first;) gradient = backward(i, gradient);
   return context.input_grad() ? gradient : Tensor{};
+}
+
+bool learns(Module& module) {
+  bool found = false;
+  for_tree(
+      module, [](const Module&) {}, [&](const Parameter& parameter) { found = found || parameter.requires_grad(); });
+  return found;
+}
+
+}  // namespace
+
+Tensor Sequential::gradients(const Tensor& dy, Context& context) {
+  if (apart_) {
+    return backward_through(
+        children_.size(), dy, context, [&](std::size_t i) { return learns(children_[i]); },
+        [&](std::size_t i, const Tensor& gradient) { return children_[i].backward(gradient, context); });
+  }
+  return backward_through(
+      stages_.size(), dy, context, [&](std::size_t i) { return stages_[i]->learns(); },
+      [&](std::size_t i, const Tensor& gradient) { return stages_[i]->backward(gradient, context); });
 }
 
 void Sequential::members(Members& m) { children_.members(m); }

@@ -23,7 +23,7 @@ class Stage;
 ///
 /// Always in braces: arguments in parentheses are built in an order that compilers choose. A Sequential that holds nothing but
 /// another one gives it a name, because `Sequential{Sequential{…}}` is a move to some compilers. A network is a class derived from
-/// it that passes its list on.
+/// it that passes its list on; it can be cloned if it overrides `copy`, as by `return copied_into(std::make_unique<Network>());`.
 ///
 /// Layers may execute together, as Conv2d, ReLU and MaxPool2d in one pass; names, shapes and results stay.
 class GPUCNN_API Sequential : public Module {
@@ -63,6 +63,9 @@ class GPUCNN_API Sequential : public Module {
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;
   Tensor gradients(const Tensor& dy, Context& context) override;
+  std::unique_ptr<Module> copy() const override;
+  /// For the `copy` of derived classes: gives `network` copies of this one's children instead of its own.
+  std::unique_ptr<Module> copied_into(std::unique_ptr<Sequential> network) const;
   void placed(Device device) override;
   bool child_input_grad(std::size_t i) const override { return i > 0 || input_grad(); }
   void add_summary_rows(const Shape& x, std::vector<SummaryRow>& rows) override;
@@ -73,6 +76,7 @@ class GPUCNN_API Sequential : public Module {
 
   ChildList children_{"Sequential"};
   std::vector<std::unique_ptr<Stage>> stages_;
+  mutable bool apart_ = false;  // whether the last forward that a backward may follow ran the children one by one
 };
 
 }  // namespace gpucnn

@@ -102,7 +102,9 @@ Tensor Module::run_outermost(const Tensor& x, Context::Call& call) const {
 Tensor Module::run_forward(const Tensor& x, Context::Call& call) const {
   if (call.predicting) {
     Context context(*this, call, nullptr, false);
-    return forward(x, context);
+    Tensor y = forward(x, context);
+    if (hooks_) run_hooks(x, y, false);
+    return y;
   }
   note_use(call);
   if (!saved_) saved_ = std::make_unique<Context::Saved>();
@@ -117,6 +119,7 @@ Tensor Module::run_forward(const Tensor& x, Context::Call& call) const {
   saved_->generation = call.root.generation;
   saved_->call = call.number;
   saved_->there = true;
+  if (hooks_) run_hooks(x, y, false);
   return y;
 }
 
@@ -193,8 +196,11 @@ Tensor Module::run_backward(const Tensor& dy, Context::Call& call) {
   } const give_back{*saved_};
   saved_->there = false;
   Context context(*this, call, saved_.get(), true);
-  Tensor dx = gradients(as(inside, dy, root.stream), context);
-  return input_grad_ ? dx : Tensor{};
+  const Tensor of_y = as(inside, dy, root.stream);
+  Tensor dx = gradients(of_y, context);
+  if (!input_grad_) dx = {};
+  if (hooks_) run_hooks(dx, of_y, true);
+  return dx;
 }
 
 }  // namespace gpucnn

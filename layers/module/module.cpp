@@ -11,6 +11,7 @@
 #include <gpucnn/core/text/class_name.h>
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/printable.h>
+#include <gpucnn/layers/module/hooks.h>
 #include <gpucnn/layers/module/module_root.h>
 #include <gpucnn/layers/module/module_tree.h>
 
@@ -86,6 +87,7 @@ Module& Module::operator=(Module&& other) noexcept {
   verified_.store(0);
   last_call_ = other.last_call_;
   saved_ = std::move(other.saved_);
+  hooks_ = std::move(other.hooks_);
   moved_from_ = std::exchange(other.moved_from_, true);
   modules_moved.fetch_add(1, std::memory_order_acq_rel);
   return *this;

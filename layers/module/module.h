@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -102,6 +103,31 @@ class GPUCNN_API Module {
   };
   ParameterMemory parameter_memory();
 
+  /// A copy of its own, on the same device: a new module of the same class with the same values, modes and precision, and the same
+  /// place in the random numbers, as `copy.deepcopy`. It has no gradients and no hooks. A copy of a part is a model of its own.
+  /// Throws `std::logic_error` for a class that does not override `copy`.
+  std::unique_ptr<Module> clone() const;
+  /// The same as an M: `auto twin = model.clone<SimpleCNN>()`. Throws `std::bad_cast` if it is no M.
+  template <class M>
+  M clone() const {
+    return std::move(dynamic_cast<M&>(*clone()));
+  }
+
+  /// Sees a module and two tensors, of the dtype of the activations, on the model's device.
+  using Hook = std::function<void(const Module& module, const Tensor& of_x, const Tensor& of_y)>;
+  /// Calls `hook(module, x, y)` after each forward of this module, `predict` included, in the thread that runs it; several hooks in
+  /// the order they came. Returns its number for `remove_hook`. While a module has hooks, a Sequential runs the layers around it
+  /// one by one, and training steps are not captured. Throws `std::invalid_argument` for a hook that cannot be called, and
+  /// `std::logic_error` during a call of the model.
+  int register_forward_hook(Hook hook);
+  /// Calls `hook(module, dx, dy)` after each backward, with the gradients of x and y; dx is undefined where nobody asks for it.
+  /// Frozen layers before the first one that learns have no backward.
+  int register_full_backward_hook(Hook hook);
+  /// Throws `std::invalid_argument` if this module has no such hook, and `std::logic_error` during a call of the model.
+  void remove_hook(int number);
+  /// Whether a module of the tree has a hook.
+  bool has_hooks() const;
+
   /// Sets the mode of the whole tree, as PyTorch's: dropout drops only in training. Modules start in training.
   Module& train(bool on = true);
   Module& eval() { return train(false); }
@@ -130,6 +156,10 @@ class GPUCNN_API Module {
   /// (`Parameter::grad_target` or `accumulate_grad`) and returns that of x, or nothing where `!context.input_grad()`.
   virtual Tensor gradients(const Tensor& dy, Context& context) = 0;
 
+  /// For `clone`: a new module of this very class, made with the same options; values and modes are set afterwards.
+  virtual std::unique_ptr<Module> copy() const;
+  /// `child.copy()`. Throws `std::logic_error` that names the child if it is of another class.
+  static std::unique_ptr<Module> copy_of(const Module& child);
   /// Called when the tree lies on `device`, before the first forward there: containers choose how to run what is inside them. It
   /// must not use this or another module.
   virtual void placed(Device device);
@@ -157,6 +187,7 @@ class GPUCNN_API Module {
   friend class Context;
   friend class ModuleTree;
   struct Root;
+  struct Hooks;
   class ExclusiveCall;
   class Prediction;
 
@@ -179,6 +210,10 @@ class GPUCNN_API Module {
   void require_part_of(const Context::Call& call) const;
   [[noreturn]] void fail_backward() const;
 
+  // Hooks, in hooks.cpp.
+  int add_hook(Hook hook, bool backward);
+  void run_hooks(const Tensor& of_x, const Tensor& of_y, bool backward) const;
+
   std::shared_ptr<Root> root_;         // shared by all modules of a tree
   std::atomic<Root*> shown_{nullptr};  // the same, for threads that have not seen it made
   std::string path_;
@@ -189,6 +224,7 @@ class GPUCNN_API Module {
   mutable std::atomic<std::uint64_t> verified_{0};  // how many modules were made and moved when this tree was last seen to be whole
   mutable std::uint64_t last_call_ = 0;             // the root's call that this module last served in, if it keeps
   mutable std::unique_ptr<Context::Saved> saved_;
+  std::unique_ptr<Hooks> hooks_;  // null without any
 };
 
 }  // namespace gpucnn

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 
 #include <gpucnn/layers/module/module.h>
@@ -37,6 +38,7 @@ class GPUCNN_API BatchNorm2d : public Module {
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;
   Tensor gradients(const Tensor& dy, Context& context) override;
+  std::unique_ptr<Module> copy() const override { return std::make_unique<BatchNorm2d>(num_features_, options_); }
 
  private:
   bool uses_batch(const Context& context) const { return context.training() || !options_.track_running_stats; }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+
 #include <gpucnn/layers/module/module.h>
 
 namespace gpucnn {
@@ -28,6 +30,7 @@ class GPUCNN_API GroupNorm : public Module {
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;
   Tensor gradients(const Tensor& dy, Context& context) override;
+  std::unique_ptr<Module> copy() const override { return std::make_unique<GroupNorm>(num_groups_, num_channels_, options_); }
 
  private:
   int num_groups_, num_channels_;

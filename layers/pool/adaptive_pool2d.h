@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+
 #include <gpucnn/kernels/pool/adaptive_pool2d.h>
 #include <gpucnn/layers/module/module.h>
 
@@ -17,6 +19,7 @@ class GPUCNN_API AdaptiveAvgPool2d : public Module {
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;
   Tensor gradients(const Tensor& dy, Context& context) override;
+  std::unique_ptr<Module> copy() const override { return std::make_unique<AdaptiveAvgPool2d>(output_size_); }
 
  private:
   Size2 output_size_;
@@ -33,6 +36,7 @@ class GPUCNN_API AdaptiveMaxPool2d : public Module {
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;
   Tensor gradients(const Tensor& dy, Context& context) override;
+  std::unique_ptr<Module> copy() const override { return std::make_unique<AdaptiveMaxPool2d>(output_size_); }
 
  private:
   Size2 output_size_;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+
 #include <gpucnn/kernels/pool/avg_pool2d.h>
 #include <gpucnn/layers/module/module.h>
 
@@ -21,6 +23,7 @@ class GPUCNN_API AvgPool2d : public Module {
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;
   Tensor gradients(const Tensor& dy, Context& context) override;
+  std::unique_ptr<Module> copy() const override { return std::make_unique<AvgPool2d>(pool_); }
 
  private:
   AvgPool2dOptions pool_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 
 #include <gpucnn/kernels/pool/max_pool2d.h>
@@ -33,6 +34,10 @@ class GPUCNN_API MaxPool2d : public Module {
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;
   Tensor gradients(const Tensor& dy, Context& context) override;
+  std::unique_ptr<Module> copy() const override {
+    return std::make_unique<MaxPool2d>(
+        MaxPool2dOptions{pool_.kernel_size, pool_.stride, pool_.padding, pool_.dilation, pool_.ceil_mode});
+  }
 
  private:
   kernels::Pool2d pool_;

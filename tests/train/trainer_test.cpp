@@ -266,6 +266,19 @@ TEST_P(TrainerTest, RunsLayersThatWaitForTheirResults) {
   EXPECT_GE(model.at<Watched>("3").forwards, 9);
 }
 
+TEST_P(TrainerTest, CallsHooksInEveryStep) {
+  Training data(device());
+  int calls = 0;
+  Trainer trainer(data.model, data.optimizer, data.loader);
+  for (int epoch = 0; epoch < 2; ++epoch) epoch_of(trainer);  // on a GPU, steps are captured by then
+  const int hook = data.model.at("1").register_forward_hook([&](const Module&, const Tensor&, const Tensor&) { ++calls; });
+  epoch_of(trainer);
+  EXPECT_EQ(calls, data.loader.size());
+  data.model.at("1").remove_hook(hook);
+  epoch_of(trainer);
+  EXPECT_EQ(calls, data.loader.size());
+}
+
 /// A layer that makes the plan of its convolution anew in every call, as a user's may.
 class Forgetful : public Module {
  public:
