@@ -114,7 +114,7 @@ gpucnn_files(layers/activation PUBLIC activation_layer leaky_relu relu relu6)
 gpucnn_files(layers/fusion PRIVATE activation_epilogue conv_relu_pool fuse linear_relu_dropout pattern relu_pool single_layer stage)
 gpucnn_files(layers/losses PUBLIC bce_with_logits_loss cross_entropy_loss device_copies elementwise_loss l1_loss loss mse_loss smooth_l1_loss)
 gpucnn_files(models PUBLIC simple_cnn)
-gpucnn_files(optim PUBLIC adam adamw optimizer parameter_group sgd)
+gpucnn_files(optim PUBLIC adam adamw optimizer parameter_group sgd PRIVATE adam_step option_rules)
 gpucnn_files(optim/schedules
   PUBLIC constant_lr cosine_annealing_lr cosine_annealing_warm_restarts exponential_lr lambda_lr linear_lr lr_scheduler one_cycle_lr
          polynomial_lr reduce_lr_on_plateau sequential_lr step_lr)

@@ -1,7 +1,8 @@
 #include <gpucnn/optim/adam.h>
 
-#include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/optim/adam.h>
+#include <gpucnn/optim/adam_step.h>
+#include <gpucnn/optim/option_rules.h>
 
 namespace gpucnn {
 
@@ -17,35 +18,21 @@ Adam::Adam(std::vector<ParameterGroup<AdamOptions>> groups, bool decoupled)
                               })),
       options_(options_of(groups)),
       decoupled_(decoupled) {
-  for (const AdamOptions& options : options_) {
-    const auto [beta1, beta2] = options.betas;
-    require(beta1 >= 0.0 && beta1 < 1.0, "betas.first", beta1);
-    require(beta2 >= 0.0 && beta2 < 1.0, "betas.second", beta2);
-    require(kernels::finite_in_f32(options.eps) && options.eps >= 0.0, "eps", options.eps);
-    require(kernels::finite_in_f32(options.weight_decay) && options.weight_decay >= 0.0, "weight_decay", options.weight_decay);
-  }
+  for (const AdamOptions& options : options_) check_options(options);
   add_state("exp_avg");
   add_state("exp_avg_sq");
+  add_state("max_exp_avg_sq", [&](std::size_t group) { return options_[group].amsgrad; });
 }
 
-void Adam::check_momentum(std::size_t, double momentum) const {
-  require(momentum >= 0.0 && momentum < 1.0, "betas.first", momentum);
-}
+void Adam::check_momentum(std::size_t, double momentum) const { require_fraction("betas.first", momentum); }
 
 void Adam::update(const Range& range, Stream& stream) {
-  const AdamOptions& options = options_[range.group];
-  Tensor values = range.values, exp_avg = state(0, range), exp_avg_sq = state(1, range);
-  kernels::adam(range.grads,
-                {.lr = lr(range.group),
-                 .beta1 = momentum(range.group),
-                 .beta2 = options.betas.second,
-                 .eps = options.eps,
-                 .weight_decay = options.weight_decay,
-                 .step = range.step,
-                 .group = static_cast<int>(range.group),
-                 .maximize = options.maximize,
-                 .decoupled = decoupled_},
-                values, exp_avg, exp_avg_sq, stream);
+  AdamOptions now = options_[range.group];
+  now.lr = lr(range.group);
+  now.betas.first = momentum(range.group);
+  Tensor values = range.values, exp_avg = state(0, range), exp_avg_sq = state(1, range), max_exp_avg_sq = state(2, range);
+  kernels::adam(range.grads, adam_step(now, decoupled_, range.step, range.group), values, exp_avg, exp_avg_sq, max_exp_avg_sq,
+                stream);
 }
 
 }  // namespace gpucnn

@@ -1,14 +1,14 @@
 #include <gpucnn/optim/adamw.h>
 
+#include <gpucnn/optim/adam_step.h>
+
 namespace gpucnn {
 namespace {
 
 std::vector<ParameterGroup<AdamOptions>> as_adams(const std::vector<ParameterGroup<AdamWOptions>>& groups) {
   std::vector<ParameterGroup<AdamOptions>> all;
   all.reserve(groups.size());
-  for (const auto& [parameters, o] : groups) {
-    all.push_back({parameters, {o.lr, o.betas, o.eps, o.weight_decay, o.maximize}});
-  }
+  for (const auto& [parameters, options] : groups) all.push_back({parameters, as_adam(options)});
   return all;
 }
 

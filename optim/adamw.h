@@ -13,6 +13,7 @@ struct AdamWOptions {
   std::pair<double, double> betas = {0.9, 0.999};  ///< of the running averages, each in [0, 1)
   double eps = 1e-8;                               ///< >= 0, added to the root
   double weight_decay = 1e-2;                      ///< >= 0; a step first multiplies weights by 1 - lr * weight_decay
+  bool amsgrad = false;                            ///< divides by the largest running average so far (AMSGrad)
   bool maximize = false;                           ///< goes up the gradient instead of down
 };
 

@@ -11,7 +11,7 @@
 #include <gpucnn/core/state_entry.h>
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/printable.h>
-#include <gpucnn/kernels/common/check.h>
+#include <gpucnn/optim/option_rules.h>
 
 namespace gpucnn {
 
@@ -54,10 +54,6 @@ Optimizer& Optimizer::operator=(Optimizer&& other) noexcept {
   return *this;
 }
 
-void Optimizer::require(bool holds, const char* option, double value) {
-  if (!holds) throw std::invalid_argument(fmt::format("Optimizer: invalid {}: {}", option, value));
-}
-
 void Optimizer::refuse_moved_from() const {
   if (items_.empty()) throw std::logic_error("Optimizer: was moved from; use what it was moved to");
 }
@@ -75,7 +71,7 @@ void Optimizer::set_lr(double lr) {
 
 void Optimizer::set_lr(std::size_t group, double lr) {
   settings(group);
-  require(kernels::finite_in_f32(lr) && lr >= 0.0, "lr", lr);
+  require_not_negative("lr", lr);
   groups_[group].lr = lr;
 }
 
@@ -91,19 +87,29 @@ void Optimizer::set_momentum(std::size_t group, double momentum) {
   groups_[group].momentum = momentum;
 }
 
-void Optimizer::check_momentum(std::size_t, double momentum) const {
-  require(kernels::finite_in_f32(momentum) && momentum >= 0.0, "momentum", momentum);
-}
+void Optimizer::check_momentum(std::size_t, double momentum) const { require_not_negative("momentum", momentum); }
 
 void Optimizer::zero_grad() {
   refuse_moved_from();
   for (Item& item : items_) item.parameter.zero_grad();
 }
 
-void Optimizer::add_state(std::string name) {
-  const Item& last = items_.back();
-  const std::int64_t size = last.first + Arena::padded(last.parameter.numel());
-  states_.emplace_back(std::move(name), Tensor::zeros({size}, DType::f32, device_));
+void Optimizer::add_state(std::string name, const std::function<bool(std::size_t group)>& has) {
+  State state{std::move(name), {}, {}};
+  std::int64_t size = 0;
+  for (const Item& item : items_) {
+    if (has && !has(item.group)) continue;
+    std::optional<std::int64_t>& shift = state.shift[item.group];
+    if (!shift) shift = size - item.first;
+    size += Arena::padded(item.parameter.numel());
+  }
+  state.values = Tensor::zeros({size}, DType::f32, device_);
+  states_.push_back(std::move(state));
+}
+
+Tensor Optimizer::state(std::size_t i, const Range& range) const {
+  const std::optional<std::int64_t> shift = states_[i].shift[range.group];
+  return shift ? states_[i].values.narrow(range.first + *shift, range.count) : Tensor{};
 }
 
 std::vector<Parameter> Optimizer::parameters() const {
@@ -122,7 +128,7 @@ void Optimizer::count_steps(std::int64_t count) noexcept {
 void Optimizer::step() {
   refuse_moved_from();
   if (const Device now = items_.front().parameter.slot().values.device(); now != device_) {
-    for (auto& [name, tensor] : states_) tensor = tensor.to(now);
+    for (State& state : states_) state.values = state.values.to(now);
     device_ = now;
   }
   Stream stream(device_);
@@ -167,9 +173,12 @@ StateDict Optimizer::shared_state() const {
   refuse_moved_from();
   const std::vector<std::string> names = unique_names();
   StateDict all;
-  for (const auto& [state, tensor] : states_) {
+  for (const State& state : states_) {
     for (std::size_t i = 0; i < items_.size(); ++i) {
-      all.add(fmt::format("{}.{}", state, names[i]), tensor.view(items_[i].first, items_[i].parameter.shape()));
+      const Item& item = items_[i];
+      const std::optional<std::int64_t> shift = state.shift[item.group];
+      if (shift)
+        all.add(fmt::format("{}.{}", state.name, names[i]), state.values.view(item.first + *shift, item.parameter.shape()));
     }
   }
   for (std::size_t i = 0; i < items_.size(); ++i) {

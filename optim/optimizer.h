@@ -1,7 +1,9 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -93,12 +95,9 @@ class GPUCNN_API Optimizer {
     return all;
   }
 
-  /// Throws `std::invalid_argument` with the option's name unless `holds`.
-  static void require(bool holds, const char* option, double value);
-
   /// Adds a number for each element of the parameters, zero at first, under PyTorch's name for it. Call it in the constructor: the
-  /// first is number 0 for `state`.
-  void add_state(std::string name);
+  /// first is number 0 for `state`. `has`: the groups whose parameters have one; without it, all.
+  void add_state(std::string name, const std::function<bool(std::size_t group)>& has = {});
 
   /// Throws `std::invalid_argument` unless it can be the group's momentum: finite in f32 and not negative.
   virtual void check_momentum(std::size_t group, double momentum) const;
@@ -107,22 +106,29 @@ class GPUCNN_API Optimizer {
   /// before.
   struct Range {
     Tensor values, grads;       // f32 [count]
-    std::int64_t first, count;  // in the optimizer's state
+    std::int64_t first, count;  // from the optimizer's first parameter on, each padded as in an arena
     std::int64_t step;          // this one, counted from 1
     std::size_t group;
   };
   virtual void update(const Range& range, Stream& stream) = 0;
-  /// The range's part of state number `i`: f32 [count].
-  Tensor state(std::size_t i, const Range& range) const { return states_[i].second.narrow(range.first, range.count); }
+  /// The range's part of state number `i`: f32 [count]. Undefined if the group has none.
+  Tensor state(std::size_t i, const Range& range) const;
 
  private:
   friend class LRScheduler;
 
   struct Item {
     Parameter parameter;
-    std::int64_t first;  // in a state tensor: the sum of the padded sizes before it
+    std::int64_t first;  // the sum of the padded sizes before it
     std::size_t group;
     std::int64_t steps = 0;
+  };
+
+  struct State {
+    std::string name;
+    Tensor values;
+    /// What to add to a parameter's `first` to find its part, for the groups that have one.
+    std::array<std::optional<std::int64_t>, kMaxGroups> shift;
   };
 
   void refuse_moved_from() const;
@@ -131,7 +137,7 @@ class GPUCNN_API Optimizer {
   StateDict shared_state() const;
 
   std::vector<Item> items_;
-  std::vector<std::pair<std::string, Tensor>> states_;
+  std::vector<State> states_;
   std::int64_t steps_ = 0;
   std::vector<Settings> groups_;
   std::vector<double> initial_lrs_;  // of the groups, when the first schedule was made; empty before

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <optional>
 
-#include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/optim/sgd.h>
+#include <gpucnn/optim/option_rules.h>
 
 namespace gpucnn {
 
@@ -28,17 +28,17 @@ SGD::SGD(std::vector<ParameterGroup<SGDOptions>> groups)
   for (std::size_t group = 0; group < options_.size(); ++group) {
     const SGDOptions& options = options_[group];
     Optimizer::check_momentum(group, options.momentum);
-    require(kernels::finite_in_f32(options.dampening), "dampening", options.dampening);
-    require(kernels::finite_in_f32(options.weight_decay) && options.weight_decay >= 0.0, "weight_decay", options.weight_decay);
-    require(!options.nesterov || (options.momentum > 0.0 && options.dampening == 0.0), "momentum or dampening for nesterov",
-            options.momentum > 0.0 ? options.dampening : options.momentum);
+    require_finite("dampening", options.dampening);
+    require_not_negative("weight_decay", options.weight_decay);
+    require_option(!options.nesterov || options.momentum > 0.0, "momentum for nesterov", options.momentum, "above 0");
+    require_option(!options.nesterov || options.dampening == 0.0, "dampening for nesterov", options.dampening, "0");
   }
   if (has_momentum()) add_state("momentum_buffer");
 }
 
 void SGD::check_momentum(std::size_t group, double momentum) const {
   Optimizer::check_momentum(group, momentum);
-  require(!options_[group].nesterov || momentum > 0.0, "momentum for nesterov", momentum);
+  require_option(!options_[group].nesterov || momentum > 0.0, "momentum for nesterov", momentum, "above 0");
 }
 
 void SGD::update(const Range& range, Stream& stream) {

@@ -25,13 +25,20 @@ void check_step(const AdamStep& s) {
 }  // namespace
 
 void adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m, Tensor& v, Stream& stream) {
+  Tensor none;
+  adam(dweight, step, weight, m, v, none, stream);
+}
+
+void adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m, Tensor& v, Tensor& max_v, Stream& stream) {
   check_tensor("adam", "weight", weight, DType::f32, stream);
   check_tensor("adam", "dweight", dweight, weight.shape(), DType::f32, stream);
   check_tensor("adam", "m", m, weight.shape(), DType::f32, stream);
   check_tensor("adam", "v", v, weight.shape(), DType::f32, stream);
+  if (max_v.defined()) check_tensor("adam", "max_v", max_v, weight.shape(), DType::f32, stream);
   check_step(step);
   dispatch(
-      stream, [&] { cpu::adam(dweight, step, weight, m, v, stream); }, [&] { cuda::adam(dweight, step, weight, m, v, stream); });
+      stream, [&] { cpu::adam(dweight, step, weight, m, v, max_v, stream); },
+      [&] { cuda::adam(dweight, step, weight, m, v, max_v, stream); });
 }
 
 }  // namespace gpucnn::kernels

@@ -36,4 +36,10 @@ struct AdamStep {
 /// In a captured step on a GPU lr and beta1 are StepState's of the group, and its count of updates is added to `step`.
 GPUCNN_API void adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m, Tensor& v, Stream& stream);
 
+/// AMSGrad of Reddi, Kale and Kumar, "On the convergence of Adam and beyond" (ICLR 2018), as PyTorch's `amsgrad`. The same with
+/// max_v = max(max_v, v), of the same shape, in place of v under the root. A v that is NaN makes max_v NaN. If max_v is undefined,
+/// this is the function above.
+GPUCNN_API void adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m, Tensor& v, Tensor& max_v,
+                     Stream& stream);
+
 }  // namespace gpucnn::kernels

@@ -22,15 +22,23 @@ struct AdamCoefficients {
   float decay, beta1, rest1, beta2, rest2, rate, correction, eps, shrink, sign;
 };
 
+/// What an update writes. `max_v` is null without AMSGrad.
+struct AdamMemory {
+  float *weight, *m, *v, *max_v;
+
+  AdamMemory from(std::int64_t first) const { return {weight + first, m + first, v + first, max_v ? max_v + first : nullptr}; }
+};
+
 }  // namespace gpucnn::kernels
 #endif
 
 HWY_BEFORE_NAMESPACE();
 namespace gpucnn::kernels::HWY_NAMESPACE {
 
-/// `threshold`: as `for_flushed_lanes` takes it, for a caller that flushes subnormals; infinity for one that does not.
-void adam_range(const AdamCoefficients& s, float threshold, const float* dweight, float* weight, float* m, float* v,
-                std::size_t count) {
+template <bool kAmsgrad>
+HWY_INLINE void update_range(const AdamCoefficients& s, float threshold, const float* dweight, const AdamMemory& to,
+                             std::size_t count) {
+  float *const weight = to.weight, *const m = to.m, *const v = to.v, *const max_v = to.max_v;
   const auto update = [=](auto d, std::size_t i) HWY_ATTR {
     const auto w = hn::LoadU(d, weight + i), m0 = hn::LoadU(d, m + i), v0 = hn::LoadU(d, v + i);
     const auto uphill = hn::Xor(hn::LoadU(d, dweight + i), hn::Set(d, s.sign));
@@ -39,13 +47,25 @@ void adam_range(const AdamCoefficients& s, float threshold, const float* dweight
     const auto change = hn::Sub(g, m0);
     const auto m1 = s.rest1 < 0.5F ? hn::MulAdd(hn::Set(d, s.rest1), change, m0) : hn::NegMulAdd(hn::Set(d, s.beta1), change, g);
     const auto v1 = hn::MulAdd(hn::Mul(hn::Set(d, s.rest2), g), g, hn::Mul(hn::Set(d, s.beta2), v0));
-    const auto root = hn::MulAdd(hn::Sqrt(v1), hn::Set(d, s.correction), hn::Set(d, s.eps));
+    auto largest = v1;
+    if constexpr (kAmsgrad) {
+      const auto before = hn::LoadU(d, max_v + i);
+      largest = hn::IfThenElse(hn::Lt(v1, before), before, v1);  // v1 where that is NaN
+      hn::StoreU(largest, d, max_v + i);
+    }
+    const auto root = hn::MulAdd(hn::Sqrt(largest), hn::Set(d, s.correction), hn::Set(d, s.eps));
     hn::StoreU(m1, d, m + i);
     hn::StoreU(v1, d, v + i);
     hn::StoreU(hn::MulSub(hn::Set(d, s.shrink), w, hn::Div(hn::Mul(hn::Set(d, s.rate), m1), root)), d, weight + i);
   };
   if (threshold < std::numeric_limits<float>::infinity()) return for_flushed_lanes(count, threshold, weight, dweight, m, update);
   for_lanes(count, update);
+}
+
+/// `threshold`: as `for_flushed_lanes` takes it, for a caller that flushes subnormals; infinity for one that does not.
+void adam_range(const AdamCoefficients& s, float threshold, const float* dweight, const AdamMemory& to, std::size_t count) {
+  if (to.max_v) return update_range<true>(s, threshold, dweight, to, count);
+  update_range<false>(s, threshold, dweight, to, count);
 }
 
 }  // namespace gpucnn::kernels::HWY_NAMESPACE
@@ -78,7 +98,8 @@ AdamCoefficients coefficients_of(const AdamStep& s) {
 ///
 /// Each result that is flushed is off by less than t = 2^-126. In a step these are three on the way to v: beta2 v, (1 - beta2) g,
 /// and the sum. With the errors of earlier steps v / (1 - beta2^step) is off by less than 3 t / (1 - beta2). Its root is off by
-/// less than the root of that. So an eps that is 2^25 times as large hides it: less than a quarter of its last place.
+/// less than the root of that. So an eps that is 2^25 times as large hides it: less than a quarter of its last place. AMSGrad's
+/// maximum of them is off by no more.
 ///
 /// On the way to m there are three, too: g, g - m, and the sum. m / (1 - beta1^step) is off by less than 3 t / (1 - beta1), which
 /// is multiplied by lr. That product is flushed, both are divided by eps or more, and the quotient is flushed. All that is less
@@ -93,18 +114,15 @@ float flush_threshold(const AdamStep& s) {
 
 }  // namespace
 
-void cpu::adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m, Tensor& v, Stream&) {
+void cpu::adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m, Tensor& v, Tensor& max_v, Stream&) {
   const float* gradient = dweight.data<float>();
-  float* value = weight.data<float>();
-  float* mean = m.data<float>();
-  float* square = v.data<float>();
+  const AdamMemory to{weight.data<float>(), m.data<float>(), v.data<float>(), max_v.defined() ? max_v.data<float>() : nullptr};
   const AdamCoefficients coefficients = coefficients_of(step);
   const float threshold = flush_threshold(step);
   parallel_ranges(weight.numel(), kGrain, [=](std::int64_t first, std::int64_t last) {
     const auto update = [&] {
       HWY_DYNAMIC_DISPATCH(adam_range)
-      (coefficients, threshold, gradient + first, value + first, mean + first, square + first,
-       static_cast<std::size_t>(last - first));
+      (coefficients, threshold, gradient + first, to.from(first), static_cast<std::size_t>(last - first));
     };
     if (threshold < std::numeric_limits<float>::infinity()) {
       const FlushSubnormals flush;

@@ -9,7 +9,8 @@
 /// The twins of optimizers' updates.
 namespace gpucnn::kernels {
 
-GPUCNN_TWINS(void adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m, Tensor& v, Stream& stream))
+GPUCNN_TWINS(void adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m, Tensor& v, Tensor& max_v,
+                       Stream& stream))
 GPUCNN_TWINS(void sgd(const Tensor& dweight, const SgdStep& step, Tensor& weight, Tensor& velocity, Stream& stream))
 
 }  // namespace gpucnn::kernels

@@ -69,9 +69,9 @@ TEST(SGD, RefusesOptionsOutOfTheirBounds) {
   EXPECT_THAT(make({.momentum = std::nan("")}), misuse("invalid momentum: nan"));
   EXPECT_THAT(make({.dampening = std::nan("")}), misuse("invalid dampening: nan"));
   EXPECT_THAT(make({.weight_decay = -1}), misuse("invalid weight_decay: -1"));
-  EXPECT_THAT(make({.nesterov = true}), misuse("invalid momentum or dampening for nesterov: 0"));
+  EXPECT_THAT(make({.nesterov = true}), misuse("invalid momentum for nesterov: 0, must be above 0"));
   EXPECT_THAT(make({.momentum = 0.9, .dampening = 0.5, .nesterov = true}),
-              misuse("invalid momentum or dampening for nesterov: 0.5"));
+              misuse("invalid dampening for nesterov: 0.5, must be 0"));
 }
 
 }  // namespace

@@ -71,6 +71,37 @@ TEST_P(AdamTest, AgreesWithTheReferenceForEverySizeAndCoefficient) {
   }
 }
 
+TEST_P(AdamTest, AmsgradDividesByTheLargestRoot) {
+  const AdamStep step{.lr = 0.1, .beta1 = 0.3, .beta2 = 0.5, .eps = 1e-3, .weight_decay = 0.01, .step = 3};
+  for (const std::int64_t size : {0, 1, 3, 31, 33, 257, 40'000}) {
+    SCOPED_TRACE(size);
+    const std::vector<float> dweight = random_floats(size, 1), weight = random_floats(size, 2), m = random_floats(size, 3);
+    std::vector<float> v = random_floats(size, 4), max_v = random_floats(size, 5);
+    for (float& value : v) value = std::abs(value);
+    for (float& value : max_v) value = std::abs(value);
+    Values expected_weight = widen(weight), expected_m = widen(m), expected_v = widen(v), expected_max = widen(max_v);
+    reference::adam(widen(dweight), step, expected_weight, expected_m, expected_v, &expected_max);
+    everywhere(device(), [&] {
+      Tensor w = tensor(weight), mean = tensor(m), square = tensor(v), largest = tensor(max_v);
+      adam(tensor(dweight), step, w, mean, square, largest, stream());
+      expect_close(w.to_vector<float>(), expected_weight, kSum);
+      expect_close(square.to_vector<float>(), expected_v, kPointwise);
+      expect_close(largest.to_vector<float>(), expected_max, kPointwise);
+      return w.to_vector<float>();
+    });
+  }
+}
+
+TEST_P(AdamTest, AmsgradKeepsWhatIsNotANumber) {
+  Tensor weight = tensor({1, 1, 1, 1, 1}), m = tensor({0, 0, 0, 0, 0}), v = m.clone(), max_v = tensor({9, 9, 9, 9, 9});
+  adam(tensor({1, std::nanf(""), 1, 1, std::nanf("")}), kDefaults, weight, m, v, max_v, stream());
+  for (const std::size_t i : {1U, 4U}) {
+    EXPECT_TRUE(std::isnan(max_v.to_vector<float>()[i]));
+    EXPECT_TRUE(std::isnan(weight.to_vector<float>()[i]));
+  }
+  EXPECT_EQ(max_v.to_vector<float>()[0], 9);
+}
+
 TEST_P(AdamTest, ViewsMayBeginAnywhere) {
   for (const std::int64_t size : {1, 4, 6, 1027}) {
     SCOPED_TRACE(size);
@@ -195,6 +226,7 @@ TEST_P(AdamTest, RefusesTensorsOfOtherShapesAndDtypes) {
   EXPECT_THAT([&] { adam(t, kDefaults, integers, t, t, stream()); }, misuse("adam: weight must be f32"));
   EXPECT_THAT([&] { adam(t, kDefaults, t, three, t, stream()); }, misuse("adam: m must be [2], got [3]"));
   EXPECT_THAT([&] { adam(t, kDefaults, t, t, three, stream()); }, misuse("adam: v must be [2], got [3]"));
+  EXPECT_THAT([&] { adam(t, kDefaults, t, t, t, three, stream()); }, misuse("adam: max_v must be [2], got [3]"));
 }
 
 }  // namespace
