@@ -4,6 +4,7 @@
 #include <gpucnn/core/tensor.h>
 #include <gpucnn/kernels/common/declare_twins.h>
 #include <gpucnn/kernels/optim/adam.h>
+#include <gpucnn/kernels/optim/rmsprop.h>
 #include <gpucnn/kernels/optim/sgd.h>
 
 /// The twins of optimizers' updates.
@@ -11,6 +12,7 @@ namespace gpucnn::kernels {
 
 GPUCNN_TWINS(void adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m, Tensor& v, Tensor& max_v,
                        Stream& stream))
+GPUCNN_TWINS(void rmsprop(const Tensor& dweight, const RmspropStep& step, Tensor& weight, RmspropState& state, Stream& stream))
 GPUCNN_TWINS(void sgd(const Tensor& dweight, const SgdStep& step, Tensor& weight, Tensor& velocity, Stream& stream))
 
 }  // namespace gpucnn::kernels
