@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <gpucnn/optim/adam.h>
+#include <gpucnn/optim/muon.h>
 #include <gpucnn/optim/sgd.h>
 
 #include "device_test.h"
@@ -70,6 +71,7 @@ TEST(ParameterGroup, BiasesAndNormsAreNotDecayed) {
   EXPECT_EQ(groups[0].options.weight_decay, 0.1);
   EXPECT_EQ(groups[1].options.weight_decay, 0);
   EXPECT_EQ(groups[1].options.lr, 0.5);
+  EXPECT_EQ(no_decay_on_biases_and_norms(p, MuonOptions{})[1].options.adamw.weight_decay, 0) << "AdamW has these";
 }
 
 TEST(ParameterGroup, AGroupMayBeEmptyButNotAll) {
