@@ -165,6 +165,36 @@ void bm_sgd(benchmark::State& state) {
   time(state, stream, 5 * weight.nbytes(), [&] { sgd(dweight, step, weight, velocity, stream); });
 }
 
+void bm_amsgrad(benchmark::State& state) {
+  Stream stream(bench.device);
+  const Tensor dweight = random({state.range(0)}, 1);
+  Tensor weight = random({state.range(0)}, 2), m = zeros({state.range(0)}), v = zeros({state.range(0)}), max_v = v.clone();
+  AdamStep step{.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0, .step = 0};
+  time(state, stream, 9 * weight.nbytes(), [&] {
+    ++step.step;
+    adam(dweight, step, weight, m, v, max_v, stream);
+  });
+}
+
+void bm_rmsprop(benchmark::State& state) {
+  Stream stream(bench.device);
+  const Tensor dweight = random({state.range(0)}, 1);
+  Tensor weight = random({state.range(0)}, 2);
+  RmspropState memory{zeros({state.range(0)}), zeros({state.range(0)}), {}};
+  const RmspropStep step{.lr = 1e-2, .alpha = 0.99, .eps = 1e-8, .weight_decay = 0, .momentum = 0.9};
+  time(state, stream, 7 * weight.nbytes(), [&] { rmsprop(dweight, step, weight, memory, stream); });
+}
+
+/// Everything that Muon does with a weight [R, C].
+void bm_muon(benchmark::State& state) {
+  Stream stream(bench.device);
+  Parameter weight({state.range(0), state.range(1)}, Init::uniform(1));
+  Arena::pack({weight}, {"weight"}, 1, bench.device);
+  weight.accumulate_grad(random(weight.shape(), 2));
+  Muon optimizer({weight});
+  time(state, stream, 5 * weight.value().nbytes(), [&] { optimizer.step(); });
+}
+
 BENCHMARK(bm_copy)->Apply(activations)->UseRealTime();
 BENCHMARK(bm_relu)->Apply(activations)->UseRealTime();
 BENCHMARK(bm_relu_backward)->Apply(activations)->UseRealTime();
@@ -183,6 +213,9 @@ BENCHMARK(bm_count_correct)->UseRealTime();
 BENCHMARK(bm_image_batch)->ArgName("augment")->Arg(0)->Arg(1)->UseRealTime();
 BENCHMARK(bm_adam)->ArgName("count")->Arg(kParameters)->UseRealTime();
 BENCHMARK(bm_sgd)->ArgName("count")->Arg(kParameters)->UseRealTime();
+BENCHMARK(bm_amsgrad)->ArgName("count")->Arg(kParameters)->UseRealTime();
+BENCHMARK(bm_rmsprop)->ArgName("count")->Arg(kParameters)->UseRealTime();
+BENCHMARK(bm_muon)->ArgNames({"R", "C"})->Args({64, 288})->Args({128, 2048})->Args({512, 64})->UseRealTime();
 
 }  // namespace
 
@@ -207,6 +240,8 @@ void register_large() {
   add("softmax_cross_entropy", {std::max<std::int64_t>(floats / 1000, 1), 1000}, bm_softmax_cross_entropy);
   add("adam", {floats}, bm_adam);
   add("sgd", {floats}, bm_sgd);
+  add("amsgrad", {floats}, bm_amsgrad);
+  add("rmsprop", {floats}, bm_rmsprop);
 }
 
 }  // namespace gpucnn::kernels

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <gpucnn/optim/adam.h>
+#include <gpucnn/optim/muon.h>
+#include <gpucnn/optim/rmsprop.h>
 #include <gpucnn/optim/sgd.h>
 
 #include "device_test.h"
@@ -40,20 +42,30 @@ TEST_P(OptimizerState, HasPyTorchsNamesAndTheParametersShapes) {
   const SGD momentum(parameters, {.momentum = 0.9}), plain(parameters);
   EXPECT_THAT(names_of(momentum.state_dict()), ElementsAre("momentum_buffer.0", "momentum_buffer.1", "step.0", "step.1"));
   EXPECT_THAT(names_of(plain.state_dict()), ElementsAre("step.0", "step.1"));
+  EXPECT_THAT(names_of(RMSprop({parameters[1]}, {.momentum = 0.9, .centered = true}).state_dict()),
+              ElementsAre("square_avg.1", "momentum_buffer.1", "grad_avg.1", "step.1"));
+  EXPECT_THAT(names_of(Muon(parameters).state_dict()),
+              ElementsAre("momentum_buffer.0", "exp_avg.1", "exp_avg_sq.1", "step.0", "step.1"));
 }
 
 TEST_P(OptimizerState, AnotherOptimizerGoesOnWithIt) {
-  std::vector<Parameter> parameters = packed({{2, 3}, {5}}, device()), others = packed({{2, 3}, {5}}, device());
-  Adam adam(parameters, {.lr = 0.1}), other(others, {.lr = 0.1});
-  for (unsigned step = 0; step < 3; ++step) step_with(adam, parameters, step);
-  EXPECT_EQ(adam.steps(), 3);
-  for (std::size_t i = 0; i < parameters.size(); ++i) others[i].set_value(parameters[i].value());
-  other.load_state_dict(adam.state_dict());
-  EXPECT_EQ(other.steps(), 3);
-  step_with(adam, parameters, 7);
-  step_with(other, others, 7);
-  for (std::size_t i = 0; i < parameters.size(); ++i) EXPECT_EQ(values(parameters[i]), values(others[i]));
-  EXPECT_EQ(other.state_dict().at("step.1").to_vector<std::int64_t>(), std::vector<std::int64_t>{4});
+  const auto test = [&](auto make) {
+    std::vector<Parameter> parameters = packed({{2, 3}, {5}}, device()), others = packed({{2, 3}, {5}}, device());
+    auto one = make(parameters), other = make(others);
+    for (unsigned step = 0; step < 3; ++step) step_with(one, parameters, step);
+    EXPECT_EQ(one.steps(), 3);
+    for (std::size_t i = 0; i < parameters.size(); ++i) others[i].set_value(parameters[i].value());
+    other.load_state_dict(one.state_dict());
+    EXPECT_EQ(other.steps(), 3);
+    step_with(one, parameters, 7);
+    step_with(other, others, 7);
+    for (std::size_t i = 0; i < parameters.size(); ++i) EXPECT_EQ(values(parameters[i]), values(others[i]));
+    EXPECT_EQ(other.state_dict().at("step.1").template to_vector<std::int64_t>(), std::vector<std::int64_t>{4});
+  };
+  test([](const auto& p) { return Adam(p, {.lr = 0.1}); });
+  test([](const auto& p) { return Adam(p, {.lr = 0.1, .betas = {0.5, 0.5}, .amsgrad = true}); });
+  test([](const auto& p) { return RMSprop(p, {.lr = 0.1, .alpha = 0.8, .eps = 0.1, .momentum = 0.5, .centered = true}); });
+  test([](const auto& p) { return Muon(p, {.lr = 0.1, .adamw = {.lr = 0.1}}); });
 }
 
 TEST_P(OptimizerState, RefusesAnotherOptimizersAndChangesNothing) {

@@ -8,6 +8,8 @@
 #include <gtest/gtest.h>
 
 #include <gpucnn/optim/adam.h>
+#include <gpucnn/optim/muon.h>
+#include <gpucnn/optim/rmsprop.h>
 #include <gpucnn/optim/sgd.h>
 
 #include "close.h"
@@ -18,7 +20,7 @@
 namespace gpucnn {
 namespace {
 
-/// A test of both of our optimizers, with everything on that gives them state.
+/// A test of all of our optimizers, with everything on that gives them state.
 class AnyOptimizer : public DeviceTest {
  protected:
   /// Calls `test(make)`, where `make(parameters, lr)` gives an optimizer, for each of them.
@@ -27,7 +29,20 @@ class AnyOptimizer : public DeviceTest {
     {
       SCOPED_TRACE("Adam");
       test([](std::vector<Parameter> parameters, double lr = 0.1) {
-        return Adam(std::move(parameters), {.lr = lr, .weight_decay = 0.01});
+        return Adam(std::move(parameters), {.lr = lr, .weight_decay = 0.01, .amsgrad = true});
+      });
+    }
+    {
+      SCOPED_TRACE("RMSprop");
+      test([](std::vector<Parameter> parameters, double lr = 0.1) {
+        return RMSprop(std::move(parameters),
+                       {.lr = lr, .alpha = 0.8, .eps = 0.1, .weight_decay = 0.01, .momentum = 0.5, .centered = true});
+      });
+    }
+    {
+      SCOPED_TRACE("Muon");
+      test([](std::vector<Parameter> parameters, double lr = 0.1) {
+        return Muon(std::move(parameters), {.lr = lr, .adamw = {.lr = lr}});
       });
     }
     {
@@ -63,7 +78,7 @@ TEST_P(AnyOptimizer, ManyParametersAtOnceAreAsOneByOne) {
 
 TEST_P(AnyOptimizer, ParametersMayComeInAnyOrderAndFromSeveralModels) {
   for_each([&](auto make) {
-    std::vector<Parameter> a = packed({{3}, {4}}), b = packed({{5}}), alone = packed({{3}, {4}});
+    std::vector<Parameter> a = packed({{3, 2}, {4}}), b = packed({{5}}), alone = packed({{3, 2}, {4}});
     auto mixed = make({a[1], b[0], a[0]});
     auto plain = make(alone);
     for (unsigned step = 0; step < 3; ++step) {
@@ -81,7 +96,7 @@ TEST_P(AnyOptimizer, ParametersMayComeInAnyOrderAndFromSeveralModels) {
 
 TEST_P(AnyOptimizer, AParameterWithoutGradientIsPassedOverAndItsStepsDoNotCount) {
   for_each([&](auto make) {
-    std::vector<Parameter> parameters = packed({{3}, {4}, {5}}), alone = packed({{3}, {4}, {5}});
+    std::vector<Parameter> parameters = packed({{3}, {4, 2}, {5}}), alone = packed({{3}, {4, 2}, {5}});
     auto optimizer = make(parameters);
     const std::vector<float> before = values(parameters[1]);
     for (unsigned step = 0; step < 2; ++step) {
@@ -127,7 +142,7 @@ TEST_P(AnyOptimizer, ZeroGradForgetsAndAStepThenChangesNothing) {
 
 TEST_P(AnyOptimizer, GoesOnWhenParametersArePackedElsewhere) {
   for_each([&](auto make) {
-    std::vector<Parameter> parameters = packed({{3}, {4}}), still = packed({{3}, {4}});
+    std::vector<Parameter> parameters = packed({{3}, {2, 4}}), still = packed({{3}, {2, 4}});
     auto optimizer = make(parameters), reference = make(still);
     for (unsigned step = 0; step < 4; ++step) {
       for (std::size_t i = 0; i < 2; ++i) {
@@ -145,7 +160,7 @@ TEST_P(AnyOptimizer, GoesOnWhenParametersArePackedElsewhere) {
 
 TEST_P(AnyOptimizer, GoesOnWhereItsParametersMove) {
   for_each([&](auto make) {
-    std::vector<Parameter> parameters = gpucnn::packed({{3}, {4}}), still = gpucnn::packed({{3}, {4}});
+    std::vector<Parameter> parameters = gpucnn::packed({{3}, {2, 4}}), still = gpucnn::packed({{3}, {2, 4}});
     auto optimizer = make(parameters), reference = make(still);
     for (unsigned step = 0; step < 6; ++step) {
       for (std::size_t i = 0; i < 2; ++i) {
@@ -191,6 +206,17 @@ TEST(OptimizerOptions, MustBeFinite) {
     EXPECT_THAT([&] { Adam(p, {.betas = {0.9, bad}}); }, misuse("invalid betas.second"));
     EXPECT_THAT([&] { Adam(p, {.eps = bad}); }, misuse("invalid eps"));
     EXPECT_THAT([&] { Adam(p, {.weight_decay = bad}); }, misuse("invalid weight_decay"));
+    EXPECT_THAT([&] { RMSprop(p, {.lr = bad}); }, misuse("invalid lr"));
+    EXPECT_THAT([&] { RMSprop(p, {.alpha = bad}); }, misuse("invalid alpha"));
+    EXPECT_THAT([&] { RMSprop(p, {.eps = bad}); }, misuse("invalid eps"));
+    EXPECT_THAT([&] { RMSprop(p, {.weight_decay = bad}); }, misuse("invalid weight_decay"));
+    EXPECT_THAT([&] { RMSprop(p, {.momentum = bad}); }, misuse("invalid momentum"));
+    EXPECT_THAT([&] { Muon(p, {.lr = bad}); }, misuse("invalid lr"));
+    EXPECT_THAT([&] { Muon(p, {.weight_decay = bad}); }, misuse("invalid weight_decay"));
+    EXPECT_THAT([&] { Muon(p, {.momentum = bad}); }, misuse("invalid momentum"));
+    EXPECT_THAT([&] { Muon(p, {.ns_coefficients = {1, bad, 1}}); }, misuse("invalid ns_coefficients"));
+    EXPECT_THAT([&] { Muon(p, {.eps = bad}); }, misuse("invalid eps"));
+    EXPECT_THAT([&] { Muon(p, {.adamw = {.lr = bad}}); }, misuse("invalid adamw.lr"));
     EXPECT_THAT([&] { SGD(p, {.lr = bad}); }, misuse("invalid lr"));
     EXPECT_THAT([&] { SGD(p, {.momentum = bad}); }, misuse("invalid momentum"));
     EXPECT_THAT([&] { SGD(p, {.momentum = 0.9, .dampening = bad}); }, misuse("invalid dampening"));

@@ -6,23 +6,55 @@
 
 #include <gpucnn/optim/adam.h>
 #include <gpucnn/optim/adamw.h>
+#include <gpucnn/optim/muon.h>
+#include <gpucnn/optim/rmsprop.h>
 #include <gpucnn/optim/sgd.h>
 
 #include "device_test.h"
 #include "golden_case.h"
 
-// PyTorch's optimizers over 12 steps, as tests/golden/record_optimizers.py recorded them.
+// PyTorch's optimizers over 12 steps, as tests/golden/record_optimizers.py and record_more_optimizers.py recorded them.
 namespace gpucnn {
 namespace {
 
+/// `prefix`: what the options' names begin with.
 template <class Options>
-Options adam_options(const nlohmann::json& given) {
+Options adam_options(const nlohmann::json& given, const std::string& prefix = "") {
   Options options;
+  options.lr = given.value(prefix + "lr", options.lr);
+  options.betas = given.value(prefix + "betas", options.betas);
+  options.eps = given.value(prefix + "eps", options.eps);
+  options.weight_decay = given.value(prefix + "weight_decay", options.weight_decay);
+  options.amsgrad = given.value(prefix + "amsgrad", options.amsgrad);
+  options.maximize = given.value(prefix + "maximize", options.maximize);
+  return options;
+}
+
+RMSpropOptions rmsprop_options(const nlohmann::json& given) {
+  RMSpropOptions options;
   options.lr = given.value("lr", options.lr);
-  options.betas = given.value("betas", options.betas);
+  options.alpha = given.value("alpha", options.alpha);
   options.eps = given.value("eps", options.eps);
   options.weight_decay = given.value("weight_decay", options.weight_decay);
+  options.momentum = given.value("momentum", options.momentum);
+  options.centered = given.value("centered", options.centered);
   options.maximize = given.value("maximize", options.maximize);
+  return options;
+}
+
+MuonOptions muon_options(const nlohmann::json& given) {
+  MuonOptions options;
+  options.lr = given.value("lr", options.lr);
+  options.weight_decay = given.value("weight_decay", options.weight_decay);
+  options.momentum = given.value("momentum", options.momentum);
+  options.nesterov = given.value("nesterov", options.nesterov);
+  options.ns_coefficients = given.value("ns_coefficients", options.ns_coefficients);
+  options.eps = given.value("eps", options.eps);
+  options.ns_steps = given.value("ns_steps", options.ns_steps);
+  const auto adjust = given.value("adjust_lr_fn", std::string("original"));
+  if (adjust == "match_rms_adamw") options.adjust_lr_fn = AdjustLr::match_rms_adamw;
+  if (adjust == "spectral_unclamped") options.adjust_lr_fn = AdjustLr::spectral_unclamped;
+  options.adamw = adam_options<AdamWOptions>(given, "adamw_");
   return options;
 }
 
@@ -40,6 +72,8 @@ std::unique_ptr<Optimizer> made(const nlohmann::json& options, const std::vector
   if (name == "SGD") return std::make_unique<SGD>(parameters, sgd_options(options));
   if (name == "Adam") return std::make_unique<Adam>(parameters, adam_options<AdamOptions>(options));
   if (name == "AdamW") return std::make_unique<AdamW>(parameters, adam_options<AdamWOptions>(options));
+  if (name == "RMSprop") return std::make_unique<RMSprop>(parameters, rmsprop_options(options));
+  if (name == "Muon") return std::make_unique<Muon>(parameters, muon_options(options));
   throw std::invalid_argument("no optimizer is called " + name);
 }
 
@@ -47,8 +81,9 @@ class OptimizersGoldenTest : public DeviceTest {};
 INSTANTIATE_TEST_SUITE_P(Devices, OptimizersGoldenTest, devices(), device_name);
 
 TEST_P(OptimizersGoldenTest, GiveWhatPyTorchGivesAfter12Steps) {
-  const std::vector<GoldenCase> cases = golden_cases("optimizers");
-  ASSERT_FALSE(cases.empty());
+  std::vector<GoldenCase> cases = golden_cases("optimizers");
+  for (GoldenCase& more : golden_cases("more_optimizers")) cases.push_back(std::move(more));
+  ASSERT_EQ(cases.size(), 29U);
   for (const GoldenCase& recorded : cases) {
     SCOPED_TRACE("case " + recorded.name);
     std::vector<Parameter> parameters;
@@ -72,7 +107,9 @@ TEST_P(OptimizersGoldenTest, GiveWhatPyTorchGivesAfter12Steps) {
     for (const Parameter& parameter : parameters) {
       expect_golden(parameter.value(), recorded.at("end." + parameter.name()), parameter.name());
     }
-    for (const auto& [name, expected] : recorded.with_prefix("state.")) expect_golden(state.at(name), expected, name);
+    const StateDict recorded_state = recorded.with_prefix("state.");
+    for (const auto& [name, expected] : recorded_state) expect_golden(state.at(name), expected, name);
+    EXPECT_EQ(state.size(), recorded_state.size() + parameters.size()) << "besides the steps";
   }
 }
 

@@ -13,6 +13,8 @@
 #include <gpucnn/layers/losses/cross_entropy_loss.h>
 #include <gpucnn/models/simple_cnn.h>
 #include <gpucnn/optim/adam.h>
+#include <gpucnn/optim/muon.h>
+#include <gpucnn/optim/rmsprop.h>
 #include <gpucnn/optim/sgd.h>
 #include <gpucnn/train/train_step.h>
 
@@ -71,6 +73,20 @@ TEST_P(SteadyState, ATrainingStepAllocatesNothing) {
   });
   expect_none(counts);
   EXPECT_EQ(counts.allocations.onednns, 0) << "a layer has no kernel of ours";
+}
+
+TEST_P(SteadyState, UpdatesAllocateNothing) {
+  SimpleCNN model;
+  CrossEntropyLoss criterion;
+  criterion(model(batch.inputs), batch.labels);
+  model.backward(criterion.backward());
+  Adam amsgrad(model.parameters(), {.lr = 1e-5, .amsgrad = true});
+  RMSprop rmsprop(model.parameters(), {.lr = 1e-5, .momentum = 0.9, .centered = true});
+  Muon muon(model.parameters(), {.lr = 1e-5});
+  for (Optimizer* optimizer :
+       {static_cast<Optimizer*>(&amsgrad), static_cast<Optimizer*>(&rmsprop), static_cast<Optimizer*>(&muon)}) {
+    expect_none(in_steady_state([&] { optimizer->step(); }));
+  }
 }
 
 TEST_P(SteadyState, AConvolutionThatOneDnnServesAllocatesNothingOutsideIt) {

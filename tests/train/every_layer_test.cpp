@@ -1,5 +1,6 @@
 // A step that a Trainer captures on a GPU against the same step call by call, for every kind of layer, with the options of losses
 // and optimizers that change what is captured.
+#include <type_traits>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -21,6 +22,8 @@
 #include <gpucnn/layers/pool/avg_pool2d.h>
 #include <gpucnn/layers/pool/max_pool2d.h>
 #include <gpucnn/optim/adamw.h>
+#include <gpucnn/optim/muon.h>
+#include <gpucnn/optim/rmsprop.h>
 #include <gpucnn/optim/schedules/one_cycle_lr.h>
 #include <gpucnn/optim/sgd.h>
 #include <gpucnn/train/train_step.h>
@@ -114,18 +117,17 @@ TEST_P(EveryLayerTest, TrainsUnderATrainerAsStepByStep) {
   EXPECT_EQ(trained.model.state_dict().at("1.num_batches_tracked").to_vector<std::int64_t>(), (std::vector<std::int64_t>{15}));
 }
 
-TEST_P(EveryLayerTest, FollowsMomentumAndRateOfEachGroup) {
-  const auto run = [&](bool by_trainer) {
+TEST_P(EveryLayerTest, FollowsMomentumAndRateOfEachGroupOfEveryOptimizer) {
+  const auto run = [&](auto kind, auto options, bool by_trainer) {
     Sequential model = network();
     model.init(3).to(device());
-    std::vector<ParameterGroup<SGDOptions>> groups =
-        no_decay_on_biases_and_norms(model.parameters(), SGDOptions{.lr = 0.01, .momentum = 0.9, .weight_decay = 0.01});
+    auto groups = no_decay_on_biases_and_norms(model.parameters(), options);
     groups[1].options.lr = 0.02;
-    SGD optimizer(std::move(groups));
+    typename decltype(kind)::type optimizer(std::move(groups));
     CrossEntropyLoss loss({.ignore_index = kIgnored});
     DataLoader loader(images(device()), {.batch_size = 8, .shuffle = true, .seed = 5});
     const auto change = [&](int at) {
-      optimizer.set_lr(at % 2, 0.01 / (1 + at));
+      optimizer.set_lr(static_cast<std::size_t>(at) % optimizer.groups(), 0.01 / (1 + at));
       optimizer.set_momentum(1, 0.9 - 0.05 * at);
     };
     int at = 0;
@@ -147,7 +149,11 @@ TEST_P(EveryLayerTest, FollowsMomentumAndRateOfEachGroup) {
     }
     return all_values(model);
   };
-  EXPECT_EQ(run(true), run(false));
+  const auto test = [&](auto kind, auto options) { EXPECT_EQ(run(kind, options, true), run(kind, options, false)); };
+  test(std::type_identity<SGD>(), SGDOptions{.lr = 0.01, .momentum = 0.9, .weight_decay = 0.01});
+  test(std::type_identity<Adam>(), AdamOptions{.lr = 0.01, .betas = {0.9, 0.5}, .amsgrad = true});
+  test(std::type_identity<RMSprop>(), RMSpropOptions{.lr = 0.01, .eps = 0.1, .momentum = 0.5, .centered = true});
+  test(std::type_identity<Muon>(), MuonOptions{.lr = 0.01});
 }
 
 }  // namespace
