@@ -78,6 +78,8 @@ gpucnn_files(kernels/vendor PRIVATE onednn onednn_use CUDA cublaslt cudnn)
 
 gpucnn_ops(activation activation dropout)
 gpucnn_files(kernels/activation PRIVATE activation_block functors functors_cpu twins CUDA functors_cuda)
+gpucnn_ops(clip clip_grad)
+gpucnn_files(kernels/clip PRIVATE norm_formula twins)
 gpucnn_ops(combine add channels)
 gpucnn_files(kernels/combine PRIVATE twins)
 gpucnn_ops(conv conv2d)
@@ -100,8 +102,8 @@ gpucnn_ops(metrics argmax count_correct)
 gpucnn_files(kernels/metrics PRIVATE twins CUDA argmax_warp)
 gpucnn_ops(norm batch_norm2d group_norm)
 gpucnn_files(kernels/norm PRIVATE normalize normalize_cpu twins)
-gpucnn_ops(optim adam muon newton_schulz rmsprop sgd)
-gpucnn_files(kernels/optim PRIVATE flushed_update twins)
+gpucnn_ops(optim adam moving_average muon newton_schulz rmsprop sgd)
+gpucnn_files(kernels/optim PRIVATE average_formula flushed_update twins)
 gpucnn_ops(pool adaptive_pool2d avg_pool2d max_pool2d)
 gpucnn_files(kernels/pool PUBLIC pool2d_options PRIVATE pool_shape pool_windows twins window_pool window_pool_cpu CUDA pixels)
 
@@ -114,14 +116,14 @@ gpucnn_files(layers/activation PUBLIC activation_layer leaky_relu relu relu6)
 gpucnn_files(layers/fusion PRIVATE activation_epilogue conv_relu_pool fuse linear_relu_dropout pattern relu_pool single_layer stage)
 gpucnn_files(layers/losses PUBLIC bce_with_logits_loss cross_entropy_loss device_copies elementwise_loss l1_loss loss mse_loss smooth_l1_loss)
 gpucnn_files(models PUBLIC simple_cnn)
-gpucnn_files(optim PUBLIC adam adamw muon optimizer parameter_group rmsprop sgd PRIVATE adam_step option_rules orthogonalizer)
+gpucnn_files(optim PUBLIC adam adamw clip_grad muon optimizer parameter_group rmsprop sgd PRIVATE adam_step option_rules orthogonalizer)
 gpucnn_files(optim/schedules
   PUBLIC constant_lr cosine_annealing_lr cosine_annealing_warm_restarts exponential_lr lambda_lr linear_lr lr_scheduler one_cycle_lr
          polynomial_lr reduce_lr_on_plateau sequential_lr step_lr)
 gpucnn_files(data PUBLIC batch cifar10 data_loader dataset dataset_splits normalize shapes tensor_dataset)
 gpucnn_files(io PUBLIC safetensors PRIVATE atomic_file safetensors_header)
 gpucnn_files(train
-  PUBLIC fit metrics train_step trainer
+  PUBLIC exponential_moving_average fit metrics parameter_update train_step trainer
   PRIVATE trainer_impl
   CUDA captured_step captured_trainer step_reports step_state_kernels step_state_mirror)
 

@@ -10,18 +10,21 @@
 
 namespace gpucnn {
 
-std::unique_ptr<Trainer::Impl> Trainer::Impl::captured(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader) {
+std::unique_ptr<Trainer::Impl> Trainer::Impl::captured(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader,
+                                                       const StepOptions& options) {
   const Device device = model.device();
   const auto* dataset = dynamic_cast<const TensorDataset*>(&loader.dataset());
   if (device.kind != Device::Kind::cuda || !dataset || dataset->device() != device) return nullptr;
   if (loader.options().device.value_or(device) != device) return nullptr;
-  return std::make_unique<CapturedTrainer>(model, optimizer, loss, loader, *dataset);
+  return std::make_unique<CapturedTrainer>(model, optimizer, loss, loader, *dataset, options);
 }
 
-CapturedTrainer::CapturedTrainer(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader, const TensorDataset& dataset)
+CapturedTrainer::CapturedTrainer(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader, const TensorDataset& dataset,
+                                 const StepOptions& options)
     : model_(model),
       optimizer_(optimizer),
       loss_(loss),
+      update_(model, optimizer, options),
       loader_(loader),
       dataset_(dataset),
       device_(model.device()),
@@ -57,6 +60,7 @@ bool CapturedTrainer::step() {
 }
 
 void CapturedTrainer::take_step(std::int64_t first) {
+  update_.prepare();
   const std::int64_t images = std::min(loader_.options().batch_size, loader_.dataset().size() - first);
   while (collect(), begun_ - arrived_ == StepReports::kMaxQueued) {
     // The GPU has work for long: this costs it nothing.
@@ -138,7 +142,7 @@ void CapturedTrainer::run(std::int64_t images, std::int64_t first) {
     stream_.synchronize();
     if (report.failed) fail(report, 0);
     model_.backward(loss_.backward());
-    optimizer_.step();
+    update_();
   } catch (const OutOfMemory&) {
     // As if it had not begun: another step will have this number, and must not be taken for it.
     report.number = 0;
@@ -189,7 +193,7 @@ void CapturedTrainer::record(std::int64_t images) {
   const Tensor output = model_(batch.inputs);
   const Tensor loss = evaluate(output, batch.labels);
   model_.backward(loss_.backward());
-  optimizer_.step();
+  update_();
   guard_buffers();
   gpu::advance(state_.on_device(), images, model_.random_step() != random_step, stream_);
 }

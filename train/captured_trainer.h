@@ -8,6 +8,7 @@
 
 #include <gpucnn/data/tensor_dataset.h>
 #include <gpucnn/train/captured_step.h>
+#include <gpucnn/train/parameter_update.h>
 #include <gpucnn/train/step_reports.h>
 #include <gpucnn/train/step_state_mirror.h>
 #include <gpucnn/train/trainer_impl.h>
@@ -20,7 +21,8 @@ namespace gpucnn {
 class CapturedTrainer final : public Trainer::Impl {
  public:
   /// `dataset` is the loader's, on the model's GPU.
-  CapturedTrainer(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader, const TensorDataset& dataset);
+  CapturedTrainer(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader, const TensorDataset& dataset,
+                  const StepOptions& options);
   ~CapturedTrainer() override;
 
   void start_epoch() override;
@@ -55,6 +57,7 @@ class CapturedTrainer final : public Trainer::Impl {
   Module& model_;
   Optimizer& optimizer_;
   Loss& loss_;
+  ParameterUpdate update_;
   DataLoader& loader_;
   const TensorDataset& dataset_;
   Device device_;

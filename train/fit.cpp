@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <optional>
 #include <stdexcept>
 #include <utility>
 
@@ -83,7 +84,7 @@ FitResult fit(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& train
   LRScheduler* const each_step = options.schedule_every == Every::step ? options.scheduler : nullptr;
   LRScheduler* const each_epoch = options.schedule_every == Every::epoch ? options.scheduler : nullptr;
   const Training mode(model);
-  Trainer trainer(model, optimizer, loss, train);
+  Trainer trainer(model, optimizer, loss, train, options.step);
   FitResult result;
   const auto stop = [&] { return result.stopped = options.stop && options.stop(); };
   double best = -1;
@@ -105,9 +106,13 @@ FitResult fit(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& train
     }
     if (const Metrics late = trainer.finish(); late.images) tell(late);
     Metrics judged;
-    for (const Batch& batch : test) {
-      judged += evaluate(model, loss, batch);
-      if (stop()) return result;
+    {
+      std::optional<ExponentialMovingAverage::Applied> averaged;
+      if (options.step.ema) averaged.emplace(*options.step.ema);
+      for (const Batch& batch : test) {
+        judged += evaluate(model, loss, batch);
+        if (stop()) return result;
+      }
     }
     if (!std::isfinite(judged.loss_sum)) throw NonFiniteLoss(judged.loss(), trainer.steps());
     const bool is_best = judged.accuracy() > best;

@@ -11,6 +11,7 @@
 #include <gpucnn/optim/optimizer.h>
 #include <gpucnn/optim/schedules/lr_scheduler.h>
 #include <gpucnn/train/metrics.h>
+#include <gpucnn/train/parameter_update.h>
 
 namespace gpucnn {
 
@@ -46,6 +47,7 @@ struct FitOptions {
   /// Of this optimizer: sets the learning rates. Null: they stay. A ReduceLROnPlateau goes by the test loss.
   LRScheduler* scheduler = nullptr;
   Every schedule_every = Every::epoch;  ///< when the schedule steps: behind each training step, or each epoch and its test
+  StepOptions step = {};                ///< clipping, and an average of the model, by which it is then judged
 };
 
 /// What a run came to.
@@ -54,9 +56,12 @@ struct FitResult {
   bool stopped = false;             ///< whether `stop` ended it
 };
 
-/// Trains a model for some epochs, all of it in training mode, and judges it by the test set after each. Every module is left
-/// in the mode it came in. Throws `NonFiniteLoss` (train_step.h), also for the test set's loss after an epoch, and
-/// `std::invalid_argument` unless epochs >= 1 and the training set has a batch, or for a schedule of another optimizer, or a
+/// Trains a model for some epochs, all of it in training mode, and judges it by the test set after each. With an average in
+/// `step.ema` the averages are judged; in every callback but `stop`, and in the end, the model has its own weights. Every module is
+/// left in the mode it came in.
+///
+/// Throws `NonFiniteLoss` (train_step.h), also for the test set's loss after an epoch, and `std::invalid_argument` unless epochs >=
+/// 1 and the training set has a batch, for a schedule of another optimizer, for step options that make no sense, or for a
 /// ReduceLROnPlateau in every step or without a test set.
 GPUCNN_API FitResult fit(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& train, DataLoader& test,
                          const FitOptions& options = {});

@@ -64,6 +64,7 @@ NonFiniteLoss::NonFiniteLoss(double loss, std::int64_t step)
 NonFiniteLoss::~NonFiniteLoss() = default;
 
 Metrics TrainStep::operator()(const Batch& batch) {
+  update_.prepare();
   optimizer_.zero_grad();
   const Tensor output = model_(batch.inputs);
   const Tensor labels = loss().prepare(output, batch.labels);
@@ -71,7 +72,7 @@ Metrics TrainStep::operator()(const Batch& batch) {
   const Metrics metrics = judge(loss(), output, labels, loss_value);
   if (!std::isfinite(metrics.loss_sum)) throw NonFiniteLoss(static_cast<double>(loss_value.item()), ++steps_);
   model_.backward(loss().backward());
-  optimizer_.step();
+  update_();
   ++steps_;
   return metrics;
 }

@@ -10,6 +10,7 @@
 #include <gpucnn/layers/module/module.h>
 #include <gpucnn/optim/optimizer.h>
 #include <gpucnn/train/metrics.h>
+#include <gpucnn/train/parameter_update.h>
 
 namespace gpucnn {
 
@@ -27,12 +28,15 @@ class GPUCNN_API NonFiniteLoss : public Error {
 };
 
 /// One step of training: forward, loss, backward, update. Allocates nothing once it has met a batch of every size. Holds
-/// references: model, optimizer and loss must stay where they are.
+/// references: model, optimizer, loss and average must stay where they are.
 class GPUCNN_API TrainStep {
  public:
-  TrainStep(Module& model, Optimizer& optimizer, Loss& loss) : model_(model), optimizer_(optimizer), loss_(&loss) {}
+  /// Throws `std::invalid_argument` for options that make no sense: see ParameterUpdate.
+  TrainStep(Module& model, Optimizer& optimizer, Loss& loss, const StepOptions& options = {})
+      : model_(model), optimizer_(optimizer), loss_(&loss), update_(model, optimizer, options) {}
   /// With CrossEntropyLoss.
-  TrainStep(Module& model, Optimizer& optimizer) : model_(model), optimizer_(optimizer) {}
+  TrainStep(Module& model, Optimizer& optimizer, const StepOptions& options = {})
+      : model_(model), optimizer_(optimizer), update_(model, optimizer, options) {}
 
   /// Learns from a batch: inputs as the model takes them, labels as the loss takes them. Returns what the model thought of it
   /// before the update: correct images are counted where the output is [N, C] and the labels are whole numbers [N]. Throws
@@ -49,6 +53,7 @@ class GPUCNN_API TrainStep {
 
   CrossEntropyLoss cross_entropy_;
   Loss* loss_ = nullptr;  // null: cross_entropy_
+  ParameterUpdate update_;
   std::int64_t steps_ = 0;
 };
 

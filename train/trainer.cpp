@@ -13,7 +13,8 @@ namespace {
 /// Each step is done when it returns.
 class OneByOne final : public Trainer::Impl {
  public:
-  OneByOne(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader) : loader_(loader), step_(model, optimizer, loss) {}
+  OneByOne(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader, const StepOptions& options)
+      : loader_(loader), step_(model, optimizer, loss, options) {}
 
   void start_epoch() override {
     batch_.reset();  // gives its batch back
@@ -44,20 +45,22 @@ class OneByOne final : public Trainer::Impl {
   Metrics seen_;
 };
 
-std::unique_ptr<Trainer::Impl> make_impl(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader) {
+std::unique_ptr<Trainer::Impl> make_impl(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader,
+                                         const StepOptions& options) {
   if constexpr (kBuiltWithCuda) {
-    if (auto captured = Trainer::Impl::captured(model, optimizer, loss, loader)) return captured;
+    if (auto captured = Trainer::Impl::captured(model, optimizer, loss, loader, options)) return captured;
   }
-  return std::make_unique<OneByOne>(model, optimizer, loss, loader);
+  return std::make_unique<OneByOne>(model, optimizer, loss, loader, options);
 }
 
 }  // namespace
 
-Trainer::Trainer(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader)
-    : impl_(make_impl(model, optimizer, loss, loader)) {}
+Trainer::Trainer(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader, const StepOptions& options)
+    : impl_(make_impl(model, optimizer, loss, loader, options)) {}
 
-Trainer::Trainer(Module& model, Optimizer& optimizer, DataLoader& loader) : own_loss_(std::make_unique<CrossEntropyLoss>()) {
-  impl_ = make_impl(model, optimizer, *own_loss_, loader);
+Trainer::Trainer(Module& model, Optimizer& optimizer, DataLoader& loader, const StepOptions& options)
+    : own_loss_(std::make_unique<CrossEntropyLoss>()) {
+  impl_ = make_impl(model, optimizer, *own_loss_, loader, options);
 }
 
 Trainer::~Trainer() = default;

@@ -9,6 +9,7 @@
 #include <gpucnn/layers/module/module.h>
 #include <gpucnn/optim/optimizer.h>
 #include <gpucnn/train/metrics.h>
+#include <gpucnn/train/parameter_update.h>
 
 namespace gpucnn {
 
@@ -24,13 +25,14 @@ namespace gpucnn {
 /// are then not called again. Elsewhere, or if a layer waits for the GPU in its forward, the steps run one by one. The results are
 /// the same.
 ///
-/// Holds references: model, optimizer, loss and loader must stay where they are, and the modes and the device of the model as they
-/// are. One thread at a time.
+/// Holds references: model, optimizer, loss, loader and average must stay where they are, and the modes and the device of the model
+/// as they are. One thread at a time.
 class GPUCNN_API Trainer {
  public:
-  Trainer(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader);
+  /// Throws `std::invalid_argument` for options that make no sense: see ParameterUpdate.
+  Trainer(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader, const StepOptions& options = {});
   /// With CrossEntropyLoss.
-  Trainer(Module& model, Optimizer& optimizer, DataLoader& loader);
+  Trainer(Module& model, Optimizer& optimizer, DataLoader& loader, const StepOptions& options = {});
   ~Trainer();
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
@@ -39,8 +41,8 @@ class GPUCNN_API Trainer {
   void start_epoch();
 
   /// Learns from the epoch's next batch, or queues that. False if there is none. Throws `NonFiniteLoss` (train_step.h), at the
-  /// latest in `finish`, when a loss is NaN or infinite: the parameters are then those before that step, on a GPU too, where later
-  /// steps were queued but write nothing.
+  /// latest in `finish`, when a loss is NaN or infinite: parameters and average are then those before that step, on a GPU too,
+  /// where later steps were queued but write nothing.
   bool step();
 
   /// What the steps came to whose results have arrived and were not taken yet. Never waits.

@@ -15,7 +15,8 @@ class Trainer::Impl {
   virtual std::int64_t steps() const noexcept = 0;
 
   /// Steps that are captured as CUDA graphs; null where model and dataset do not lie on one GPU. In builds with CUDA only.
-  static std::unique_ptr<Impl> captured(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader);
+  static std::unique_ptr<Impl> captured(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader,
+                                        const StepOptions& options);
 };
 
 }  // namespace gpucnn

@@ -6,6 +6,7 @@
 #include <gpucnn/core/tensor.h>
 #include <gpucnn/kernels/common/declare_twins.h>
 #include <gpucnn/kernels/optim/adam.h>
+#include <gpucnn/kernels/optim/moving_average.h>
 #include <gpucnn/kernels/optim/muon.h>
 #include <gpucnn/kernels/optim/newton_schulz.h>
 #include <gpucnn/kernels/optim/rmsprop.h>
@@ -24,5 +25,7 @@ GPUCNN_TWINS(void newton_schulz_polynomial(const Tensor& gram, const Tensor& squ
                                            Tensor& y, Stream& stream))
 GPUCNN_TWINS(void rmsprop(const Tensor& dweight, const RmspropStep& step, Tensor& weight, RmspropState& state, Stream& stream))
 GPUCNN_TWINS(void sgd(const Tensor& dweight, const SgdStep& step, Tensor& weight, Tensor& velocity, Stream& stream))
+GPUCNN_TWINS(void moving_average(const Tensor& x, double decay, const Tensor& n_averaged, Tensor& average, Stream& stream))
+GPUCNN_TWINS(void count_average(Tensor& n_averaged, Stream& stream))
 
 }  // namespace gpucnn::kernels
