@@ -249,6 +249,7 @@ void CapturedTrainer::fail(const gpu::StepReport& report, std::int64_t updates) 
   optimizer_.zero_grad();  // the queued steps have written others
   if (updates > 0) model_.set_random_step(random_steps_[static_cast<std::size_t>(arrived_ % StepReports::kMaxQueued)]);
   begun_ = arrived_ = failed.number;
+  reports_.forget();
   state_.reset(state_now(0, 0), stream_);
   throw NonFiniteLoss(failed.loss, failed.number);
 }

@@ -1,5 +1,6 @@
 #include <gpucnn/train/step_reports.h>
 
+#include <algorithm>
 #include <atomic>
 
 #include <gpucnn/core/gpu/queue.h>
@@ -21,6 +22,8 @@ StepReports::StepReports(Device device) {
 bool StepReports::has_arrived(std::int64_t steps) noexcept {
   return std::atomic_ref(of(steps).number).load(std::memory_order_acquire) == steps + 1;
 }
+
+void StepReports::forget() noexcept { std::fill_n(reports_.get(), kMaxQueued, gpu::StepReport{}); }
 
 Metrics StepReports::metrics(const gpu::StepReport& report, bool is_sum) {
   const FloatEnvironment standard;

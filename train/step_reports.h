@@ -25,6 +25,8 @@ class StepReports {
   gpu::StepReport& of(std::int64_t steps) noexcept { return reports_[static_cast<std::size_t>(steps % kMaxQueued)]; }
   /// Whether that step has reported.
   bool has_arrived(std::int64_t steps) noexcept;
+  /// None has reported, once the GPU writes no more: other steps will have the same numbers.
+  void forget() noexcept;
 
   /// `is_sum`: Loss::is_sum.
   static Metrics metrics(const gpu::StepReport& report, bool is_sum);
