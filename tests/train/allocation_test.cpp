@@ -129,6 +129,17 @@ TEST_P(SteadyState, AddedGradientsModesAndTrainStepAllocateNothing) {
   }));
 }
 
+TEST_P(SteadyState, ClippingAndAnAverageAllocateNothing) {
+  SimpleCNN model;
+  Adam optimizer(model.parameters());
+  ExponentialMovingAverage ema(model);
+  TrainStep step(model, optimizer, {.clip_grad_value = 1, .clip_grad_norm = 0.1, .ema = &ema});
+  expect_none(in_steady_state([&] {
+    step(batch);
+    step(last);
+  }));
+}
+
 TEST_P(SteadyState, ALayerOfAUsersOwnAllocatesNothing) {
   Sequential model{Flatten(), Linear(12, 6), Added<Sequential>(Sequential{Scale(6), Linear(6, 6)}), Linear(6, 3)};
   Adam optimizer(model.parameters());
