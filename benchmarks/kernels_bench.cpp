@@ -195,6 +195,24 @@ void bm_muon(benchmark::State& state) {
   time(state, stream, 5 * weight.value().nbytes(), [&] { optimizer.step(); });
 }
 
+/// Below the limit: the gradient stays as it is.
+void bm_clip_by_norm(benchmark::State& state) {
+  Stream stream(bench.device);
+  Tensor gradient = random({state.range(0)}, 1), norm = zeros({});
+  time(state, stream, gradient.nbytes(), [&] {
+    vector_norm(gradient, 2, norm, stream);
+    clip_by_norm(norm, 1e9, gradient, stream);
+  });
+}
+
+void bm_moving_average(benchmark::State& state) {
+  Stream stream(bench.device);
+  const Tensor weight = random({state.range(0)}, 1);
+  const Tensor n_averaged = Tensor::from(std::vector<std::int64_t>{1}, {}, bench.device);
+  Tensor average = random({state.range(0)}, 2);
+  time(state, stream, 3 * weight.nbytes(), [&] { moving_average(weight, 0.999, n_averaged, average, stream); });
+}
+
 BENCHMARK(bm_copy)->Apply(activations)->UseRealTime();
 BENCHMARK(bm_relu)->Apply(activations)->UseRealTime();
 BENCHMARK(bm_relu_backward)->Apply(activations)->UseRealTime();
@@ -216,6 +234,8 @@ BENCHMARK(bm_sgd)->ArgName("count")->Arg(kParameters)->UseRealTime();
 BENCHMARK(bm_amsgrad)->ArgName("count")->Arg(kParameters)->UseRealTime();
 BENCHMARK(bm_rmsprop)->ArgName("count")->Arg(kParameters)->UseRealTime();
 BENCHMARK(bm_muon)->ArgNames({"R", "C"})->Args({64, 288})->Args({128, 2048})->Args({512, 64})->UseRealTime();
+BENCHMARK(bm_clip_by_norm)->ArgName("count")->Arg(kParameters)->UseRealTime();
+BENCHMARK(bm_moving_average)->ArgName("count")->Arg(kParameters)->UseRealTime();
 
 }  // namespace
 
