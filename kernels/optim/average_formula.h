@@ -5,7 +5,7 @@
 #include <gpucnn/core/dtype.h>
 #include <gpucnn/kernels/common/host_device.h>
 
-/// The formulas of a moving average, for both twins.
+/// What the twins of a moving average share.
 namespace gpucnn::kernels {
 
 /// Coefficients as PyTorch rounds them.
@@ -14,12 +14,8 @@ struct AverageWeights {
   explicit AverageWeights(double decay) : kept(static_cast<float>(decay)), taken(static_cast<float>(1 - decay)) {}
 };
 
-/// PyTorch's lerp goes from the nearer end, so that decay = 0 gives x exactly.
-GPUCNN_HOST_DEVICE inline float averaged(AverageWeights w, float average, float x) {
-  return w.taken < 0.5F ? average + w.taken * (x - average) : x - (x - average) * (1 - w.taken);
-}
-
-/// Each operation is rounded to f32, as in PyTorch: a double holds the product, and keeps a compiler from joining the two.
+/// Whole numbers. Each operation is rounded to f32, as in PyTorch: a double holds the product, and keeps a compiler from joining
+/// the two.
 template <class Whole>
 GPUCNN_HOST_DEVICE Whole averaged(AverageWeights w, Whole average, Whole x) {
   const auto old = static_cast<float>(static_cast<double>(static_cast<float>(average)) * static_cast<double>(w.kept));

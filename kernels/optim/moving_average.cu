@@ -13,6 +13,11 @@ struct Pair {
   Lanes<T, kWidth> x, average;
 };
 
+/// PyTorch's lerp goes from the nearer end, so that decay = 0 gives x exactly.
+__device__ float averaged(AverageWeights w, float average, float x) {
+  return w.taken < 0.5F ? fmaf(w.taken, x - average, average) : fmaf(w.taken - 1, x - average, x);
+}
+
 /// `state`: of a captured step, or null.
 template <class T>
 __global__ void average_kernel(AverageWeights weights, const StepState* state, const std::int64_t* n_averaged, const T* x,
