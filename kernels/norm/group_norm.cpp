@@ -13,7 +13,9 @@ constexpr std::string_view kForward = "group_norm", kBackward = "group_norm_back
 /// Each image of `x` as a segment.
 NormSizes sizes_of(std::string_view op, const Tensor& x, std::int64_t groups) {
   check_rank(op, "x", x, 4);
-  check_value(op, "num_groups", groups, groups > 0 && x.dim(1) % groups == 0, fmt::format("a divisor of {} channels", x.dim(1)));
+  if (groups <= 0 || x.dim(1) % groups != 0) {
+    throw std::invalid_argument(fmt::format("{}: num_groups must divide the {} channels, got {}", op, x.dim(1), groups));
+  }
   return {x.dim(0), x.dim(2) * x.dim(3), x.dim(1), groups};
 }
 

@@ -10,22 +10,26 @@
 namespace gpucnn::kernels {
 namespace {
 
-/// That x: [N, C, H, W] has pixels, and not too many. `prefix` begins each message.
+constexpr std::int64_t kMaxPixels = std::numeric_limits<std::int32_t>::max();
+
+/// Whether x is [N, C, H, W] with pixels, and not too many.
+bool has_pixels(const Shape& x) { return x.rank() == 4 && x[2] > 0 && x[3] > 0 && x[2] <= kMaxPixels / x[3]; }
+
+/// That it has them. `prefix` begins each message.
 void check_pixels(std::string_view prefix, const Shape& x) {
-  constexpr std::int64_t kMaxPixels = std::numeric_limits<std::int32_t>::max();
   check_images(prefix, x);
-  if (x[2] == 0 || x[3] == 0 || x[2] > kMaxPixels / x[3]) {
+  if (!has_pixels(x)) {
     throw std::invalid_argument(fmt::format("{}an image must have 1 to {} pixels, got {}", prefix, kMaxPixels, x.string()));
   }
 }
 
 /// That y: [N, C, Ho, Wo] divides x: [N, C, H, W] into bins.
 void check_bins(std::string_view op, std::string_view name, const Tensor& y, const Tensor& x, DType dtype, const Stream& stream) {
-  check_pixels(fmt::format("{}: ", op), x.shape());
+  if (!has_pixels(x.shape())) check_pixels(fmt::format("{}: ", op), x.shape());  // texts are made for messages only
   check_tensor(op, name, y, dtype, stream);
   check_rank(op, name, y, 4);
   check_tensor(op, name, y, {x.dim(0), x.dim(1), y.dim(2), y.dim(3)}, dtype, stream);
-  check_value(op, name, y.shape().string(), y.dim(2) > 0 && y.dim(3) > 0, "at least 1 high and wide");
+  if (y.dim(2) == 0 || y.dim(3) == 0) check_value(op, name, y.shape().string(), false, "at least 1 high and wide");
 }
 
 PoolWindows windows_of(const Tensor& x, const Tensor& y) { return {{x.dim(2), y.dim(2)}, {x.dim(3), y.dim(3)}}; }

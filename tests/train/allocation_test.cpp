@@ -21,6 +21,8 @@
 #include "everywhere.h"
 #include "layers/layers.h"
 #include "train/allocations.h"
+#include "train/drawn_network.h"
+#include "train/layer_makers.h"
 
 namespace gpucnn {
 namespace {
@@ -138,6 +140,25 @@ TEST_P(SteadyState, ClippingAndAnAverageAllocateNothing) {
     step(batch);
     step(last);
   }));
+}
+
+TEST_P(SteadyState, ATrainingStepOfAnyLayersAllocatesNothing) {
+  std::vector<int> counts(layer_makers().size());
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+    DrawnNetwork network(seed, {.num_classes = 4});
+    SCOPED_TRACE(network.model->summary(network.x));
+    SGD optimizer(network.model->parameters(), {.lr = 1e-4, .momentum = 0.9});
+    TrainStep step(*network.model, optimizer);
+    const Batch one = batch_of(2, network.x), more = batch_of(5, network.x);
+    const Counts seen = in_steady_state([&] {
+      step(one);
+      step(more);
+    });
+    EXPECT_EQ(seen.allocations.ours, 0);
+    EXPECT_EQ(seen.system_allocations, 0U);
+    for (std::size_t i = 0; i < counts.size(); ++i) counts[i] += network.counts[i];
+  }
+  for (std::size_t i = 0; i < counts.size(); ++i) EXPECT_GT(counts[i], 0) << layer_makers()[i].name;
 }
 
 TEST_P(SteadyState, ALayerOfAUsersOwnAllocatesNothing) {
