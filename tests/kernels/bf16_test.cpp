@@ -75,7 +75,8 @@ TEST_P(Bf16Test, ActivationsRoundWhatTheCpuComputes) {
 
 TEST_P(Bf16Test, MaxPool2dAndItsBackwardChooseTheSame) {
   Stream cpu;
-  for (const Pool2d& pool : {Pool2d{2, 2}, Pool2d{3, 2, 1}, Pool2d{3, 1}}) {
+  for (const Pool2d& pool : {Pool2d{2, 2}, Pool2d{3, 2, 1}, Pool2d{3, 1}, Pool2d{2, 2, 0, 1, true}, Pool2d{3, 2, 1, 1, true},
+                             Pool2d{{3, 2}, 1, {1, 0}, {2, 3}}, Pool2d{2, {3, 2}, 1, 2, true}}) {
     for (const Shape& shape : {Shape{2, 8, 7, 6}, Shape{3, 5, 8, 9}}) {
       SCOPED_TRACE(shape.string());
       const Tensor x = rounded(shape, 1);

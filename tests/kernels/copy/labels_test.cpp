@@ -33,6 +33,23 @@ TEST_P(LabelsTest, OutsideTheClassesAreRefusedWithTheirPlace) {
   EXPECT_THAT([&] { convert<std::int64_t>({std::int64_t{1} << 32}, 10); }, misuse("label 4294967296 at index 0"));
 }
 
+TEST_P(LabelsTest, TheIgnoredLabelPassesWhereverItLies) {
+  const auto convert = [&](const auto& labels, std::int32_t ignored) {
+    Tensor y = empty({labels.size()}, DType::i32);
+    to_labels(tensor(labels, Shape{labels.size()}), 10, ignored, y, stream());
+    return y.to_vector<std::int32_t>();
+  };
+  using Labels = std::vector<std::int32_t>;
+  EXPECT_EQ(convert(Labels{3, -100, 9}, -100), (Labels{3, -100, 9}));
+  EXPECT_EQ(convert(std::vector<std::int64_t>{10, 0, 10}, 10), (Labels{10, 0, 10}));
+  EXPECT_EQ(convert(std::vector<std::uint8_t>{255, 0}, 255), (Labels{255, 0}));
+  EXPECT_EQ(convert(Labels{3, 4}, 4), (Labels{3, 4}));
+  EXPECT_THAT([&] { convert(Labels{-100, -1, 0}, -100); }, misuse("to_labels: label -1 at index 1 is outside [0, 10)"));
+  // What is -100 in its last 32 bits only is another label.
+  const std::vector<std::int64_t> far{(std::int64_t{1} << 32) - 100};
+  EXPECT_THAT([&] { convert(far, -100); }, misuse("to_labels: label 4294967196 at index 0"));
+}
+
 TEST_P(LabelsTest, OutsideTheClassesAreToldOnceByACallThatWaits) {
   std::vector<std::int32_t> labels(5000, 9);
   for (const std::size_t n : {4000, 3001 + 1024}) labels[n] = 11;

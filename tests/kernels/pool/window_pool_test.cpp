@@ -1,3 +1,6 @@
+#include <cmath>
+#include <limits>
+
 #include <gtest/gtest.h>
 
 #include <gpucnn/core/bf16.h>
@@ -43,6 +46,76 @@ TEST_P(WindowPoolTest, AdaptiveMeansAgreeWithTheReference) {
       expect_close(y.to_vector<float>(), expected, kSum);
       expect_close(dx.to_vector<float>(), expected_dx, kSum);
       return y.to_vector<float>();
+    });
+  }
+}
+
+/// Few different values, so that many are equal, and some NaN.
+std::vector<float> values_with_ties(std::int64_t count) {
+  std::vector<float> values = reference::random_floats(count, 3);
+  for (float& value : values) value = std::abs(value) > 0.98F ? std::numeric_limits<float>::quiet_NaN() : std::round(4 * value);
+  return values;
+}
+
+TEST_P(WindowPoolTest, AdaptiveMaximaAgreeWithTheReference) {
+  for (const Bins& bins : kBins) {
+    SCOPED_TRACE(bins.x.string());
+    const std::int64_t H = bins.x[2], W = bins.x[3];
+    const Shape out = adaptive_pool2d_shape(bins.x, bins.output_size);
+    const auto windows = reference::adaptive_windows(H, W, bins.output_size);
+    const std::vector<float> x = values_with_ties(bins.x.numel()), dy = reference::random_floats(out.numel(), 2);
+    const reference::WindowMax expected = reference::window_max(windows, H, W, widen(x));
+    const reference::Values expected_dx = reference::window_max_backward(expected.argmax, windows.size(), H, W, widen(dy));
+    everywhere(device(), [&] {
+      Tensor y = empty(out), argmax = empty(out, DType::i32), dx = empty(bins.x), alone = empty(out), none;
+      adaptive_max_pool2d(tensor(x, bins.x), y, argmax, stream());
+      adaptive_max_pool2d(tensor(x, bins.x), alone, none, stream());
+      adaptive_max_pool2d_backward(tensor(dy, out), argmax, dx, stream());
+      expect_close(y.to_vector<float>(), expected.y, kSameValue);
+      expect_close(alone.to_vector<float>(), expected.y, kSameValue);
+      EXPECT_EQ(argmax.to_vector<std::int32_t>(), expected.argmax);
+      expect_close(dx.to_vector<float>(), expected_dx, kSum);
+      return dx.to_vector<float>();
+    });
+  }
+}
+
+struct Averages {
+  Shape x;
+  AvgPool2dOptions pool;
+};
+
+const Averages kAverages[] = {
+    {{2, 3, 7, 9}, {.kernel_size = 2}},
+    {{3, 33, 5, 6}, {.kernel_size = 3, .stride = 2, .padding = 1}},
+    {{1, 130, 8, 7}, {.kernel_size = {3, 2}, .stride = Size2{2, 3}, .padding = {1, 0}, .ceil_mode = true}},
+    {{2, 64, 31, 17}, {.kernel_size = 3, .stride = 2, .padding = 1, .ceil_mode = true, .count_include_pad = false}},
+    {{1, 5, 9, 10}, {.kernel_size = 4, .stride = 3, .padding = 2, .ceil_mode = true, .divisor_override = -3}},
+    {{2, 8, 4, 4}, {.kernel_size = {1, 4}, .stride = 1, .padding = {0, 2}, .count_include_pad = false}},
+    {{1, 3, 2, 2}, {.kernel_size = 3, .stride = 2, .ceil_mode = true}},
+    {{1, 9, 56, 56}, {.kernel_size = 56}},
+    {{0, 3, 5, 5}, {.kernel_size = 3, .stride = 1}},
+};
+
+TEST_P(WindowPoolTest, AveragesAgreeWithTheReference) {
+  for (const Averages& each : kAverages) {
+    SCOPED_TRACE(each.x.string());
+    const std::int64_t H = each.x[2], W = each.x[3];
+    const Shape out = avg_pool2d_shape(each.x, each.pool);
+    const auto windows = reference::avg_windows(H, W, each.pool);
+    ASSERT_EQ(static_cast<std::int64_t>(windows.size()), out[2] * out[3]);
+    const std::vector<float> x = reference::random_floats(each.x.numel(), 1), dy = reference::random_floats(out.numel(), 2);
+    const reference::Values expected = reference::window_mean(windows, H, W, widen(x));
+    const reference::Values expected_dx = reference::window_mean_backward(windows, H, W, widen(dy));
+    everywhere(device(), [&] {
+      Tensor y = empty(out), dx = empty(each.x);
+      avg_pool2d(tensor(x, each.x), each.pool, y, stream());
+      avg_pool2d_backward(tensor(dy, out), each.pool, dx, stream());
+      expect_close(y.to_vector<float>(), expected, kSum);
+      expect_close(dx.to_vector<float>(), expected_dx, kSum);
+      std::vector<float> all = y.to_vector<float>();
+      for (const float value : dx.to_vector<float>()) all.push_back(value);
+      return all;
     });
   }
 }
@@ -125,6 +198,22 @@ TEST_P(WindowPoolBf16, RoundsWhatTheCpuComputes) {
     expect_rounded(y16, y);
     adaptive_max_pool2d_backward(dy, argmax, dx, cpu);
     adaptive_max_pool2d_backward(narrow(dy), winners, dx16, stream());
+    expect_rounded(dx16, dx);
+  }
+}
+
+TEST_P(WindowPoolBf16, AveragesRoundWhatTheCpuComputes) {
+  Stream cpu;
+  for (const Averages& each : kAverages) {
+    SCOPED_TRACE(each.x.string());
+    const Shape out = avg_pool2d_shape(each.x, each.pool);
+    const Tensor x = rounded(each.x, 1), dy = rounded(out, 2);
+    Tensor y = Tensor::empty(out), dx = Tensor::empty(each.x), y16 = empty(out, DType::bf16), dx16 = empty(each.x, DType::bf16);
+    avg_pool2d(x, each.pool, y, cpu);
+    avg_pool2d(narrow(x), each.pool, y16, stream());
+    expect_rounded(y16, y);
+    avg_pool2d_backward(dy, each.pool, dx, cpu);
+    avg_pool2d_backward(narrow(dy), each.pool, dx16, stream());
     expect_rounded(dx16, dx);
   }
 }
