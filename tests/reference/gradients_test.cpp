@@ -3,9 +3,12 @@
 #include "close.h"
 #include "reference/activation.h"
 #include "reference/conv2d.h"
+#include "reference/cross_entropy.h"
 #include "reference/dropout.h"
+#include "reference/elementwise_loss.h"
 #include "reference/linear.h"
 #include "reference/max_pool2d.h"
+#include "reference/normalize.h"
 #include "reference/numeric_gradient.h"
 #include "reference/relu.h"
 #include "reference/softmax_cross_entropy.h"
@@ -102,6 +105,42 @@ TEST(WindowMeanGradient, IsTheNumericOne) {
                numeric_gradient([&](const Values& v) { return dot(window_mean(windows, 7, 5, v), dy); }, x), kNumericGradient);
 }
 
+TEST(WindowMeanGradient, IsTheNumericOneWithPoolingsOptions) {
+  for (const AvgPool2dOptions& pool : {AvgPool2dOptions{.kernel_size = 3, .stride = 2, .padding = 1, .ceil_mode = true},
+                                       AvgPool2dOptions{.kernel_size = 2, .padding = 1, .count_include_pad = false},
+                                       AvgPool2dOptions{.kernel_size = {3, 2}, .divisor_override = -2}}) {
+    const auto windows = avg_windows(6, 5, pool);
+    const Values x = random_values(2 * 6 * 5, 1), dy = random_values(2 * static_cast<std::int64_t>(windows.size()), 2);
+    expect_close(window_mean_backward(windows, 6, 5, dy),
+                 numeric_gradient([&](const Values& v) { return dot(window_mean(windows, 6, 5, v), dy); }, x), kNumericGradient);
+  }
+}
+
+TEST(WindowMaxGradient, IsTheNumericOne) {
+  const auto windows = adaptive_windows(7, 5, {3, 2});
+  const Values x = random_values(2 * 7 * 5, 1), dy = random_values(2 * 3 * 2, 2);
+  expect_close(window_max_backward(window_max(windows, 7, 5, x).argmax, windows.size(), 7, 5, dy),
+               numeric_gradient([&](const Values& v) { return dot(window_max(windows, 7, 5, v).y, dy); }, x), kNumericGradient);
+}
+
+TEST(NormalizeGradient, IsTheNumericOne) {
+  for (const std::int64_t groups : {0, 2}) {
+    for (const bool fixed : {false, true}) {
+      const Normalize n{.N = 3, .C = 4, .pixels = 5, .groups = groups, .eps = 1e-3};
+      const Values x = random_values(n.numel(), 1), dy = random_values(n.numel(), 2), weight = random_values(4, 3),
+                   bias = random_values(4, 4);
+      const Statistics given = statistics(n, random_values(n.numel(), 5)), of_x = fixed ? given : statistics(n, x);
+      const NormalizeGradients gradients = normalize_backward(n, x, of_x, weight, dy, fixed);
+      const auto y = [&](const Values& v, const Values& w, const Values& b) {
+        return dot(normalize(n, v, fixed ? given : statistics(n, v), w, b), dy);
+      };
+      expect_close(gradients.dx, numeric_gradient([&](const Values& v) { return y(v, weight, bias); }, x), kNumericGradient);
+      expect_close(gradients.dweight, numeric_gradient([&](const Values& v) { return y(x, v, bias); }, weight), kNumericGradient);
+      expect_close(gradients.dbias, numeric_gradient([&](const Values& v) { return y(x, weight, v); }, bias), kNumericGradient);
+    }
+  }
+}
+
 TEST(DropoutGradient, IsTheNumericOne) {
   const RandomStream random(5, Purpose::dropout);
   const Values x = random_values(40, 1), dy = random_values(40, 2);
@@ -116,6 +155,36 @@ TEST(SoftmaxCrossEntropyGradient, IsTheNumericOne) {
   expect_close(softmax_cross_entropy(N, C, logits, labels).dlogits,
                numeric_gradient([&](const Values& v) { return softmax_cross_entropy(N, C, v, labels).loss; }, logits),
                kNumericGradient);
+}
+
+TEST(CrossEntropyGradient, IsTheNumericOneWithOptions) {
+  constexpr std::size_t N = 4, C = 3;
+  const Values logits = random_values(N * C, 1), weight{0.5, 2, 1};
+  for (const CrossEntropyTargets& targets :
+       {CrossEntropyTargets{.labels = {0, 2, -100, 1}, .weight = weight, .label_smoothing = 0.2},
+        CrossEntropyTargets{.labels = {0, 2, 2, 1}, .ignore_index = 2, .mean = false},
+        CrossEntropyTargets{.probabilities = softmax(N, C, random_values(N * C, 2)), .weight = weight, .label_smoothing = 0.1}}) {
+    expect_close(cross_entropy(N, C, logits, targets).dlogits,
+                 numeric_gradient([&](const Values& v) { return cross_entropy(N, C, v, targets).loss; }, logits), kNumericGradient);
+  }
+}
+
+TEST(ElementwiseLossGradient, IsTheNumericOne) {
+  const Values x = random_values(40, 1), t = random_values(40, 2);
+  const auto expect_numeric = [&](const auto& cost) {
+    Values slopes;
+    for (std::size_t i = 0; i < x.size(); ++i) slopes.push_back(cost(x[i], t[i]).slope);
+    const auto sum = [&](const Values& v) {
+      double all = 0;
+      for (std::size_t i = 0; i < v.size(); ++i) all += cost(v[i], t[i]).value;
+      return all;
+    };
+    expect_close(slopes, numeric_gradient(sum, x), kNumericGradient);
+  };
+  expect_numeric(mse);
+  expect_numeric(l1);
+  expect_numeric([](double v, double target) { return smooth_l1(v, target, 0.5); });
+  expect_numeric([](double v, double target) { return bce_with_logits(v, std::abs(target), 0.7, 3); });
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include <gpucnn/layers/losses/loss.h>
 
+#include <span>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -13,12 +14,14 @@
 #include <gpucnn/layers/flatten.h>
 #include <gpucnn/layers/functional.h>
 #include <gpucnn/layers/losses/cross_entropy_loss.h>
+#include <gpucnn/layers/losses/mse_loss.h>
 #include <gpucnn/optim/sgd.h>
 #include <gpucnn/train/fit.h>
 #include <gpucnn/train/train_step.h>
 #include <gpucnn/train/trainer.h>
 
 #include "layers/layers.h"
+#include "misuse.h"
 
 // What trains takes any Loss, and a step that fails leaves nothing behind.
 namespace gpucnn {
@@ -136,6 +139,115 @@ TEST_P(AnyLoss, TrainerAndStepAgreeOnIgnoredLabelsAndSums) {
     }
     EXPECT_EQ(all_values(two), all_values(one));
   }
+}
+
+TEST_P(AnyLoss, EvaluateCountsIgnoredLabelsAsNeitherRightNorWrong) {
+  Sequential model{Flatten(), Linear(4, 3)};
+  model.init(2).to(device());
+  const Tensor inputs = random_tensor({5, 1, 2, 2}, 1);
+  const std::vector<std::int64_t> best = argmax(model.predict(inputs)).to_vector<std::int64_t>();
+  const auto wrong = (best[1] + 1) % 3;
+  const Tensor labels = tensor<std::int64_t>({best[0], wrong, -100, best[3], -100}, {5});
+  const Metrics metrics = evaluate(model, {inputs, labels});
+  EXPECT_EQ(metrics.images, 5);
+  EXPECT_EQ(metrics.ignored, 2);
+  EXPECT_EQ(metrics.correct, 2);
+  EXPECT_DOUBLE_EQ(metrics.accuracy(), 2.0 / 3);
+  CrossEntropyLoss others({.ignore_index = 7});
+  EXPECT_THAT([&] { evaluate(model, others, {inputs, labels}); }, misuse("label -100 at index 2 is outside [0, 3)"));
+  // Its loss is that of the three that count.
+  const std::vector<float> pixels = values(inputs);
+  std::vector<float> rest(pixels.begin(), pixels.begin() + 8);
+  rest.insert(rest.end(), pixels.begin() + 12, pixels.begin() + 16);
+  const Metrics of_rest = evaluate(model, {tensor(rest, {3, 1, 2, 2}), tensor<std::int64_t>({best[0], wrong, best[3]}, {3})});
+  EXPECT_EQ(of_rest.ignored, 0);
+  EXPECT_NEAR(metrics.loss(), of_rest.loss(), 1e-6);
+  EXPECT_NEAR(metrics.loss_sum, of_rest.loss_sum, 3e-6);
+}
+
+TEST_P(AnyLoss, ALabelOutsideIsNamedByStepTrainerAndEvaluate) {
+  const auto message = misuse("label 3 at index 3 is outside [0, 3)");
+  const std::vector<std::int32_t> labels{0, -100, 2, 3};
+  const Tensor inputs = random_tensor({4, 1, 2, 2}, 1);
+  const Batch batch{inputs, tensor(labels, {4})};
+  Sequential model{Flatten(), Linear(4, 3)};
+  model.init(2).to(device());
+  const std::vector<float> before = all_values(model);
+  SGD optimizer(model.parameters(), {.lr = 0.1});
+  TrainStep step(model, optimizer);
+  EXPECT_THAT([&] { step(batch); }, message);
+  EXPECT_THAT([&] { evaluate(model, batch); }, message);
+  DataLoader loader(TensorDataset(inputs, tensor<std::int32_t>({0, 1, 2, 3}, {4})), {.batch_size = 4});
+  Trainer trainer(model, optimizer, loader);
+  const auto epoch = [&] {
+    trainer.start_epoch();
+    while (trainer.step()) {
+    }
+    trainer.finish();
+  };
+  EXPECT_THAT(epoch, message);
+  EXPECT_EQ(all_values(model), before);
+}
+
+/// Images whose targets are their own pixels.
+struct Pictures : Dataset {
+  Tensor images = gpucnn::random_tensor({6, 1, 2, 2}, 3);
+  std::int64_t size() const override { return 6; }
+  Shape image_shape() const override { return {1, 2, 2}; }
+  Batch get(std::span<const std::int64_t> indices) const override {
+    std::vector<float> pixels;
+    for (const std::int64_t index : indices) {
+      for (const float value : values(images.narrow(index, 1))) pixels.push_back(value);
+    }
+    const auto count = static_cast<std::int64_t>(indices.size());
+    return {Tensor::from(pixels, {count, 1, 2, 2}), Tensor::from(pixels, {count, 4})};
+  }
+  Batch transformed(std::span<const std::int64_t> indices, const kernels::ImageTransform&, Stream&) const override {
+    return get(indices);
+  }
+};
+
+TEST_P(AnyLoss, NumbersMayBeTargetsInStepAndTrainer) {
+  const auto learned = [&](bool by_trainer) {
+    Sequential model{Flatten(), Linear(4, 2), Linear(2, 4)};
+    model.init(2).to(device());
+    SGD optimizer(model.parameters(), {.lr = 0.2});
+    MSELoss loss;
+    DataLoader loader(Pictures{}, {.batch_size = 4, .device = device()});
+    std::vector<double> losses;
+    Trainer trainer(model, optimizer, loss, loader);
+    TrainStep step(model, optimizer, loss);
+    for (int epoch = 0; epoch < 8; ++epoch) {
+      Metrics seen;
+      if (by_trainer) {
+        trainer.start_epoch();
+        while (trainer.step()) seen += trainer.take();
+        seen += trainer.finish();
+      } else {
+        for (const Batch& batch : loader) seen += step(batch);
+      }
+      EXPECT_EQ(seen.images, 6);
+      EXPECT_EQ(seen.correct, 0);
+      EXPECT_EQ(seen.ignored, 0);
+      losses.push_back(seen.loss());
+    }
+    EXPECT_LT(losses.back(), 0.8 * losses.front());
+    const std::vector<float> all = all_values(model);
+    losses.insert(losses.end(), all.begin(), all.end());
+    return losses;
+  };
+  EXPECT_EQ(learned(true), learned(false));
+}
+
+TEST_P(AnyLoss, LabelsAreNoTargetsOfMSELoss) {
+  Sequential model{Flatten(), Linear(4, 3)};
+  model.init(2).to(device());
+  SGD optimizer(model.parameters(), {.lr = 0.1});
+  MSELoss loss;
+  DataLoader loader = loader_on(device());
+  Trainer trainer(model, optimizer, loss, loader);
+  trainer.start_epoch();
+  EXPECT_THAT([&] { trainer.step(); }, misuse("MSELoss: expects f32 targets of the input's shape [5, 3], got i32 [5]"));
 }
 
 TEST_P(AnyLoss, ALossThatThrowsLeavesNoGradient) {
