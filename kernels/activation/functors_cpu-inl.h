@@ -6,6 +6,7 @@
 #define GPUCNN_KERNELS_FUNCTORS_CPU_INL_H
 #endif
 
+#include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 
 #include <gpucnn/kernels/activation/activation.h>
@@ -17,8 +18,10 @@ namespace gpucnn::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 #define GPUCNN_POINTWISE HWY_INLINE
+#define GPUCNN_CALLED HWY_NOINLINE
 #include <gpucnn/kernels/activation/functors-inl.h>
 #undef GPUCNN_POINTWISE
+#undef GPUCNN_CALLED
 
 }  // namespace gpucnn::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

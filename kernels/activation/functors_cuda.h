@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cmath>
+
 #include <gpucnn/core/gpu/launch.h>
 #include <gpucnn/kernels/activation/activation.h>
 
@@ -15,7 +17,17 @@ using Vec = float;
 
 __device__ inline float Zero(Single) { return 0; }
 __device__ inline float Set(Single, float value) { return value; }
+__device__ inline float Neg(float a) { return -a; }
+__device__ inline float Abs(float a) { return fabsf(a); }
+__device__ inline float Add(float a, float b) { return a + b; }
+__device__ inline float Sub(float a, float b) { return a - b; }
 __device__ inline float Mul(float a, float b) { return a * b; }
+__device__ inline float Div(float a, float b) { return a / b; }
+__device__ inline float MulAdd(float a, float b, float c) { return fmaf(a, b, c); }
+__device__ inline float NegMulAdd(float a, float b, float c) { return fmaf(-a, b, c); }
+__device__ inline float Exp(Single, float x) { return expf(x); }
+__device__ inline float Tanh(Single, float x) { return tanhf(x); }
+__device__ inline bool Eq(float a, float b) { return a == b; }
 __device__ inline bool Lt(float a, float b) { return a < b; }
 __device__ inline bool Le(float a, float b) { return a <= b; }
 __device__ inline float IfThenElse(bool mask, float yes, float no) { return mask ? yes : no; }
@@ -24,12 +36,14 @@ __device__ inline float IfThenZeroElse(bool mask, float no) { return mask ? 0 : 
 }  // namespace hn
 
 #define GPUCNN_POINTWISE __device__ inline
+#define GPUCNN_CALLED __device__ __attribute__((noinline))
 #include <gpucnn/kernels/activation/functors-inl.h>
 #undef GPUCNN_POINTWISE
+#undef GPUCNN_CALLED
 
 /// function(x), for the epilogue of a kernel.
 __device__ inline float activate(const Activation& function, float x) {
-  return with_functor(function, [=](const auto& functor) { return functor.forward(hn::Single(), x); });
+  return with_functor(function, [=](const auto& functor) { return epilogue_forward(functor, hn::Single(), x); });
 }
 
 }  // namespace gpucnn::kernels::cuda

@@ -74,7 +74,7 @@ template <int B, class Functor>
 HWY_INLINE void finish_outputs(const float* sums, const float* more, const Functor& epilogue, float* y) {
   const hn::CappedTag<float, B> d;
   for (std::int64_t b = 0; b < B; b += static_cast<std::int64_t>(hn::Lanes(d))) {
-    hn::StoreU(epilogue.forward(d, hn::Add(hn::LoadU(d, sums + b), hn::LoadU(d, more + b))), d, y + b);
+    hn::StoreU(epilogue_forward(epilogue, d, hn::Add(hn::LoadU(d, sums + b), hn::LoadU(d, more + b))), d, y + b);
   }
 }
 

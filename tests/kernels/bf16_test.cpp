@@ -26,6 +26,8 @@ namespace {
 using reference::random_floats;
 using reference::widen;
 
+constexpr Tolerance kBf16Neighbour{1.0 / 128, 0};  // a unit of the last place
+
 class Bf16Test : public DeviceTest {
  protected:
   /// f32 values that bf16 holds, in this shape, on the CPU.
@@ -61,14 +63,16 @@ TEST_P(Bf16Test, ActivationsRoundWhatTheCpuComputes) {
     Tensor y = Tensor::empty({size}), dx = Tensor::empty({size});
     for (const auto& each : reference::kActivations) {
       SCOPED_TRACE(each.name);
+      // Exponentials of the two devices may differ in the last bit of f32, and so be rounded to neighbours.
+      const Tolerance tolerance = each.function.kind < Activation::gelu ? kSameValue : kBf16Neighbour;
       const bool reads_y = activation_backward_reads_y(each.function);
       activation(x, each.function, y, cpu);
-      activation_backward(reads_y ? y : x, each.function, dy, dx, cpu);
       Tensor y16 = empty({size}, DType::bf16), dx16 = empty({size}, DType::bf16);
       activation(narrow(x), each.function, y16, stream());
+      expect_close(wide(y16), round_all(y), tolerance);
+      activation_backward(reads_y ? Tensor::from(wide(y16), {size}) : x, each.function, dy, dx, cpu);
       activation_backward(reads_y ? y16 : narrow(x), each.function, narrow(dy), dx16, stream());
-      expect_close(wide(y16), round_all(y), kSameValue);
-      expect_close(wide(dx16), round_all(dx), kSameValue);
+      expect_close(wide(dx16), round_all(dx), tolerance);
     }
   }
 }

@@ -1,11 +1,19 @@
 #pragma once
 
+#include <cmath>
+
 #include <gpucnn/kernels/activation/activation.h>
 
 #include "close.h"
 #include "reference/values.h"
 
 namespace gpucnn::reference {
+
+inline constexpr double kInvSqrt2Pi = 0.3989422804014327;
+inline double logistic(double x) { return 1 / (1 + std::exp(-x)); }
+inline double normal_cdf(double x) { return std::erfc(-x / std::sqrt(2.0)) / 2; }
+inline double gelu(double x) { return x * normal_cdf(x); }
+inline double gelu_argument(double x) { return 2 * kInvSqrt2Pi * (x + 0.044715 * x * x * x); }  // of its tanh
 
 /// A pointwise activation as a textbook writes it, in float64.
 struct PointwiseActivation {
@@ -37,6 +45,35 @@ inline const PointwiseActivation kActivations[] = {
                                    : x; },
      [](double x) { return x <= 0 || x >= 6 ? 0.0 : 1.0; },
      kSameValue},
+    {"gelu", {Activation::gelu}, gelu, [](double x) { return normal_cdf(x) + x * std::exp(-x * x / 2) * kInvSqrt2Pi; }, kSum},
+    {"gelu_tanh",  // (1 + tanh(u)) / 2 as logistic(2u), for the former cancels where x is very negative
+     {Activation::gelu_tanh},
+     [](double x) { return x * logistic(2 * gelu_argument(x)); },
+     [](double x) {
+       const double up = logistic(2 * gelu_argument(x)), down = logistic(-2 * gelu_argument(x));
+       return up + x * up * down * 4 * kInvSqrt2Pi * (1 + 3 * 0.044715 * x * x);
+     },
+     kSum},
+    {"silu",
+     {Activation::silu},
+     [](double x) { return x * logistic(x); },
+     [](double x) { return logistic(x) * (1 + x * logistic(-x)); },
+     kSum},
+    {"hardswish",
+     {Activation::hardswish},
+     [](double x) { return x < -3  ? 0 * x
+                           : x > 3 ? x
+                                   : x * (x + 3) / 6; },
+     [](double x) { return x <= -3  ? 0
+                           : x >= 3 ? 1
+                                    : x / 3 + 0.5; },
+     kSum},
+    {"sigmoid", {Activation::sigmoid}, logistic, [](double x) { return logistic(x) * logistic(-x); }, kPointwise},
+    {"tanh",
+     {Activation::tanh},
+     [](double x) { return std::tanh(x); },
+     [](double x) { return 1 - std::tanh(x) * std::tanh(x); },
+     kPointwise},
 };
 
 inline Values activation(const PointwiseActivation& function, Values x) {

@@ -47,13 +47,15 @@ TEST_P(ActivationTest, AgreesWithTheReferenceForEverySize) {
     for (const std::int64_t size : {0, 1, 3, 31, 33, 257, 257 * 257, 540'001}) {
       SCOPED_TRACE(std::string(each.name) + ", " + std::to_string(size));
       const std::vector<float> x = random_floats(size, 1), dy = random_floats(size, 2);
+      const reference::Values expected = reference::activation(each, widen(x));
+      const reference::Values expected_dx = reference::activation_backward(each, widen(x), widen(dy));
       everywhere(device(), [&] {
         const Tensor in = tensor(x);
         Tensor y = empty({size}), dx = empty({size});
         activation(in, each.function, y, stream());
-        expect_close(y.to_vector<float>(), reference::activation(each, widen(x)), each.tolerance);
+        expect_close(y.to_vector<float>(), expected, each.tolerance);
         activation_backward(activation_backward_reads_y(each.function) ? y : in, each.function, tensor(dy), dx, stream());
-        expect_close(dx.to_vector<float>(), reference::activation_backward(each, widen(x), widen(dy)), each.tolerance);
+        expect_close(dx.to_vector<float>(), expected_dx, each.tolerance);
         std::vector<float> results = y.to_vector<float>(), gradients = dx.to_vector<float>();
         results.insert(results.end(), gradients.begin(), gradients.end());
         return results;
@@ -74,6 +76,48 @@ TEST_P(ActivationTest, KeepsNan) {
       return results;
     });
   }
+}
+
+TEST_P(ActivationTest, AgreesWithTheReferenceFarFromZero) {
+  // Where x is very negative, exponentials have the rounding of their arguments; the last results are subnormal.
+  constexpr Tolerance kTail{3e-5, 0, 1e-42};
+  std::vector<float> x;
+  for (int i = -2400; i <= 2400; ++i) x.push_back(static_cast<float>(i) * 0.015625F);
+  const auto count = static_cast<std::int64_t>(x.size());
+  const std::vector<float> dy(x.size(), 1);
+  for (const PointwiseActivation& each : kActivations) {
+    SCOPED_TRACE(each.name);
+    everywhere(device(), [&] {
+      const Tensor in = tensor(x);
+      Tensor y = empty({count}), dx = empty({count});
+      activation(in, each.function, y, stream());
+      expect_close(y.to_vector<float>(), reference::activation(each, widen(x)), kTail);
+      activation_backward(activation_backward_reads_y(each.function) ? y : in, each.function, tensor(dy), dx, stream());
+      expect_close(dx.to_vector<float>(), reference::activation_backward(each, widen(x), widen(dy)), kSum);
+      return dx.to_vector<float>();
+    });
+  }
+}
+
+TEST_P(ActivationTest, KeepsSubnormals) {
+  for (const auto& [kind, factor] : {std::pair(Activation::gelu, 0.5F),
+                                     {Activation::gelu_tanh, 0.5F},
+                                     {Activation::silu, 0.5F},
+                                     {Activation::hardswish, 0.5F},
+                                     {Activation::tanh, 1.0F}}) {
+    SCOPED_TRACE(kind);
+    const std::vector<float> x(17, 0x1p-140F);
+    Tensor y = empty({17});
+    activation(tensor(x), {kind}, y, stream());
+    expect_close(y.to_vector<float>(), reference::Values(17, static_cast<double>(factor) * 0x1p-140), kSameValue);
+  }
+}
+
+TEST_P(ActivationTest, HardswishPassesTheGradientOfNan) {
+  const Tensor x = tensor(std::vector<float>(9, kNan)), dy = tensor(std::vector<float>(9, 2));
+  Tensor dx = empty({9});
+  activation_backward(x, {Activation::hardswish}, dy, dx, stream());
+  EXPECT_EQ(dx.to_vector<float>(), std::vector<float>(9, 2));
 }
 
 TEST_P(ActivationTest, WorksInPlace) {

@@ -8,7 +8,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <gpucnn/layers/activation/gelu.h>
 #include <gpucnn/layers/activation/relu.h>
+#include <gpucnn/layers/activation/sigmoid.h>
+#include <gpucnn/layers/activation/tanh.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/dropout.h>
 #include <gpucnn/layers/flatten.h>
@@ -159,6 +162,14 @@ const Case kCases[] = {
        return Sequential{Linear(20, 33), ReLU(), Linear(33, 7), ReLU()};
      },
      {65, 20}},
+    {"sigmoid_and_tanh_behind_layers",
+     [] { return Sequential{Conv2d(3, 5, kSamePadding), Sigmoid(), MaxPool2d(2), Flatten(), Linear(30, 4), Tanh(), Dropout(0.5)}; },
+     {3, 3, 7, 5}},
+    {"gelu_behind_layers",
+     [] {
+       return Sequential{Conv2d(3, 5, kSamePadding), GELU(), MaxPool2d(2), Flatten(), Linear(30, 4), GELU("tanh"), Dropout(0.5)};
+     },
+     {3, 3, 7, 5}},
     {"linear_relu_dropout",
      [] {
        return Sequential{Linear(6, 8), ReLU(), Dropout(0.5), Linear(8, 3)};
