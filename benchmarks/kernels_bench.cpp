@@ -51,6 +51,21 @@ void bm_relu_backward(benchmark::State& state) {
   time(state, stream, y.nbytes() + dy.nbytes() + dx.nbytes(), [&] { activation_backward(y, {Activation::relu}, dy, dx, stream); });
 }
 
+/// Those with an exponential.
+void bm_activation(benchmark::State& state, Activation::Kind kind) {
+  Stream stream(bench.device);
+  const Tensor x = random(image_shape(state), 1);
+  Tensor y = zeros(x.shape());
+  time(state, stream, x.nbytes() + y.nbytes(), [&] { activation(x, {kind}, y, stream); });
+}
+
+void bm_activation_backward(benchmark::State& state, Activation::Kind kind) {
+  Stream stream(bench.device);
+  const Tensor kept = random(image_shape(state), 1), dy = random(kept.shape(), 2);
+  Tensor dx = zeros(kept.shape());
+  time(state, stream, kept.nbytes() + dy.nbytes() + dx.nbytes(), [&] { activation_backward(kept, {kind}, dy, dx, stream); });
+}
+
 struct Pooling {
   explicit Pooling(const Shape& shape, const Pool2d& window)
       : pool(window), x(random(shape, 1)), y(random(max_pool2d_shape(shape, pool), 2)), argmax(zeros(y.shape(), DType::u8)) {}
@@ -75,6 +90,20 @@ void bm_max_pool2d_backward(benchmark::State& state, const Pool2d& window) {
   time(state, p.stream, p.bytes(), [&] { max_pool2d_backward(p.y, p.argmax, p.pool, p.x, p.stream); });
 }
 
+void bm_upsample(benchmark::State& state) {
+  Stream stream(bench.device);
+  const Tensor x = random(image_shape(state), 1);
+  Tensor y = zeros(upsample_nearest2d_shape(x.shape(), 2));
+  time(state, stream, x.nbytes() + y.nbytes(), [&] { upsample_nearest2d(x, 2, y, stream); });
+}
+
+void bm_upsample_backward(benchmark::State& state) {
+  Stream stream(bench.device);
+  Tensor dx = zeros(image_shape(state));
+  const Tensor dy = random(upsample_nearest2d_shape(dx.shape(), 2), 1);
+  time(state, stream, dy.nbytes() + dx.nbytes(), [&] { upsample_nearest2d_backward(dy, 2, dx, stream); });
+}
+
 void bm_flatten(benchmark::State& state) {
   Stream stream(bench.device);
   const Tensor x = random(image_shape(state), 1);
@@ -96,11 +125,25 @@ void bm_dropout(benchmark::State& state) {
   time(state, stream, x.nbytes() + y.nbytes(), [&] { dropout(x, 0.5, RandomStream(0, Purpose::dropout), y, stream); });
 }
 
+void bm_dropout2d(benchmark::State& state) {
+  Stream stream(bench.device);
+  const Tensor x = random(image_shape(state), 1);
+  Tensor y = zeros(x.shape());
+  time(state, stream, x.nbytes() + y.nbytes(), [&] { dropout2d(x, 0.5, RandomStream(0, Purpose::dropout), y, stream); });
+}
+
 void bm_softmax(benchmark::State& state) {
   Stream stream(bench.device);
   const Tensor x = random({state.range(0), state.range(1)}, 1);
   Tensor y = zeros(x.shape());
   time(state, stream, x.nbytes() + y.nbytes(), [&] { softmax(x, y, stream); });
+}
+
+void bm_softmax_backward(benchmark::State& state) {
+  Stream stream(bench.device);
+  const Tensor y = random({state.range(0), state.range(1)}, 1), dy = random(y.shape(), 2);
+  Tensor dx = zeros(y.shape());
+  time(state, stream, y.nbytes() + dy.nbytes() + dx.nbytes(), [&] { softmax_backward(y, dy, dx, stream); });
 }
 
 void bm_softmax_cross_entropy(benchmark::State& state) {
@@ -216,14 +259,23 @@ void bm_moving_average(benchmark::State& state) {
 BENCHMARK(bm_copy)->Apply(activations)->UseRealTime();
 BENCHMARK(bm_relu)->Apply(activations)->UseRealTime();
 BENCHMARK(bm_relu_backward)->Apply(activations)->UseRealTime();
+BENCHMARK_CAPTURE(bm_activation, gelu, Activation::gelu)->Apply(activations)->UseRealTime();
+BENCHMARK_CAPTURE(bm_activation, silu, Activation::silu)->Apply(activations)->UseRealTime();
+BENCHMARK_CAPTURE(bm_activation, tanh, Activation::tanh)->Apply(activations)->UseRealTime();
+BENCHMARK_CAPTURE(bm_activation_backward, gelu, Activation::gelu)->Apply(activations)->UseRealTime();
+BENCHMARK_CAPTURE(bm_activation_backward, silu, Activation::silu)->Apply(activations)->UseRealTime();
 BENCHMARK_CAPTURE(bm_max_pool2d, 2x2, kHalving)->Apply(activations)->UseRealTime();
 BENCHMARK_CAPTURE(bm_max_pool2d_backward, 2x2, kHalving)->Apply(activations)->UseRealTime();
 BENCHMARK_CAPTURE(bm_max_pool2d, 3x3, kOverlapping)->Apply(activations)->UseRealTime();
 BENCHMARK_CAPTURE(bm_max_pool2d_backward, 3x3, kOverlapping)->Apply(activations)->UseRealTime();
+BENCHMARK(bm_upsample)->ArgNames({"N", "C", "H"})->Args({kBatch, 32, 8})->UseRealTime();
+BENCHMARK(bm_upsample_backward)->ArgNames({"N", "C", "H"})->Args({kBatch, 32, 8})->UseRealTime();
 BENCHMARK(bm_flatten)->ArgNames({"N", "C", "H"})->Args({kBatch, 32, 8})->UseRealTime();
 BENCHMARK(bm_flatten_backward)->ArgNames({"N", "C", "H"})->Args({kBatch, 32, 8})->UseRealTime();
 BENCHMARK(bm_dropout)->ArgNames({"N", "C", "H"})->Args({kBatch, 128, 1})->Args({kBatch, 32, 8})->UseRealTime();
+BENCHMARK(bm_dropout2d)->Apply(activations)->UseRealTime();
 BENCHMARK(bm_softmax)->ArgNames({"N", "C"})->Args({kBatch, 10})->Args({kBatch, 1000})->UseRealTime();
+BENCHMARK(bm_softmax_backward)->ArgNames({"N", "C"})->Args({kBatch, 10})->Args({kBatch, 1000})->UseRealTime();
 BENCHMARK(bm_softmax_cross_entropy)->ArgNames({"N", "C"})->Args({kBatch, 10})->Args({kBatch, 1000})->UseRealTime();
 BENCHMARK(bm_argmax)->UseRealTime();
 BENCHMARK(bm_to_labels)->UseRealTime();

@@ -1,3 +1,4 @@
+#include <array>
 #include <cmath>
 
 #include <gpucnn/core/gpu/launch.h>
@@ -20,6 +21,11 @@ struct Mask {
 
 __device__ float factor(const Mask& mask, std::uint32_t word) { return word >> 8 < mask.threshold ? 0 : mask.scale; }
 
+/// words[k], without an index that would put them into memory.
+__device__ std::uint32_t word_of(const std::array<std::uint32_t, 4>& words, std::int64_t k) {
+  return k == 0 ? words[0] : k == 1 ? words[1] : k == 2 ? words[2] : words[3];
+}
+
 /// A captured step counts by `state`, which is null otherwise.
 __device__ Mask todays(Mask mask, const StepState* state) {
   if (state) mask.random = mask.random.at(state->random_step);
@@ -37,9 +43,7 @@ __global__ void dropout_kernel(Mask captured, const StepState* state, const T* x
         if constexpr (kWidth == 4) {
           for (int k = 0; k < kWidth; ++k) values.at[k] = narrow<T>(widen(values.at[k]) * factor(mask, words[k]));
         } else {
-          const auto k = i % 4;  // never 3, for four would have been a block
-          const auto word = k == 0 ? words[0] : k == 1 ? words[1] : words[2];
-          values.at[0] = narrow<T>(widen(values.at[0]) * factor(mask, word));
+          values.at[0] = narrow<T>(widen(values.at[0]) * factor(mask, word_of(words, i % 4)));
         }
         store(values, y + i);
       });
@@ -63,6 +67,29 @@ __global__ void dropout_planes_kernel(Mask captured, const StepState* state, con
     const auto words = mask.random.block(static_cast<std::uint64_t>(block));
     for (int k = 0; k < 4; ++k) {
       if (pixel + k >= 0 && pixel + k < pixels) y[index + k * C] = narrow<T>(values[k] * factor(mask, words[k]));
+    }
+  }
+}
+
+/// Channels-last images whose channels have one factor each. A thread takes `kWidth` channels of up to kPixels pixels.
+constexpr std::int64_t kPixels = 8;
+
+template <int kWidth, class T>
+__global__ void dropout2d_kernel(Mask captured, const StepState* state, const T* x, T* y, std::int64_t N, std::int64_t C,
+                                 std::int64_t pixels) {
+  const Mask mask = todays(captured, state);
+  const std::int64_t groups = C / kWidth, parts = (pixels + kPixels - 1) / kPixels, stride = std::int64_t{gridDim.x} * kThreads;
+  for (std::int64_t t = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; t < N * parts * groups; t += stride) {
+    const std::int64_t c = t % groups * kWidth, n = t / groups / parts, first = t / groups % parts * kPixels;
+    const std::int64_t e = n * C + c;
+    const auto words = mask.random.block(static_cast<std::uint64_t>(e) / 4);
+    float factors[kWidth];
+    for (int k = 0; k < kWidth; ++k) factors[k] = factor(mask, kWidth == 4 ? words[k] : word_of(words, e % 4));
+    for (std::int64_t pixel = first; pixel < first + kPixels && pixel < pixels; ++pixel) {
+      const std::int64_t index = (n * pixels + pixel) * C + c;
+      auto values = load<kWidth>(x + index);
+      for (int k = 0; k < kWidth; ++k) values.at[k] = narrow<T>(widen(values.at[k]) * factors[k]);
+      store(values, y + index);
     }
   }
 }
@@ -94,6 +121,24 @@ void run(const Tensor& x, const Mask& mask, Tensor& y, const Stream& stream) {
 
 void cuda::dropout(const Tensor& x, double p, const RandomStream& random, Tensor& y, Stream& stream) {
   for_activation(x.dtype(), [&]<class T>(T) { run<T>(x, mask_of(p, random), y, stream); });
+}
+
+void cuda::dropout2d(const Tensor& x, double p, const RandomStream& random, Tensor& y, Stream& stream) {
+  const std::int64_t N = x.dim(0), C = x.dim(1), pixels = x.dim(2) * x.dim(3);
+  const StepState* state = gpu::queue(stream.device()).step_state();
+  for_activation(x.dtype(), [&]<class T>(T) {
+    const T* from = x.device_data<T>();
+    T* to = y.device_data<T>();
+    const auto run = [&]<int kWidth>(std::integral_constant<int, kWidth>) {
+      const LaunchShape shape = grid(stream, N * ((pixels + kPixels - 1) / kPixels) * (C / kWidth));
+      launch(stream, "dropout2d", shape, dropout2d_kernel<kWidth, T>, mask_of(p, random), state, from, to, N, C, pixels);
+    };
+    if (C % 4 == 0 && are_aligned<4>(from, to)) {
+      run(std::integral_constant<int, 4>());
+    } else {
+      run(std::integral_constant<int, 1>());
+    }
+  });
 }
 
 }  // namespace gpucnn::kernels

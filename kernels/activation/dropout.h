@@ -13,4 +13,7 @@ namespace gpucnn::kernels {
 /// `std::invalid_argument` unless 0 <= p <= 1.
 GPUCNN_API void dropout(const Tensor& x, double p, const RandomStream& random, Tensor& y, Stream& stream);
 
+/// The same for whole channels: e is n * C + c, one for all pixels of a channel of an image. x, y: [N, C, H, W].
+GPUCNN_API void dropout2d(const Tensor& x, double p, const RandomStream& random, Tensor& y, Stream& stream);
+
 }  // namespace gpucnn::kernels

@@ -109,6 +109,30 @@ void dropout_image(const Mask& mask, const float* x, float* y, std::int64_t firs
   }
 }
 
+/// Pixels [first, last) of a batch of channels-last images, whose channels have one factor each.
+void dropout2d_pixels(const Mask& mask, const float* x, float* y, std::int64_t first, std::int64_t last, std::int64_t C,
+                      std::int64_t pixels) {
+  constexpr std::int64_t kChannels = kWords - 3;  // drawn at a time: the first may be the last word of its block
+  HWY_ALIGN std::uint32_t words[kWords];
+  HWY_ALIGN float factors[kWords];
+  while (first < last) {
+    const std::int64_t n = first / pixels, stop = std::min(last, (n + 1) * pixels);
+    for (std::int64_t c = 0; c < C; c += kChannels) {
+      const std::int64_t e = n * C + c;
+      const auto count = static_cast<std::size_t>(std::min(kChannels, C - c)), skipped = static_cast<std::size_t>(e % 4);
+      draw(mask.random, static_cast<std::uint64_t>(e) / 4, (skipped + count + 3) / 4, words);
+      for_lanes(count, [&](auto d, std::size_t i) HWY_ATTR { hn::StoreU(factor(d, mask, words + skipped + i), d, factors + i); });
+      for (std::int64_t pixel = first; pixel < stop; ++pixel) {
+        const float* from = x + pixel * C + c;
+        float* to = y + pixel * C + c;
+        for_lanes(count, [&](auto d, std::size_t i)
+                             HWY_ATTR { hn::StoreU(hn::Mul(hn::LoadU(d, from + i), hn::LoadU(d, factors + i)), d, to + i); });
+      }
+    }
+    first = stop;
+  }
+}
+
 }  // namespace gpucnn::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -117,6 +141,7 @@ namespace gpucnn::kernels {
 
 HWY_EXPORT(dropout_range);
 HWY_EXPORT(dropout_image);
+HWY_EXPORT(dropout2d_pixels);
 
 namespace {
 
@@ -145,6 +170,16 @@ void cpu::dropout(const Tensor& x, double p, const RandomStream& random, Tensor&
       }
     });
   }
+}
+
+void cpu::dropout2d(const Tensor& x, double p, const RandomStream& random, Tensor& y, Stream&) {
+  const Mask mask = mask_of(p, random);
+  const std::int64_t C = x.dim(1), pixels = x.dim(2) * x.dim(3);
+  const float* from = x.data<float>();
+  float* to = y.data<float>();
+  parallel_ranges(x.dim(0) * pixels, std::max<std::int64_t>(1, kGrain / C), [=](std::int64_t first, std::int64_t last) {
+    HWY_DYNAMIC_DISPATCH(dropout2d_pixels)(mask, from, to, first, last, C, pixels);
+  });
 }
 
 }  // namespace gpucnn::kernels

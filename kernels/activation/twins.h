@@ -12,5 +12,6 @@ namespace gpucnn::kernels {
 GPUCNN_TWINS(void activation(const Tensor& x, const Activation& function, Tensor& y, Stream& stream))
 GPUCNN_TWINS(void activation_backward(const Tensor& kept, const Activation& function, const Tensor& dy, Tensor& dx, Stream& stream))
 GPUCNN_TWINS(void dropout(const Tensor& x, double p, const RandomStream& random, Tensor& y, Stream& stream))
+GPUCNN_TWINS(void dropout2d(const Tensor& x, double p, const RandomStream& random, Tensor& y, Stream& stream))
 
 }  // namespace gpucnn::kernels

@@ -5,7 +5,7 @@
 namespace gpucnn::kernels::cuda {
 namespace {
 
-constexpr int kThreads = 256, kRows = kThreads / kWarp;  // a row for each warp
+constexpr int kRows = kThreads / kWarp;  // a row for each warp
 
 __device__ double weight_of(const float* weight, std::int64_t c) { return weight ? static_cast<double>(weight[c]) : 1; }
 

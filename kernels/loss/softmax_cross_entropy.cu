@@ -5,7 +5,7 @@
 namespace gpucnn::kernels::cuda {
 namespace {
 
-constexpr int kThreads = 256, kRows = kThreads / kWarp;  // a row for each warp
+constexpr int kRows = kThreads / kWarp;  // a row for each warp
 /// Up to here each block counts the labels itself, which costs less than another launch.
 constexpr std::int64_t kMaxCountedByEach = 2048;
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <gpucnn/kernels/cuda/block_reduce.h>
+#include <gpucnn/kernels/cuda/vector_access.h>
 
 #include <cmath>
 #include <limits>
@@ -19,15 +20,16 @@ struct WarpRow {
 
 /// Computes it, and writes exp(x[c] - largest) to e[c]. e may be x, or null. In double: the rounding of x - largest in f32 would
 /// show in the exponential. A lane reads from e what it wrote itself.
-__device__ inline WarpRow softmax_row(const float* x, float* e, std::int64_t C) {
+template <class T>
+__device__ WarpRow softmax_row(const T* x, float* e, std::int64_t C) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   float top = -std::numeric_limits<float>::infinity();
-  for (std::int64_t c = lane; c < C; c += kWarp) top = larger(top, x[c]);
+  for (std::int64_t c = lane; c < C; c += kWarp) top = larger(top, widen(x[c]));
   for (int distance = kWarp / 2; distance > 0; distance /= 2) top = larger(top, __shfl_xor_sync(kAllLanes, top, distance));
   const auto largest = static_cast<double>(top);
   double sum = 0;
   for (std::int64_t c = lane; c < C; c += kWarp) {
-    const double value = exp(static_cast<double>(x[c]) - largest);
+    const double value = exp(static_cast<double>(widen(x[c])) - largest);
     sum += value;
     if (e) e[c] = static_cast<float>(value);
   }

@@ -12,6 +12,7 @@
 namespace gpucnn::kernels {
 
 GPUCNN_TWINS(void softmax(const Tensor& x, Tensor& y, Stream& stream))
+GPUCNN_TWINS(void softmax_backward(const Tensor& y, const Tensor& dy, Tensor& dx, Stream& stream))
 GPUCNN_TWINS(void softmax_cross_entropy(const Tensor& logits, const Tensor& labels, std::int32_t ignore_index, Tensor& loss,
                                         Tensor& dlogits, Stream& stream))
 GPUCNN_TWINS(void cross_entropy(const Tensor& logits, const Tensor& targets, const CrossEntropyOptions& options, Tensor& loss,

@@ -11,7 +11,9 @@
 #include <gpucnn/kernels/copy/cast.h>
 #include <gpucnn/kernels/copy/flatten.h>
 #include <gpucnn/kernels/linear/linear.h>
+#include <gpucnn/kernels/loss/softmax.h>
 #include <gpucnn/kernels/pool/max_pool2d.h>
+#include <gpucnn/kernels/pool/upsample_nearest2d.h>
 
 #include "close.h"
 #include "device_test.h"
@@ -124,6 +126,44 @@ TEST_P(Bf16Test, DropoutDrawsTheSameMask) {
     dropout(x, 0.3, random, y, cpu);
     dropout(narrow(x), 0.3, random, y16, stream());
     expect_close(wide(y16), round_all(y), kSameValue);
+    if (shape.rank() != 4) continue;
+    dropout2d(x, 0.3, random, y, cpu);
+    dropout2d(narrow(x), 0.3, random, y16, stream());
+    expect_close(wide(y16), round_all(y), kSameValue);
+  }
+}
+
+TEST_P(Bf16Test, SoftmaxIsRoundedOnce) {
+  Stream cpu;
+  for (const Shape& shape : {Shape{9, 33}, Shape{2, 5, 3, 7}}) {
+    SCOPED_TRACE(shape.string());
+    const Tensor x = rounded(shape, 1), dy = rounded(shape, 2);
+    Tensor y = Tensor::empty(shape), dx = Tensor::empty(shape);
+    Tensor y16 = empty(shape, DType::bf16), dx16 = empty(shape, DType::bf16);
+    softmax(x, y, cpu);
+    softmax(narrow(x), y16, stream());
+    expect_close(wide(y16), round_all(y), kBf16Neighbour);
+    softmax_backward(Tensor::from(wide(y16), shape), dy, dx, cpu);
+    softmax_backward(y16, narrow(dy), dx16, stream());
+    expect_close(wide(dx16), round_all(dx), kBf16Neighbour);
+  }
+}
+
+TEST_P(Bf16Test, UpsampleNearest2dCopiesAndAddsInF32) {
+  Stream cpu;
+  for (const Shape& shape : {Shape{2, 5, 3, 7}, Shape{1, 8, 4, 4}}) {
+    SCOPED_TRACE(shape.string());
+    const Size2 scale{2, 3};
+    const Shape out = upsample_nearest2d_shape(shape, scale);
+    const Tensor x = rounded(shape, 1), dy = rounded(out, 2);
+    Tensor y = Tensor::empty(out), dx = Tensor::empty(shape);
+    Tensor y16 = empty(out, DType::bf16), dx16 = empty(shape, DType::bf16);
+    upsample_nearest2d(x, scale, y, cpu);
+    upsample_nearest2d(narrow(x), scale, y16, stream());
+    expect_close(wide(y16), round_all(y), kSameValue);
+    upsample_nearest2d_backward(dy, scale, dx, cpu);
+    upsample_nearest2d_backward(narrow(dy), scale, dx16, stream());
+    expect_close(wide(dx16), round_all(dx), kSameValue);
   }
 }
 

@@ -11,7 +11,9 @@
 #include "reference/normalize.h"
 #include "reference/numeric_gradient.h"
 #include "reference/relu.h"
+#include "reference/softmax.h"
 #include "reference/softmax_cross_entropy.h"
+#include "reference/upsample_nearest2d.h"
 #include "reference/window_pool.h"
 
 namespace gpucnn::reference {
@@ -141,11 +143,30 @@ TEST(NormalizeGradient, IsTheNumericOne) {
   }
 }
 
+TEST(UpsampleNearest2dGradient, IsTheNumericOne) {
+  const Values x = random_values(2 * 3 * 4, 1), dy = random_values(2 * 6 * 12, 2);
+  expect_close(upsample_nearest2d_backward(2, 3, 4, {2, 3}, dy),
+               numeric_gradient(
+                   [&](const Values& v) {
+                     return dot(upsample_nearest2d(2, 3, 4, {2, 3}, v), dy);
+                   },
+                   x),
+               kNumericGradient);
+}
+
+TEST(SoftmaxGradient, IsTheNumericOne) {
+  const Values x = random_values(3 * 5, 1), dy = random_values(3 * 5, 2);
+  expect_close(softmax_backward(3, 5, softmax(3, 5, x), dy),
+               numeric_gradient([&](const Values& v) { return dot(softmax(3, 5, v), dy); }, x), kNumericGradient);
+}
+
 TEST(DropoutGradient, IsTheNumericOne) {
   const RandomStream random(5, Purpose::dropout);
   const Values x = random_values(40, 1), dy = random_values(40, 2);
   expect_close(dropout(dy, 0.3, random), numeric_gradient([&](const Values& v) { return dot(dropout(v, 0.3, random), dy); }, x),
                kNumericGradient);
+  expect_close(dropout2d(dy, 4, 0.3, random),
+               numeric_gradient([&](const Values& v) { return dot(dropout2d(v, 4, 0.3, random), dy); }, x), kNumericGradient);
 }
 
 TEST(SoftmaxCrossEntropyGradient, IsTheNumericOne) {

@@ -19,4 +19,14 @@ inline Values softmax(std::size_t N, std::size_t C, Values x) {
   return x;
 }
 
+/// Of y, what `softmax` gave.
+inline Values softmax_backward(std::size_t N, std::size_t C, const Values& y, Values dy) {
+  for (std::size_t n = 0; n < N; ++n) {
+    double sum = 0;
+    for (std::size_t e = n * C; e < (n + 1) * C; ++e) sum += y[e] * dy[e];
+    for (std::size_t e = n * C; e < (n + 1) * C; ++e) dy[e] = y[e] * (dy[e] - sum);
+  }
+  return dy;
+}
+
 }  // namespace gpucnn::reference

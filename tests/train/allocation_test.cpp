@@ -6,11 +6,20 @@
 #include <gtest/gtest.h>
 
 #include <gpucnn/core/memory/allocator.h>
+#include <gpucnn/layers/activation/gelu.h>
+#include <gpucnn/layers/activation/hardswish.h>
 #include <gpucnn/layers/activation/relu.h>
+#include <gpucnn/layers/activation/sigmoid.h>
+#include <gpucnn/layers/activation/silu.h>
+#include <gpucnn/layers/activation/softmax.h>
+#include <gpucnn/layers/activation/tanh.h>
 #include <gpucnn/layers/containers/sequential.h>
 #include <gpucnn/layers/conv2d.h>
+#include <gpucnn/layers/dropout2d.h>
 #include <gpucnn/layers/flatten.h>
+#include <gpucnn/layers/identity.h>
 #include <gpucnn/layers/losses/cross_entropy_loss.h>
+#include <gpucnn/layers/pool/upsample.h>
 #include <gpucnn/models/simple_cnn.h>
 #include <gpucnn/optim/adam.h>
 #include <gpucnn/optim/muon.h>
@@ -103,6 +112,20 @@ TEST_P(SteadyState, AConvolutionThatOneDnnServesAllocatesNothingOutsideIt) {
   });
   expect_none(counts);
   EXPECT_GT(counts.allocations.onednns, 0) << "oneDNN was not watched";
+}
+
+TEST_P(SteadyState, LayersWithoutWeightsAllocateNothing) {
+  Sequential model{GELU(),    GELU("tanh"), SiLU(),      Hardswish(), Sigmoid(), Tanh(),
+                   Softmax(), Upsample(2),  Dropout2d(), Identity(),  Flatten(), Linear(3 * 64 * 64, 3)};
+  model.set_input_grad(true);
+  SGD optimizer(model.parameters(), {.lr = 1e-3});
+  CrossEntropyLoss criterion;
+  expect_none(in_steady_state([&] {
+    optimizer.zero_grad();
+    criterion(model(batch.inputs), batch.labels);
+    model.backward(criterion.backward());
+    optimizer.step();
+  }));
 }
 
 TEST_P(SteadyState, PredictAndEvaluateAllocateNothing) {

@@ -6,21 +6,30 @@
 #include <gtest/gtest.h>
 
 #include <gpucnn/data/tensor_dataset.h>
+#include <gpucnn/layers/activation/gelu.h>
+#include <gpucnn/layers/activation/hardswish.h>
 #include <gpucnn/layers/activation/leaky_relu.h>
 #include <gpucnn/layers/activation/relu.h>
 #include <gpucnn/layers/activation/relu6.h>
+#include <gpucnn/layers/activation/sigmoid.h>
+#include <gpucnn/layers/activation/silu.h>
+#include <gpucnn/layers/activation/softmax.h>
+#include <gpucnn/layers/activation/tanh.h>
 #include <gpucnn/layers/containers/concat.h>
 #include <gpucnn/layers/containers/residual.h>
 #include <gpucnn/layers/containers/sequential.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/dropout.h>
+#include <gpucnn/layers/dropout2d.h>
 #include <gpucnn/layers/flatten.h>
+#include <gpucnn/layers/identity.h>
 #include <gpucnn/layers/losses/cross_entropy_loss.h>
 #include <gpucnn/layers/norm/batch_norm2d.h>
 #include <gpucnn/layers/norm/group_norm.h>
 #include <gpucnn/layers/pool/adaptive_pool2d.h>
 #include <gpucnn/layers/pool/avg_pool2d.h>
 #include <gpucnn/layers/pool/max_pool2d.h>
+#include <gpucnn/layers/pool/upsample.h>
 #include <gpucnn/optim/adamw.h>
 #include <gpucnn/optim/muon.h>
 #include <gpucnn/optim/rmsprop.h>
@@ -46,6 +55,10 @@ Sequential network() {
                     MaxPool2d({.kernel_size = 2, .stride = 2, .dilation = 2, .ceil_mode = true}),
                     Concat{Conv2d(8, 4, {.kernel_size = 1}), AvgPool2d(3, 1, 1), Sequential{LeakyReLU(), MaxPool2d(3, 1, 1)}},
                     GroupNorm(5, 20),
+                    Residual(Sequential{SiLU(), Conv2d(20, 20, {.kernel_size = 1}), Sigmoid()}, Sequential{GELU(), Softmax()}),
+                    Residual(Sequential{GELU("tanh"), Dropout2d(0.3)}, Sequential{Hardswish(), Identity()}),
+                    Upsample({1, 2}),
+                    Tanh(),
                     Residual(AdaptiveMaxPool2d(2), AdaptiveAvgPool2d(2)),
                     Dropout(0.3),
                     Flatten(),

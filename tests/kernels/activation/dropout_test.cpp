@@ -65,6 +65,26 @@ TEST_P(DropoutTest, AgreesWithTheReferenceForEverySize) {
   }
 }
 
+TEST_P(DropoutTest, DropsWholeChannelsAsTheReference) {
+  for (const Shape& shape : {Shape{3, 5, 7, 3}, Shape{2, 16, 8, 8}, Shape{1, 3, 33, 31}, Shape{70, 3, 4, 2}, Shape{3, 1, 5, 5},
+                             Shape{2, 2100, 2, 1}, Shape{5, 8, 1, 1}, Shape{0, 3, 2, 2}, Shape{2, 0, 2, 2}, Shape{2, 3, 0, 2}}) {
+    SCOPED_TRACE(shape.string());
+    const std::vector<float> x = random_floats(shape.numel(), 1);
+    const reference::Values expected = reference::dropout2d(widen(x), static_cast<std::size_t>(shape[2] * shape[3]), 0.4, kRandom);
+    everywhere(device(), [&] {
+      const Tensor from = tensor(x, shape);
+      Tensor y = empty(shape), odd = unaligned(y), in_place = from.clone();
+      dropout2d(from, 0.4, kRandom, y, stream());
+      expect_close(y.to_vector<float>(), expected, kPointwise);
+      dropout2d(from, 0.4, kRandom, odd, stream());
+      EXPECT_EQ(odd.to_vector<float>(), y.to_vector<float>());
+      dropout2d(in_place, 0.4, kRandom, in_place, stream());
+      EXPECT_EQ(in_place.to_vector<float>(), y.to_vector<float>());
+      return y.to_vector<float>();
+    });
+  }
+}
+
 TEST_P(DropoutTest, NothingIsDroppedAtZeroAndAllAtOne) {
   const std::vector<float> x = random_floats(100, 1);
   EXPECT_EQ(drop(x, {100}, 0), x);
@@ -119,6 +139,7 @@ TEST_P(DropoutTest, RefusesWrongProbabilitiesAndShapes) {
   EXPECT_THAT([&] { dropout(x, std::nan(""), kRandom, x, stream()); }, misuse("dropout: p must be in [0, 1]"));
   EXPECT_THAT([&] { dropout(x, 0.5, kRandom, other, stream()); }, misuse("dropout: y must be [4], got [2, 2]"));
   EXPECT_THAT([&] { dropout(integers, 0.5, kRandom, x, stream()); }, misuse("dropout: x must be f32"));
+  EXPECT_THAT([&] { dropout2d(other, 0.5, kRandom, other, stream()); }, misuse("dropout2d: x must have 4 dimensions, got [2, 2]"));
 }
 
 }  // namespace

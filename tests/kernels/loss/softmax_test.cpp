@@ -79,6 +79,49 @@ TEST_P(SoftmaxTest, AgreesWithTheReferenceForEverySize) {
   }
 }
 
+TEST_P(SoftmaxTest, ItsBackwardAgreesWithTheReferenceForEverySize) {
+  for (const Shape& shape : {Shape{1, 1}, Shape{3, 10}, Shape{33, 31}, Shape{31, 33}, Shape{257, 257}, Shape{0, 3}, Shape{3, 0}}) {
+    SCOPED_TRACE(shape.string());
+    const auto N = static_cast<std::size_t>(shape[0]), C = static_cast<std::size_t>(shape[1]);
+    std::vector<float> x = reference::random_floats(shape.numel(), 1);
+    for (float& value : x) value *= 5;
+    const std::vector<float> dy = reference::random_floats(shape.numel(), 2);
+    const reference::Values expected =
+        reference::softmax_backward(N, C, reference::softmax(N, C, reference::widen(x)), reference::widen(dy));
+    everywhere(device(), [&] {
+      const Tensor y = tensor(softmax_of(x, shape), shape);
+      Tensor dx = empty(shape), in_place = tensor(dy, shape);
+      softmax_backward(y, tensor(dy, shape), dx, stream());
+      expect_close(dx.to_vector<float>(), expected, kSum);
+      softmax_backward(y, in_place, in_place, stream());
+      EXPECT_EQ(in_place.to_vector<float>(), dx.to_vector<float>());
+      return dx.to_vector<float>();
+    });
+  }
+}
+
+TEST_P(SoftmaxTest, EachPixelOfAnImageIsARow) {
+  const Shape shape{2, 5, 3, 7};
+  const std::vector<float> x = reference::random_floats(shape.numel(), 1), dy = reference::random_floats(shape.numel(), 2);
+  Tensor y = empty(shape), dx = empty(shape);
+  softmax(tensor(x, shape), y, stream());
+  softmax_backward(y, tensor(dy, shape), dx, stream());
+  // The same rows one below the other, [N, H, W] by C.
+  const auto rows_of = [](const std::vector<float>& images) {
+    std::vector<float> rows(images.size());
+    for (std::size_t n = 0, e = 0; n < 2; ++n) {
+      for (std::size_t c = 0; c < 5; ++c) {
+        for (std::size_t pixel = 0; pixel < 21; ++pixel) rows[(n * 21 + pixel) * 5 + c] = images[e++];
+      }
+    }
+    return rows;
+  };
+  EXPECT_EQ(rows_of(y.to_vector<float>()), softmax_of(rows_of(x), {42, 5}));
+  Tensor rows = empty({42, 5});
+  softmax_backward(tensor(rows_of(y.to_vector<float>()), {42, 5}), tensor(rows_of(dy), {42, 5}), rows, stream());
+  EXPECT_EQ(rows_of(dx.to_vector<float>()), rows.to_vector<float>());
+}
+
 TEST_P(SoftmaxTest, WorksInPlace) {
   const std::vector<float> x = reference::random_floats(5 * 11, 1);
   Tensor y = tensor(x, {5, 11});
@@ -95,9 +138,11 @@ TEST_P(SoftmaxTest, TakesViews) {
 
 TEST_P(SoftmaxTest, RefusesOtherRanksShapesAndDtypes) {
   Tensor x = empty({2, 3}), flat = empty({6}), integers = empty({2, 3}, DType::i64);
-  EXPECT_THAT([&] { softmax(flat, flat, stream()); }, misuse("softmax: x must have 2 dimensions, got [6]"));
+  EXPECT_THAT([&] { softmax(flat, flat, stream()); }, misuse("softmax: x must be [N, C] or [N, C, H, W], got [6]"));
   EXPECT_THAT([&] { softmax(x, flat, stream()); }, misuse("softmax: y must be [2, 3], got [6]"));
   EXPECT_THAT([&] { softmax(integers, x, stream()); }, misuse("softmax: x must be f32"));
+  EXPECT_THAT([&] { softmax_backward(x, flat, x, stream()); }, misuse("softmax_backward: dy must be [2, 3], got [6]"));
+  EXPECT_THAT([&] { softmax_backward(flat, x, x, stream()); }, misuse("softmax_backward: y must be [N, C] or [N, C, H, W]"));
 }
 
 }  // namespace
