@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <string_view>
 
 #include <gpucnn/layers/activation/activation_layer.h>
@@ -12,6 +13,11 @@ class GPUCNN_API GELU : public ActivationLayer {
  public:
   /// Throws `std::invalid_argument` unless `approximate` is "none" or "tanh".
   explicit GELU(std::string_view approximate = "none");
+
+ protected:
+  std::unique_ptr<Module> copy() const override {
+    return std::make_unique<GELU>(function().kind == Activation::gelu_tanh ? "tanh" : "none");
+  }
 };
 
 }  // namespace gpucnn

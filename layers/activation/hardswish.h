@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+
 #include <gpucnn/layers/activation/activation_layer.h>
 
 namespace gpucnn {
@@ -8,6 +10,9 @@ namespace gpucnn {
 class GPUCNN_API Hardswish : public ActivationLayer {
  public:
   Hardswish() : ActivationLayer({Activation::hardswish}) {}
+
+ protected:
+  std::unique_ptr<Module> copy() const override { return std::make_unique<Hardswish>(); }
 };
 
 }  // namespace gpucnn

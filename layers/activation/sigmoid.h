@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+
 #include <gpucnn/layers/activation/activation_layer.h>
 
 namespace gpucnn {
@@ -8,6 +10,9 @@ namespace gpucnn {
 class GPUCNN_API Sigmoid : public ActivationLayer {
  public:
   Sigmoid() : ActivationLayer({Activation::sigmoid}) {}
+
+ protected:
+  std::unique_ptr<Module> copy() const override { return std::make_unique<Sigmoid>(); }
 };
 
 }  // namespace gpucnn

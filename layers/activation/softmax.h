@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+
 #include <gpucnn/layers/module/module.h>
 
 namespace gpucnn {
@@ -17,6 +19,7 @@ class GPUCNN_API Softmax : public Module {
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;
   Tensor gradients(const Tensor& dy, Context& context) override;
+  std::unique_ptr<Module> copy() const override { return std::make_unique<Softmax>(); }
 };
 
 }  // namespace gpucnn

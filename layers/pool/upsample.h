@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+
 #include <gpucnn/kernels/common/size2.h>
 #include <gpucnn/layers/module/module.h>
 
@@ -19,6 +21,7 @@ class GPUCNN_API Upsample : public Module {
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;
   Tensor gradients(const Tensor& dy, Context& context) override;
+  std::unique_ptr<Module> copy() const override { return std::make_unique<Upsample>(scale_factor_); }
 
  private:
   Size2 scale_factor_;

@@ -7,21 +7,30 @@
 #include <string>
 #include <utility>
 
+#include <gpucnn/layers/activation/gelu.h>
+#include <gpucnn/layers/activation/hardswish.h>
 #include <gpucnn/layers/activation/leaky_relu.h>
 #include <gpucnn/layers/activation/relu.h>
 #include <gpucnn/layers/activation/relu6.h>
+#include <gpucnn/layers/activation/sigmoid.h>
+#include <gpucnn/layers/activation/silu.h>
+#include <gpucnn/layers/activation/softmax.h>
+#include <gpucnn/layers/activation/tanh.h>
 #include <gpucnn/layers/containers/concat.h>
 #include <gpucnn/layers/containers/residual.h>
 #include <gpucnn/layers/containers/sequential.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/dropout.h>
+#include <gpucnn/layers/dropout2d.h>
 #include <gpucnn/layers/flatten.h>
+#include <gpucnn/layers/identity.h>
 #include <gpucnn/layers/linear.h>
 #include <gpucnn/layers/norm/batch_norm2d.h>
 #include <gpucnn/layers/norm/group_norm.h>
 #include <gpucnn/layers/pool/adaptive_pool2d.h>
 #include <gpucnn/layers/pool/avg_pool2d.h>
 #include <gpucnn/layers/pool/max_pool2d.h>
+#include <gpucnn/layers/pool/upsample.h>
 
 namespace gpucnn {
 namespace {
@@ -51,9 +60,14 @@ Made conv2d(const Shape& x, Draw& draw) {
   const int C = extent(x, 1);
   Conv2dOptions options{.kernel_size = draw.size(1, 4),
                         .stride = draw.chance(60) ? Size2{1} : draw.size(1, 3),
-                        .padding = draw.chance(40) ? Size2{0} : draw.size(0, 3),
+                        .padding = draw.chance(40) ? Padding2d{0} : draw.size(0, 3),
                         .dilation = draw.chance(70) ? Size2{1} : draw.size(1, 2),
                         .bias = draw.chance(75)};
+  if (draw.chance(15)) options.padding = Sides{draw.below(3), draw.below(3), draw.below(3), draw.below(3)};
+  if (draw.chance(15)) {
+    options.stride = 1;
+    options.padding = Padding2d::same;
+  }
   int K = draw.chance(15) ? draw.between(9, 33) : draw.between(1, 8);
   if (draw.chance(20)) {
     options.groups = C;  // depthwise
@@ -246,6 +260,15 @@ const LayerMaker kLayerMakers[] = {
     {"BatchNorm2d", kImages, 4, false, batch_norm2d},
     {"GroupNorm", kImages, 3, false, group_norm},
     {"Dropout", kAny, 3, false, [](const Shape&, Draw& draw) { return owned(Dropout(0.25 * draw.between(0, 3))); }},
+    {"Dropout2d", kImages, 2, false, [](const Shape&, Draw& draw) { return owned(Dropout2d(0.25 * draw.between(0, 2))); }},
+    {"GELU", kAny, 2, false, [](const Shape&, Draw& draw) { return owned(GELU(draw.chance(50) ? "none" : "tanh")); }},
+    {"SiLU", kAny, 2, false, plain<SiLU>},
+    {"Hardswish", kAny, 2, false, plain<Hardswish>},
+    {"Sigmoid", kAny, 1, false, plain<Sigmoid>},
+    {"Tanh", kAny, 2, false, plain<Tanh>},
+    {"Softmax", kAny, 1, false, plain<Softmax>},
+    {"Identity", kAny, 2, true, plain<Identity>},
+    {"Upsample", kImages, 2, true, [](const Shape&, Draw& draw) { return owned(Upsample(draw.size(1, 2))); }},
     {"Flatten", kImages, 3, true, plain<Flatten>},
     {"Sequential", kAny, 3, true, sequential},
     {"Residual", kAny, 4, true, residual},
