@@ -28,7 +28,7 @@ struct MuonOptions {
   int ns_steps = 5;                                                  ///< in [0, 100)
   AdjustLr adjust_lr_fn = AdjustLr::original;
   bool use_muon = true;     ///< false: AdamW for the whole group, as is published for a network's last layer
-  AdamWOptions adamw = {};  ///< for what is no matrix
+  AdamWOptions adamw = {};  ///< for what is no matrix, `maximize` too
 };
 
 /// Jordan et al., "Muon: an optimizer for hidden layers in neural networks" (2024), as `torch.optim.Muon`, and AdamW in one. Muon
@@ -39,8 +39,12 @@ struct MuonOptions {
 ///     O = newton_schulz(nesterov ? g + momentum * (m - g) : m)
 ///     w = w * (1 - lr * weight_decay) - lr * adjust_lr_fn(R, C) * O
 ///
-/// The iteration (see Orthogonalizer) brings all singular values of O near 1, from 0.68 to 1.21, unless they are tiny beside the
-/// largest. A zero gradient gives O = 0. PyTorch computes it in bf16, this in f32: results differ by bf16's rounding.
+/// newton_schulz(x) divides x by max(|x|, eps), |x| its Frobenius norm. Then it takes `ns_steps` times, with A = x x^T,
+///
+///     x = a * x + (b * A + c * A * A) * x
+///
+/// or the same with the transpose of a tall x. This brings all singular values near 1, from 0.68 to 1.21, unless they are tiny
+/// beside the largest. A zero gradient gives O = 0. PyTorch computes it in bf16, this in f32: results differ by bf16's rounding.
 ///
 /// Each group of `groups` becomes two of the optimizer. Of n groups, number g is the matrices of group g, with `lr` and `momentum`.
 /// Number n + g is the rest, with `adamw.lr` and `adamw.betas.first`. The state is momentum_buffer for the former, AdamW's for the
