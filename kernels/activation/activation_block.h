@@ -11,3 +11,10 @@ namespace gpucnn::kernels::cpu {
 void activation_block(const Activation& function, float* y, std::int64_t count);
 
 }  // namespace gpucnn::kernels::cpu
+
+namespace gpucnn::kernels {
+
+/// Whether it computes an exponential, which costs a kernel registers.
+bool activation_has_exponential(const Activation& function) noexcept;
+
+}  // namespace gpucnn::kernels

@@ -65,5 +65,11 @@ bool activation_backward_reads_y(const Activation& function) noexcept {
   return HWY_NAMESPACE::with_functor(function, [](const auto& functor) { return functor.backward_reads_y(); });
 }
 
+bool activation_has_exponential(const Activation& function) noexcept {
+  return HWY_NAMESPACE::with_functor(function, []<class Functor>(const Functor&) {
+    return requires { Functor::kHasExponential; };
+  });
+}
+
 }  // namespace gpucnn::kernels
 #endif

@@ -7,7 +7,7 @@
 //   backward_reads_y()      whether the backward is computed from y; else from x
 //   forward(d, x)           y
 //   backward(d, kept, dy)   dx; `kept` is y or x, as backward_reads_y says
-//   kCalled                 if epilogues shall call forward rather than inline it
+//   kHasExponential         if it computes one, which epilogues keep out of their unrolled loops
 // Comparisons are false for NaN: select by them in such a way that NaN stays NaN.
 
 struct Identity {
@@ -109,7 +109,7 @@ struct Normal {
 };
 
 struct Gelu {
-  static constexpr bool kCalled = true;
+  static constexpr bool kHasExponential = true;
   constexpr bool backward_reads_y() const { return false; }
   template <class D>
   GPUCNN_POINTWISE hn::Vec<D> forward(D d, hn::Vec<D> x) const {
@@ -124,7 +124,7 @@ struct Gelu {
 
 /// (1 + tanh(u)) / 2 is 1 / (1 + exp(-2u)), which cancels nowhere; 2u = x (kLinear + kCubic x^2).
 struct GeluTanh {
-  static constexpr bool kCalled = true;
+  static constexpr bool kHasExponential = true;
   static constexpr float kLinear = 1.59576912F, kCubic = 0.0713548163F;  // 2 sqrt(2 / pi), and that times 0.044715
   constexpr bool backward_reads_y() const { return false; }
   template <class D>
@@ -149,7 +149,7 @@ struct GeluTanh {
 };
 
 struct Silu {
-  static constexpr bool kCalled = true;
+  static constexpr bool kHasExponential = true;
   constexpr bool backward_reads_y() const { return false; }
   template <class D>
   GPUCNN_POINTWISE hn::Vec<D> forward(D d, hn::Vec<D> x) const {
@@ -177,7 +177,7 @@ struct Hardswish {
 };
 
 struct Sigmoid {
-  static constexpr bool kCalled = true;
+  static constexpr bool kHasExponential = true;
   constexpr bool backward_reads_y() const { return true; }
   template <class D>
   GPUCNN_POINTWISE hn::Vec<D> forward(D d, hn::Vec<D> x) const {
@@ -190,7 +190,7 @@ struct Sigmoid {
 };
 
 struct Tanh {
-  static constexpr bool kCalled = true;
+  static constexpr bool kHasExponential = true;
   constexpr bool backward_reads_y() const { return true; }
   template <class D>
   GPUCNN_POINTWISE hn::Vec<D> forward(D d, hn::Vec<D> x) const {
@@ -201,21 +201,6 @@ struct Tanh {
     return hn::Mul(dy, hn::NegMulAdd(y, y, hn::Set(d, 1)));
   }
 };
-
-template <class D, class Functor>
-GPUCNN_CALLED hn::Vec<D> called_forward(const Functor& functor, D d, hn::Vec<D> x) {
-  return functor.forward(d, x);
-}
-
-/// functor.forward(d, x), for an epilogue: what an exponential needs of registers and code is not the kernel's.
-template <class D, class Functor>
-GPUCNN_POINTWISE hn::Vec<D> epilogue_forward(const Functor& functor, D d, hn::Vec<D> x) {
-  if constexpr (requires { Functor::kCalled; }) {
-    return called_forward(functor, d, x);
-  } else {
-    return functor.forward(d, x);
-  }
-}
 
 /// Calls `use` with the functor of `function`.
 template <class Use>

@@ -18,10 +18,23 @@ namespace gpucnn::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 #define GPUCNN_POINTWISE HWY_INLINE
-#define GPUCNN_CALLED HWY_NOINLINE
 #include <gpucnn/kernels/activation/functors-inl.h>
 #undef GPUCNN_POINTWISE
-#undef GPUCNN_CALLED
+
+template <class D, class Functor>
+HWY_NOINLINE hn::Vec<D> called_forward(const Functor& functor, D d, hn::Vec<D> x) {
+  return functor.forward(d, x);
+}
+
+/// functor.forward(d, x), for an epilogue that stands in a kernel many times over.
+template <class D, class Functor>
+HWY_INLINE hn::Vec<D> epilogue_forward(const Functor& functor, D d, hn::Vec<D> x) {
+  if constexpr (requires { Functor::kHasExponential; }) {
+    return called_forward(functor, d, x);
+  } else {
+    return functor.forward(d, x);
+  }
+}
 
 }  // namespace gpucnn::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -36,14 +36,24 @@ __device__ inline float IfThenZeroElse(bool mask, float no) { return mask ? 0 : 
 }  // namespace hn
 
 #define GPUCNN_POINTWISE __device__ inline
-#define GPUCNN_CALLED __device__ __attribute__((noinline))
 #include <gpucnn/kernels/activation/functors-inl.h>
 #undef GPUCNN_POINTWISE
-#undef GPUCNN_CALLED
 
 /// function(x), for the epilogue of a kernel.
 __device__ inline float activate(const Activation& function, float x) {
-  return with_functor(function, [=](const auto& functor) { return epilogue_forward(functor, hn::Single(), x); });
+  return with_functor(function, [=](const auto& functor) { return functor.forward(hn::Single(), x); });
+}
+
+/// The same for a function without an exponential, whose registers an unrolled kernel needs for its sums; see
+/// `activation_has_exponential`.
+__device__ inline float activate_simple(const Activation& function, float x) {
+  return with_functor(function, [=]<class Functor>(const Functor& functor) {
+    if constexpr (requires { Functor::kHasExponential; }) {
+      return x;
+    } else {
+      return functor.forward(hn::Single(), x);
+    }
+  });
 }
 
 }  // namespace gpucnn::kernels::cuda

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include <gpucnn/kernels/activation/activation_block.h>
 #include <gpucnn/kernels/activation/functors_cuda.h>
 #include <gpucnn/kernels/conv/implicit_gemm.h>
 #include <gpucnn/kernels/cuda/vector_access.h>
@@ -176,7 +177,7 @@ __global__ void convolve_kernel(const T* x, const T* weight, const T* bias, T* y
         Lanes<T, 4> out;
         for (int j = 0; j < 4; ++j) {
           const float sum = sums[i][4 * q + j] + biases[j];
-          out.at[j] = narrow<T>(activate(epilogue.function, sum));
+          out.at[j] = narrow<T>(activate_simple(epilogue.function, sum));
         }
         T* const to = y + std::int64_t{pixel} * window.K + n;
         if (epilogue.wide) {
@@ -239,7 +240,10 @@ bool conv2d_counts_in_int(const Shape& x, const Shape& weight, const Shape& y, c
 
 void conv2d_implicit_gemm(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options,
                           const Activation& epilogue, Tensor& y, Stream& stream) {
-  convolve(x, weight, bias, epilogue, window_of(x.shape(), y.shape(), options), {.backward = false}, y, stream);
+  const bool apart = activation_has_exponential(epilogue);
+  convolve(x, weight, bias, apart ? Activation{} : epilogue, window_of(x.shape(), y.shape(), options), {.backward = false}, y,
+           stream);
+  if (apart) activation(y, epilogue, y, stream);
 }
 
 void conv2d_implicit_gemm_backward_data(const Tensor& dy, const Tensor& weight, const Conv2dOptions& options, Tensor& dx,
