@@ -28,7 +28,7 @@ PoolWindows windows_of(const AvgPool2dOptions& options, const Shape& x, const Sh
 }  // namespace
 
 Shape avg_pool2d_shape(const Shape& x, const AvgPool2dOptions& pool) {
-  check_avg("avg_pool2d", pool);
+  check_avg("AvgPool2d", pool);
   return pooled_shape("", x, window_of(pool));
 }
 

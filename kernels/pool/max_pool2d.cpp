@@ -8,7 +8,7 @@
 namespace gpucnn::kernels {
 
 Shape max_pool2d_shape(const Shape& x, const Pool2d& pool) {
-  check_pool("max_pool2d", pool);
+  check_pool("MaxPool2d", pool);
   return pooled_shape("", x, pool);
 }
 

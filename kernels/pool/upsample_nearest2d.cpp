@@ -30,7 +30,7 @@ void check_scale(std::string_view op, Size2 scale) {
 }  // namespace
 
 Shape upsample_nearest2d_shape(const Shape& x, Size2 scale) {
-  check_scale("upsample_nearest2d", scale);
+  check_scale("Upsample", scale);
   return enlarged_shape("", x, scale);
 }
 

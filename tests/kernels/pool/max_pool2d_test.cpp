@@ -47,14 +47,14 @@ TEST(MaxPool2dShape, RefusesWhatDoesNotFit) {
   EXPECT_THAT([&] { max_pool2d_shape(x, {.kernel_size = 5, .stride = 1}); },
               misuse("a window of 5x5 with padding 0x0 does not fit [1, 1, 4, 4]"));
   EXPECT_THAT([&] { max_pool2d_shape({1, 1, 0, 4}, {.kernel_size = 2, .stride = 1, .padding = 1}); }, misuse("does not fit"));
-  EXPECT_THAT([&] { max_pool2d_shape(x, {.kernel_size = 0, .stride = 1}); }, misuse("max_pool2d: kernel_size must be positive"));
+  EXPECT_THAT([&] { max_pool2d_shape(x, {.kernel_size = 0, .stride = 1}); }, misuse("MaxPool2d: kernel_size must be positive"));
   EXPECT_THAT([&] { max_pool2d_shape(x, {.kernel_size = 1 << 16, .stride = 1}); },
               misuse("at most 2147483647 elements, got 65536x65536"));
   EXPECT_THAT(
       [&] {
         max_pool2d_shape(x, {.kernel_size = 2, .stride = 1, .dilation = {0, 1}});
       },
-      misuse("max_pool2d: dilation must be positive, got 0x1"));
+      misuse("MaxPool2d: dilation must be positive, got 0x1"));
   EXPECT_THAT([&] { max_pool2d_shape(x, {.kernel_size = 3, .stride = 1, .dilation = 2}); },
               misuse("a window of 3x3 with padding 0x0, dilation 2x2 does not fit [1, 1, 4, 4]"));
   EXPECT_THAT([&] { max_pool2d_shape(x, {.kernel_size = 6, .stride = 2, .ceil_mode = true}); }, misuse("does not fit"));

@@ -228,7 +228,7 @@ TEST_P(WindowPoolTest, RefusesTensorsThatDoNotFitTogether) {
       [&] {
         avg_pool2d_shape({1, 1, 4, 4}, {.kernel_size = 2, .divisor_override = 0});
       },
-      misuse("avg_pool2d: divisor_override must be another number than 0, got 0"));
+      misuse("AvgPool2d: divisor_override must be another number than 0, got 0"));
   EXPECT_THAT([&] { adaptive_pool2d_shape({1, 1, 4, 4}, {0, 1}); }, misuse("output_size must be positive, got 0x1"));
 }
 
