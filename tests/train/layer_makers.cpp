@@ -60,13 +60,14 @@ Made conv2d(const Shape& x, Draw& draw) {
   const int C = extent(x, 1);
   Conv2dOptions options{.kernel_size = draw.size(1, 4),
                         .stride = draw.chance(60) ? Size2{1} : draw.size(1, 3),
-                        .padding = draw.chance(40) ? Padding2d{0} : draw.size(0, 3),
+                        .padding = draw.chance(40) ? Size2{0} : draw.size(0, 3),
                         .dilation = draw.chance(70) ? Size2{1} : draw.size(1, 2),
                         .bias = draw.chance(75)};
-  if (draw.chance(15)) options.padding = Sides{draw.below(3), draw.below(3), draw.below(3), draw.below(3)};
   if (draw.chance(15)) {
     options.stride = 1;
     options.padding = Padding2d::same;
+  } else if (draw.chance(20)) {
+    options.padding = Sides{.top = draw.below(3), .bottom = draw.below(3), .left = draw.below(3), .right = draw.below(3)};
   }
   int K = draw.chance(15) ? draw.between(9, 33) : draw.between(1, 8);
   if (draw.chance(20)) {
@@ -253,6 +254,13 @@ const LayerMaker kLayerMakers[] = {
     {"ReLU", kAny, 8, true, plain<ReLU>},
     {"ReLU6", kAny, 3, true, plain<ReLU6>},
     {"LeakyReLU", kAny, 3, false, [](const Shape&, Draw& draw) { return owned(LeakyReLU(draw.chance(50) ? 0.01 : -0.5)); }},
+    {"GELU", kAny, 2, false, [](const Shape&, Draw& draw) { return owned(GELU(draw.chance(50) ? "none" : "tanh")); }},
+    {"SiLU", kAny, 2, false, plain<SiLU>},
+    {"Hardswish", kAny, 2, false, plain<Hardswish>},
+    {"Sigmoid", kAny, 2, false, plain<Sigmoid>},
+    {"Tanh", kAny, 2, false, plain<Tanh>},
+    {"Softmax", kAny, 2, false, plain<Softmax>},
+    {"Identity", kAny, 2, true, plain<Identity>},
     {"MaxPool2d", kImages, 5, true, max_pool2d},
     {"AvgPool2d", kImages, 3, false, avg_pool2d},
     {"AdaptiveAvgPool2d", kImages, 2, false, adaptive_pool2d<AdaptiveAvgPool2d>},
@@ -260,14 +268,7 @@ const LayerMaker kLayerMakers[] = {
     {"BatchNorm2d", kImages, 4, false, batch_norm2d},
     {"GroupNorm", kImages, 3, false, group_norm},
     {"Dropout", kAny, 3, false, [](const Shape&, Draw& draw) { return owned(Dropout(0.25 * draw.between(0, 3))); }},
-    {"Dropout2d", kImages, 2, false, [](const Shape&, Draw& draw) { return owned(Dropout2d(0.25 * draw.between(0, 2))); }},
-    {"GELU", kAny, 2, false, [](const Shape&, Draw& draw) { return owned(GELU(draw.chance(50) ? "none" : "tanh")); }},
-    {"SiLU", kAny, 2, false, plain<SiLU>},
-    {"Hardswish", kAny, 2, false, plain<Hardswish>},
-    {"Sigmoid", kAny, 1, false, plain<Sigmoid>},
-    {"Tanh", kAny, 2, false, plain<Tanh>},
-    {"Softmax", kAny, 1, false, plain<Softmax>},
-    {"Identity", kAny, 2, true, plain<Identity>},
+    {"Dropout2d", kImages, 2, false, [](const Shape&, Draw& draw) { return owned(Dropout2d(0.25 * draw.between(0, 3))); }},
     {"Upsample", kImages, 2, true, [](const Shape&, Draw& draw) { return owned(Upsample(draw.size(1, 2))); }},
     {"Flatten", kImages, 3, true, plain<Flatten>},
     {"Sequential", kAny, 3, true, sequential},
