@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-#include <gpucnn/kernels/optim/muon.h>
+#include <gpucnn/kernels/muon/muon.h>
 #include <gpucnn/optim/adam_step.h>
 #include <gpucnn/optim/option_rules.h>
 #include <gpucnn/optim/orthogonalizer.h>

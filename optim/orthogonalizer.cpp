@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include <gpucnn/kernels/optim/newton_schulz.h>
+#include <gpucnn/kernels/muon/newton_schulz.h>
 
 namespace gpucnn {
 

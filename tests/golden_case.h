@@ -21,7 +21,7 @@ namespace gpucnn {
 /// The bar of recorded PyTorch cases: rtol 1e-5, atol 1e-6.
 inline constexpr Tolerance kGoldenCase{1e-5, 0, 1e-6};
 
-/// A case that tests/golden/cases.py recorded.
+/// A case that tests/golden/cases/cases.py recorded.
 struct GoldenCase {
   std::string name;
   nlohmann::json options;  ///< of the case, with "layer" and "training"
@@ -39,10 +39,10 @@ struct GoldenCase {
   }
 };
 
-/// The cases of tests/golden/FAMILY.safetensors.
+/// The cases of tests/golden/cases/FAMILY.safetensors.
 inline std::vector<GoldenCase> golden_cases(const std::string& family) {
   const auto [tensors, metadata] =
-      load_safetensors(std::filesystem::path(__FILE__).parent_path() / "golden" / (family + ".safetensors"));
+      load_safetensors(std::filesystem::path(__FILE__).parent_path() / "golden" / "cases" / (family + ".safetensors"));
   std::vector<GoldenCase> cases;
   for (const nlohmann::json& options : nlohmann::json::parse(metadata.at("cases"))) {
     GoldenCase found{options.at("name").get<std::string>(), options, {}};

@@ -7,8 +7,6 @@
 #include <gpucnn/kernels/common/declare_twins.h>
 #include <gpucnn/kernels/optim/adam.h>
 #include <gpucnn/kernels/optim/moving_average.h>
-#include <gpucnn/kernels/optim/muon.h>
-#include <gpucnn/kernels/optim/newton_schulz.h>
 #include <gpucnn/kernels/optim/rmsprop.h>
 #include <gpucnn/kernels/optim/sgd.h>
 
@@ -17,12 +15,6 @@ namespace gpucnn::kernels {
 
 GPUCNN_TWINS(void adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m, Tensor& v, Tensor& max_v,
                        Stream& stream))
-GPUCNN_TWINS(void muon_direction(const Tensor& dweight, const MuonStep& step, Tensor& momentum_buffer, Tensor& direction,
-                                 Stream& stream))
-GPUCNN_TWINS(void muon_update(const Tensor& direction, const MuonStep& step, Tensor& weight, Stream& stream))
-GPUCNN_TWINS(void normalize_matrix(const Tensor& x, double eps, Tensor& y, Stream& stream))
-GPUCNN_TWINS(void newton_schulz_polynomial(const Tensor& gram, const Tensor& square, const std::array<double, 3>& coefficients,
-                                           Tensor& y, Stream& stream))
 GPUCNN_TWINS(void rmsprop(const Tensor& dweight, const RmspropStep& step, Tensor& weight, RmspropState& state, Stream& stream))
 GPUCNN_TWINS(void sgd(const Tensor& dweight, const SgdStep& step, Tensor& weight, Tensor& velocity, Stream& stream))
 GPUCNN_TWINS(void moving_average(const Tensor& x, double decay, const Tensor& n_averaged, Tensor& average, Stream& stream))

@@ -16,7 +16,7 @@
 #include "device_test.h"
 #include "golden_case.h"
 
-// PyTorch's clipping and averaged models, as tests/golden/record_clipping.py recorded them.
+// PyTorch's clipping and averaged models, as tests/golden/cases/record_clipping.py recorded them.
 namespace gpucnn {
 namespace {
 

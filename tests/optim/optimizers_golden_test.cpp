@@ -13,7 +13,7 @@
 #include "device_test.h"
 #include "golden_case.h"
 
-// PyTorch's optimizers over 12 steps, as tests/golden/record_optimizers.py and record_more_optimizers.py recorded them.
+// PyTorch's optimizers over 12 steps, as tests/golden/cases/record_optimizers.py and record_more_optimizers.py recorded them.
 namespace gpucnn {
 namespace {
 

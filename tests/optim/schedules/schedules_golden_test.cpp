@@ -1,4 +1,4 @@
-// Every schedule over 200 steps, with several groups, against what PyTorch's is: tests/golden/record_schedules.py.
+// Every schedule over 200 steps, with several groups, against what PyTorch's is: tests/golden/cases/record_schedules.py.
 #include <cmath>
 #include <fstream>
 #include <functional>
@@ -33,7 +33,7 @@ namespace {
 using nlohmann::json;
 
 const json& recorded() {
-  static const json all = json::parse(std::ifstream("golden/schedules.json"));
+  static const json all = json::parse(std::ifstream("golden/cases/schedules.json"));
   return all.at("cases");
 }
 

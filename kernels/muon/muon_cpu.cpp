@@ -1,10 +1,10 @@
 #include <gpucnn/core/threads/flush_subnormals.h>
 #include <gpucnn/core/threads/parallel.h>
-#include <gpucnn/kernels/optim/muon.h>
-#include <gpucnn/kernels/optim/twins.h>
+#include <gpucnn/kernels/muon/muon.h>
+#include <gpucnn/kernels/muon/twins.h>
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "gpucnn/kernels/optim/muon_cpu.cpp"
+#define HWY_TARGET_INCLUDE "gpucnn/kernels/muon/muon_cpu.cpp"
 #include <hwy/foreach_target.h>
 
 #include <gpucnn/kernels/simd/lanes-inl.h>

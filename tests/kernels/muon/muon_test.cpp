@@ -1,4 +1,4 @@
-#include <gpucnn/kernels/optim/muon.h>
+#include <gpucnn/kernels/muon/muon.h>
 
 #include <cmath>
 #include <limits>
@@ -6,7 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <gpucnn/kernels/optim/newton_schulz.h>
+#include <gpucnn/kernels/muon/newton_schulz.h>
 
 #include "close.h"
 #include "device_test.h"

@@ -1,8 +1,8 @@
 #include <cmath>
 
 #include <gpucnn/core/threads/parallel.h>
-#include <gpucnn/kernels/optim/newton_schulz.h>
-#include <gpucnn/kernels/optim/twins.h>
+#include <gpucnn/kernels/muon/newton_schulz.h>
+#include <gpucnn/kernels/muon/twins.h>
 
 // Little work beside the products of matrices between these: loops for the compiler.
 namespace gpucnn::kernels {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Records what PyTorch's learning-rate schedules come to over 200 steps: tests/golden/schedules.json.
+"""Records what PyTorch's learning-rate schedules come to over 200 steps: tests/golden/cases/schedules.json.
 
 A case holds the schedules' classes and options, the base rate of each parameter group, and the rates (and momentum, if it
 cycles) of step 0 to 200: numbers with all their digits. Behind a number, -n says that it comes n times more.

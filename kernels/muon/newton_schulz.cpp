@@ -1,8 +1,8 @@
-#include <gpucnn/kernels/optim/newton_schulz.h>
+#include <gpucnn/kernels/muon/newton_schulz.h>
 
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/common/dispatch.h>
-#include <gpucnn/kernels/optim/twins.h>
+#include <gpucnn/kernels/muon/twins.h>
 
 namespace gpucnn::kernels {
 

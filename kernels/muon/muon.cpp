@@ -1,8 +1,8 @@
-#include <gpucnn/kernels/optim/muon.h>
+#include <gpucnn/kernels/muon/muon.h>
 
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/common/dispatch.h>
-#include <gpucnn/kernels/optim/twins.h>
+#include <gpucnn/kernels/muon/twins.h>
 
 namespace gpucnn::kernels {
 

@@ -1,8 +1,8 @@
-#include <gpucnn/kernels/optim/muon.h>
+#include <gpucnn/kernels/muon/muon.h>
 
 #include <gpucnn/core/gpu/launch.h>
 #include <gpucnn/kernels/cuda/vector_access.h>
-#include <gpucnn/kernels/optim/twins.h>
+#include <gpucnn/kernels/muon/twins.h>
 
 namespace gpucnn::kernels::cuda {
 namespace {

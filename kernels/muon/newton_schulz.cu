@@ -1,11 +1,11 @@
-#include <gpucnn/kernels/optim/newton_schulz.h>
+#include <gpucnn/kernels/muon/newton_schulz.h>
 
 #include <algorithm>
 
 #include <gpucnn/core/gpu/launch.h>
 #include <gpucnn/kernels/cuda/block_reduce.h>
 #include <gpucnn/kernels/cuda/vector_access.h>
-#include <gpucnn/kernels/optim/twins.h>
+#include <gpucnn/kernels/muon/twins.h>
 
 namespace gpucnn::kernels::cuda {
 namespace {
