@@ -43,8 +43,8 @@ class GPUCNN_API Parameter {
   bool has_grad() const;
   /// Forgets the gradient: the next backward writes it instead of adding.
   void zero_grad();
-  /// Whether it is learned; true at first. A frozen parameter has no gradient, so that optimizers pass it over, and layers of the
-  /// library do not compute one. Freezing forgets the gradient that is there.
+  /// Whether it is learned; true at first. A frozen parameter has no gradient, so that optimizers pass it over. Where nothing of a
+  /// layer, or of layers that run as one, is learned, none is computed. Freezing forgets the gradient that is there.
   void requires_grad(bool on);
   bool requires_grad() const;
   /// Adds `gradient`, of this shape, to the gradient. For layers whose backward computes it in memory of their own.

@@ -116,7 +116,8 @@ ExponentialMovingAverage::Applied::~Applied() {
 // ---- state -----------------------------------------------------------------------------------------------------------
 
 /// Under the model's names, sharing memory.
-StateDict ExponentialMovingAverage::averages() const {
+StateDict ExponentialMovingAverage::averages() {
+  find_model();
   StateDict all;
   for (const auto& [name, tensor] : model_->state_dict()) {
     for (const auto& [own, average] : tensors_) {
@@ -130,19 +131,21 @@ StateDict ExponentialMovingAverage::averages() const {
   return all;
 }
 
-void ExponentialMovingAverage::copy_to(Module& model) const { model.load_state_dict(averages()); }
+void ExponentialMovingAverage::copy_to(Module& model) { model.load_state_dict(averages()); }
 
-StateDict ExponentialMovingAverage::state_dict() const {
+StateDict ExponentialMovingAverage::state_dict() {
+  const StateDict all = averages();  // first, for it may move them
   StateDict copies;
   copies.add("n_averaged", n_averaged_.clone());
-  for (const auto& [name, tensor] : averages()) copies.add(fmt::format("module.{}", name), tensor.clone());
+  for (const auto& [name, tensor] : all) copies.add(fmt::format("module.{}", name), tensor.clone());
   return copies;
 }
 
 void ExponentialMovingAverage::load_state_dict(const StateDict& state) {
+  const StateDict all = averages();  // first, for it may move them
   StateDict own;
   own.add("n_averaged", n_averaged_);
-  for (const auto& [name, tensor] : averages()) own.add(fmt::format("module.{}", name), tensor);
+  for (const auto& [name, tensor] : all) own.add(fmt::format("module.{}", name), tensor);
   for (const auto& [name, tensor] : own) {
     require_same_kind("ExponentialMovingAverage::load_state_dict", printable(name, kMaxNameBytes), tensor, state.at(name));
   }

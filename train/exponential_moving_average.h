@@ -71,18 +71,18 @@ class GPUCNN_API ExponentialMovingAverage {
 
   /// Gives `model` the averages: this one for good, or another with the same names and shapes, on any device. Throws
   /// `std::invalid_argument` if they are not the same.
-  void copy_to(Module& model) const;
+  void copy_to(Module& model);
 
   /// For another run to go on with, under the names of PyTorch's AveragedModel: `n_averaged`, i64 [], and the averages as
   /// `module.features.0.weight`. All are copies.
-  StateDict state_dict() const;
+  StateDict state_dict();
   /// Copies it in. Throws `std::invalid_argument`, and changes nothing, unless names, shapes and dtypes are those of
   /// `state_dict()`.
   void load_state_dict(const StateDict& state);
 
  private:
   void find_model();
-  StateDict averages() const;
+  StateDict averages();
 
   Module* model_;
   double decay_;

@@ -14,7 +14,8 @@
 
 namespace gpucnn {
 
-/// The loss of a training step was not finite. The parameters are those before the step.
+/// The loss of a training step was not finite. The parameters are those before the step; buffers, as running statistics, have seen
+/// its batch, as in PyTorch.
 class GPUCNN_API NonFiniteLoss : public Error {
  public:
   /// `step` counts from 1.

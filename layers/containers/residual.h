@@ -16,6 +16,8 @@ namespace gpucnn {
 ///
 ///     Sequential{Residual(Sequential{…}), ReLU()}
 ///     Sequential{Residual(Sequential{…}, Conv2d(64, 128, {.kernel_size = 1, .stride = 2})), ReLU()}
+///
+/// A body that is a Residual itself needs a name, because `Residual(Residual(…))` is a move.
 class GPUCNN_API Residual : public Module {
  public:
   /// Throws what `Sequential`'s constructor throws of its children.

@@ -76,7 +76,7 @@ void Sequential::placed(Device device) {
   stages_ = fuse(layers, device);
 }
 
-std::unique_ptr<Module> Sequential::copy() const { return copied_into(std::make_unique<Sequential>(std::vector<Child>())); }
+std::unique_ptr<Module> Sequential::copy() const { return copied_into(std::make_unique<Sequential>()); }
 
 std::unique_ptr<Module> Sequential::copied_into(std::unique_ptr<Sequential> network) const {
   network->children_ = children_.copy();

@@ -30,6 +30,8 @@ class GPUCNN_API Sequential : public Module {
  public:
   using Child = gpucnn::Child;
 
+  /// Of no layers, for `push_back`.
+  Sequential() : Sequential(std::initializer_list<Child>()) {}
   /// Throws `std::invalid_argument` for a name that is taken or has a dot in it, and `std::logic_error` for a module that was moved
   /// from.
   Sequential(std::initializer_list<Child> children);

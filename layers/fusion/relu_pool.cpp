@@ -51,7 +51,10 @@ class ReluPool final : public Stage {
 const Pattern kReluPool{
     .device = std::nullopt,
     .match = [](std::span<Module* const> layers) -> std::size_t {
-      return is_relu(layers, 0) && layer_at<MaxPool2d>(layers, 1) ? 2 : 0;
+      const auto* pool = layer_at<MaxPool2d>(layers, 1);
+      // A window with gaps may lie in the padding alone: its maximum is -infinity, which the ReLU would make 0.
+      const bool has_pixels = pool && (pool->options().dilation == 1 || pool->options().padding == 0);
+      return is_relu(layers, 0) && has_pixels ? 2 : 0;
     },
     .make = [](std::span<Module* const> layers) -> std::unique_ptr<Stage> {
       return std::make_unique<ReluPool>(*activation_at(layers, 0), *layer_at<MaxPool2d>(layers, 1));

@@ -20,8 +20,8 @@ std::unique_ptr<Module> Module::copy_of(const Module& child) {
     const Module& copy = *made;
     if (typeid(copy) == typeid(child)) return made;
   }
-  throw std::logic_error(fmt::format("{}: cannot be cloned: copy must make a {}, got {}", child.label(), child.kind(),
-                                     made ? made->kind() : "nothing"));
+  throw std::logic_error(fmt::format("{}: cannot be cloned: copy makes {}; {} must override it", child.label(),
+                                     made ? "a " + made->kind() : std::string("nothing"), child.kind()));
 }
 
 std::unique_ptr<Module> Module::clone() const {
@@ -33,8 +33,8 @@ std::unique_ptr<Module> Module::clone() const {
   }
   for (std::size_t i = 0; i < from.modules.size(); ++i) {
     to.modules[i]->training_ = from.modules[i]->training_;
-    to.modules[i]->input_grad_ = from.modules[i]->input_grad_;
   }
+  if (path_.empty()) made->input_grad_ = input_grad_;  // a part's is its container's choice
   for (std::size_t i = 0; i < from.parameters.size(); ++i) {
     Parameter parameter = to.parameters[i];
     parameter.set_value(from.parameters[i].value());

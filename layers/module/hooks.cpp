@@ -19,8 +19,9 @@ int Module::add_hook(Hook hook, bool backward) {
   const ExclusiveCall alone(named_root(), *this);
   if (!hook) throw std::invalid_argument(fmt::format("{}: a hook must be callable, got an empty function", label()));
   if (!hooks_) hooks_ = std::make_unique<Hooks>();
-  hooks_->entries.push_back({++hooks_->last_number, backward, std::move(hook)});
-  return hooks_->last_number;
+  const int number = ++Hooks::last_number;
+  hooks_->entries.push_back({number, backward, std::move(hook)});
+  return number;
 }
 
 void Module::remove_hook(int number) {
@@ -28,14 +29,14 @@ void Module::remove_hook(int number) {
   if (!hooks_ || std::erase_if(hooks_->entries, [&](const Hooks::Entry& entry) { return entry.number == number; }) == 0) {
     throw std::invalid_argument(fmt::format("{}: has no hook number {}", label(), number));
   }
+  if (hooks_->entries.empty()) hooks_.reset();
 }
 
 bool Module::has_hooks() const {
   if (Hooks::modules.load(std::memory_order_relaxed) == 0) return false;
   bool found = false;
   for_tree(
-      const_cast<Module&>(*this),
-      [&](const Module& module) { found = found || (module.hooks_ && !module.hooks_->entries.empty()); }, [](Parameter&) {});
+      const_cast<Module&>(*this), [&](const Module& module) { found = found || module.hooks_; }, [](Parameter&) {});
   return found;
 }
 

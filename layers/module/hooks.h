@@ -21,9 +21,9 @@ struct Module::Hooks {
     Hook call;
   };
   std::vector<Entry> entries;
-  int last_number = 0;
 
   static inline std::atomic<int> modules{0};  // in the process that have hooks: while there are none, nobody searches a tree
+  static inline std::atomic<int> last_number{0};
 };
 
 }  // namespace gpucnn

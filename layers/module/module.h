@@ -121,7 +121,7 @@ class GPUCNN_API Module {
   /// `std::logic_error` during a call of the model.
   int register_forward_hook(Hook hook);
   /// Calls `hook(module, dx, dy)` after each backward, with the gradients of x and y; dx is undefined where nobody asks for it.
-  /// Frozen layers before the first one that learns have no backward.
+  /// Frozen layers before the first one that learns have no backward. It sees backwards whose forward came after it.
   int register_full_backward_hook(Hook hook);
   /// Throws `std::invalid_argument` if this module has no such hook, and `std::logic_error` during a call of the model.
   void remove_hook(int number);

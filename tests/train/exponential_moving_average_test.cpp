@@ -9,6 +9,7 @@
 #include <gpucnn/core/config.h>
 #include <gpucnn/layers/containers/sequential.h>
 #include <gpucnn/layers/flatten.h>
+#include <gpucnn/layers/identity.h>
 #include <gpucnn/layers/linear.h>
 #include <gpucnn/layers/norm/batch_norm2d.h>
 
@@ -21,7 +22,7 @@ namespace {
 
 Sequential network() { return Sequential{BatchNorm2d(3), Flatten(), Linear(12, 5), Linear(5, 2)}; }
 
-std::vector<float> averages(const ExponentialMovingAverage& ema) {
+std::vector<float> averages(ExponentialMovingAverage& ema) {
   std::vector<float> all;
   for (const auto& [name, tensor] : ema.state_dict()) {
     if (tensor.dtype() != DType::f32) continue;
@@ -53,6 +54,27 @@ class ExponentialMovingAverageTest : public DeviceTest {
   Sequential model = network();
 };
 INSTANTIATE_TEST_SUITE_P(Devices, ExponentialMovingAverageTest, devices(), device_name);
+
+TEST_P(ExponentialMovingAverageTest, KeepsItsStateWhenTheModelMovesToOtherMemory) {
+  ExponentialMovingAverage ema(model, {.decay = 0.5});
+  learn(2);
+  ema.update();
+  const StateDict before = ema.state_dict();
+  const std::vector<float> values_before = averages(ema);
+  const auto change = [&] {
+    model.push_back(Identity());
+    model.predict(random_tensor({1, 3, 2, 2}, 1, device()));
+  };
+  change();
+  EXPECT_EQ(averages(ema), values_before);
+  change();
+  EXPECT_NO_THROW(ema.load_state_dict(before));
+  EXPECT_EQ(averages(ema), values_before);
+  change();
+  learn(3);
+  ema.copy_to(model);
+  EXPECT_EQ(own(model), values_before);
+}
 
 TEST_P(ExponentialMovingAverageTest, BeginsAsTheModelAndCopiesFirst) {
   ExponentialMovingAverage ema(model, {.decay = 0.5});

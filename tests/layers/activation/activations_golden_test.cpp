@@ -118,7 +118,7 @@ TEST(LayersWithoutWeights, RefuseWhatMakesNoSense) {
   EXPECT_THAT([] { Dropout2d()(Tensor::zeros({2, 3})); }, misuse("Dropout2d: expects [N, C, H, W], got [2, 3]"));
   EXPECT_THAT([] { Softmax(2); }, misuse("Softmax: dim must be 1, that of the channels, got 2"));
   EXPECT_THAT([] { Softmax()(Tensor::zeros({2, 3, 4})); }, misuse("Softmax: expects [N, C] or [N, C, H, W], got [2, 3, 4]"));
-  EXPECT_THAT([] { Upsample({2, 0}); }, misuse("upsample_nearest2d: scale_factor must be positive, got 2x0"));
+  EXPECT_THAT([] { Upsample({2, 0}); }, misuse("Upsample: scale_factor must be positive, got 2x0"));
   EXPECT_THAT([] { Upsample(2)(Tensor::zeros({2, 3, 4})); }, misuse("Upsample: expects [N, C, H, W], got [2, 3, 4]"));
   EXPECT_THAT([] { Upsample(2)(Tensor::zeros({2, 3, 0, 4})); }, misuse("Upsample: images of [2, 3, 0, 4] have no pixel"));
 }

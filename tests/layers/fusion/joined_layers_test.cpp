@@ -435,6 +435,12 @@ TEST_P(JoinedLayers, SayThatABackwardComesTooOften) {
   }
 }
 
+TEST_P(JoinedLayers, KeepTheMaximumOfAWindowInThePadding) {
+  Sequential model{ReLU(), MaxPool2d({.kernel_size = 2, .stride = 1, .padding = 1, .dilation = 3})};
+  model.to(device());
+  EXPECT_EQ(values(model.predict(full({1, 1, 2, 2}, 1))), (std::vector<float>{-std::numeric_limits<float>::infinity()}));
+}
+
 TEST_P(JoinedLayers, SayWhichOfThemAShapeDoesNotFit) {
   Sequential model{Conv2d(3, 5, kSamePadding), ReLU(), MaxPool2d(2)};
   model.to(device());

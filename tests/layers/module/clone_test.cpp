@@ -99,6 +99,7 @@ TEST_P(CloneTest, OfAPartIsAModelOfItsOwn) {
   const Tensor x = random_tensor({2, 32, 8, 8}, 1);
   const std::vector<float> expected = values(model.at("classifier").predict(x));
   EXPECT_EQ(values(part.predict(x)), expected);
+  EXPECT_TRUE(model.at("features.0").clone()->input_grad()) << "as a Conv2d of its own";
 }
 
 TEST_P(CloneTest, KeepsThePrecision) {
@@ -129,7 +130,7 @@ class Wrong : public Module {
 
 TEST(Clone, NamesTheClassThatCannotBeCloned) {
   const auto refused = [](const char* text) { return ThrowsMessage<std::logic_error>(HasSubstr(text)); };
-  EXPECT_THAT([] { Silent().clone(); }, refused("Silent: cannot be cloned: copy must make a Silent, got Sequential"));
+  EXPECT_THAT([] { Silent().clone(); }, refused("Silent: cannot be cloned: copy makes a Sequential; Silent must override it"));
   EXPECT_THAT(([] {
                 Sequential{Flatten(), Scale(3)}.clone();
               }),

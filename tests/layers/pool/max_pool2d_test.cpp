@@ -91,12 +91,12 @@ TEST(MaxPool2d, TakesPyTorchsOptions) {
 }
 
 TEST(MaxPool2d, RefusesOptionsOutOfTheirBounds) {
-  EXPECT_THAT([] { MaxPool2d(0); }, misuse("max_pool2d: kernel_size must be positive and at most 2147483647 elements, got 0x0"));
+  EXPECT_THAT([] { MaxPool2d(0); }, misuse("MaxPool2d: kernel_size must be positive and at most 2147483647 elements, got 0x0"));
   EXPECT_THAT([] { MaxPool2d(Size2{1 << 16, 1 << 15}); }, misuse("at most 2147483647 elements"));
-  EXPECT_THAT([] { MaxPool2d({.kernel_size = 2, .dilation = 0}); }, misuse("max_pool2d: dilation must be positive, got 0x0"));
-  EXPECT_THAT([] { MaxPool2d(2, 0); }, misuse("max_pool2d: stride must be positive, got 0x0"));
-  EXPECT_THAT([] { MaxPool2d(2, 1, 2); }, misuse("max_pool2d: padding must be"));
-  EXPECT_THAT([] { MaxPool2d(2, 1, -1); }, misuse("max_pool2d: padding must be"));
+  EXPECT_THAT([] { MaxPool2d({.kernel_size = 2, .dilation = 0}); }, misuse("MaxPool2d: dilation must be positive, got 0x0"));
+  EXPECT_THAT([] { MaxPool2d(2, 0); }, misuse("MaxPool2d: stride must be positive, got 0x0"));
+  EXPECT_THAT([] { MaxPool2d(2, 1, 2); }, misuse("MaxPool2d: padding must be"));
+  EXPECT_THAT([] { MaxPool2d(2, 1, -1); }, misuse("MaxPool2d: padding must be"));
 }
 
 TEST(MaxPool2d, NamesItselfForAShapeThatDoesNotFit) {
