@@ -37,7 +37,8 @@ PoolWindows windows_of(const Tensor& x, const Tensor& y) { return {{x.dim(2), y.
 }  // namespace
 
 Shape adaptive_pool2d_shape(const Shape& x, Size2 output_size) {
-  check_value("AdaptiveAvgPool2d or AdaptiveMaxPool2d", "output_size", output_size, output_size.height > 0 && output_size.width > 0, "positive");
+  check_value("AdaptiveAvgPool2d or AdaptiveMaxPool2d", "output_size", output_size, output_size.height > 0 && output_size.width > 0,
+              "positive");
   check_pixels("", x);
   return {x[0], x[1], output_size.height, output_size.width};
 }
