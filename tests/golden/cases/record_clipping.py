@@ -39,7 +39,9 @@ def record_clip(recorder, name, clip, scale=1.0, without=(), change=None, **opti
 def record_average(recorder, name, decay, momentum=0.1):
     """An average of weights and buffers. `<step>.<name>`: the model's values before update `step`, drawn; whole numbers count."""
     random = torch.Generator().manual_seed(len(recorder.cases))
-    model = nn.Sequential(nn.Conv2d(2, 3, 2), nn.BatchNorm2d(3, momentum=momentum), nn.Flatten(), nn.Linear(12, 2))
+    model = nn.Sequential(
+        nn.Conv2d(2, 3, 2), nn.BatchNorm2d(3, momentum=momentum), nn.Flatten(), nn.Linear(12, 2)
+    )
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
     tensors = {}
     for step in range(STEPS):
