@@ -17,21 +17,6 @@
 namespace gpucnn::kernels {
 namespace {
 
-void check_options(std::int64_t in_channels, std::int64_t out_channels, const Conv2dOptions& options) {
-  const auto require = [](bool holds, const char* rule) {
-    if (!holds) throw std::invalid_argument(fmt::format("Conv2d: {}", rule));
-  };
-  const auto at_least = [](Size2 size, int least) { return size.height >= least && size.width >= least; };
-  require(in_channels >= 1 && out_channels >= 1, "in_channels and out_channels must be at least 1");
-  require(at_least(options.kernel_size, 1), "kernel_size must be at least 1");
-  require(at_least(options.stride, 1), "stride must be at least 1");
-  const Padding2d padding = with_sides(options).padding;
-  require(std::min({padding.top, padding.bottom, padding.left, padding.right}) >= 0, "padding must be at least 0");
-  require(at_least(options.dilation, 1), "dilation must be at least 1");
-  require(options.groups >= 1 && in_channels % options.groups == 0 && out_channels % options.groups == 0,
-          "groups must divide in_channels and out_channels");
-}
-
 /// What a window covers, with the gaps of its dilation.
 std::int64_t covered(int kernel, int dilation) { return std::int64_t{dilation} * (kernel - 1) + 1; }
 
@@ -39,6 +24,31 @@ std::string words(const Padding2d& padding) {
   const auto [top, bottom, left, right, is_same] = padding;
   if (top == bottom && left == right) return fmt::format("{}x{}", top, left);
   return fmt::format("{} above, {} below, {} left, {} right", top, bottom, left, right);
+}
+
+void require_positive(const char* option, Size2 size) {
+  if (size.height >= 1 && size.width >= 1) return;
+  throw std::invalid_argument(fmt::format("Conv2d: {} must be at least 1, got {}x{}", option, size.height, size.width));
+}
+
+void check_options(std::int64_t in_channels, std::int64_t out_channels, const Conv2dOptions& options) {
+  if (in_channels < 1 || out_channels < 1) {
+    throw std::invalid_argument(
+        fmt::format("Conv2d: in_channels and out_channels must be at least 1, got {} and {}", in_channels, out_channels));
+  }
+  require_positive("kernel_size", options.kernel_size);
+  require_positive("stride", options.stride);
+  require_positive("dilation", options.dilation);
+  const Padding2d padding = with_sides(options).padding;
+  if (std::min({padding.top, padding.bottom, padding.left, padding.right}) < 0) {
+    throw std::invalid_argument(fmt::format("Conv2d: padding must be at least 0, got {}", words(padding)));
+  }
+  const std::int64_t groups = options.groups;
+  if (groups < 1 || in_channels % groups != 0 || out_channels % groups != 0) {
+    throw std::invalid_argument(fmt::format(
+        "Conv2d: groups must be at least 1 and divide in_channels and out_channels, got {} groups of {} and {} channels", groups,
+        in_channels, out_channels));
+  }
 }
 
 }  // namespace

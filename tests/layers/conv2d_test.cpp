@@ -89,14 +89,16 @@ TEST(Conv2d, HasPyTorchsParameters) {
 
 TEST(Conv2d, RefusesOptionsOutOfTheirBounds) {
   const auto make = [](int in, int out, Conv2dOptions options) { return [=] { Conv2d(in, out, options); }; };
-  EXPECT_THAT(make(0, 1, {.kernel_size = 1}), misuse("Conv2d: in_channels and out_channels must be at least 1"));
-  EXPECT_THAT(make(1, -1, {.kernel_size = 1}), misuse("Conv2d: in_channels and out_channels must be at least 1"));
-  EXPECT_THAT(make(1, 1, {.kernel_size = {3, 0}}), misuse("Conv2d: kernel_size must be at least 1"));
-  EXPECT_THAT(make(1, 1, {.kernel_size = 1, .stride = 0}), misuse("Conv2d: stride must be at least 1"));
-  EXPECT_THAT(make(1, 1, {.kernel_size = 1, .padding = -1}), misuse("Conv2d: padding must be at least 0"));
-  EXPECT_THAT(make(1, 1, {.kernel_size = 1, .padding = Sides{.right = -1}}), misuse("Conv2d: padding must be at least 0"));
-  EXPECT_THAT(make(1, 1, {.kernel_size = 1, .dilation = {1, 0}}), misuse("Conv2d: dilation must be at least 1"));
-  EXPECT_THAT(make(4, 6, {.kernel_size = 1, .groups = 3}), misuse("Conv2d: groups must divide in_channels and out_channels"));
+  EXPECT_THAT(make(0, 1, {.kernel_size = 1}), misuse("Conv2d: in_channels and out_channels must be at least 1, got 0 and 1"));
+  EXPECT_THAT(make(1, -1, {.kernel_size = 1}), misuse("Conv2d: in_channels and out_channels must be at least 1, got 1 and -1"));
+  EXPECT_THAT(make(1, 1, {.kernel_size = {3, 0}}), misuse("Conv2d: kernel_size must be at least 1, got 3x0"));
+  EXPECT_THAT(make(1, 1, {.kernel_size = 1, .stride = 0}), misuse("Conv2d: stride must be at least 1, got 0x0"));
+  EXPECT_THAT(make(1, 1, {.kernel_size = 1, .padding = -1}), misuse("Conv2d: padding must be at least 0, got -1x-1"));
+  EXPECT_THAT(make(1, 1, {.kernel_size = 1, .padding = Sides{.right = -1}}),
+              misuse("Conv2d: padding must be at least 0, got 0 above, 0 below, 0 left, -1 right"));
+  EXPECT_THAT(make(1, 1, {.kernel_size = 1, .dilation = {1, 0}}), misuse("Conv2d: dilation must be at least 1, got 1x0"));
+  EXPECT_THAT(make(4, 6, {.kernel_size = 1, .groups = 3}),
+              misuse("groups must be at least 1 and divide in_channels and out_channels, got 3 groups of 4 and 6 channels"));
 }
 
 TEST(Conv2d, TurnsSameIntoNumbers) {
