@@ -12,7 +12,7 @@ struct BCEWithLogitsLossOptions {
 
 /// PyTorch's BCEWithLogitsLoss: the mean or sum over all elements of weight (-pos_weight t log sigmoid(x) - (1 - t) log(1 -
 /// sigmoid(x))), computed without overflow. x, the logits, and t, the targets: f32 of one shape, [N, C] with weights. PyTorch's
-/// weights of other shapes are refused.
+/// weights of other shapes are refused: by the constructor with `std::invalid_argument` unless f32 [C], by a call for another C.
 class GPUCNN_API BCEWithLogitsLoss : public ElementwiseLoss {
  public:
   explicit BCEWithLogitsLoss(const BCEWithLogitsLossOptions& options = {})

@@ -1,6 +1,7 @@
 #include <gpucnn/layers/losses/cross_entropy_loss.h>
 
 #include <stdexcept>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -26,9 +27,10 @@ Tensor CrossEntropyLoss::prepare(const Tensor& logits, const Tensor& targets) co
   const bool probable = targets.defined() && targets.dtype() == DType::f32 && targets.rank() == 2;
   const bool fits = probable ? logits.shape() == targets.shape() : targets.rank() == 1 && logits.rank() == 2;
   if (logits.rank() != 2 || !fits || logits.dim(0) != targets.dim(0)) {
+    const auto words = [](const Tensor& tensor) { return tensor.defined() ? tensor.shape().string() : "undefined"; };
     throw std::invalid_argument(
-        fmt::format("CrossEntropyLoss: expects logits [N, C] and labels [N] or probabilities [N, C], got {} and {}",
-                    logits.shape().string(), targets.shape().string()));
+        fmt::format("CrossEntropyLoss: expects logits [N, C] and labels [N] or probabilities [N, C], got {} and {}", words(logits),
+                    words(targets)));
   }
   const Tensor& weight = weight_.on(logits.device());
   if (weight.defined() && weight.dim(0) != logits.dim(1)) {
@@ -44,7 +46,13 @@ Tensor CrossEntropyLoss::prepare(const Tensor& logits, const Tensor& targets) co
   }
   Stream stream(logits.device());
   Tensor classes = Tensor::empty(targets.shape(), DType::i32, logits.device());
-  kernels::to_labels(targets, logits.dim(1), options_.ignore_index, classes, stream);
+  try {
+    kernels::to_labels(targets, logits.dim(1), options_.ignore_index, classes, stream);
+  } catch (const std::invalid_argument& refusal) {
+    std::string_view words = refusal.what();
+    if (constexpr std::string_view kKernel = "to_labels: "; words.starts_with(kKernel)) words.remove_prefix(kKernel.size());
+    throw std::invalid_argument(fmt::format("CrossEntropyLoss: {}", words));
+  }
   return classes;
 }
 

@@ -10,7 +10,8 @@ struct SmoothL1LossOptions {
 };
 
 /// PyTorch's SmoothL1Loss: with d = input - target the mean or sum over all elements of d^2 / (2 beta) where |d| < beta, and of
-/// |d| - beta / 2 elsewhere. Both are f32 of one shape. A call throws `std::invalid_argument` for a beta that is not >= 0.
+/// |d| - beta / 2 elsewhere. Both are f32 of one shape. The constructor throws `std::invalid_argument` for a beta that is not
+/// >= 0.
 class GPUCNN_API SmoothL1Loss : public ElementwiseLoss {
  public:
   explicit SmoothL1Loss(const SmoothL1LossOptions& options = {})

@@ -52,24 +52,40 @@ std::vector<Refusal> refusals() {
        "CrossEntropyLoss: expects logits [N, C] and labels [N] or probabilities [N, C], got [2, 3] and [3]"},
       {called(CrossEntropyLoss(), {2, 4}), "got [2, 3] and [2, 4]"},
       {called(CrossEntropyLoss(), {2, 3}, DType::i32), "got [2, 3] and [2, 3]"},
+      {[](Device device) {
+         CrossEntropyLoss()(of({2, 3}, device), Tensor{});
+       },
+       "got [2, 3] and undefined"},
+      {called(CrossEntropyLoss(), {2}, DType::f32), "CrossEntropyLoss: labels must be u8, i32 or i64, got f32"},
+      {[](Device device) {
+         MSELoss()(of({2, 3}, device), Tensor{});
+       },
+       "MSELoss: expects f32 targets of the input's shape [2, 3], got undefined"},
       {called(MSELoss(), {3, 2}), "MSELoss: expects f32 targets of the input's shape [2, 3], got f32 [3, 2]"},
       {called(MSELoss(), {2, 3}, DType::i32), "MSELoss: expects f32 targets of the input's shape [2, 3], got i32 [2, 3]"},
       {called(L1Loss(Reduction::sum), {2}), "L1Loss: expects f32 targets of the input's shape [2, 3], got f32 [2]"},
       {called(SmoothL1Loss(), {2, 3, 1}), "SmoothL1Loss: expects f32 targets"},
-      {called(SmoothL1Loss({.beta = -0.5}), {2, 3}), "beta must be >= 0, got -0.5"},
-      {called(SmoothL1Loss({.beta = kNan}), {2, 3}), "beta must be >= 0, got nan"},
+      {[](Device) { SmoothL1Loss({.beta = -0.5}); }, "SmoothL1Loss: beta must be at least 0, got -0.5"},
+      {[](Device) { SmoothL1Loss({.beta = kNan}); }, "SmoothL1Loss: beta must be at least 0, got nan"},
       {called(BCEWithLogitsLoss(), {2}), "BCEWithLogitsLoss: expects f32 targets"},
       {called(BCEWithLogitsLoss({.weight = two}), {2, 3}),
        "BCEWithLogitsLoss: a weight of classes must be f32 [C] for an input [N, C], got [2] for [2, 3]"},
-      {called(BCEWithLogitsLoss({.pos_weight = table}), {2, 3}), "BCEWithLogitsLoss: a weight of classes must be f32 [C]"},
+      {[=](Device) { BCEWithLogitsLoss({.pos_weight = table}); }, "BCEWithLogitsLoss: pos_weight must be f32 [C], got f32 [3, 1]"},
       {[=](Device device) { BCEWithLogitsLoss({.pos_weight = three})(of({3}, device), of({3}, device)); },
        "BCEWithLogitsLoss: a weight of classes must be f32 [C] for an input [N, C], got [3] for [3]"},
-      {called(BCEWithLogitsLoss({.weight = Tensor::zeros({3}, DType::i32)}), {2, 3}), "weight must be f32, got i32"},
+      {[](Device) { BCEWithLogitsLoss({.weight = Tensor::zeros({3}, DType::i32)}); },
+       "BCEWithLogitsLoss: weight must be f32 [C], got i32 [3]"},
   };
 }
 
 class LossRefusals : public LayerTest {};
 INSTANTIATE_TEST_SUITE_P(Devices, LossRefusals, devices(), device_name);
+
+TEST(Losses, NameThemselvesForALabelOutside) {
+  CrossEntropyLoss loss;
+  const Tensor labels = Tensor::from(std::vector<std::int64_t>{0, 3}, {2});
+  EXPECT_THAT([&] { loss(Tensor::zeros({2, 3}), labels); }, misuse("CrossEntropyLoss: label 3 at index 1 is outside [0, 3)"));
+}
 
 TEST_P(LossRefusals, NameTheLossTheValuesAndTheRule) {
   for (const Refusal& refusal : refusals()) {
