@@ -1,10 +1,10 @@
 #include <gpucnn/layers/norm/batch_norm2d.h>
 
-#include <cmath>
 #include <stdexcept>
 
 #include <fmt/format.h>
 
+#include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/norm/batch_norm2d.h>
 
 namespace gpucnn {
@@ -13,12 +13,10 @@ BatchNorm2d::BatchNorm2d(int num_features, BatchNorm2dOptions options) : num_fea
   if (num_features < 1) {
     throw std::invalid_argument(fmt::format("BatchNorm2d: num_features must be at least 1, got {}", num_features));
   }
-  if (!(options.eps >= 0 && std::isfinite(options.eps))) {
-    throw std::invalid_argument(fmt::format("BatchNorm2d: eps must be a finite number of at least 0, got {}", options.eps));
-  }
-  if (options.momentum && !std::isfinite(*options.momentum)) {
-    throw std::invalid_argument(fmt::format("BatchNorm2d: momentum must be finite, got {}", *options.momentum));
-  }
+  kernels::check_value("BatchNorm2d", "eps", options.eps, options.eps >= 0 && kernels::finite_in_f32(options.eps),
+                       "finite in f32 and at least 0");
+  const double momentum = options.momentum.value_or(0);
+  kernels::check_value("BatchNorm2d", "momentum", momentum, kernels::finite_in_f32(momentum), "finite in f32");
   if (options.affine) {
     weight_ = Parameter({num_features}, Init::constant(1));
     bias_ = Parameter({num_features}, Init::constant(0));

@@ -25,7 +25,7 @@ struct BatchNorm2dOptions {
 /// A batch of one value per channel throws `std::invalid_argument` where its own statistics are wanted.
 class GPUCNN_API BatchNorm2d : public Module {
  public:
-  /// Throws `std::invalid_argument` unless num_features > 0, eps >= 0 and momentum are finite.
+  /// Throws `std::invalid_argument` unless num_features > 0, eps >= 0 and momentum are finite in f32.
   explicit BatchNorm2d(int num_features, BatchNorm2dOptions options = {});
 
   Shape output_shape(const Shape& x) const override;

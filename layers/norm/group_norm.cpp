@@ -1,10 +1,10 @@
 #include <gpucnn/layers/norm/group_norm.h>
 
-#include <cmath>
 #include <stdexcept>
 
 #include <fmt/format.h>
 
+#include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/norm/group_norm.h>
 
 namespace gpucnn {
@@ -15,9 +15,8 @@ GroupNorm::GroupNorm(int num_groups, int num_channels, GroupNormOptions options)
     throw std::invalid_argument(fmt::format(
         "GroupNorm: num_groups must be positive and divide num_channels, got {} groups of {} channels", num_groups, num_channels));
   }
-  if (!(options.eps >= 0 && std::isfinite(options.eps))) {
-    throw std::invalid_argument(fmt::format("GroupNorm: eps must be a finite number of at least 0, got {}", options.eps));
-  }
+  kernels::check_value("GroupNorm", "eps", options.eps, options.eps >= 0 && kernels::finite_in_f32(options.eps),
+                       "finite in f32 and at least 0");
   if (!options.affine) return;
   weight_ = Parameter({num_channels}, Init::constant(1));
   bias_ = Parameter({num_channels}, Init::constant(0));
@@ -28,7 +27,7 @@ Shape GroupNorm::output_shape(const Shape& x) const {
     throw std::invalid_argument(fmt::format("expects [N, {}, H, W], got {}", num_channels_, x.string()));
   }
   if (x.numel() == num_groups_) {
-    throw std::invalid_argument(fmt::format("expected more than 1 value per channel, got {}", x.string()));
+    throw std::invalid_argument(fmt::format("expected more than 1 value per group, got {}", x.string()));
   }
   return x;
 }

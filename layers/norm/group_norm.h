@@ -16,7 +16,8 @@ struct GroupNormOptions {
 /// Normalization" (2018). Parameters `weight` and `bias`, [num_channels], begin at 1 and 0.
 class GPUCNN_API GroupNorm : public Module {
  public:
-  /// Throws `std::invalid_argument` unless num_groups divides num_channels, both are positive, and eps >= 0 is finite.
+  /// Throws `std::invalid_argument` unless num_groups divides num_channels, both are positive, and eps >= 0 is finite in
+  /// f32.
   GroupNorm(int num_groups, int num_channels, GroupNormOptions options = {});
 
   /// x. Throws `std::invalid_argument` for other channels, and as PyTorch where all of x is one value per group and one image.

@@ -121,7 +121,9 @@ TEST_P(BatchNorm2dLayer, ItsStateGoesThroughAFile) {
 TEST(BatchNorm2d, RefusesOptionsAndShapesThatMakeNoSense) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   EXPECT_THAT([] { BatchNorm2d(0); }, misuse("BatchNorm2d: num_features must be at least 1, got 0"));
-  EXPECT_THAT([] { BatchNorm2d(1, {.eps = -1}); }, misuse("BatchNorm2d: eps must be a finite number of at least 0, got -1"));
+  EXPECT_THAT([] { BatchNorm2d(1, {.eps = -1}); }, misuse("BatchNorm2d: eps must be finite in f32 and at least 0, got -1"));
+  EXPECT_THAT([] { BatchNorm2d(1, {.eps = 1e300}); }, misuse("BatchNorm2d: eps must be finite in f32 and at least 0, got 1e+300"));
+  EXPECT_THAT([] { BatchNorm2d(1, {.momentum = 1e300}); }, misuse("BatchNorm2d: momentum must be finite in f32, got 1e+300"));
   EXPECT_THAT([=] { BatchNorm2d(1, {.momentum = kInfinity}); }, misuse("BatchNorm2d: momentum must be finite"));
   BatchNorm2d layer(3);
   EXPECT_THAT([&] { layer(Tensor::zeros({2, 4, 2, 2})); }, misuse("BatchNorm2d: expects [N, 3, H, W], got [2, 4, 2, 2]"));

@@ -51,10 +51,11 @@ TEST_P(NormGolden, GroupNormGivesWhatPyTorchGives) {
 TEST(GroupNorm, RefusesOptionsAndShapesThatMakeNoSense) {
   EXPECT_THAT([] { GroupNorm(3, 4); }, misuse("GroupNorm: num_groups must be positive and divide num_channels, got 3 groups of 4"));
   EXPECT_THAT([] { GroupNorm(0, 4); }, misuse("GroupNorm: num_groups must be positive"));
-  EXPECT_THAT([] { GroupNorm(2, 4, {.eps = -1}); }, misuse("GroupNorm: eps must be a finite number of at least 0, got -1"));
+  EXPECT_THAT([] { GroupNorm(2, 4, {.eps = -1}); }, misuse("GroupNorm: eps must be finite in f32 and at least 0, got -1"));
+  EXPECT_THAT([] { GroupNorm(2, 4, {.eps = 1e300}); }, misuse("GroupNorm: eps must be finite in f32 and at least 0, got 1e+300"));
   GroupNorm layer(4, 4);
   EXPECT_THAT([&] { layer(Tensor::zeros({2, 3, 2, 2})); }, misuse("GroupNorm: expects [N, 4, H, W], got [2, 3, 2, 2]"));
-  EXPECT_THAT([&] { layer(Tensor::zeros({1, 4, 1, 1})); }, misuse("GroupNorm: expected more than 1 value per channel"));
+  EXPECT_THAT([&] { layer(Tensor::zeros({1, 4, 1, 1})); }, misuse("GroupNorm: expected more than 1 value per group"));
 }
 
 }  // namespace
