@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <gpucnn/core/threads/float_environment.h>
+#include <gpucnn/kernels/common/check.h>
 
 namespace gpucnn {
 
@@ -24,6 +25,11 @@ GradientError::~GradientError() = default;
 
 namespace {
 
+/// Opens `shape_of`, whose refusals name the module.
+struct Labelled : Module {
+  using Module::shape_of;
+};
+
 /// One check of one module.
 class Gradcheck {
  public:
@@ -33,7 +39,7 @@ class Gradcheck {
         had_input_grad_(module.input_grad()),
         x_(Tensor::randn(x, options.seed).to_vector<float>()),
         x_shape_(x),
-        dy_shape_(module.output_shape(x)),
+        dy_shape_(Labelled::shape_of(module, x)),
         dy_(Tensor::randn(dy_shape_, options.seed + 1).to_vector<float>()),
         random_step_(module.random_step()) {
     for (const auto& [name, tensor] : module.state_dict()) before_.add(name, tensor.clone());
@@ -55,6 +61,10 @@ class Gradcheck {
     module_.zero_grad();
     forward();
     const Tensor dx = module_.backward(Tensor::from(dy_, dy_shape_, module_.device()));
+    if (dx.shape() != x_shape_ || !dx.defined()) {
+      throw std::logic_error(fmt::format("{}: backward must give the gradient of x, {}, gave {}", module_.label(),
+                                         x_shape_.string(), dx.defined() ? dx.shape().string() : "none"));
+    }
     compare("x", dx.to_vector<float>(), x_, [] {});
     for (Parameter& parameter : module_.parameters()) {
       if (!parameter.requires_grad()) continue;
@@ -146,17 +156,14 @@ class Gradcheck {
   GradcheckResult result_;
 };
 
-void require(bool holds, const char* option, double value) {
-  if (!holds) throw std::invalid_argument(fmt::format("gradcheck: invalid {}: {}", option, value));
-}
-
 }  // namespace
 
 GradcheckResult gradcheck(Module& module, const Shape& x, const GradcheckOptions& options) {
-  require(options.step > 0 && std::isfinite(options.step), "step", options.step);
-  require(options.rtol >= 0, "rtol", options.rtol);
-  require(options.atol >= 0, "atol", options.atol);
-  require(options.max_elements >= 1, "max_elements", options.max_elements);
+  constexpr const char* kName = "gradcheck";
+  kernels::check_value(kName, "step", options.step, options.step > 0 && std::isfinite(options.step), "finite and above 0");
+  kernels::check_value(kName, "rtol", options.rtol, options.rtol >= 0, "at least 0");
+  kernels::check_value(kName, "atol", options.atol, options.atol >= 0, "at least 0");
+  kernels::check_value(kName, "max_elements", options.max_elements, options.max_elements >= 1, "at least 1");
   const FloatEnvironment standard;
   return Gradcheck(module, x, options).run();
 }

@@ -48,7 +48,8 @@ class GPUCNN_API GradientError : public Error {
 /// An element agrees if |backward - numeric| <= rtol * |numeric| + atol * max(1, the tensor's largest |numeric|). Where it does
 /// not, steps of 1/4 and 1/16 are tried too, which do not reach a kink that is near. Throws `GradientError` that names the first
 /// element that does not agree, and both values. Throws `std::invalid_argument` for options out of their bounds, and what the
-/// module throws. Parameters, buffers and the random step are afterwards as before; gradients are forgotten.
+/// module throws; `std::logic_error` for a module whose backward gives no gradient of x, or one of another shape. Parameters,
+/// buffers and the random step are afterwards as before; gradients are forgotten.
 GPUCNN_API GradcheckResult gradcheck(Module& module, const Shape& x, const GradcheckOptions& options = {});
 
 }  // namespace gpucnn

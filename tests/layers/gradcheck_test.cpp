@@ -1,5 +1,8 @@
 #include <gpucnn/layers/gradcheck.h>
 
+#include <stdexcept>
+#include <utility>
+
 #include <gtest/gtest.h>
 
 #include <gpucnn/layers/activation/relu.h>
@@ -27,6 +30,18 @@ class Square : public Module {
 
  private:
   float factor_;
+};
+
+/// y = x, whose backward gives this.
+class Backward : public Module {
+ public:
+  explicit Backward(Tensor dx) : dx_(std::move(dx)) {}
+  Shape output_shape(const Shape& x) const override { return x; }
+  Tensor forward(const Tensor& x, Context&) const override { return x; }
+  Tensor gradients(const Tensor&, Context&) override { return dx_; }
+
+ private:
+  Tensor dx_;
 };
 
 class GradcheckTest : public LayerTest {};
@@ -75,10 +90,17 @@ TEST(Gradcheck, PassesFrozenParametersOverAndRefusesBadOptions) {
   Linear linear(3, 2);
   linear.weight().requires_grad(false);
   EXPECT_EQ(gradcheck(linear, {2, 3}).compared, 6 + 2);
-  EXPECT_THAT([&] { gradcheck(linear, {2, 3}, {.step = 0}); }, misuse("gradcheck: invalid step: 0"));
-  EXPECT_THAT([&] { gradcheck(linear, {2, 3}, {.rtol = -1}); }, misuse("gradcheck: invalid rtol: -1"));
-  EXPECT_THAT([&] { gradcheck(linear, {2, 3}, {.max_elements = 0}); }, misuse("gradcheck: invalid max_elements: 0"));
-  EXPECT_THAT([&] { gradcheck(linear, {2, 4}); }, misuse("expects 3 input features, got 4"));
+  EXPECT_THAT([&] { gradcheck(linear, {2, 3}, {.step = 0}); }, misuse("gradcheck: step must be finite and above 0, got 0"));
+  EXPECT_THAT([&] { gradcheck(linear, {2, 3}, {.rtol = -1}); }, misuse("gradcheck: rtol must be at least 0, got -1"));
+  EXPECT_THAT([&] { gradcheck(linear, {2, 3}, {.max_elements = 0}); }, misuse("gradcheck: max_elements must be at least 1, got 0"));
+  EXPECT_THAT([&] { gradcheck(linear, {2, 4}); }, misuse("Linear: expects 3 input features, got 4"));
+}
+
+TEST(Gradcheck, NamesALayerWithoutAGradientOfItsInput) {
+  Backward none{{}}, other(Tensor::zeros({3}));
+  const auto refusal = [](const char* words) { return testing::ThrowsMessage<std::logic_error>(testing::HasSubstr(words)); };
+  EXPECT_THAT([&] { gradcheck(none, {2, 3}); }, refusal("Backward: backward must give the gradient of x, [2, 3], gave none"));
+  EXPECT_THAT([&] { gradcheck(other, {2, 3}); }, refusal("Backward: backward must give the gradient of x, [2, 3], gave [3]"));
 }
 
 }  // namespace
