@@ -45,11 +45,19 @@ void LRScheduler::require(bool holds, std::string_view option, double value, std
   if (!holds) throw std::invalid_argument(fmt::format("{} must be {}, got {}", option, rule, value));
 }
 
+void LRScheduler::require_count(std::string_view option, double value) {
+  require(value >= 0.0 && value == std::floor(value) && value < 0x1p53, option, value, "a count");
+}
+
 void LRScheduler::set_base_lr(std::size_t group, double lr) { base_lrs_[group] = optimizer_.initial_lrs_[group] = lr; }
 
-void LRScheduler::set_lrs(std::span<const double> lrs) {
+void LRScheduler::check_lrs(std::span<const double> lrs) {
   for (const double lr : lrs)
     require(kernels::finite_in_f32(lr) && lr >= 0.0, "LRScheduler: lr", lr, "finite in f32 and not negative");
+}
+
+void LRScheduler::set_lrs(std::span<const double> lrs) {
+  check_lrs(lrs);
   for (std::size_t group = 0; group < groups(); ++group) optimizer_.set_lr(group, lrs[group]);
 }
 
@@ -60,6 +68,7 @@ void LRScheduler::read_lrs() {
 // ---- state -----------------------------------------------------------------------------------------------------------
 
 void LRScheduler::save(std::vector<double>&) const {}
+void LRScheduler::check(std::span<const double>) const {}
 void LRScheduler::load(std::span<const double>) {}
 
 std::vector<double> LRScheduler::state() const {
@@ -70,17 +79,23 @@ std::vector<double> LRScheduler::state() const {
   return numbers;
 }
 
-void LRScheduler::set_state(const std::vector<double>& numbers) {
+void LRScheduler::check_state(std::span<const double> numbers) const {
   if (const std::size_t count = state().size(); numbers.size() != count) {
     throw std::invalid_argument(fmt::format("LRScheduler::set_state: got {} numbers, expects {}", numbers.size(), count));
   }
-  const double steps = numbers[0];
-  require(steps >= 0.0 && steps == std::floor(steps) && steps < 0x1p53, "LRScheduler::set_state: steps", steps, "a count");
-  const auto base = std::span(numbers).subspan(1, groups()), last = std::span(numbers).subspan(1 + groups(), groups());
-  for (const double lr : base) require(std::isfinite(lr), "LRScheduler::set_state: a base rate", lr, "finite");
-  set_lrs(last);
-  for (std::size_t group = 0; group < groups(); ++group) set_base_lr(group, base[group]);
-  steps_ = static_cast<std::int64_t>(steps);
+  require_count("LRScheduler::set_state: steps", numbers[0]);
+  for (const double lr : numbers.subspan(1, groups())) {
+    require(std::isfinite(lr), "LRScheduler::set_state: a base rate", lr, "finite");
+  }
+  check_lrs(numbers.subspan(1 + groups(), groups()));
+  check(numbers.subspan(1 + 2 * groups()));
+}
+
+void LRScheduler::set_state(const std::vector<double>& numbers) {
+  check_state(numbers);
+  set_lrs(std::span(numbers).subspan(1 + groups(), groups()));
+  for (std::size_t group = 0; group < groups(); ++group) set_base_lr(group, numbers[1 + group]);
+  steps_ = static_cast<std::int64_t>(numbers[0]);
   read_lrs();
   load(std::span(numbers).subspan(1 + 2 * groups()));
 }

@@ -62,6 +62,8 @@ class GPUCNN_API LRScheduler {
 
   /// Throws `std::invalid_argument`, "OPTION must be RULE, got VALUE", unless `holds`. OPTION has the schedule's name.
   static void require(bool holds, std::string_view option, double value, std::string_view rule);
+  /// The same for a whole number that is not negative.
+  static void require_count(std::string_view option, double value);
 
   std::size_t groups() const noexcept { return base_lrs_.size(); }
   double base_lr(std::size_t group) const noexcept { return base_lrs_[group]; }
@@ -78,13 +80,19 @@ class GPUCNN_API LRScheduler {
   virtual void restart() = 0;
   /// Behind all else: the numbers that a schedule knows besides.
   virtual void save(std::vector<double>& numbers) const;
-  /// Takes back what `save` wrote, when steps and rates are set.
+  /// Throws `std::invalid_argument` for numbers that `save` cannot have written. There are as many as it writes.
+  virtual void check(std::span<const double> numbers) const;
+  /// Takes back what `save` wrote and `check` let through, when steps and rates are set.
   virtual void load(std::span<const double> numbers);
 
   Optimizer& target() const noexcept { return optimizer_; }
 
  private:
   friend class SequentialLR;
+
+  static void check_lrs(std::span<const double> lrs);
+  /// Throws what `set_state` throws for these numbers.
+  void check_state(std::span<const double> numbers) const;
 
   Optimizer& optimizer_;
   std::vector<double> base_lrs_, last_lr_;

@@ -77,6 +77,12 @@ void ReduceLROnPlateau::restart() {
 
 void ReduceLROnPlateau::save(std::vector<double>& numbers) const { numbers.insert(numbers.end(), {best_, bad_steps_, cooldown_}); }
 
+void ReduceLROnPlateau::check(std::span<const double> numbers) const {
+  require(!std::isnan(numbers[0]), "ReduceLROnPlateau::set_state: the best metric", numbers[0], "a number");
+  require_count("ReduceLROnPlateau::set_state: the steps without a better metric", numbers[1]);
+  require_count("ReduceLROnPlateau::set_state: the cooldown", numbers[2]);
+}
+
 void ReduceLROnPlateau::load(std::span<const double> numbers) {
   best_ = numbers[0];
   bad_steps_ = numbers[1];

@@ -35,6 +35,7 @@ class GPUCNN_API ReduceLROnPlateau : public LRScheduler {
   void advance() override;
   void restart() override;
   void save(std::vector<double>& numbers) const override;
+  void check(std::span<const double> numbers) const override;
   void load(std::span<const double> numbers) override;
   bool is_better(double metric) const;
   void reduce();

@@ -72,6 +72,14 @@ void SequentialLR::save(std::vector<double>& numbers) const {
   }
 }
 
+void SequentialLR::check(std::span<const double> numbers) const {
+  for (const LRScheduler& scheduler : schedulers_) {
+    const std::size_t count = scheduler.state().size();
+    scheduler.check_state(numbers.first(count));
+    numbers = numbers.subspan(count);
+  }
+}
+
 void SequentialLR::load(std::span<const double> numbers) {
   const std::vector<double> rates = last_lr();
   for (LRScheduler& scheduler : schedulers_) {

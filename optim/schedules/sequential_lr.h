@@ -23,6 +23,7 @@ class GPUCNN_API SequentialLR : public LRScheduler {
   void advance() override;
   void restart() override;
   void save(std::vector<double>& numbers) const override;
+  void check(std::span<const double> numbers) const override;
   void load(std::span<const double> numbers) override;
 
   std::vector<std::reference_wrapper<LRScheduler>> schedulers_;

@@ -153,5 +153,28 @@ TEST(ScheduleRefusals, OfSequencesAndStates) {
   EXPECT_EQ(plateau.steps(), 0);
 }
 
+TEST(ScheduleRefusals, OfStatesChangeNothing) {
+  SGD optimizer = optimizer_of_two();
+  ExponentialLR first(optimizer, 0.5), second(optimizer, 0.9);
+  SequentialLR sequence(optimizer, {first, second}, {3});
+  ReduceLROnPlateau plateau(optimizer);
+  const auto refuses = [&](LRScheduler& scheduler, std::size_t from_the_end, double number, const std::string& words) {
+    const std::vector<double> before = scheduler.state();
+    std::vector<double> numbers = before;
+    numbers[0] = 2;
+    numbers[1] = numbers[3] = 0.125;  // a base rate and a rate
+    numbers[numbers.size() - from_the_end] = number;
+    EXPECT_THAT([&] { scheduler.set_state(numbers); }, misuse(words));
+    EXPECT_EQ(scheduler.state(), before);
+    EXPECT_EQ(optimizer.lr(0), 0.5);
+  };
+  refuses(sequence, 1, kNan, "LRScheduler: lr must be finite in f32 and not negative, got nan");
+  refuses(sequence, 4, kInfinity, "LRScheduler::set_state: a base rate must be finite, got inf");
+  refuses(sequence, 5, 0.5, "LRScheduler::set_state: steps must be a count, got 0.5");
+  refuses(plateau, 3, kNan, "ReduceLROnPlateau::set_state: the best metric must be a number, got nan");
+  refuses(plateau, 2, -1, "ReduceLROnPlateau::set_state: the steps without a better metric must be a count, got -1");
+  refuses(plateau, 1, -1, "ReduceLROnPlateau::set_state: the cooldown must be a count, got -1");
+}
+
 }  // namespace
 }  // namespace gpucnn
