@@ -28,11 +28,17 @@ void for_gradients(const std::vector<Parameter>& parameters, const Use& use) {
   }
 }
 
+/// Throws `std::logic_error` for a parameter that no model holds, with a gradient or without.
+void require_packed(const std::vector<Parameter>& parameters) {
+  for (const Parameter& parameter : parameters) static_cast<void>(parameter.slot());
+}
+
 }  // namespace
 
 Tensor clip_grad_norm(const std::vector<Parameter>& parameters, double max_norm, double norm_type) {
   kernels::check_value("clip_grad_norm", "max_norm", max_norm, max_norm >= 0, ">= 0");
   kernels::check_value("clip_grad_norm", "norm_type", norm_type, norm_type > 0, "> 0");
+  require_packed(parameters);
   std::int64_t pieces = 0;
   for_gradients(parameters, [&](const Tensor&) { ++pieces; });
   const Device device = parameters.empty() ? Device::cpu() : parameters.front().slot().grads.device();
@@ -53,6 +59,7 @@ Tensor clip_grad_norm(const std::vector<Parameter>& parameters, double max_norm,
 
 void clip_grad_value(const std::vector<Parameter>& parameters, double clip_value) {
   kernels::check_value("clip_grad_value", "clip_value", clip_value, clip_value >= 0, ">= 0");
+  require_packed(parameters);
   for_gradients(parameters, [&](Tensor& gradients) {
     Stream stream(gradients.device());
     kernels::clip_by_value(clip_value, gradients, stream);

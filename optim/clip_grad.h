@@ -16,8 +16,8 @@ namespace gpucnn {
 /// are passed over; if none has one, the norm is 0. If the norm is infinite, the factor is 0; if it is NaN, so are all gradients:
 /// PyTorch with error_if_nonfinite=False.
 ///
-/// Throws `std::invalid_argument` unless max_norm >= 0, norm_type > 0 and all gradients lie on one device, and `std::logic_error`
-/// for a parameter that no model holds.
+/// Throws `std::invalid_argument` unless max_norm >= 0, norm_type > 0 and all gradients lie on the first parameter's device, and
+/// `std::logic_error` for a parameter that no model holds.
 GPUCNN_API Tensor clip_grad_norm(const std::vector<Parameter>& parameters, double max_norm, double norm_type = 2.0);
 
 /// As `torch.nn.utils.clip_grad_value_`: brings each element of the gradients into [-clip_value, clip_value]; NaN stays. Throws

@@ -1,4 +1,5 @@
 #include <limits>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -93,6 +94,15 @@ TEST_P(ClippingGoldenTest, GivesWhatPyTorchGives) {
     SCOPED_TRACE("case " + recorded.name);
     recorded.options.at("clip") == "ema" ? expect_averaged(recorded, device()) : expect_clipped(recorded, device());
   }
+}
+
+TEST(Clipping, RefusesAParameterThatNoModelHoldsWithoutAGradientToo) {
+  std::vector<Parameter> parameters{Parameter({2}, Init{}), Parameter({3}, Init{})};
+  Arena::pack({parameters[0]}, {"held"}, 0, Device::cpu());
+  parameters[0].accumulate_grad(Tensor::full({2}, 5));
+  EXPECT_THROW(clip_grad_norm(parameters, 1), std::logic_error);
+  EXPECT_THROW(clip_grad_value(parameters, 1), std::logic_error);
+  EXPECT_EQ(parameters[0].grad().to_vector<float>(), (std::vector<float>{5, 5}));
 }
 
 }  // namespace
