@@ -24,8 +24,7 @@ constexpr std::int64_t kUnitChannels = 64;
 HWY_BEFORE_NAMESPACE();
 namespace gpucnn::kernels::HWY_NAMESPACE {
 
-/// y of one window, [top, bottom) x [left, right), for the channels of four vectors from `from` on, or of one. Rows are added up by
-/// themselves, which keeps the sum of a large window exact.
+/// The sum of `pixels` neighbours in one row of x, for the channels of one vector from `from` on.
 template <class D>
 HWY_INLINE hn::Vec<D> row_sum(D d, const float* from, std::int64_t pixels, std::int64_t C) {
   auto sum = hn::LoadU(d, from);
@@ -33,6 +32,8 @@ HWY_INLINE hn::Vec<D> row_sum(D d, const float* from, std::int64_t pixels, std::
   return sum;
 }
 
+/// y of one window, height x width pixels, for the channels of one vector from `from` on. Rows are added up by themselves, which
+/// rounds the sum of a large window less than one running sum would.
 template <class D>
 HWY_INLINE void window_sum(D d, const float* from, std::int64_t height, std::int64_t width, std::int64_t line, std::int64_t C,
                            float divisor, float* to) {
