@@ -1,7 +1,6 @@
 #include <gpucnn/data/dataset.h>
 
 #include <algorithm>
-#include <limits>
 #include <numeric>
 #include <stdexcept>
 
@@ -28,7 +27,7 @@ Batch Dataset::transformed(std::span<const std::int64_t> indices, const kernels:
   std::iota(as_they_are.begin(), as_they_are.end(), 0);
   Batch batch{Tensor::empty(images, DType::f32, stream.device()), Tensor::empty({count}, DType::i32, stream.device())};
   kernels::image_batch(raw.inputs, as_they_are, transform, batch.inputs, stream);
-  kernels::to_labels(raw.labels, std::numeric_limits<std::int32_t>::max(), batch.labels, stream);
+  kernels::to_i32(raw.labels, batch.labels, stream);
   return batch;
 }
 

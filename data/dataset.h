@@ -31,7 +31,8 @@ class GPUCNN_API Dataset {
   virtual Device device() const;
 
   /// What a DataLoader delivers for these numbers: the images of `get` through `transform`, f32, and the labels as i32. Throws
-  /// `std::invalid_argument` if `get` gave something else than it promises. Override it where one pass can do both.
+  /// `std::invalid_argument` if `get` gave something else than it promises, or a label that i32 does not hold. The loss checks the
+  /// classes. Override it where one pass can do both.
   virtual Batch transformed(std::span<const std::int64_t> indices, const kernels::ImageTransform& transform, Stream& stream) const;
 };
 

@@ -7,8 +7,9 @@ namespace gpucnn {
 /// Examples that lie in two tensors, as PyTorch's TensorDataset: handles, the images are not copied.
 class GPUCNN_API TensorDataset : public Dataset {
  public:
-  /// images: u8 (0 to 255) or f32 (0 to 1) [N, C, H, W]; labels: u8, i32 or i64 [N], from 0 to 2^31 - 2, on the same device. Throws
-  /// `std::invalid_argument` for anything else.
+  /// images: u8 (0 to 255) or f32 (0 to 1) [N, C, H, W]; labels: u8, i32 or i64 [N] on the same device. Throws
+  /// `std::invalid_argument` for anything else, and for a label that i32 does not hold. The loss checks the classes: it knows how
+  /// many there are, and which label it ignores.
   TensorDataset(Tensor images, const Tensor& labels);
 
   std::int64_t size() const override { return images_.dim(0); }

@@ -118,6 +118,9 @@ void Queue::throw_misuse() {
   if (raised.load(std::memory_order_acquire) == 0) return;  // another thread has thrown it
   const Misuse found = *misuse_;
   raised.store(0, std::memory_order_release);
+  if (found.classes < 0) {
+    throw std::invalid_argument(fmt::format("to_i32: label {} at index {} is not an i32", found.label, found.index));
+  }
   throw std::invalid_argument(
       fmt::format("to_labels: label {} at index {} is outside [0, {})", found.label, found.index, found.classes));
 }

@@ -39,9 +39,10 @@ __global__ void labels_kernel(const T* labels, std::int64_t N, std::int64_t clas
   std::int64_t outside = kNone;
   for (std::int64_t n = threadIdx.x; n < N; n += kThreads) {
     const auto label = static_cast<std::int64_t>(labels[n]);
-    if ((label < 0 || label >= classes) && !(ignores && label == ignored) && n < outside) outside = n;
     const auto narrow = static_cast<std::int32_t>(label);
-    y[n] = narrow == label ? narrow : -1;  // outside in any case
+    const bool fits = classes == kAnyClass ? narrow == label : (label >= 0 && label < classes) || (ignores && label == ignored);
+    if (!fits && n < outside) outside = n;
+    y[n] = narrow == label ? narrow : -1;  // reported in any case
   }
   outside = warp_min(outside);
   if (threadIdx.x % kWarp == 0) firsts[threadIdx.x / kWarp] = outside;

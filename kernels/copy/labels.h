@@ -18,4 +18,9 @@ GPUCNN_API void to_labels(const Tensor& labels, std::int64_t num_classes, Tensor
 GPUCNN_API void to_labels(const Tensor& labels, std::int64_t num_classes, std::optional<std::int32_t> ignored, Tensor& y,
                           Stream& stream);
 
+/// Copies labels as i32, whatever they stand for: whoever knows the classes checks them later. labels: u8, i32 or i64 [N], y: i32
+/// [N], may be labels. Throws `std::invalid_argument` with the first label that i32 does not hold and its index, on a GPU as
+/// to_labels does.
+GPUCNN_API void to_i32(const Tensor& labels, Tensor& y, Stream& stream);
+
 }  // namespace gpucnn::kernels

@@ -1,4 +1,5 @@
 #include <stdexcept>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -10,9 +11,13 @@ namespace {
 
 template <class T>
 void convert(const T* labels, std::int64_t N, std::int64_t num_classes, std::optional<std::int32_t> ignored, std::int32_t* y) {
+  const bool any = num_classes == kAnyClass;
   for (std::int64_t n = 0; n < N; ++n) {
     const auto label = static_cast<std::int64_t>(labels[n]);
-    if ((label < 0 || label >= num_classes) && !(ignored && label == *ignored)) {
+    if (any && !std::in_range<std::int32_t>(label)) {
+      throw std::invalid_argument(fmt::format("to_i32: label {} at index {} is not an i32", label, n));
+    }
+    if (!any && (label < 0 || label >= num_classes) && !(ignored && label == *ignored)) {
       throw std::invalid_argument(fmt::format("to_labels: label {} at index {} is outside [0, {})", label, n, num_classes));
     }
     y[n] = static_cast<std::int32_t>(label);

@@ -141,6 +141,56 @@ TEST_P(AnyLoss, TrainerAndStepAgreeOnIgnoredLabelsAndSums) {
   }
 }
 
+TEST_P(AnyLoss, ALabelToIgnoreLiesInADataset) {
+  // Every third of 20, by the default of -100, in one dataset for all who learn from it.
+  std::vector<std::int32_t> labels;
+  for (int i = 0; i < 20; ++i) labels.push_back(i % 3 == 0 ? -100 : i % 3);
+  const TensorDataset dataset(random_tensor({20, 1, 2, 2}, 1), tensor(labels, {20}));
+  const auto learned = [&](const auto& train) {
+    Sequential model{Flatten(), Linear(4, 3)};
+    model.init(2).to(device());
+    SGD optimizer(model.parameters(), {.lr = 0.1});
+    DataLoader loader(dataset, {.batch_size = 5, .shuffle = true});
+    const Metrics seen = train(model, optimizer, loader);
+    EXPECT_EQ(seen.images, 60);
+    EXPECT_EQ(seen.ignored, 21);
+    std::vector<float> all = all_values(model);
+    all.push_back(static_cast<float>(seen.loss_sum));
+    all.push_back(static_cast<float>(seen.correct));
+    return all;
+  };
+  const std::vector<float> by_step = learned([&](Module& model, Optimizer& optimizer, DataLoader& loader) {
+    Metrics seen;
+    TrainStep step(model, optimizer);
+    for (int epoch = 0; epoch < 3; ++epoch) {
+      for (const Batch& batch : loader) seen += step(batch);
+    }
+    return seen;
+  });
+  EXPECT_EQ(learned([&](Module& model, Optimizer& optimizer, DataLoader& loader) {
+              Metrics seen;
+              Trainer trainer(model, optimizer, loader);
+              for (int epoch = 0; epoch < 3; ++epoch) {
+                trainer.start_epoch();
+                while (trainer.step()) {
+                }
+                seen += trainer.finish();
+              }
+              return seen;
+            }),
+            by_step);
+  EXPECT_EQ(learned([&](Module& model, Optimizer& optimizer, DataLoader& loader) {
+              Metrics seen;
+              DataLoader test(dataset, {.batch_size = 5});
+              for (const EpochResult& epoch : fit(model, optimizer, loader, test, {.epochs = 3}).epochs) {
+                EXPECT_EQ(epoch.test.ignored, 7);
+                seen += epoch.train;
+              }
+              return seen;
+            }),
+            by_step);
+}
+
 TEST_P(AnyLoss, EvaluateCountsIgnoredLabelsAsNeitherRightNorWrong) {
   Sequential model{Flatten(), Linear(4, 3)};
   model.init(2).to(device());

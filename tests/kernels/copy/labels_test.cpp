@@ -50,6 +50,23 @@ TEST_P(LabelsTest, TheIgnoredLabelPassesWhereverItLies) {
   EXPECT_THAT([&] { convert(far, -100); }, misuse("to_labels: label 4294967196 at index 0"));
 }
 
+TEST_P(LabelsTest, OfAnyClassMustOnlyFitI32) {
+  const auto convert = [&](const auto& labels) {
+    Tensor y = empty({labels.size()}, DType::i32);
+    to_i32(tensor(labels, Shape{labels.size()}), y, stream());
+    return y.to_vector<std::int32_t>();
+  };
+  using Labels = std::vector<std::int32_t>;
+  using Far = std::vector<std::int64_t>;
+  EXPECT_EQ(convert(std::vector<std::uint8_t>{0, 255}), (Labels{0, 255}));
+  EXPECT_EQ(convert(Labels{-2147483648, -100, 2147483647}), (Labels{-2147483648, -100, 2147483647}));
+  EXPECT_EQ(convert(Far{-2147483648, -100, 2147483647}), (Labels{-2147483648, -100, 2147483647}));
+  EXPECT_THAT([&] { convert(Far{0, 2147483648, 2147483649}); }, misuse("to_i32: label 2147483648 at index 1 is not an i32"));
+  EXPECT_THAT([&] { convert(Far{0, 0, -2147483649}); }, misuse("to_i32: label -2147483649 at index 2 is not an i32"));
+  Tensor f = empty({2}), y = empty({2}, DType::i32);
+  EXPECT_THAT([&] { to_i32(f, y, stream()); }, misuse("to_i32: labels must be u8, i32 or i64, got f32"));
+}
+
 TEST_P(LabelsTest, OutsideTheClassesAreToldOnceByACallThatWaits) {
   std::vector<std::int32_t> labels(5000, 9);
   for (const std::size_t n : {4000, 3001 + 1024}) labels[n] = 11;
