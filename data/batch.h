@@ -4,7 +4,7 @@
 
 namespace gpucnn {
 
-/// Some examples: inputs [N, C, H, W] and labels [N].
+/// Some examples: inputs [N, C, H, W], and labels [N] or targets [N, …].
 struct Batch {
   Tensor inputs;
   Tensor labels;

@@ -29,9 +29,9 @@ struct DataLoaderOptions {
   std::optional<Device> device = {};        ///< where batches are delivered; empty: where the dataset is
 };
 
-/// Delivers a dataset in batches: inputs f32 [N, C, H, W] from 0 to 1 (then normalised), labels i32 [N]. A range to be walked any
-/// number of times; each `begin()` starts a new epoch with its own order, crops and flips, which depend on the seed and the epoch's
-/// number only:
+/// Delivers a dataset in batches: inputs f32 [N, C, H, W] from 0 to 1 (then normalised), labels i32 [N] or targets f32 [N, …]. A
+/// range to be walked any number of times; each `begin()` starts a new epoch with its own order, crops and flips, which depend on
+/// the seed and the epoch's number only:
 ///
 ///     for (auto [inputs, labels] : DataLoader(TensorDataset{images, labels}, {.batch_size = 128, .shuffle = true})) { … }
 ///

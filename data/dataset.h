@@ -24,15 +24,15 @@ class GPUCNN_API Dataset {
   virtual Shape image_shape() const = 0;
 
   /// The examples with these numbers, each in [0, size()), in this order: images u8 (0 to 255) or f32 (0 to 1) [N, C, H, W], labels
-  /// u8, i32 or i64 [N], both on `device()`.
+  /// u8, i32 or i64 [N] or targets f32 [N, …], both on `device()`.
   virtual Batch get(std::span<const std::int64_t> indices) const = 0;
 
   /// Where `get` puts its tensors: the CPU unless overridden.
   virtual Device device() const;
 
-  /// What a DataLoader delivers for these numbers: the images of `get` through `transform`, f32, and the labels as i32. Throws
-  /// `std::invalid_argument` if `get` gave something else than it promises, or a label that i32 does not hold. The loss checks the
-  /// classes. Override it where one pass can do both.
+  /// What a DataLoader delivers for these numbers: the images of `get` through `transform`, f32, and the labels as i32, or f32
+  /// targets as they are. Throws `std::invalid_argument` if `get` gave something else than it promises, or a label that i32 does
+  /// not hold. The loss checks the classes. Override it where one pass can do both.
   virtual Batch transformed(std::span<const std::int64_t> indices, const kernels::ImageTransform& transform, Stream& stream) const;
 };
 

@@ -19,10 +19,16 @@ void check(const Tensor& images, const Tensor& labels) {
   if (images.rank() != 4) {
     throw std::invalid_argument(fmt::format("TensorDataset: images must be [N, C, H, W], got {}", images.shape().string()));
   }
-  if (labels.dtype() != DType::u8 && labels.dtype() != DType::i32 && labels.dtype() != DType::i64) {
-    throw std::invalid_argument(fmt::format("TensorDataset: labels must be u8, i32 or i64, got {}", name_of(labels.dtype())));
+  const bool numbers = labels.dtype() == DType::f32;
+  if (!numbers && labels.dtype() != DType::u8 && labels.dtype() != DType::i32 && labels.dtype() != DType::i64) {
+    throw std::invalid_argument(
+        fmt::format("TensorDataset: labels must be u8, i32 or i64, or targets f32, got {}", name_of(labels.dtype())));
   }
-  if (labels.shape() != Shape{images.dim(0)}) {
+  if (numbers && (labels.rank() == 0 || labels.dim(0) != images.dim(0))) {
+    throw std::invalid_argument(fmt::format("TensorDataset: {} images need f32 targets [{}, …], got {}", images.dim(0),
+                                            images.dim(0), labels.shape().string()));
+  }
+  if (!numbers && labels.shape() != Shape{images.dim(0)}) {
     throw std::invalid_argument(
         fmt::format("TensorDataset: {} images need labels [{}], got {}", images.dim(0), images.dim(0), labels.shape().string()));
   }
@@ -43,7 +49,7 @@ Tensor as_i32(const Tensor& labels) {
 
 TensorDataset::TensorDataset(Tensor images, const Tensor& labels) : images_(std::move(images)) {
   check(images_, labels);
-  labels_ = as_i32(labels);
+  labels_ = labels.dtype() == DType::f32 ? labels : as_i32(labels);
 }
 
 TensorDataset TensorDataset::to(Device device) const { return {images_.to(device), labels_.to(device)}; }
@@ -58,8 +64,14 @@ Batch TensorDataset::get(std::span<const std::int64_t> indices) const {
 Batch TensorDataset::transformed(std::span<const std::int64_t> indices, const kernels::ImageTransform& transform,
                                  Stream& stream) const {
   const auto count = static_cast<std::int64_t>(indices.size());
-  Batch batch{Tensor::empty(images_.shape().with(0, count), DType::f32, device()), Tensor::empty({count}, DType::i32, device())};
-  kernels::image_batch(images_, labels_, indices, transform, batch.inputs, batch.labels, stream);
+  Batch batch{Tensor::empty(images_.shape().with(0, count), DType::f32, device()),
+              Tensor::empty(labels_.shape().with(0, count), labels_.dtype(), device())};
+  if (labels_.dtype() == DType::f32) {
+    kernels::image_batch(images_, indices, transform, batch.inputs, stream);
+    kernels::row_batch(labels_, indices, batch.labels, stream);
+  } else {
+    kernels::image_batch(images_, labels_, indices, transform, batch.inputs, batch.labels, stream);
+  }
   return batch;
 }
 

@@ -99,10 +99,15 @@ CapturedStep& CapturedTrainer::step_of(std::int64_t images) {
 // ---- what a step is --------------------------------------------------------------------------------------------------
 
 Batch CapturedTrainer::gather(std::int64_t images, std::int64_t first) {
-  Batch batch{Tensor::empty(dataset_.images().shape().with(0, images), DType::f32, device_),
-              Tensor::empty({images}, DType::i32, device_)};
-  kernels::ordered_batch(dataset_.images(), dataset_.labels(), order_, loader_.transform(first), batch.inputs, batch.labels,
-                         stream_);
+  const Tensor &all = dataset_.images(), &labels = dataset_.labels();
+  Batch batch{Tensor::empty(all.shape().with(0, images), DType::f32, device_),
+              Tensor::empty(labels.shape().with(0, images), labels.dtype(), device_)};
+  if (labels.dtype() == DType::f32) {
+    kernels::ordered_batch(all, order_, loader_.transform(first), batch.inputs, stream_);
+    kernels::ordered_rows(labels, order_, first, batch.labels, stream_);
+  } else {
+    kernels::ordered_batch(all, labels, order_, loader_.transform(first), batch.inputs, batch.labels, stream_);
+  }
   return batch;
 }
 

@@ -20,6 +20,7 @@ __device__ bool is_correct(const float* row, std::int64_t C, std::int32_t label)
   return comparable && best == label;
 }
 
+// `labels` is null for targets that are no classes: then C is 0, and no label is ignored.
 // One block: a batch has few rows, and the report must be written once. A thread for each row, where count_correct has a warp: the
 // classes are few, and all rows are this block's.
 __global__ void report_kernel(const float* logits, const std::int32_t* labels, bool ignores, std::int32_t ignored, std::int64_t N,
@@ -70,9 +71,11 @@ __global__ void set_state_kernel(StepState* state, StepState now, bool forget_fa
 
 void report_step(const Tensor& output, const Tensor& labels, std::optional<std::int32_t> ignored, const Tensor& loss,
                  StepState* state, StepReport* reports, std::int64_t slots, Stream& stream) {
-  const std::int64_t N = labels.dim(0), C = output.rank() == 2 ? output.dim(1) : 0;
-  launch(stream, "report_step", {1, kThreads}, report_kernel, output.device_data<float>(), labels.device_data<std::int32_t>(),
-         ignored.has_value(), ignored.value_or(0), N, C, loss.device_data<float>(), state, reports, slots);
+  const bool classes = labels.dtype() == DType::i32;
+  const std::int64_t N = labels.dim(0), C = classes && output.rank() == 2 ? output.dim(1) : 0;
+  launch(stream, "report_step", {1, kThreads}, report_kernel, output.device_data<float>(),
+         classes ? labels.device_data<std::int32_t>() : nullptr, classes && ignored.has_value(), ignored.value_or(0), N, C,
+         loss.device_data<float>(), state, reports, slots);
 }
 
 void guard_buffer(const StepState* state, Tensor buffer, Tensor backup, Stream& stream) {

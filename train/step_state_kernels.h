@@ -21,8 +21,8 @@ struct StepReport {
 };
 
 /// Counts the rows of the output, f32 [N, C], that are largest at their label, i32 [N], as kernels::count_correct does. An output
-/// of another rank counts none. Rows whose label is `ignored` are counted as such and as nothing else. Sets state->failed if the
-/// loss, f32 [], is the first that is not finite. Writes reports[state->steps % slots].
+/// of another rank, and f32 targets [N, …] in place of labels, count none. Rows whose label is `ignored` are counted as such and as
+/// nothing else. Sets state->failed if the loss, f32 [], is the first that is not finite. Writes reports[state->steps % slots].
 void report_step(const Tensor& output, const Tensor& labels, std::optional<std::int32_t> ignored, const Tensor& loss,
                  StepState* state, StepReport* reports, std::int64_t slots, Stream& stream);
 

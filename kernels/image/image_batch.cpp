@@ -46,6 +46,38 @@ void check_image_batch(const Tensor& images, std::span<const std::int64_t> indic
   check_tensor(kOp, "batch", batch, images.shape().with(0, static_cast<std::int64_t>(indices.size())), DType::f32, stream);
 }
 
+/// N images of M by the entries of `order` from `first` on.
+void check_order(std::string_view op, const Tensor& order, std::int64_t first, std::int64_t N, std::int64_t M,
+                 const Stream& stream) {
+  check_tensor(op, "order", order, DType::i64, stream);
+  check_rank(op, "order", order, 1);
+  const std::int64_t length = order.dim(0);
+  check_value(op, "the number of images", M, N == 0 || M > 0, "> 0");
+  if (first >= 0 && first <= length - N) return;
+  std::int64_t last = 0;
+  if (__builtin_add_overflow(first, N - 1, &last)) last = std::numeric_limits<std::int64_t>::max();
+  throw std::invalid_argument(fmt::format("{}: positions {} to {} are not in an order of {}", op, first, last, length));
+}
+
+void check_rows(std::string_view op, const Tensor& rows, const Stream& stream) {
+  check_tensor(op, "rows", rows, DType::f32, stream);
+  check_value(op, "the rank of rows", rows.rank(), rows.rank() > 0, "> 0");
+}
+
+/// Rows of any shape as images of one channel and one line, which no transform changes.
+Tensor as_images(const Tensor& rows) {
+  const std::int64_t N = rows.dim(0);
+  return rows.view(0, {N, 1, 1, N > 0 ? rows.numel() / N : 0});
+}
+
+/// What both of `ordered_batch` do; `labels` and `batch_labels` may be undefined.
+void gather_ordered(const Tensor& images, const Tensor& labels, const Tensor& order, const ImageTransform& transform, Tensor& batch,
+                    Tensor& batch_labels, Stream& stream) {
+  dispatch(
+      stream, [&] { cpu::ordered_batch(images, labels, order, transform, batch, batch_labels, stream); },
+      [&] { cuda::ordered_batch(images, labels, order, transform, batch, batch_labels, stream); });
+}
+
 }  // namespace
 
 void image_batch(const Tensor& images, std::span<const std::int64_t> indices, const ImageTransform& transform, Tensor& batch,
@@ -72,23 +104,45 @@ void ordered_batch(const Tensor& images, const Tensor& labels, const Tensor& ord
   constexpr const char* kOp = "ordered_batch";
   check_images(kOp, images, stream);
   check_tensor(kOp, "labels", labels, Shape{images.dim(0)}, DType::i32, stream);
-  check_tensor(kOp, "order", order, DType::i64, stream);
-  check_rank(kOp, "order", order, 1);
   check_transform(kOp, transform, images.dim(1));
   check_tensor(kOp, "batch_labels", batch_labels, DType::i32, stream);
   check_rank(kOp, "batch_labels", batch_labels, 1);
-  const std::int64_t N = batch_labels.dim(0), length = order.dim(0);
+  const std::int64_t N = batch_labels.dim(0);
   check_tensor(kOp, "batch", batch, images.shape().with(0, N), DType::f32, stream);
-  check_value(kOp, "the number of images", images.dim(0), N == 0 || images.dim(0) > 0, "> 0");
-  if (transform.first < 0 || transform.first > length - N) {
-    std::int64_t last = 0;
-    if (__builtin_add_overflow(transform.first, N - 1, &last)) last = std::numeric_limits<std::int64_t>::max();
-    throw std::invalid_argument(
-        fmt::format("{}: positions {} to {} are not in an order of {}", kOp, transform.first, last, length));
-  }
-  dispatch(
-      stream, [&] { cpu::ordered_batch(images, labels, order, transform, batch, batch_labels, stream); },
-      [&] { cuda::ordered_batch(images, labels, order, transform, batch, batch_labels, stream); });
+  check_order(kOp, order, transform.first, N, images.dim(0), stream);
+  gather_ordered(images, labels, order, transform, batch, batch_labels, stream);
+}
+
+void ordered_batch(const Tensor& images, const Tensor& order, const ImageTransform& transform, Tensor& batch, Stream& stream) {
+  constexpr const char* kOp = "ordered_batch";
+  check_images(kOp, images, stream);
+  check_transform(kOp, transform, images.dim(1));
+  const std::int64_t N = batch.rank() == 4 ? batch.dim(0) : 0;
+  check_tensor(kOp, "batch", batch, images.shape().with(0, N), DType::f32, stream);
+  check_order(kOp, order, transform.first, N, images.dim(0), stream);
+  Tensor none;
+  gather_ordered(images, none, order, transform, batch, none, stream);
+}
+
+void row_batch(const Tensor& rows, std::span<const std::int64_t> indices, Tensor& batch, Stream& stream) {
+  constexpr const char* kOp = "row_batch";
+  check_rows(kOp, rows, stream);
+  check_indices(kOp, indices, rows.dim(0));
+  check_tensor(kOp, "batch", batch, rows.shape().with(0, static_cast<std::int64_t>(indices.size())), DType::f32, stream);
+  Tensor to = as_images(batch);
+  const Tensor from = rows.view(0, to.shape().with(0, rows.dim(0)));
+  image_batch(from, indices, {}, to, stream);
+}
+
+void ordered_rows(const Tensor& rows, const Tensor& order, std::int64_t first, Tensor& batch, Stream& stream) {
+  constexpr const char* kOp = "ordered_rows";
+  check_rows(kOp, rows, stream);
+  const std::int64_t N = batch.rank() > 0 ? batch.dim(0) : 0;
+  check_tensor(kOp, "batch", batch, rows.shape().with(0, N), DType::f32, stream);
+  check_order(kOp, order, first, N, rows.dim(0), stream);
+  Tensor to = as_images(batch);
+  const Tensor from = rows.view(0, to.shape().with(0, rows.dim(0)));
+  ordered_batch(from, order, {.first = first}, to, stream);
 }
 
 }  // namespace gpucnn::kernels

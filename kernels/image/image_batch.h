@@ -47,4 +47,16 @@ GPUCNN_API void image_batch(const Tensor& images, std::span<const std::int64_t> 
 GPUCNN_API void ordered_batch(const Tensor& images, const Tensor& labels, const Tensor& order, const ImageTransform& transform,
                               Tensor& batch, Tensor& batch_labels, Stream& stream);
 
+/// The same without labels, for the N images that batch has.
+GPUCNN_API void ordered_batch(const Tensor& images, const Tensor& order, const ImageTransform& transform, Tensor& batch,
+                              Stream& stream);
+
+/// batch[i] = rows[indices[i]]: numbers that belong to images, as they are. rows: f32 [M, …]; N indices, each in [0, M); batch: f32
+/// [N, …]. Throws `std::invalid_argument` for an index outside.
+GPUCNN_API void row_batch(const Tensor& rows, std::span<const std::int64_t> indices, Tensor& batch, Stream& stream);
+
+/// `row_batch` for the next N indices of an epoch: order[first] to order[first + N - 1], as `ordered_batch` takes them. So a
+/// captured step's StepState replaces `first`.
+GPUCNN_API void ordered_rows(const Tensor& rows, const Tensor& order, std::int64_t first, Tensor& batch, Stream& stream);
+
 }  // namespace gpucnn::kernels

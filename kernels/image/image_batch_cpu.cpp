@@ -176,7 +176,7 @@ void cpu::image_batch(const Tensor& images, const Tensor& labels, std::span<cons
 void cpu::ordered_batch(const Tensor& images, const Tensor& labels, const Tensor& order, const ImageTransform& transform,
                         Tensor& batch, Tensor& batch_labels, Stream& stream) {
   const std::span<const std::int64_t> all(order.data<std::int64_t>(), static_cast<std::size_t>(order.numel()));
-  const auto indices = all.subspan(static_cast<std::size_t>(transform.first), static_cast<std::size_t>(batch_labels.numel()));
+  const auto indices = all.subspan(static_cast<std::size_t>(transform.first), static_cast<std::size_t>(batch.dim(0)));
   check_indices("ordered_batch", indices, images.dim(0));
   cpu::image_batch(images, labels, indices, transform, batch, batch_labels, stream);
 }

@@ -8,7 +8,7 @@
 #include <gpucnn/kernels/common/declare_twins.h>
 #include <gpucnn/kernels/image/image_batch.h>
 
-/// The twins of batches of images. For image_batch without labels, these and batch_labels are undefined.
+/// The twins of batches of images. Without labels, these and batch_labels are undefined.
 namespace gpucnn::kernels {
 
 GPUCNN_TWINS(void image_batch(const Tensor& images, const Tensor& labels, std::span<const std::int64_t> indices,

@@ -60,10 +60,12 @@ TEST(Dataset, ThatBreaksItsPromiseIsToldWhatWasExpected) {
         begin({images.narrow(0, 1), labels});
       },
       ThrowsMessage<std::invalid_argument>(
-          HasSubstr("Dataset::get: expects inputs [2, 1, 2, 2] and labels [2], got [1, 1, 2, 2] and [2]")));
+          HasSubstr("Dataset::get: expects inputs [2, 1, 2, 2] and labels [2] or f32 targets [2, …], got [1, 1, 2, 2] and [2]")));
   EXPECT_THROW(begin({images, labels.narrow(0, 1)}), std::invalid_argument);
   EXPECT_THROW(begin({Tensor::zeros({2, 1, 2, 2}, DType::i32), labels}), std::invalid_argument);
-  EXPECT_THROW(begin({images, Tensor::zeros({2})}), std::invalid_argument);
+  EXPECT_THROW(begin({images, Tensor::zeros({2}, DType::bf16)}), std::invalid_argument);
+  EXPECT_THROW(begin({images, Tensor::zeros({3, 2})}), std::invalid_argument);
+  EXPECT_THROW(begin({images, Tensor::zeros({})}), std::invalid_argument);
   const std::vector<std::int64_t> ignored{0, -100}, far{0, std::int64_t{1} << 31};
   EXPECT_NO_THROW(begin({images, Tensor::from(ignored, {2})})) << "the loss checks its classes";
   EXPECT_THAT(
@@ -72,6 +74,16 @@ TEST(Dataset, ThatBreaksItsPromiseIsToldWhatWasExpected) {
       },
       ThrowsMessage<std::invalid_argument>(HasSubstr("label 2147483648 at index 1 is not an i32")));
   EXPECT_THROW(begin({}), std::invalid_argument);
+}
+
+TEST(Dataset, MayGiveNumbersAsTargets) {
+  const std::vector<float> numbers{0.5F, -1, 2, 3};
+  const Tensor targets = Tensor::from(numbers, {2, 2});
+  DataLoader loader(Wrong({Tensor::zeros({2, 1, 2, 2}), targets}), {.batch_size = 2, .normalize = Normalize{{0.5}, {0.25}}});
+  const Tensor labels = loader.begin()->labels;
+  EXPECT_EQ(labels.shape(), targets.shape());
+  EXPECT_EQ(labels.to_vector<float>(), numbers);
+  EXPECT_NE(labels.bytes(), targets.bytes()) << "a batch is the caller's to change";
 }
 
 }  // namespace

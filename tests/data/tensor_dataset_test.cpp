@@ -47,6 +47,29 @@ TEST_P(TensorDatasetTest, GetGivesImagesFromZeroToOneAndLabels) {
   EXPECT_THROW(dataset.get(std::vector<std::int64_t>{3}), std::invalid_argument);
 }
 
+TEST_P(TensorDatasetTest, TargetsMayBeNumbersOfAnyShape) {
+  const Tensor images = Tensor::zeros({3, 1, 1, 1}, DType::u8, device());
+  for (const Shape& one : {Shape{0}, Shape{0, 4}, Shape{0, 4, 1}, Shape{0, 2, 2, 3}, Shape{0, 5, 1, 2, 1}, Shape{0, 0}}) {
+    SCOPED_TRACE(one.string());
+    const std::int64_t size = one.with(0, 1).numel();
+    std::vector<float> numbers;
+    for (std::int64_t i = 0; i < 3 * size; ++i) numbers.push_back(static_cast<float>(i) - 7.5F);
+    const Tensor targets = Tensor::zeros(one.with(0, 3), DType::f32, device());
+    Tensor(targets).view(0, {3 * size}).copy_from(Tensor::from(numbers, {3 * size}));
+    const TensorDataset dataset(images, targets);
+    EXPECT_EQ(dataset.labels().bytes(), targets.bytes());
+    const Tensor labels = dataset.to(Device::cpu()).to(device()).get(std::vector<std::int64_t>{2, 0, 2, 1}).labels;
+    EXPECT_EQ(labels.shape(), one.with(0, 4));
+    std::vector<float> expected;
+    for (const std::int64_t row : {2, 0, 2, 1}) {
+      expected.insert(expected.end(), numbers.begin() + row * size, numbers.begin() + (row + 1) * size);
+    }
+    EXPECT_EQ(labels.view(0, {4 * size}).to_vector<float>(), expected);
+  }
+  EXPECT_THROW(TensorDataset(images, Tensor::zeros({3, 2}, DType::f32, device())).get(std::vector<std::int64_t>{3}),
+               std::invalid_argument);
+}
+
 TEST(TensorDataset, RefusesTensorsThatDoNotFitTogether) {
   const Tensor images = Tensor::zeros({4, 3, 2, 2}, DType::u8), labels = Tensor::zeros({4}, DType::u8);
   const auto refuses = [](const Tensor& wrong_images, const Tensor& wrong_labels, const char* message) {
@@ -58,7 +81,9 @@ TEST(TensorDataset, RefusesTensorsThatDoNotFitTogether) {
   refuses(Tensor::zeros({4, 3, 2}), labels, "images must be [N, C, H, W], got [4, 3, 2]");
   refuses(images, Tensor::zeros({5}, DType::u8), "4 images need labels [4], got [5]");
   refuses(images, Tensor::zeros({4, 1}, DType::u8), "got [4, 1]");
-  refuses(images, Tensor::zeros({4}), "labels must be u8, i32 or i64, got f32");
+  refuses(images, Tensor::zeros({4}, DType::bf16), "labels must be u8, i32 or i64, or targets f32, got bf16");
+  refuses(images, Tensor::zeros({3, 4}), "4 images need f32 targets [4, …], got [3, 4]");
+  refuses(images, Tensor::zeros({}), "4 images need f32 targets [4, …], got []");
 }
 
 TEST_P(TensorDatasetTest, RefusesLabelsBeyondI32) {

@@ -52,9 +52,33 @@ TEST_P(OrderedBatchTest, IsImageBatchOfItsPartOfTheOrder) {
         ordered_batch(images, labels(5), order(entries), transform, batch, batch_labels, stream());
         EXPECT_EQ(batch.to_vector<float>(), expected.to_vector<float>());
         EXPECT_EQ(batch_labels.to_vector<std::int32_t>(), expected_labels.to_vector<std::int32_t>());
+        Tensor alone = empty(shape.with(0, 4));
+        ordered_batch(images, order(entries), transform, alone, stream());
+        EXPECT_EQ(alone.to_vector<float>(), expected.to_vector<float>());
       }
     }
   }
+}
+
+TEST_P(OrderedBatchTest, RowsOfNumbersAreTakenAsTheyAre) {
+  const Tensor rows = tensor<float>({1, -2, 3, 400, 5, -0.0F}, {3, 2}), entries = order({2, 0, 1, 1});
+  Tensor batch = empty({2, 2});
+  ordered_rows(rows, entries, 1, batch, stream());
+  EXPECT_THAT(batch.to_vector<float>(), testing::ElementsAre(1, -2, 3, 400));
+  row_batch(rows, Indices{2, 1}, batch, stream());
+  EXPECT_THAT(batch.to_vector<float>(), testing::ElementsAre(5, 0, 3, 400));
+  Tensor three = empty({2, 3}), i32 = empty({3}, DType::i32), one = empty({});
+  EXPECT_THAT([&] { ordered_rows(rows, entries, 3, batch, stream()); },
+              misuse("ordered_rows: positions 3 to 4 are not in an order of 4"));
+  EXPECT_THAT([&] { ordered_rows(rows, entries, 0, three, stream()); }, misuse("ordered_rows: batch must be [2, 2], got [2, 3]"));
+  EXPECT_THAT([&] { ordered_rows(i32, entries, 0, three, stream()); }, misuse("ordered_rows: rows must be f32, got i32"));
+  EXPECT_THAT([&] { ordered_rows(one, entries, 0, one, stream()); }, misuse("ordered_rows: the rank of rows must be > 0"));
+  EXPECT_THAT(
+      [&] {
+        row_batch(rows, Indices{3, 1}, batch, stream());
+      },
+      misuse("row_batch: index 3 at position 0 is not in [0, 3)"));
+  EXPECT_THAT([&] { row_batch(rows, Indices{1}, batch, stream()); }, misuse("row_batch: batch must be [1, 2], got [2, 2]"));
 }
 
 TEST_P(OrderedBatchTest, MayBeOfNoImages) {
