@@ -80,7 +80,10 @@ Metrics TrainStep::operator()(const Batch& batch) {
 Metrics evaluate(const Module& model, Loss& loss, const Batch& batch) {
   const Tensor output = model.predict(batch.inputs);
   const Tensor labels = loss.prepare(output, batch.labels);
-  return judge(loss, output, labels, loss.evaluate(output, labels));
+  Metrics metrics = judge(loss, output, labels, loss.evaluate(output, labels));
+  // The mean over no image is NaN, which would spoil the sum over the batches.
+  if (metrics.ignored > 0 && metrics.ignored == metrics.images && !loss.is_sum()) metrics.loss_sum = 0;
+  return metrics;
 }
 
 Metrics evaluate(const Module& model, const Batch& batch) {

@@ -58,7 +58,8 @@ class GPUCNN_API TrainStep {
   std::int64_t steps_ = 0;
 };
 
-/// What the model thinks of a batch, in eval mode, learning nothing.
+/// What the model thinks of a batch, in eval mode, learning nothing. A batch of which all labels are ignored has no loss, though
+/// the mean over none is NaN.
 GPUCNN_API Metrics evaluate(const Module& model, Loss& loss, const Batch& batch);
 /// The same with CrossEntropyLoss.
 GPUCNN_API Metrics evaluate(const Module& model, const Batch& batch);

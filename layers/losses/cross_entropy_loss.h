@@ -14,8 +14,9 @@ using CrossEntropyLossOptions = kernels::CrossEntropyOptions;
 /// classes' probabilities, f32 [N, C]. PyTorch's reduction `none` is left out, because a Loss is one number.
 ///
 /// A weighted mean divides by the weights of the labels that count, that of probabilities by N. If all labels are ignored, the mean
-/// is NaN, the sum is 0, and the gradient is 0. A training step ends on that NaN as on any loss that is not finite. In Metrics an
-/// ignored image has no loss and is neither right nor wrong. Probabilities have no classes, so no image counts as right.
+/// is NaN, the sum is 0, and the gradient is 0. A training step ends on that NaN as on any loss that is not finite; `evaluate`
+/// counts no loss for such a batch. In Metrics an ignored image has no loss and is neither right nor wrong. Probabilities have no
+/// classes, so no image counts as right.
 ///
 /// The constructor throws `std::invalid_argument` for a label_smoothing outside [0, 1], and for a weight that is not f32 [C]. A
 /// call throws it for other shapes or dtypes, a label outside, a weight for another C, and probabilities with an ignore_index >= 0.

@@ -70,6 +70,26 @@ TEST_F(Fit, LearnsAndKeepsAHistory) {
   EXPECT_EQ(judged.loss_sum, result.epochs.back().test.loss_sum);
 }
 
+TEST_F(Fit, JudgesBatchesWhoseLabelsAreAllIgnored) {
+  const TensorDataset all = colours(8);
+  std::vector<std::int32_t> labels = all.labels().to_vector<std::int32_t>();
+  std::fill(labels.begin(), labels.begin() + 4, -100);
+  for (const std::int64_t batch_size : {4, 2}) {
+    DataLoader judged{TensorDataset(all.images(), Tensor::from(labels, {8})), {.batch_size = batch_size}};
+    const Metrics seen = fit(model, optimizer, train, judged, {.epochs = 1}).epochs.back().test;
+    EXPECT_EQ(seen.images, 8);
+    EXPECT_EQ(seen.ignored, 4);
+    const Metrics rest = evaluate(model, {all.images().narrow(4, 4), all.labels().narrow(4, 4)});
+    EXPECT_NEAR(seen.loss(), rest.loss(), 1e-6);
+    EXPECT_EQ(seen.correct, rest.correct);
+  }
+  const Metrics none = evaluate(model, {all.images().narrow(0, 2), Tensor::from(std::vector{-100, -100}, {2})});
+  EXPECT_EQ(none.loss_sum, 0);
+  EXPECT_EQ(none.ignored, 2);
+  TrainStep step(model, optimizer);
+  EXPECT_THROW(step({all.images().narrow(0, 2), Tensor::from(std::vector{-100, -100}, {2})}), NonFiniteLoss);
+}
+
 TEST_F(Fit, TellsOfEveryStepAndEpoch) {
   std::vector<std::int64_t> images;
   std::vector<int> epochs;
