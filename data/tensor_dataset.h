@@ -7,10 +7,9 @@ namespace gpucnn {
 /// Examples that lie in two tensors, as PyTorch's TensorDataset: handles, neither images nor f32 targets are copied.
 class GPUCNN_API TensorDataset : public Dataset {
  public:
-  /// images: u8 (0 to 255) or f32 (0 to 1) [N, C, H, W]; labels: u8, i32 or i64 [N], or targets f32
-  /// [N, …], for losses that compare numbers or take probabilities; all on one device. Throws
-  /// `std::invalid_argument` for anything else, and for a label that i32 does not hold. The loss checks the classes: it knows how
-  /// many there are, and which label it ignores.
+  /// images: u8 (0 to 255) or f32 (0 to 1) [N, C, H, W]; labels: u8, i32 or i64 [N], or targets f32 [N, …], for losses that compare
+  /// numbers or take probabilities; both on one device. Throws `std::invalid_argument` for anything else, and for a label that i32
+  /// does not hold. The loss checks the classes: it knows how many there are, and which label it ignores.
   TensorDataset(Tensor images, const Tensor& labels);
 
   std::int64_t size() const override { return images_.dim(0); }
