@@ -31,9 +31,9 @@ struct Padding2d {
   constexpr Size2 before() const { return {top, left}; }
 
   /// PyTorch's "same": as much as keeps the image's size at a stride of 1. The odd one is at the bottom and at the right.
-  static const Padding2d same;
+  static const Padding2d same;  // NOLINT(readability-identifier-naming): PyTorch's word
   /// PyTorch's "valid": none.
-  static const Padding2d valid;
+  static const Padding2d valid;  // NOLINT(readability-identifier-naming): the same
 
  private:
   struct Same {};

@@ -46,13 +46,13 @@ void check_image_batch(const Tensor& images, std::span<const std::int64_t> indic
   check_tensor(kOp, "batch", batch, images.shape().with(0, static_cast<std::int64_t>(indices.size())), DType::f32, stream);
 }
 
-/// N images of M by the entries of `order` from `first` on.
-void check_order(std::string_view op, const Tensor& order, std::int64_t first, std::int64_t N, std::int64_t M,
+/// N of `images` images by the entries of `order` from `first` on.
+void check_order(std::string_view op, const Tensor& order, std::int64_t first, std::int64_t N, std::int64_t images,
                  const Stream& stream) {
   check_tensor(op, "order", order, DType::i64, stream);
   check_rank(op, "order", order, 1);
   const std::int64_t length = order.dim(0);
-  check_value(op, "the number of images", M, N == 0 || M > 0, "> 0");
+  check_value(op, "the number of images", images, N == 0 || images > 0, "> 0");
   if (first >= 0 && first <= length - N) return;
   std::int64_t last = 0;
   if (__builtin_add_overflow(first, N - 1, &last)) last = std::numeric_limits<std::int64_t>::max();
