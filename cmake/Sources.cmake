@@ -105,7 +105,7 @@ gpucnn_files(kernels/muon PRIVATE twins)
 gpucnn_ops(norm batch_norm2d group_norm)
 gpucnn_files(kernels/norm PRIVATE normalize normalize_cpu twins)
 gpucnn_ops(optim adam moving_average rmsprop sgd)
-gpucnn_files(kernels/optim PRIVATE average_formula flushed_update twins)
+gpucnn_files(kernels/optim PRIVATE average_formula flushed_update parallel_update twins)
 gpucnn_ops(pool adaptive_pool2d avg_pool2d max_pool2d upsample_nearest2d)
 gpucnn_files(kernels/pool PUBLIC pool2d_options PRIVATE pool_shape pool_windows twins window_pool window_pool_cpu CUDA pixels)
 

@@ -1,9 +1,8 @@
 #include <cmath>
 #include <limits>
 
-#include <gpucnn/core/threads/flush_subnormals.h>
-#include <gpucnn/core/threads/parallel.h>
 #include <gpucnn/kernels/optim/adam.h>
+#include <gpucnn/kernels/optim/parallel_update.h>
 #include <gpucnn/kernels/optim/twins.h>
 
 #undef HWY_TARGET_INCLUDE
@@ -119,17 +118,9 @@ void cpu::adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tens
   const AdamMemory to{weight.data<float>(), m.data<float>(), v.data<float>(), max_v.defined() ? max_v.data<float>() : nullptr};
   const AdamCoefficients coefficients = coefficients_of(step);
   const float threshold = flush_threshold(step);
-  parallel_ranges(weight.numel(), kGrain, [=](std::int64_t first, std::int64_t last) {
-    const auto update = [&] {
-      HWY_DYNAMIC_DISPATCH(adam_range)
-      (coefficients, threshold, gradient + first, to.from(first), static_cast<std::size_t>(last - first));
-    };
-    if (threshold < std::numeric_limits<float>::infinity()) {
-      const FlushSubnormals flush;
-      update();
-    } else {
-      update();
-    }
+  parallel_update(weight.numel(), kGrain, threshold, [=](std::int64_t first, std::int64_t last) {
+    HWY_DYNAMIC_DISPATCH(adam_range)
+    (coefficients, threshold, gradient + first, to.from(first), static_cast<std::size_t>(last - first));
   });
 }
 

@@ -1,8 +1,7 @@
 #include <cmath>
 #include <limits>
 
-#include <gpucnn/core/threads/flush_subnormals.h>
-#include <gpucnn/core/threads/parallel.h>
+#include <gpucnn/kernels/optim/parallel_update.h>
 #include <gpucnn/kernels/optim/rmsprop.h>
 #include <gpucnn/kernels/optim/twins.h>
 
@@ -103,17 +102,9 @@ void cpu::rmsprop(const Tensor& dweight, const RmspropStep& step, Tensor& weight
                          step.momentum != 0 ? state.momentum_buffer.data<float>() : nullptr,
                          step.centered ? state.grad_avg.data<float>() : nullptr};
   const float threshold = flush_threshold(step);
-  parallel_ranges(weight.numel(), kGrain, [=](std::int64_t first, std::int64_t last) {
-    const auto update = [&] {
-      HWY_DYNAMIC_DISPATCH(rmsprop_range)
-      (step, threshold, gradient + first, to.from(first), static_cast<std::size_t>(last - first));
-    };
-    if (threshold < std::numeric_limits<float>::infinity()) {
-      const FlushSubnormals flush;
-      update();
-    } else {
-      update();
-    }
+  parallel_update(weight.numel(), kGrain, threshold, [=](std::int64_t first, std::int64_t last) {
+    HWY_DYNAMIC_DISPATCH(rmsprop_range)
+    (step, threshold, gradient + first, to.from(first), static_cast<std::size_t>(last - first));
   });
 }
 

@@ -1,8 +1,7 @@
 #include <cmath>
 #include <limits>
 
-#include <gpucnn/core/threads/flush_subnormals.h>
-#include <gpucnn/core/threads/parallel.h>
+#include <gpucnn/kernels/optim/parallel_update.h>
 #include <gpucnn/kernels/optim/sgd.h>
 #include <gpucnn/kernels/optim/twins.h>
 
@@ -71,17 +70,9 @@ void cpu::sgd(const Tensor& dweight, const SgdStep& step, Tensor& weight, Tensor
   float* value = weight.data<float>();
   float* speed = step.momentum != 0 ? velocity.data<float>() : nullptr;
   const float threshold = flush_threshold(step);
-  parallel_ranges(weight.numel(), kGrain, [=](std::int64_t first, std::int64_t last) {
-    const auto update = [&] {
-      HWY_DYNAMIC_DISPATCH(sgd_range)
-      (step, threshold, gradient + first, value + first, speed ? speed + first : nullptr, static_cast<std::size_t>(last - first));
-    };
-    if (threshold < std::numeric_limits<float>::infinity()) {
-      const FlushSubnormals flush;
-      update();
-    } else {
-      update();
-    }
+  parallel_update(weight.numel(), kGrain, threshold, [=](std::int64_t first, std::int64_t last) {
+    HWY_DYNAMIC_DISPATCH(sgd_range)
+    (step, threshold, gradient + first, value + first, speed ? speed + first : nullptr, static_cast<std::size_t>(last - first));
   });
 }
 
