@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -86,6 +87,14 @@ class GPUCNN_API Optimizer {
     all.reserve(groups.size());
     for (ParameterGroup<Options>& group : groups) all.push_back({std::move(group.parameters), settings(group.options)});
     return all;
+  }
+  /// The same for options with lr and momentum; the momentum is kept where a group has one.
+  template <class Options>
+  static std::vector<ParameterGroup<Settings>> with_momentum(std::vector<ParameterGroup<Options>>& groups) {
+    const bool any = std::ranges::any_of(groups, [](const auto& group) { return group.options.momentum != 0.0; });
+    return with_settings(groups, [any](const Options& options) {
+      return Settings{options.lr, any ? std::optional(options.momentum) : std::nullopt};
+    });
   }
   template <class Options>
   static std::vector<Options> options_of(const std::vector<ParameterGroup<Options>>& groups) {

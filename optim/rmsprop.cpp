@@ -1,30 +1,15 @@
 #include <gpucnn/optim/rmsprop.h>
 
-#include <algorithm>
-#include <optional>
-
 #include <gpucnn/kernels/optim/rmsprop.h>
 #include <gpucnn/optim/option_rules.h>
 
 namespace gpucnn {
 
-namespace {
-
-bool any_momentum(const std::vector<RMSpropOptions>& all) {
-  return std::ranges::any_of(all, [](const RMSpropOptions& options) { return options.momentum != 0.0; });
-}
-
-}  // namespace
-
 RMSprop::RMSprop(std::vector<Parameter> parameters, RMSpropOptions options)
     : RMSprop(std::vector<ParameterGroup<RMSpropOptions>>{{std::move(parameters), options}}) {}
 
 RMSprop::RMSprop(std::vector<ParameterGroup<RMSpropOptions>> groups)
-    : Optimizer(with_settings(groups,
-                              [has = any_momentum(options_of(groups))](const RMSpropOptions& options) {
-                                return Settings{options.lr, has ? std::optional(options.momentum) : std::nullopt};
-                              })),
-      options_(options_of(groups)) {
+    : Optimizer(with_momentum(groups)), options_(options_of(groups)) {
   for (std::size_t group = 0; group < options_.size(); ++group) {
     const RMSpropOptions& options = options_[group];
     require_option(options.alpha >= 0.0 && options.alpha <= 1.0, "alpha", options.alpha, "in [0, 1]");

@@ -1,30 +1,14 @@
 #include <gpucnn/optim/sgd.h>
 
-#include <algorithm>
-#include <optional>
-
 #include <gpucnn/kernels/optim/sgd.h>
 #include <gpucnn/optim/option_rules.h>
 
 namespace gpucnn {
 
-namespace {
-
-bool any_momentum(const std::vector<SGDOptions>& all) {
-  return std::ranges::any_of(all, [](const SGDOptions& options) { return options.momentum != 0.0; });
-}
-
-}  // namespace
-
 SGD::SGD(std::vector<Parameter> parameters, SGDOptions options)
     : SGD(std::vector<ParameterGroup<SGDOptions>>{{std::move(parameters), options}}) {}
 
-SGD::SGD(std::vector<ParameterGroup<SGDOptions>> groups)
-    : Optimizer(with_settings(groups,
-                              [has = any_momentum(options_of(groups))](const SGDOptions& options) {
-                                return Settings{options.lr, has ? std::optional(options.momentum) : std::nullopt};
-                              })),
-      options_(options_of(groups)) {
+SGD::SGD(std::vector<ParameterGroup<SGDOptions>> groups) : Optimizer(with_momentum(groups)), options_(options_of(groups)) {
   for (std::size_t group = 0; group < options_.size(); ++group) {
     const SGDOptions& options = options_[group];
     Optimizer::check_momentum(group, options.momentum);
