@@ -202,8 +202,11 @@ mention_the_gpu() {
   fi
 }
 
-# Sets `architectures` to those of this machine's GPUs, so that the build makes no code for others; empty: all of a release.
+# Sets `architectures` to what the variable asks for, else to those of this machine's GPUs, so that the build makes no code for others;
+# empty: all of a release.
 choose_architectures() {
+  architectures="${GPUCNN_CUDA_ARCHITECTURES:-}"
+  [ -z "$architectures" ] || return 0
   architectures=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | sed -n 's/^\([0-9]*\)\.\([0-9]*\)$/\1\2/p' | sort -nu | tr "\n" ";")
   architectures="${architectures%;}"
   if [ -n "$architectures" ]; then

@@ -144,6 +144,12 @@ for header in $public; do
   if grep -nE '#include <(oneapi|dnnl|hwy|fmt|nlohmann|cuda|cudnn|cublas|omp)' "$header"; then fail "$header is public and needs another library"; fi
 done
 
+# So a header that a .cpp file includes first is seen to compile alone.
+for header in $public; do
+  source="${header%.h}.cpp"
+  [ ! -f "$source" ] || [ "$(grep -m 1 '^#include' "$source")" = "#include <gpucnn/$header>" ] || fail "$source includes its own header first"
+done
+
 for header in $(printf '%s\n' "$there" | grep '\.h$'); do
   case "$header" in *-inl.h) continue ;; esac # Highway's own guards: compiled once for each target
   grep -q '^#pragma once$' "$header" || fail "$header lacks #pragma once"

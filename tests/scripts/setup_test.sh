@@ -151,6 +151,11 @@ expect "in so many words" says "for compute capability 9.0 only, as this machine
 
 new_machine
 printf 'exit 0\n' | stand_in nvcc
+run env -i PATH="$bin" HOME="$machine" "GPUCNN_CUDA_ARCHITECTURES=75-real;86" bash "$project/scripts/test"
+expect "a variable chooses others" called "-DGPUCNN_CUDA_ARCHITECTURES=75-real;86$"
+
+new_machine
+printf 'exit 0\n' | stand_in nvcc
 printf 'printf "8.9\\n12.0\\n8.9\\n"\n' | stand_in nvidia-smi
 on_machine test
 expect "with GPUs, it is for theirs" called "-DGPUCNN_CUDA_ARCHITECTURES=89;120$"
