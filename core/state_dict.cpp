@@ -32,4 +32,16 @@ const Tensor* StateDict::find(std::string_view name) const noexcept {
   return position == positions_.end() ? nullptr : &entries_[position->second].second;
 }
 
+StateDict StateDict::without_prefix(std::string_view prefix) const {
+  StateDict state;
+  for (const auto& [name, tensor] : entries_) state.add(name.starts_with(prefix) ? name.substr(prefix.size()) : name, tensor);
+  return state;
+}
+
+StateDict StateDict::with_prefix(std::string_view prefix) const {
+  StateDict state;
+  for (const auto& [name, tensor] : entries_) state.add(fmt::format("{}{}", prefix, name), tensor);
+  return state;
+}
+
 }  // namespace gpucnn

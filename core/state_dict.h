@@ -12,6 +12,14 @@
 
 namespace gpucnn {
 
+/// Names that a state and what it was loaded into do not share, each list in the order of its side: PyTorch's _IncompatibleKeys.
+struct IncompatibleKeys {
+  std::vector<std::string> missing_keys;     ///< in the model, not in the state: their values stayed
+  std::vector<std::string> unexpected_keys;  ///< in the state, not in the model: passed over
+
+  bool empty() const noexcept { return missing_keys.empty() && unexpected_keys.empty(); }
+};
+
 /// Named tensors in the order of the model's tree, as PyTorch's `state_dict()`. The tensors share memory with whatever they were
 /// taken from.
 class GPUCNN_API StateDict {
@@ -26,6 +34,13 @@ class GPUCNN_API StateDict {
   const Tensor& at(std::string_view name) const;
   /// The same, or null.
   const Tensor* find(std::string_view name) const noexcept;
+
+  /// The same tensors, with `prefix` taken from the names that begin with it; other names stay. For weights that were saved from
+  /// within a wrapper: `state.without_prefix("module.")`, PyTorch's consume_prefix_in_state_dict_if_present. Throws
+  /// `std::invalid_argument` if two names become one.
+  StateDict without_prefix(std::string_view prefix) const;
+  /// The same tensors, with `prefix` before every name, as `state.with_prefix("module.")`.
+  StateDict with_prefix(std::string_view prefix) const;
 
   std::size_t size() const noexcept { return entries_.size(); }
   bool empty() const noexcept { return entries_.empty(); }

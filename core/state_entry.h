@@ -1,11 +1,17 @@
 #pragma once
 
 #include <stdexcept>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include <fmt/format.h>
 
+#include <gpucnn/core/state_dict.h>
 #include <gpucnn/core/tensor.h>
+#include <gpucnn/core/text/name_list.h>
+#include <gpucnn/core/text/prefix_hint.h>
+#include <gpucnn/core/text/printable.h>
 
 namespace gpucnn {
 
@@ -13,8 +19,46 @@ namespace gpucnn {
 /// dtype of `own`.
 inline void require_same_kind(std::string_view call, std::string_view name, const Tensor& own, const Tensor& given) {
   if (given.defined() && given.shape() == own.shape() && given.dtype() == own.dtype()) return;
-  throw std::invalid_argument(fmt::format("{}: {} must be {} {}, got {} {}", call, name, name_of(own.dtype()), own.shape().string(),
-                                          name_of(given.dtype()), given.shape().string()));
+  throw std::invalid_argument(
+      fmt::format("{}: {} must be {} {}, got {}", call, printable(name, kMaxNameBytes), name_of(own.dtype()), own.shape().string(),
+                  given.defined() ? fmt::format("{} {}", name_of(given.dtype()), given.shape().string()) : "an undefined tensor"));
+}
+
+/// The names that `own` and `given` do not share. Throws as `require_same_kind` for those that they share, whatever else is wrong.
+inline IncompatibleKeys incompatible_keys(std::string_view call, const StateDict& own, const StateDict& given) {
+  IncompatibleKeys keys;
+  for (const auto& [name, tensor] : own) {
+    if (const Tensor* found = given.find(name)) {
+      require_same_kind(call, name, tensor, *found);
+    } else {
+      keys.missing_keys.push_back(name);
+    }
+  }
+  for (const auto& [name, tensor] : given) {
+    if (!own.contains(name)) keys.unexpected_keys.push_back(name);
+  }
+  return keys;
+}
+
+/// Throws `std::invalid_argument` that lists `keys`, those of `own` and `given`, if there are any. It says which prefix would help.
+inline void require_same_names(std::string_view call, const IncompatibleKeys& keys, const StateDict& own, const StateDict& given) {
+  if (keys.empty()) return;
+  const auto names_of = [](const StateDict& state) {
+    std::vector<std::string> names;
+    for (const auto& [name, tensor] : state) names.push_back(name);
+    return names;
+  };
+  std::string parts;
+  const auto add = [&](const std::string& part) { parts += (parts.empty() ? "" : "; ") + part; };
+  if (!keys.missing_keys.empty()) add(fmt::format("missing {}", list_names(keys.missing_keys)));
+  if (!keys.unexpected_keys.empty()) add(fmt::format("unexpected {}", list_names(keys.unexpected_keys)));
+  if (const std::string hint = prefix_hint(names_of(own), names_of(given)); !hint.empty()) add(hint);
+  throw std::invalid_argument(fmt::format("{}: {}", call, parts));
+}
+
+/// For states that are taken over whole: throws `std::invalid_argument` unless names, shapes and dtypes are the same.
+inline void require_same_entries(std::string_view call, const StateDict& own, const StateDict& given) {
+  require_same_names(call, incompatible_keys(call, own, given), own, given);
 }
 
 }  // namespace gpucnn

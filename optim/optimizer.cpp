@@ -9,8 +9,6 @@
 #include <fmt/format.h>
 
 #include <gpucnn/core/state_entry.h>
-#include <gpucnn/core/text/name_list.h>
-#include <gpucnn/core/text/printable.h>
 #include <gpucnn/optim/option_rules.h>
 
 namespace gpucnn {
@@ -196,12 +194,7 @@ StateDict Optimizer::state_dict() const {
 
 void Optimizer::load_state_dict(const StateDict& state) {
   const StateDict own = shared_state();
-  for (const auto& [name, tensor] : own) {
-    require_same_kind("Optimizer::load_state_dict", printable(name, kMaxNameBytes), tensor, state.at(name));
-  }
-  if (state.size() != own.size()) {
-    throw std::invalid_argument(fmt::format("Optimizer::load_state_dict: has {} entries, expects {}", state.size(), own.size()));
-  }
+  require_same_entries("Optimizer::load_state_dict", own, state);
   std::vector<std::int64_t> steps;
   for (const std::string& name : unique_names()) {
     steps.push_back(state.at("step." + name).to_vector<std::int64_t>().front());

@@ -8,8 +8,6 @@
 
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/state_entry.h>
-#include <gpucnn/core/text/name_list.h>
-#include <gpucnn/core/text/printable.h>
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/optim/moving_average.h>
 
@@ -146,13 +144,7 @@ void ExponentialMovingAverage::load_state_dict(const StateDict& state) {
   StateDict own;
   own.add("n_averaged", n_averaged_);
   for (const auto& [name, tensor] : all) own.add(fmt::format("module.{}", name), tensor);
-  for (const auto& [name, tensor] : own) {
-    require_same_kind("ExponentialMovingAverage::load_state_dict", printable(name, kMaxNameBytes), tensor, state.at(name));
-  }
-  if (state.size() != own.size()) {
-    throw std::invalid_argument(
-        fmt::format("ExponentialMovingAverage::load_state_dict: has {} entries, expects {}", state.size(), own.size()));
-  }
+  require_same_entries("ExponentialMovingAverage::load_state_dict", own, state);
   if (state.at("n_averaged").to_vector<std::int64_t>().front() < 0) {
     throw std::invalid_argument("ExponentialMovingAverage::load_state_dict: n_averaged is negative");
   }

@@ -1,11 +1,15 @@
 #include <gpucnn/core/state_dict.h>
 
+#include <string>
+#include <vector>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 namespace gpucnn {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 
@@ -38,6 +42,25 @@ TEST(StateDict, RefusesANameTwice) {
   EXPECT_THAT([&] { state.add("bias", Tensor::zeros({3})); },
               ThrowsMessage<std::invalid_argument>(HasSubstr("already an entry 'bias'")));
   EXPECT_EQ(state.size(), 1U);
+}
+
+std::vector<std::string> names(const StateDict& state) {
+  std::vector<std::string> all;
+  for (const auto& [name, tensor] : state) all.push_back(name);
+  return all;
+}
+
+TEST(StateDict, TakesAPrefixFromTheNamesThatHaveItAndPutsOneBeforeAll) {
+  StateDict state;
+  for (const char* name : {"module.fc.weight", "n_averaged", "module.module.bias", "module"}) state.add(name, Tensor::zeros({2}));
+  const StateDict without = state.without_prefix("module.");
+  EXPECT_THAT(names(without), ElementsAre("fc.weight", "n_averaged", "module.bias", "module"));
+  EXPECT_EQ(without.at("fc.weight").bytes(), state.at("module.fc.weight").bytes()) << "the tensors are shared";
+  EXPECT_THAT(names(without.with_prefix("a.")), ElementsAre("a.fc.weight", "a.n_averaged", "a.module.bias", "a.module"));
+  EXPECT_EQ(state.size(), 4U);
+  state.add("fc.weight", Tensor::zeros({2}));
+  EXPECT_THAT([&] { state.without_prefix("module."); },
+              ThrowsMessage<std::invalid_argument>(HasSubstr("already an entry 'fc.weight'")));
 }
 
 }  // namespace

@@ -221,9 +221,29 @@ TEST(Module, StrictLoadingWantsTheSameNames) {
               ThrowsMessage<std::invalid_argument>("load_state_dict: unexpected more"));
   EXPECT_EQ(all_values(net), before);
   const std::vector<float> bias = values(net.fc.bias().value());
-  net.load_state_dict(changed(source.state_dict(), "fc.bias", "more"), /*strict=*/false);
+  const IncompatibleKeys keys = net.load_state_dict(changed(source.state_dict(), "fc.bias", "more"), /*strict=*/false);
+  EXPECT_THAT(keys.missing_keys, ElementsAre("fc.bias"));
+  EXPECT_THAT(keys.unexpected_keys, ElementsAre("more"));
   EXPECT_EQ(values(net.fc.weight().value()), values(source.fc.weight().value()));
   EXPECT_EQ(values(net.fc.bias().value()), bias);
+}
+
+TEST(Module, LoadingSaysWhichPrefixWouldFit) {
+  Net net, source;
+  net.init(1);
+  source.init(2);
+  const StateDict wrapped = source.state_dict().with_prefix("module.");
+  EXPECT_THAT([&] { net.load_state_dict(wrapped); },
+              ThrowsMessage<std::invalid_argument>(
+                  "load_state_dict: missing block.body.0.weight, block.body.0.bias, fc.weight, fc.bias, scale.weight and 1 more; "
+                  "unexpected module.block.body.0.weight, module.block.body.0.bias, module.fc.weight, module.fc.bias, "
+                  "module.scale.weight and 1 more; the names fit after without_prefix(\"module.\")"));
+  const IncompatibleKeys none = net.load_state_dict(wrapped, /*strict=*/false);
+  EXPECT_EQ(none.missing_keys.size(), 6U);
+  EXPECT_EQ(none.unexpected_keys.size(), 6U);
+  EXPECT_NE(all_values(net), all_values(source));
+  EXPECT_TRUE(net.load_state_dict(wrapped.without_prefix("module.")).empty());
+  EXPECT_EQ(all_values(net), all_values(source));
 }
 
 TEST(Module, AWrongShapeOrDtypeChangesNothingStrictOrNot) {
@@ -240,7 +260,7 @@ TEST(Module, AWrongShapeOrDtypeChangesNothingStrictOrNot) {
   for (const bool strict : {true, false}) {
     EXPECT_THAT([&] { net.load_state_dict(wide, strict); }, misuse("load_state_dict: scale.weight must be f32 [2], got f32 [3]"));
     EXPECT_THAT([&] { net.load_state_dict(bytes, strict); }, misuse("scale.weight must be f32 [2], got u8 [2]"));
-    EXPECT_THAT([&] { net.load_state_dict(none, strict); }, misuse("scale.weight must be f32 [2]"));
+    EXPECT_THAT([&] { net.load_state_dict(none, strict); }, misuse("scale.weight must be f32 [2], got an undefined tensor"));
   }
   EXPECT_EQ(all_values(net), before);
 }

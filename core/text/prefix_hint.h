@@ -1,0 +1,12 @@
+#pragma once
+
+#include <span>
+#include <string>
+
+namespace gpucnn {
+
+/// For names of a state, `given`, that are not those that were wanted, `own`: which call of StateDict would make them fit, as half
+/// a sentence; empty if no prefix does. The prefix is a path with its dot, as `module.` or `model._orig_mod.`.
+std::string prefix_hint(std::span<const std::string> own, std::span<const std::string> given);
+
+}  // namespace gpucnn
