@@ -64,7 +64,7 @@ gpucnn_files(core
   PUBLIC bf16 device dtype error export parameter precision random shape state_dict stream tensor
   PRIVATE backend random_uniforms state_entry)
 gpucnn_files(core/memory PUBLIC allocator PRIVATE host_vector layout memory_plan)
-gpucnn_files(core/text PUBLIC printable PRIVATE class_name name_list prefix_hint)
+gpucnn_files(core/text PUBLIC printable PRIVATE class_name name_list near_name prefix_hint)
 gpucnn_files(core/host PRIVATE host_memory input_file processors retry CPU_ONLY backend_cpu)
 gpucnn_files(core/threads
   PUBLIC parallel threads
@@ -109,7 +109,7 @@ gpucnn_files(kernels/optim PRIVATE average_formula flushed_update parallel_updat
 gpucnn_ops(pool adaptive_pool2d avg_pool2d max_pool2d upsample_nearest2d)
 gpucnn_files(kernels/pool PUBLIC pool2d_options PRIVATE pool_shape pool_windows twins window_pool window_pool_cpu CUDA pixels)
 
-gpucnn_files(layers/module PUBLIC context members module plan_cache PRIVATE calls clone hooks module_root module_state module_tree summary_table)
+gpucnn_files(layers/module PUBLIC context members module plan_cache PRIVATE calls clone hooks module_root module_state module_tree parts summary_table)
 gpucnn_files(layers PUBLIC conv2d dropout dropout2d flatten functional gradcheck identity linear)
 gpucnn_files(layers/containers PUBLIC child child_list concat residual sequential)
 gpucnn_files(layers/pool PUBLIC max_pool2d adaptive_pool2d avg_pool2d upsample)

@@ -2,12 +2,8 @@
 
 #include <initializer_list>
 #include <memory>
-#include <stdexcept>
-#include <string>
-#include <string_view>
 #include <vector>
 
-#include <gpucnn/core/text/printable.h>
 #include <gpucnn/layers/containers/child.h>
 #include <gpucnn/layers/containers/child_list.h>
 #include <gpucnn/layers/module/module.h>
@@ -48,19 +44,6 @@ class GPUCNN_API Sequential : public Module {
   void push_back(Child child);
 
   std::size_t size() const noexcept { return children_.size(); }
-
-  /// The module at `path`, as "features.0". Throws `std::invalid_argument` if there is none, or it is no M.
-  template <class M = Module>
-  M& at(std::string_view path) {
-    Module* found = find_module(path);
-    if (auto* module = dynamic_cast<M*>(found)) return *module;
-    throw std::invalid_argument("Sequential::at: " + (found ? found->label() + " is of another class"
-                                                            : "there is no module '" + printable(path, 60) + "'"));
-  }
-  template <class M = Module>
-  const M& at(std::string_view path) const {
-    return const_cast<Sequential&>(*this).at<M>(path);
-  }
 
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;

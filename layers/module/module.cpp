@@ -243,35 +243,6 @@ void Module::pack(Device device) {
   root->packed.store(true, std::memory_order_release);
 }
 
-Module* Module::find_module(std::string_view path) {
-  struct Find final : Members {
-    std::string_view path;
-    Module* found = nullptr;
-    explicit Find(std::string_view from_here) : path(from_here) {}
-    void operator()(std::string_view, Parameter&) override {}
-    void operator()(std::string_view, Tensor&) override {}
-    void operator()(std::string_view name, Module& child) override {
-      if (path == name) {
-        found = &child;
-      } else if (path.size() > name.size() && path.starts_with(name) && path[name.size()] == '.') {
-        Find inside(path.substr(name.size() + 1));
-        child.members(inside);
-        if (inside.found) found = inside.found;
-      }
-    }
-  };
-  refuse_moved_from(*this);
-  // A tree of which parts were moved out is not whole, and its other parts can still be asked for.
-  bool complete = true;
-  for_tree(
-      *this, [&](const Module& module) { complete = complete && !module.moved_from_; }, [](Parameter&) {});
-  const Root* root = shown_.load(std::memory_order_acquire);
-  if (complete || !root || !root->packed.load(std::memory_order_acquire)) packed_root();
-  Find find(path);
-  members(find);
-  return find.found;
-}
-
 void Module::spread_input_grad() {
   struct Children final : Members {
     std::vector<Module*> found;

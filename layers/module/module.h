@@ -35,8 +35,6 @@ namespace gpucnn {
 class GPUCNN_API Module {
  public:
   virtual ~Module();
-  Module(Module&&) noexcept;
-  Module& operator=(Module&&) noexcept;
 
   /// y = forward(x), after checking x's shape against every layer: throws `std::invalid_argument` that names the layer and both
   /// sizes before any work is done. What backward needs is kept. Throws `std::logic_error` if one module is used twice in a call
@@ -56,6 +54,21 @@ class GPUCNN_API Module {
   Tensor backward(const Tensor& dy);
   /// The same of a module inside the one whose `gradients` is under way. dy and the result have the dtype of the activations.
   Tensor backward(const Tensor& dy, Context& context);
+
+  /// The module at `path`, as "features.0": to ask, to run alone, or to replace, `model.at<Linear>("fc") = Linear(512, 5)`. What is
+  /// assigned joins the model at its next use: it is named, drawn as `init` draws, and goes to the model's device and precision. An
+  /// optimizer that was made before still has the old layer's parameters: make another. Throws `std::invalid_argument` if there is
+  /// none, or it is no M; the message says what there is.
+  template <class M = Module>
+  M& at(std::string_view path) {
+    Module& found = part(path);
+    if (auto* module = dynamic_cast<M*>(&found)) return *module;
+    fail_at(found);
+  }
+  template <class M = Module>
+  const M& at(std::string_view path) const {
+    return const_cast<Module&>(*this).at<M>(path);
+  }
 
   /// The shape of y for an input of shape x. Throws `std::invalid_argument` if x does not fit.
   virtual Shape output_shape(const Shape& x) const = 0;
@@ -149,6 +162,9 @@ class GPUCNN_API Module {
 
  protected:
   Module();
+  // Not for users: `model.at("fc") = Linear(512, 5)`, without the class, would move half a layer.
+  Module(Module&&) noexcept;
+  Module& operator=(Module&&) noexcept;
 
   /// Computes y. x is an input that `output_shape` takes, f32 or what the precision makes of it, on the model's device. It may run
   /// in several threads at once in `predict`; what `gradients` needs is kept by `context.save(…)`, and nowhere else.
@@ -179,9 +195,6 @@ class GPUCNN_API Module {
   };
   virtual void add_summary_rows(const Shape& x, std::vector<SummaryRow>& rows);
   static void summarize(Module& child, const Shape& x, std::vector<SummaryRow>& rows) { child.add_summary_rows(x, rows); }
-  /// For containers that hand out what is inside them: the module at `path` from here, as "features.0", or null. Names and draws
-  /// the whole tree first, as any use does.
-  Module* find_module(std::string_view path);
 
  private:
   friend class ChildList;
@@ -201,6 +214,8 @@ class GPUCNN_API Module {
   static void retire(Root& root, const std::vector<std::shared_ptr<Root>>& owners);
   void pack(Device device);
   void spread_input_grad();
+  Module& part(std::string_view path);
+  [[noreturn]] void fail_at(const Module& found) const;
 
   // Calls, in calls.cpp.
   void check_input(const Tensor& x, const Root& root) const;

@@ -1,13 +1,18 @@
+#include <memory>
 #include <stdexcept>
+#include <string>
+#include <type_traits>
 #include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <gpucnn/layers/activation/relu.h>
+#include <gpucnn/layers/containers/residual.h>
 #include <gpucnn/layers/containers/sequential.h>
 #include <gpucnn/layers/dropout.h>
 #include <gpucnn/layers/flatten.h>
+#include <gpucnn/layers/identity.h>
 #include <gpucnn/optim/sgd.h>
 
 #include "layers/layers.h"
@@ -88,6 +93,72 @@ TEST_P(PartsTest, AReplacedLayerHasValuesWhenItIsAskedFor) {
   model.to(device()).predict(random_tensor({1, 2}, 1));
   model.at<Linear>("1") = Linear(2, 5);
   EXPECT_EQ(model.at<Linear>("1").weight().value().shape(), (Shape{5, 2}));
+}
+
+TEST_P(PartsTest, AReplacedHeadHasTheModelsPrecision) {
+  if (device() == Device::cpu()) return;  // bf16 is a GPU's
+  const auto make = [&](int features) {
+    Sequential model{{"body", Linear(3, 4)}, {"fc", Linear(4, features)}};
+    model.init(5).to(device()).set_precision(Precision::bf16);
+    return model;
+  };
+  Sequential model = make(2), expected = make(5);
+  const Tensor x = random_tensor({2, 3}, 1);
+  model.backward(model(x));
+  model.at<Linear>("fc") = Linear(4, 5);
+  EXPECT_EQ(values(model(x)), values(expected(x))) << "drawn as the model's init would, and multiplied as bf16";
+  EXPECT_EQ(model.precision(), Precision::bf16);
+  EXPECT_EQ(model.parameter_memory().bf16_copies.numel(), expected.parameter_memory().bf16_copies.numel());
+  EXPECT_NO_THROW(model.backward(random_tensor({2, 5}, 2)));
+}
+
+/// Any network hands out what is inside it: also one that is no Sequential, or whose class nobody knows any longer.
+TEST_P(PartsTest, AHeadOfAnotherSizeIsReplacedInAnyNetwork) {
+  struct Net : Module {
+    Sequential body{{"block", Residual(Sequential{Linear(3, 3), ReLU()})}};
+    Linear fc{3, 2};
+    Shape output_shape(const Shape& x) const override { return shape_of(fc, shape_of(body, x)); }
+    Tensor forward(const Tensor& x, Context& context) const override { return fc(body(x, context), context); }
+    Tensor gradients(const Tensor& dy, Context& context) override { return body.backward(fc.backward(dy, context), context); }
+    void members(Members& m) override {
+      m("body", body);
+      m("fc", fc);
+    }
+  };
+  const std::unique_ptr<Module> model = std::make_unique<Net>();
+  model->to(device());
+  const Tensor x = random_tensor({2, 3}, 1);
+  EXPECT_EQ(model->predict(x).shape(), (Shape{2, 2}));
+  model->at<Linear>("fc") = Linear(3, 5);
+  model->at<Linear>("body.block.body.0") = Linear(3, 3, {.bias = false});
+  EXPECT_EQ((*model)(x).shape(), (Shape{2, 5}));
+  EXPECT_THAT(names(model->parameters()), ElementsAre("body.block.body.0.weight", "fc.weight", "fc.bias"));
+  EXPECT_NO_THROW(model->backward(random_tensor({2, 5}, 2)));
+  const Module& whole = *model;
+  EXPECT_EQ(whole.at<Linear>("fc").weight().shape(), (Shape{5, 3}));
+  static_assert(!std::is_assignable_v<Module&, Linear>, "half a layer would be moved");
+}
+
+TEST(Parts, AWrongPathIsToldWhatThereIs) {
+  Sequential model{{"conv1", ReLU()},
+                   {"layer1", Sequential{Residual(Sequential{ReLU(), ReLU()}, Identity())}},
+                   {"layer2", Sequential{ReLU(), ReLU(), ReLU(), ReLU(), ReLU(), ReLU(), ReLU()}},
+                   {"fc", Linear(2, 2)}};
+  const auto says = [&](const char* path, const std::string& message) {
+    EXPECT_THAT([&] { model.at(path); }, ThrowsMessage<std::invalid_argument>("Sequential::at: there is no module " + message));
+  };
+  says("conv2", "'conv2'; did you mean 'conv1'?");
+  says("layer1.0.bdy.1", "'layer1.0.bdy.1'; did you mean 'layer1.0.body'?");
+  says("layer1.0.downsample", "'layer1.0.downsample'; layer1.0 has body, shortcut");
+  says("layer2.7", "'layer2.7'; layer2 has 0, 1, 2, 3, 4 and 2 more");
+  says("fc.weight", "'fc.weight'; fc has none inside");
+  says("classifier", "'classifier'; the model has conv1, layer1, layer2, fc");
+  says("", "''; the model has conv1, layer1, layer2, fc");
+  says("fc.", "'fc.'; fc has none inside");
+  says("layer1..0", "'layer1..0'; layer1 has 0");
+  says("\x1b[2J", "'\\x1b[2J'; the model has conv1, layer1, layer2, fc");
+  EXPECT_THAT([&] { model.at("layer1").at("0.boddy"); },
+              ThrowsMessage<std::invalid_argument>("Sequential::at: there is no module '0.boddy'; did you mean '0.body'?"));
 }
 
 TEST_P(PartsTest, AModuleReportedTwiceIsRefused) {
