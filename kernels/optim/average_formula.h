@@ -15,9 +15,10 @@ struct AverageWeights {
 };
 
 /// Whole numbers. Each operation is rounded to f32, as in PyTorch: a double holds the product, and keeps a compiler from joining
-/// the two.
+/// the two. A number that stays is its own average, which those roundings may make smaller by 1 in every update.
 template <class Whole>
 GPUCNN_HOST_DEVICE Whole averaged(AverageWeights w, Whole average, Whole x) {
+  if (x == average) return x;
   const auto old = static_cast<float>(static_cast<double>(static_cast<float>(average)) * static_cast<double>(w.kept));
   const auto add = static_cast<float>(static_cast<double>(static_cast<float>(x)) * static_cast<double>(w.taken));
   return static_cast<Whole>(old + add);

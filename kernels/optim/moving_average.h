@@ -8,7 +8,8 @@ namespace gpucnn::kernels {
 
 /// An update of an exponential moving average, as `torch.optim.swa_utils.get_ema_multi_avg_fn(decay)`:
 ///   average = n_averaged == 0 ? x : average + (1 - decay) * (x - average)
-/// Whole numbers are averaged in f32, decay * average + (1 - decay) * x, and what is behind the point is cut off.
+/// Whole numbers are averaged in f32, decay * average + (1 - decay) * x, and what is behind the point is cut off; one that is the
+/// average already stays, where PyTorch's rounding may lose 1.
 ///
 /// x, average: f32, or of a dtype of whole numbers, of one shape, each in memory of its own. n_averaged: i64 [], how many updates
 /// there were. Throws `std::invalid_argument` unless decay is in [0, 1]. In a captured step on a GPU it writes nothing once

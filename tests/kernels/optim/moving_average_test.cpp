@@ -55,6 +55,10 @@ TEST_P(MovingAverageTest, CutsWholeNumbersOff) {
   Tensor bytes = tensor(std::vector<std::uint8_t>{200, 1, 7, 8, 9}, {5});
   kernels::moving_average(tensor(std::vector<std::uint8_t>{100, 250, 7, 9, 8}, {5}), 0.5, count(1), bytes, stream());
   EXPECT_EQ(bytes.to_vector<std::uint8_t>(), (std::vector<std::uint8_t>{150, 125, 7, 8, 8}));
+  std::vector<std::int64_t> still{0, 1, 2, 3, 6, 7, 9, -9, 16'777'217};  // 3 * 0.9F + 3 * 0.1F is 2.9999998
+  longs = tensor(still, {9});
+  kernels::moving_average(tensor(still, {9}), 0.9, count(1), longs, stream());
+  EXPECT_EQ(longs.to_vector<std::int64_t>(), still);
 }
 
 TEST_P(MovingAverageTest, CountsAndRefuses) {
