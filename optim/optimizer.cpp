@@ -125,7 +125,9 @@ void Optimizer::count_steps(std::int64_t count) noexcept {
 
 void Optimizer::step() {
   refuse_moved_from();
-  if (const Device now = items_.front().parameter.slot().values.device(); now != device_) {
+  // Of a parameter with a gradient: one of a layer that was replaced stays where the model was then.
+  const auto learned = std::ranges::find_if(items_, [](const Item& item) { return item.parameter.has_grad(); });
+  if (const Device now = learned == items_.end() ? device_ : learned->parameter.slot().values.device(); now != device_) {
     for (State& state : states_) state.values = state.values.to(now);
     device_ = now;
   }

@@ -24,17 +24,22 @@ struct StepOptions {
 /// How a step's gradients change the parameters: clipping, the optimizer's step, the average. Holds references.
 class GPUCNN_API ParameterUpdate {
  public:
-  /// Throws `std::invalid_argument` for a limit that is not > 0, or the average of another model.
-  ParameterUpdate(const Module& model, Optimizer& optimizer, const StepOptions& options);
+  /// Throws `std::invalid_argument` for a limit that is not > 0, for the average of another model, or if the optimizer has another
+  /// parameter of a name than the model, which is to learn: of a layer that was replaced since, or of another model.
+  ParameterUpdate(Module& model, Optimizer& optimizer, const StepOptions& options);
 
-  /// Before a step: what may fail of the average. Throws as ExponentialMovingAverage::prepare.
+  /// Before a step: what may fail. Throws as ExponentialMovingAverage::prepare, and for a layer that was replaced, as above.
   void prepare();
   /// Behind backward. Clips the gradients of the optimizer's parameters.
   void operator()();
 
  private:
+  void find_parameters();
+
+  Module& model_;
   Optimizer& optimizer_;
   StepOptions options_;
+  const void* memory_ = nullptr;    // of the model's parameters when they were last looked at
   std::vector<Parameter> clipped_;  // empty without clipping
 };
 
