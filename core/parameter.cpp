@@ -1,10 +1,12 @@
 #include <gpucnn/core/parameter.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <span>
 #include <stdexcept>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -53,8 +55,14 @@ bool Parameter::has_grad() const { return state().has_grad; }
 
 void Parameter::zero_grad() { state().has_grad = false; }
 
+namespace {
+std::atomic<std::uint64_t> freezes_so_far{1};
+}
+
+std::uint64_t Parameter::freezes() noexcept { return freezes_so_far.load(std::memory_order_acquire); }
+
 void Parameter::requires_grad(bool on) {
-  state().requires_grad = on;
+  if (std::exchange(state().requires_grad, on) != on) freezes_so_far.fetch_add(1, std::memory_order_acq_rel);
   if (!on) zero_grad();
 }
 

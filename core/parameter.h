@@ -47,6 +47,8 @@ class GPUCNN_API Parameter {
   /// layer, or of layers that run as one, is learned, none is computed. Freezing forgets the gradient that is there.
   void requires_grad(bool on);
   bool requires_grad() const;
+  /// How often a parameter of the process was frozen or learned again: while it stands still, so do all.
+  static std::uint64_t freezes() noexcept;
   /// Adds `gradient`, of this shape, to the gradient. For layers whose backward computes it in memory of their own.
   void accumulate_grad(const Tensor& gradient);
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <gpucnn/layers/module/module_tree.h>
+
 namespace gpucnn {
 
 void CapturedStep::keep(std::unique_ptr<gpu::Graph> graph, Module& model, const Optimizer& optimizer, std::int64_t steps_before,
@@ -17,6 +19,9 @@ void CapturedStep::keep(std::unique_ptr<gpu::Graph> graph, Module& model, const 
     if (parameter.has_grad()) learned_.push_back(parameter);
     if (!parameter.requires_grad()) frozen_.push_back(parameter);
   }
+  modes_.clear();
+  for_tree(
+      model, [&](const Module& module) { modes_.push_back(module.training()); }, [](const Parameter&) {});
   graph_ = std::move(graph);
 }
 
@@ -28,6 +33,16 @@ void CapturedStep::drop() {
 bool CapturedStep::holds(Module& model) const {
   const auto requires_grad = [](const Parameter& parameter) { return parameter.requires_grad(); };
   if (!std::ranges::all_of(learned_, requires_grad) || std::ranges::any_of(frozen_, requires_grad)) return false;
+  std::size_t modules = 0;
+  bool same_modes = true;
+  for_tree(
+      model,
+      [&](const Module& module) {
+        same_modes = same_modes && modules < modes_.size() && modes_[modules] == module.training();
+        ++modules;
+      },
+      [](const Parameter&) {});
+  if (!same_modes) return false;
   const Module::ParameterMemory now = model.parameter_memory();
   return precision_ == model.precision() && parameters_.values.bytes() == now.values.bytes() &&
          parameters_.bf16_copies.bytes() == now.bf16_copies.bytes();

@@ -36,7 +36,8 @@ class CapturedStep {
   /// Forgets what was recorded.
   void drop();
 
-  /// Whether the model computes as it did, with its parameters where the graph has them and the same ones frozen.
+  /// Whether the model computes as it did, with its parameters where the graph has them, the same ones frozen, and every module in
+  /// the same mode.
   bool holds(Module& model) const;
   /// What the recorded calls did on the host, without them: counts the forward and the update, and marks the gradients.
   void count(Module& model, Optimizer& optimizer) const;
@@ -53,6 +54,7 @@ class CapturedStep {
   bool counts_forward_ = false;     // whether the model counts its forwards
   std::vector<Parameter> learned_;  // those that get a gradient
   std::vector<Parameter> frozen_;   // those that are not to get one
+  std::vector<bool> modes_;         // of all modules, whether in training
 };
 
 }  // namespace gpucnn

@@ -20,7 +20,8 @@ struct ExponentialMovingAverageOptions {
 /// Polyak and Juditsky, "Acceleration of stochastic approximation by averaging" (1992). As PyTorch's `AveragedModel(model,
 /// multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)`:
 ///   average = decay * average + (1 - decay) * model; the first update copies.
-/// Buffers of whole numbers, as num_batches_tracked, are averaged in f32, and what is behind the point is cut off.
+/// Buffers of whole numbers, as num_batches_tracked, are averaged in f32, and what is behind the point is cut off. What is frozen
+/// stays as it is, bit for bit.
 ///
 ///     ExponentialMovingAverage ema(model, {.decay = 0.99});
 ///     ...

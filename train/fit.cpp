@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <gpucnn/core/threads/float_environment.h>
+#include <gpucnn/layers/module/training_mode.h>
 #include <gpucnn/optim/schedules/reduce_lr_on_plateau.h>
 #include <gpucnn/train/train_step.h>
 #include <gpucnn/train/trainer.h>
@@ -26,30 +27,6 @@ class Stopwatch {
 
  private:
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
-
-/// Training mode in a whole model while it lives.
-class Training final : Members {
- public:
-  explicit Training(Module& model) {
-    (*this)({}, model);
-    model.train();
-  }
-  ~Training() {
-    for (const auto& [module, training] : before_) module->train(training);
-  }
-  Training(const Training&) = delete;
-  Training& operator=(const Training&) = delete;
-
- private:
-  void operator()(std::string_view, Parameter&) override {}
-  void operator()(std::string_view, Tensor&) override {}
-  void operator()(std::string_view, Module& module) override {
-    before_.emplace_back(&module, module.training());
-    module.members(*this);
-  }
-
-  std::vector<std::pair<Module*, bool>> before_;  // a parent before its children, whose modes may differ
 };
 
 std::int64_t images_of(const DataLoader& loader) {
@@ -83,7 +60,7 @@ FitResult fit(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& train
   check_schedule(optimizer, test, options);
   LRScheduler* const each_step = options.schedule_every == Every::step ? options.scheduler : nullptr;
   LRScheduler* const each_epoch = options.schedule_every == Every::epoch ? options.scheduler : nullptr;
-  const Training mode(model);
+  const TrainingMode mode(model);
   Trainer trainer(model, optimizer, loss, train, options.step);
   FitResult result;
   const auto stop = [&] { return result.stopped = options.stop && options.stop(); };

@@ -56,9 +56,9 @@ struct FitResult {
   bool stopped = false;             ///< whether `stop` ended it
 };
 
-/// Trains a model for some epochs, all of it in training mode, and judges it by the test set after each. With an average in
-/// `step.ema` the averages are judged; in every callback but `stop`, and in the end, the model has its own weights. Every module is
-/// left in the mode it came in.
+/// Trains a model for some epochs, all of it that is not frozen in training mode, and judges it by the test set after each. With an
+/// average in `step.ema` the averages are judged; in every callback but `stop`, and in the end, the model has its own weights.
+/// Every module is left in the mode it came in.
 ///
 /// Throws `NonFiniteLoss` (train_step.h), also for the test set's loss after an epoch, and `std::invalid_argument` unless epochs >=
 /// 1 and the training set has a batch, for a schedule of another optimizer, for step options that make no sense, or for a

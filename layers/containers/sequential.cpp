@@ -7,7 +7,6 @@
 #include <fmt/format.h>
 
 #include <gpucnn/layers/fusion/fuse.h>
-#include <gpucnn/layers/module/module_tree.h>
 
 namespace gpucnn {
 
@@ -110,13 +109,6 @@ Tensor backward_through(std::size_t parts, const Tensor& dy, const Context& cont
   return context.input_grad() ? gradient : Tensor{};
 }
 
-bool learns(Module& module) {
-  bool found = false;
-  for_tree(
-      module, [](const Module&) {}, [&](const Parameter& parameter) { found = found || parameter.requires_grad(); });
-  return found;
-}
-
 }  // namespace
 
 Tensor Sequential::gradients(const Tensor& dy, Context& context) {
@@ -128,6 +120,14 @@ Tensor Sequential::gradients(const Tensor& dy, Context& context) {
   return backward_through(
       stages_.size(), dy, context, [&](std::size_t i) { return stages_[i]->learns(); },
       [&](std::size_t i, const Tensor& gradient) { return stages_[i]->backward(gradient, context); });
+}
+
+bool Sequential::child_input_grad(std::size_t i) const {
+  if (input_grad()) return true;
+  for (std::size_t before = 0; before < i; ++before) {
+    if (learns(children_[before])) return true;
+  }
+  return false;
 }
 
 void Sequential::members(Members& m) { children_.members(m); }

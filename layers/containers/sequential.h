@@ -52,7 +52,7 @@ class GPUCNN_API Sequential : public Module {
   /// For the `copy` of derived classes: gives `network` copies of this one's children instead of its own.
   std::unique_ptr<Module> copied_into(std::unique_ptr<Sequential> network) const;
   void placed(Device device) override;
-  bool child_input_grad(std::size_t i) const override { return i > 0 || input_grad(); }
+  bool child_input_grad(std::size_t i) const override;
   void add_summary_rows(const Shape& x, std::vector<SummaryRow>& rows) override;
 
  private:

@@ -65,7 +65,13 @@ class ConvReluPool final : public Stage {
   Tensor backward(const Tensor& dy, Context& context) override {
     if (together_) return backward_pass(0, links_.size(), dy, context);
     Tensor gradient = dy;
-    for (std::size_t i = links_.size(); i-- > 0;) gradient = backward_pass(i, i + 1, gradient, context);
+    for (std::size_t i = links_.size(); i-- > 0;) {
+      if (gradient.defined()) {
+        gradient = backward_pass(i, i + 1, gradient, context);
+      } else {  // nothing before the last pass learns
+        links_[i]->x = links_[i]->argmax = {};
+      }
+    }
     return gradient;
   }
 

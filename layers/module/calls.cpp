@@ -66,7 +66,7 @@ Tensor Module::operator()(const Tensor& x) {
                      .predicting = false,
                      .number = root.calls.fetch_add(1, std::memory_order_relaxed) + 1,
                      .random_step = root.random_step,
-                     .counts = training_};
+                     .counts = training()};
   Tensor y = run_outermost(x, call);
   // A forward that failed draws again what it drew.
   if (call.counts) ++root.random_step;
@@ -114,7 +114,7 @@ Tensor Module::run_forward(const Tensor& x, Context::Call& call) const {
   Tensor y = forward(x, context);
   saved_->x = x.shape();
   saved_->y = y.shape();
-  saved_->training = training_;
+  saved_->training = training();
   saved_->random_step = call.random_step;
   saved_->generation = call.root.generation;
   saved_->call = call.number;
@@ -160,6 +160,7 @@ Tensor Module::backward(const Tensor& dy) {
     throw std::logic_error(fmt::format("{}: backward after the model was changed; what its forward kept is gone", label()));
   }
   const ExclusiveCall alone(root, *this);
+  if (spread_ != Parameter::freezes()) spread_input_grad();
   Context::Call call{.root = root,
                      .predicting = false,
                      .number = root.calls.fetch_add(1, std::memory_order_relaxed) + 1,
@@ -170,6 +171,10 @@ Tensor Module::backward(const Tensor& dy) {
 
 Tensor Module::backward(const Tensor& dy, Context& context) {
   require_part_of(context.call_);
+  if (!input_grad_ && !learns(*this)) {  // as a branch of a container may be that learns elsewhere
+    if (saved_) *saved_ = {};
+    return {};
+  }
   return run_backward(dy, context.call_);
 }
 

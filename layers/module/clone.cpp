@@ -33,6 +33,7 @@ std::unique_ptr<Module> Module::clone() const {
   }
   for (std::size_t i = 0; i < from.modules.size(); ++i) {
     to.modules[i]->training_ = from.modules[i]->training_;
+    to.modules[i]->frozen_ = from.modules[i]->frozen_;
   }
   if (path_.empty()) made->input_grad_ = input_grad_;  // a part's is its container's choice
   for (std::size_t i = 0; i < from.parameters.size(); ++i) {

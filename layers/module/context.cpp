@@ -18,7 +18,7 @@ Precision Context::precision() const noexcept { return call_.root.precision; }
 
 bool Context::training() const noexcept {
   if (call_.predicting) return false;
-  return backward_ && saved_ ? saved_->training : module_.training_;
+  return backward_ && saved_ ? saved_->training : module_.training();
 }
 
 bool Context::keeps() const noexcept { return !call_.predicting; }

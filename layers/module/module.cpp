@@ -83,6 +83,8 @@ Module& Module::operator=(Module&& other) noexcept {
   path_ = std::move(other.path_);
   index_.store(other.index_.load(std::memory_order_relaxed), std::memory_order_relaxed);
   training_ = other.training_;
+  frozen_ = other.frozen_;
+  spread_ = 0;
   input_grad_ = other.input_grad_;
   verified_.store(0);
   last_call_ = other.last_call_;
@@ -250,6 +252,7 @@ void Module::spread_input_grad() {
     void operator()(std::string_view, Tensor&) override {}
     void operator()(std::string_view, Module& child) override { found.push_back(&child); }
   } children;
+  spread_ = Parameter::freezes();
   members(children);
   for (std::size_t i = 0; i < children.found.size(); ++i) {
     children.found[i]->input_grad_ = child_input_grad(i);
@@ -341,6 +344,21 @@ Module& Module::requires_grad(bool on) {
   for_tree(
       *this, [](const Module& module) { refuse_moved_from(module); }, [on](Parameter& parameter) { parameter.requires_grad(on); });
   return *this;
+}
+
+Module& Module::freeze(bool on) {
+  requires_grad(!on);
+  for_tree(
+      *this, [on](Module& module) { module.frozen_ = on; }, [](Parameter&) {});
+  return *this;
+}
+
+bool Module::learns(const Module& module) {
+  bool found = false;
+  for_tree(
+      const_cast<Module&>(module), [](const Module&) {},  // members changes nothing
+      [&](const Parameter& parameter) { found = found || parameter.requires_grad(); });
+  return found;
 }
 
 // ---- names -----------------------------------------------------------------------------------------------------------

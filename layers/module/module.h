@@ -81,9 +81,16 @@ class GPUCNN_API Module {
   std::vector<Tensor> buffers();
   /// Forgets all gradients; the next backward writes instead of adding.
   void zero_grad();
-  /// Freezes every parameter of the tree, or learns it again, as PyTorch's `requires_grad_`: see Parameter::requires_grad. Layers
-  /// before the first one that learns have no backward in a Sequential whose input needs no gradient.
+  /// Freezes every parameter of the tree, or learns it again, as PyTorch's `requires_grad_`: see Parameter::requires_grad. Where
+  /// the input of a Sequential needs no gradient, layers before the first one that learns have no backward, and that one computes
+  /// no gradient of its input. So it is in all that is inside it, branches of a Residual or Concat too.
   Module& requires_grad(bool on);
+
+  /// Freezes the tree: `requires_grad(false)`, and it stays in eval mode whatever `train` says to it or to a model that holds it.
+  /// So running statistics stay, and dropout passes on. `freeze(false)` learns all of it again, in the mode that `train` or `eval`
+  /// said last. A part that is replaced is not frozen; a clone is. Layers ask `Context::training()`, and need nothing for it.
+  Module& freeze(bool on = true);
+  bool frozen() const noexcept { return frozen_; }
 
   /// Names and tensors of all parameters and buffers; they share memory with the module, as in PyTorch.
   StateDict state_dict();
@@ -145,7 +152,8 @@ class GPUCNN_API Module {
   /// Sets the mode of the whole tree, as PyTorch's: dropout drops only in training. Modules start in training.
   Module& train(bool on = true);
   Module& eval() { return train(false); }
-  bool training() const noexcept { return training_; }
+  /// Never while it is frozen.
+  bool training() const noexcept { return training_ && !frozen_; }
 
   /// Whether backward computes the gradient of the input. On at first, but off for a Sequential that is nobody's child: a network's
   /// input is data, whose gradient nobody asks for, and its first layer saves the work.
@@ -181,8 +189,10 @@ class GPUCNN_API Module {
   /// must not use this or another module.
   virtual void placed(Device device);
   /// Whether child number `i` must compute the gradient of its input. A container whose gradients need all of them says so, as
-  /// here.
+  /// here. It is asked again when parameters were frozen or are learned again.
   virtual bool child_input_grad(std::size_t i) const;
+  /// Whether a parameter of the tree is to be learned.
+  static bool learns(const Module& module);
   /// Throws `std::logic_error` that names the module if it was moved from.
   static void refuse_moved_from(const Module& module);
   /// `child.output_shape(x)`; what it throws is given the child's label, and `hint` at its end.
@@ -200,6 +210,7 @@ class GPUCNN_API Module {
   friend class ChildList;
   friend class Context;
   friend class ModuleTree;
+  friend class TrainingMode;
   struct Root;
   struct Hooks;
   class ExclusiveCall;
@@ -234,10 +245,12 @@ class GPUCNN_API Module {
   std::atomic<Root*> shown_{nullptr};  // the same, for threads that have not seen it made
   std::string path_;
   std::atomic<std::uint32_t> index_{0};  // in the tree, the root being 0
-  bool training_ = true;
+  bool training_ = true;                 // what train and eval said last
+  bool frozen_ = false;
   bool input_grad_ = true;
   bool moved_from_ = false;
   mutable std::atomic<std::uint64_t> verified_{0};  // how many modules were made and moved when this tree was last seen to be whole
+  std::uint64_t spread_ = 0;                        // Parameter::freezes() when the input gradients below were last chosen
   mutable std::uint64_t last_call_ = 0;             // the root's call that this module last served in, if it keeps
   mutable std::unique_ptr<Context::Saved> saved_;
   std::unique_ptr<Hooks> hooks_;  // null without any
