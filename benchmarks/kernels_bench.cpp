@@ -175,11 +175,13 @@ void bm_count_correct(benchmark::State& state) {
   time(state, stream, logits.nbytes() + labels.nbytes(), [&] { count_correct(logits, labels, count, stream); });
 }
 
-void bm_image_batch(benchmark::State& state) {
+/// A batch of CIFAR's size through `transform`.
+void time_image_batch(benchmark::State& state, ImageTransform transform) {
   Stream stream(bench.device);
   const Tensor images = zeros({1000, 3, 32, 32}, DType::u8);
   const std::vector<float> mean{0.5F, 0.5F, 0.5F}, std{0.25F, 0.25F, 0.25F};
-  const ImageTransform transform{.mean = mean, .std = std, .crop_padding = state.range(0) ? 4 : 0, .flip = state.range(0) != 0};
+  transform.mean = mean;
+  transform.std = std;
   std::vector<std::int64_t> indices(kBatch);
   for (std::size_t i = 0; i < indices.size(); ++i) indices[i] = static_cast<std::int64_t>(i * 7);
   Tensor batch = zeros({kBatch, 3, 32, 32});
@@ -187,6 +189,26 @@ void bm_image_batch(benchmark::State& state) {
   Tensor batch_labels = zeros({kBatch}, DType::i32);
   time(state, stream, batch.nbytes() + batch.nbytes() / 4,
        [&] { image_batch(images, labels, indices, transform, batch, batch_labels, stream); });
+}
+
+void bm_image_batch(benchmark::State& state) {
+  time_image_batch(state, {.crop_padding = state.range(0) ? 4 : 0, .flip = state.range(0) != 0});
+}
+
+void bm_random_resized_crop(benchmark::State& state) {
+  time_image_batch(state, {.flip = true, .random_resized_crop = RandomResizedCropOptions{}});
+}
+
+void bm_color_jitter(benchmark::State& state) { time_image_batch(state, {.color_jitter = {0.4, 0.4, 0.4, 0.1}}); }
+
+void bm_cutout(benchmark::State& state) { time_image_batch(state, {.cutout = 12}); }
+
+void bm_mix(benchmark::State& state) {
+  Stream stream(bench.device);
+  const Tensor x = random({kBatch, 3, 32, 32}, 1), labels = zeros({kBatch}, DType::i32);
+  Tensor y = zeros(x.shape()), probabilities = zeros({kBatch, 10});
+  const MixOptions options{state.range(0) ? 0.0 : 0.2, state.range(0) ? 1.0 : 0.0, 10};
+  time(state, stream, 3 * x.nbytes(), [&] { mix(x, labels, options, {}, y, probabilities, stream); });
 }
 
 void bm_adam(benchmark::State& state) {
@@ -281,6 +303,10 @@ BENCHMARK(bm_argmax)->UseRealTime();
 BENCHMARK(bm_to_labels)->UseRealTime();
 BENCHMARK(bm_count_correct)->UseRealTime();
 BENCHMARK(bm_image_batch)->ArgName("augment")->Arg(0)->Arg(1)->UseRealTime();
+BENCHMARK(bm_random_resized_crop)->UseRealTime();
+BENCHMARK(bm_color_jitter)->UseRealTime();
+BENCHMARK(bm_cutout)->UseRealTime();
+BENCHMARK(bm_mix)->ArgName("cut")->Arg(0)->Arg(1)->UseRealTime();
 BENCHMARK(bm_adam)->ArgName("count")->Arg(kParameters)->UseRealTime();
 BENCHMARK(bm_sgd)->ArgName("count")->Arg(kParameters)->UseRealTime();
 BENCHMARK(bm_amsgrad)->ArgName("count")->Arg(kParameters)->UseRealTime();

@@ -78,6 +78,11 @@ gpucnn_files(kernels/vendor PRIVATE onednn onednn_use CUDA cublaslt cudnn)
 
 gpucnn_ops(activation activation dropout)
 gpucnn_files(kernels/activation PRIVATE activation_block functors functors_cpu twins CUDA functors_cuda)
+gpucnn_ops(augment color_jitter cutout mix)
+gpucnn_files(kernels/augment
+  PUBLIC batch_position color_jitter_options mix_options
+  PRIVATE augment_stream box check_augment color_factors color_formula cutout_square mixture twins
+  CUDA step_position)
 gpucnn_ops(clip clip_grad)
 gpucnn_files(kernels/clip PRIVATE norm_formula twins)
 gpucnn_ops(combine add channels)
@@ -93,7 +98,7 @@ gpucnn_files(kernels/fused
   PRIVATE bands conv2d_relu_pool conv2d_relu_pool_backward_cpu conv2d_relu_pool_cpu conv2d_relu_pool_forward_cpu
           conv2d_relu_pool_weights_cpu data_grad direct_conv pooled_conv relu_pool_epilogue weight_grad weight_grad_few_channels winograd)
 gpucnn_ops(image image_batch)
-gpucnn_files(kernels/image PRIVATE indices twins)
+gpucnn_files(kernels/image PUBLIC image_transform random_resized_crop_options PRIVATE check_crop indices mirrored resized_crop twins)
 gpucnn_ops(linear linear)
 gpucnn_files(kernels/linear PRIVATE gemm linear_impl packed_panels sparse_rows CUDA linear_cublas)
 gpucnn_ops(loss cross_entropy elementwise_loss softmax softmax_cross_entropy)
@@ -122,7 +127,9 @@ gpucnn_files(optim PUBLIC adam adamw clip_grad muon optimizer parameter_group rm
 gpucnn_files(optim/schedules
   PUBLIC constant_lr cosine_annealing_lr cosine_annealing_warm_restarts exponential_lr lambda_lr linear_lr lr_scheduler one_cycle_lr
          polynomial_lr reduce_lr_on_plateau sequential_lr step_lr)
-gpucnn_files(data PUBLIC batch cifar10 data_loader dataset dataset_splits normalize shapes tensor_dataset)
+gpucnn_files(data
+  PUBLIC batch cifar10 data_loader dataset dataset_splits normalize shapes tensor_dataset
+  PRIVATE augment_rules mixed_batch)
 gpucnn_files(io PUBLIC safetensors PRIVATE atomic_file safetensors_header)
 gpucnn_files(train
   PUBLIC exponential_moving_average fit metrics parameter_update train_step trainer

@@ -29,7 +29,7 @@ constexpr std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> c
 }
 
 /// What a stream of random numbers is for. Streams of different purposes never meet.
-enum class Purpose : std::uint32_t { weights = 1, dropout, shuffle, crop, flip, normal, shapes };
+enum class Purpose : std::uint32_t { weights = 1, dropout, shuffle, crop, flip, normal, shapes, augment };
 
 /// A stream of random words without state. Word `e` depends on (seed, purpose, index, step, e) alone. So every device, layout and
 /// number of threads draws the same. `index` tells layers or parameters apart and is below 2^12; `step` counts draws over time and

@@ -6,15 +6,21 @@
 
 #include <fmt/format.h>
 
+#include <gpucnn/kernels/augment/check_augment.h>
+#include <gpucnn/kernels/augment/color_jitter.h>
+#include <gpucnn/kernels/augment/cutout.h>
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/common/dispatch.h>
+#include <gpucnn/kernels/image/check_crop.h>
 #include <gpucnn/kernels/image/indices.h>
 #include <gpucnn/kernels/image/twins.h>
 
 namespace gpucnn::kernels {
 namespace {
 
-void check_transform(std::string_view op, const ImageTransform& transform, std::int64_t channels) {
+/// For N of `images`, [M, C, H, W].
+void check_transform(std::string_view op, const ImageTransform& transform, const Shape& images, std::int64_t N) {
+  const std::int64_t channels = images[1];
   const std::size_t wanted = transform.mean.empty() && transform.std.empty() ? 0 : static_cast<std::size_t>(channels);
   if (transform.mean.size() != wanted || transform.std.size() != wanted) {
     throw std::invalid_argument(fmt::format("{}: images of {} channels, got {} values of mean and {} of std", op, channels,
@@ -30,6 +36,11 @@ void check_transform(std::string_view op, const ImageTransform& transform, std::
   if (transform.crop_padding < 0) {
     throw std::invalid_argument(fmt::format("{}: crop_padding must be >= 0, got {}", op, transform.crop_padding));
   }
+  if (transform.random_resized_crop) check_random_resized_crop(op, *transform.random_resized_crop, images[2], images[3]);
+  check_one_way(op, transform.random_resized_crop.has_value(), transform.crop_padding, transform.flip, transform.alternating_flip);
+  check_color_jitter(op, transform.color_jitter, channels);
+  const Shape batch = transform.batch_shape(images, N);
+  check_cutout(op, transform.cutout, batch[2], batch[3]);
 }
 
 void check_images(std::string_view op, const Tensor& images, const Stream& stream) {
@@ -42,8 +53,13 @@ void check_image_batch(const Tensor& images, std::span<const std::int64_t> indic
   constexpr const char* kOp = "image_batch";
   check_images(kOp, images, stream);
   check_indices(kOp, indices, images.dim(0));
-  check_transform(kOp, transform, images.dim(1));
-  check_tensor(kOp, "batch", batch, images.shape().with(0, static_cast<std::int64_t>(indices.size())), DType::f32, stream);
+  const auto N = static_cast<std::int64_t>(indices.size());
+  check_transform(kOp, transform, images.shape(), N);
+  if (!transform.numbers.empty() && transform.numbers.size() != indices.size()) {
+    throw std::invalid_argument(
+        fmt::format("{}: {} images need as many numbers, got {}", kOp, indices.size(), transform.numbers.size()));
+  }
+  check_tensor(kOp, "batch", batch, transform.batch_shape(images.shape(), N), DType::f32, stream);
 }
 
 /// N of `images` images by the entries of `order` from `first` on.
@@ -70,12 +86,44 @@ Tensor as_images(const Tensor& rows) {
   return rows.view(0, {N, 1, 1, N > 0 ? rows.numel() / N : 0});
 }
 
+/// What `gather` does, which crops, mirrors and normalises by the transform that it is given, and what comes between and behind.
+template <class Gather>
+void augment(const ImageTransform& transform, Tensor& batch, Stream& stream, const Gather& gather) {
+  if (!transform.color_jitter.any()) {
+    gather(transform);
+  } else {
+    ImageTransform first = transform;
+    first.mean = first.std = {};
+    gather(first);
+    color_jitter(batch, transform.color_jitter, transform.position(), stream);
+    if (!transform.mean.empty() && batch.numel() > 0) {
+      dispatch(
+          stream, [&] { cpu::normalize_images(batch, transform.mean, transform.std, stream); },
+          [&] { cuda::normalize_images(batch, transform.mean, transform.std, stream); });
+    }
+  }
+  if (transform.cutout > 0) cutout(batch, transform.cutout, transform.position(), stream);
+}
+
+/// What both of `image_batch` do; `labels` and `batch_labels` may be undefined.
+void gather_indexed(const Tensor& images, const Tensor& labels, std::span<const std::int64_t> indices,
+                    const ImageTransform& transform, Tensor& batch, Tensor& batch_labels, Stream& stream) {
+  augment(transform, batch, stream, [&](const ImageTransform& here) {
+    dispatch(
+        stream, [&] { cpu::image_batch(images, labels, indices, here, batch, batch_labels, stream); },
+        [&] { cuda::image_batch(images, labels, indices, here, batch, batch_labels, stream); });
+  });
+}
+
 /// What both of `ordered_batch` do; `labels` and `batch_labels` may be undefined.
 void gather_ordered(const Tensor& images, const Tensor& labels, const Tensor& order, const ImageTransform& transform, Tensor& batch,
                     Tensor& batch_labels, Stream& stream) {
-  dispatch(
-      stream, [&] { cpu::ordered_batch(images, labels, order, transform, batch, batch_labels, stream); },
-      [&] { cuda::ordered_batch(images, labels, order, transform, batch, batch_labels, stream); });
+  augment(transform, batch, stream, [&](ImageTransform here) {
+    here.numbers = {};  // those of `order`
+    dispatch(
+        stream, [&] { cpu::ordered_batch(images, labels, order, here, batch, batch_labels, stream); },
+        [&] { cuda::ordered_batch(images, labels, order, here, batch, batch_labels, stream); });
+  });
 }
 
 }  // namespace
@@ -84,9 +132,7 @@ void image_batch(const Tensor& images, std::span<const std::int64_t> indices, co
                  Stream& stream) {
   check_image_batch(images, indices, transform, batch, stream);
   Tensor none;
-  dispatch(
-      stream, [&] { cpu::image_batch(images, none, indices, transform, batch, none, stream); },
-      [&] { cuda::image_batch(images, none, indices, transform, batch, none, stream); });
+  gather_indexed(images, none, indices, transform, batch, none, stream);
 }
 
 void image_batch(const Tensor& images, const Tensor& labels, std::span<const std::int64_t> indices, const ImageTransform& transform,
@@ -94,9 +140,7 @@ void image_batch(const Tensor& images, const Tensor& labels, std::span<const std
   check_image_batch(images, indices, transform, batch, stream);
   check_tensor("image_batch", "labels", labels, Shape{images.dim(0)}, DType::i32, stream);
   check_tensor("image_batch", "batch_labels", batch_labels, Shape{indices.size()}, DType::i32, stream);
-  dispatch(
-      stream, [&] { cpu::image_batch(images, labels, indices, transform, batch, batch_labels, stream); },
-      [&] { cuda::image_batch(images, labels, indices, transform, batch, batch_labels, stream); });
+  gather_indexed(images, labels, indices, transform, batch, batch_labels, stream);
 }
 
 void ordered_batch(const Tensor& images, const Tensor& labels, const Tensor& order, const ImageTransform& transform, Tensor& batch,
@@ -104,11 +148,11 @@ void ordered_batch(const Tensor& images, const Tensor& labels, const Tensor& ord
   constexpr const char* kOp = "ordered_batch";
   check_images(kOp, images, stream);
   check_tensor(kOp, "labels", labels, Shape{images.dim(0)}, DType::i32, stream);
-  check_transform(kOp, transform, images.dim(1));
   check_tensor(kOp, "batch_labels", batch_labels, DType::i32, stream);
   check_rank(kOp, "batch_labels", batch_labels, 1);
   const std::int64_t N = batch_labels.dim(0);
-  check_tensor(kOp, "batch", batch, images.shape().with(0, N), DType::f32, stream);
+  check_transform(kOp, transform, images.shape(), N);
+  check_tensor(kOp, "batch", batch, transform.batch_shape(images.shape(), N), DType::f32, stream);
   check_order(kOp, order, transform.first, N, images.dim(0), stream);
   gather_ordered(images, labels, order, transform, batch, batch_labels, stream);
 }
@@ -116,9 +160,9 @@ void ordered_batch(const Tensor& images, const Tensor& labels, const Tensor& ord
 void ordered_batch(const Tensor& images, const Tensor& order, const ImageTransform& transform, Tensor& batch, Stream& stream) {
   constexpr const char* kOp = "ordered_batch";
   check_images(kOp, images, stream);
-  check_transform(kOp, transform, images.dim(1));
   const std::int64_t N = batch.rank() == 4 ? batch.dim(0) : 0;
-  check_tensor(kOp, "batch", batch, images.shape().with(0, N), DType::f32, stream);
+  check_transform(kOp, transform, images.shape(), N);
+  check_tensor(kOp, "batch", batch, transform.batch_shape(images.shape(), N), DType::f32, stream);
   check_order(kOp, order, transform.first, N, images.dim(0), stream);
   Tensor none;
   gather_ordered(images, none, order, transform, batch, none, stream);

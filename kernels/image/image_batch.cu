@@ -7,10 +7,14 @@
 #include <gpucnn/core/gpu/launch.h>
 #include <gpucnn/core/random.h>
 #include <gpucnn/core/tensor.h>
+#include <gpucnn/kernels/augment/step_position.h>
 #include <gpucnn/kernels/cuda/vector_access.h>
+#include <gpucnn/kernels/image/mirrored.h>
+#include <gpucnn/kernels/image/resized_crop.h>
 #include <gpucnn/kernels/image/twins.h>
 
-// Both batches are one kernel. A block makes a piece of one image, and the block of its first piece copies the label.
+// Both batches and the normalisation alone are one kernel. A block makes a piece of one image, and the block of its first piece
+// copies the label.
 namespace gpucnn::kernels::cuda {
 namespace {
 
@@ -20,16 +24,18 @@ constexpr std::int64_t kMaxChannels = 16;      // whose mean and std are kernel 
 /// What is the same for all blocks.
 struct BatchTask {
   std::int64_t M, C, H, W, N;
-  std::int64_t L;  // entries of `indices`
-  bool ordered;    // the index of image i is entry first + i instead of i
+  std::int64_t height, width;  // of the batch
+  std::int64_t L;              // entries of `indices`
+  bool ordered;                // the index of image i is entry first + i instead of i
   bool normalize;
-  bool flip;
+  bool flip, alternating_flip;
   std::uint32_t crop_padding;
-  std::uint64_t seed, epoch;
-  std::int64_t first;
+  CropRanges crops;  // if it is resized
+  BatchPosition position;
   float mean[kMaxChannels], std[kMaxChannels];
 
-  __host__ __device__ std::int64_t size() const { return C * H * W; }
+  __host__ __device__ std::int64_t stored_size() const { return C * H * W; }
+  __host__ __device__ std::int64_t size() const { return C * height * width; }
   __host__ __device__ std::int64_t pieces() const { return size() > kPiece ? (size() + kPiece - 1) / kPiece : 1; }
 };
 
@@ -38,24 +44,30 @@ struct Source {
   std::int64_t index;
   std::int64_t top, left;  // the output's corner in the image; zeros surround the image
   bool mirrored;
+  CropBox box;  // what is resized, instead
 };
 
 __device__ std::int64_t nearest(std::int64_t value, std::int64_t count) {
   return value < 0 ? 0 : value < count ? value : count - 1;
 }
 
-__device__ Source source_of(std::int64_t i, const std::int64_t* indices, const StepState* state, const BatchTask& task) {
-  const std::int64_t first = state ? state->first : task.first;
-  const std::uint64_t epoch = state ? state->epoch : task.epoch;
-  const auto position = static_cast<std::uint64_t>(first) + static_cast<std::uint64_t>(i);
-  Source source{nearest(indices[nearest(task.ordered ? first + i : i, task.L)], task.M), 0, 0, false};
+/// `indices` may be null: each image is its own. `numbers`, if not null, are what alternating flips go by.
+template <bool kResized>
+__device__ Source source_of(std::int64_t i, const std::int64_t* indices, const std::int64_t* numbers, const StepState* state,
+                            const BatchTask& task) {
+  const BatchPosition batch = at_step(task.position, state);
+  const std::uint64_t position = image_position(batch, i);
+  const std::int64_t index = indices ? indices[nearest(task.ordered ? batch.first + i : i, task.L)] : i;
+  Source source{nearest(index, task.M), 0, 0, false, {}};
   if (task.crop_padding > 0) {
-    const RandomStream random(task.seed, Purpose::crop, 0, epoch);
+    const RandomStream random(batch.seed, Purpose::crop, 0, batch.epoch);
     const std::uint32_t bound = 2 * task.crop_padding + 1;
     source.top = std::int64_t{random.below(2 * position, bound)} - task.crop_padding;
     source.left = std::int64_t{random.below(2 * position + 1, bound)} - task.crop_padding;
   }
-  if (task.flip) source.mirrored = RandomStream(task.seed, Purpose::flip, 0, epoch).word(position) >> 31 != 0;
+  if (task.flip) source.mirrored = is_mirrored(batch.seed, batch.epoch, position);
+  if (task.alternating_flip) source.mirrored = is_mirrored_alternating(batch.seed, batch.epoch, numbers ? numbers[i] : index);
+  if constexpr (kResized) source.box = crop_box(task.crops, batch, position, task.H, task.W);
   return source;
 }
 
@@ -63,21 +75,37 @@ __device__ float unit(float value) { return value; }
 
 __device__ float unit(std::uint8_t value) { return static_cast<float>(value) / 255.0F; }
 
+/// The value at this place of the batch's image, from the stored image.
+template <bool kResized, class T>
+__device__ float value_at(const T* image, const Source& source, const BatchTask& task, std::int64_t row, std::int64_t column,
+                          std::int64_t c) {
+  const std::int64_t C = task.C, H = task.H, W = task.W;
+  if constexpr (kResized) {
+    const ResizePoint y = resize_point(row, task.height, source.box.height), x = resize_point(column, task.width, source.box.width);
+    const T* above = image + ((source.box.top + y.first) * W + source.box.left) * C + c;
+    const T* below = image + ((source.box.top + y.second) * W + source.box.left) * C + c;
+    return between(between(unit(above[x.first * C]), unit(above[x.second * C]), x.share),
+                   between(unit(below[x.first * C]), unit(below[x.second * C]), x.share), y.share);
+  } else {
+    const std::int64_t h = row + source.top, w = column + source.left;
+    const bool inside = h >= 0 && h < H && w >= 0 && w < W;
+    return inside ? unit(image[(h * W + w) * C + c]) : 0.0F;
+  }
+}
+
 /// Elements o to o + 3 of the batch's image, from the stored image.
-template <class T>
+template <bool kResized, class T>
 __device__ Lanes<float, 4> transform_four(const T* image, const Source& source, const BatchTask& task, const float* mean,
                                           const float* std, std::int64_t o) {
-  const std::int64_t C = task.C, H = task.H, W = task.W;
-  std::int64_t pixel = o / C, c = o % C, row = pixel / W, column = pixel % W;
-  Lanes<float, 4> values;
-  for (int e = 0; e < 4; ++e) {
-    const std::int64_t h = row + source.top, w = (source.mirrored ? W - 1 - column : column) + source.left;
-    const bool inside = h >= 0 && h < H && w >= 0 && w < W;
-    const float value = inside ? unit(image[(h * W + w) * C + c]) : 0.0F;
+  const std::int64_t C = task.C, width = task.width;
+  std::int64_t pixel = o / C, c = o % C, row = pixel / width, column = pixel % width;
+  Lanes<float, 4> values{};
+  for (int e = 0; e < 4 && row < task.height; ++e) {
+    const float value = value_at<kResized>(image, source, task, row, source.mirrored ? width - 1 - column : column, c);
     values.at[e] = task.normalize ? (value - mean[c]) / std[c] : value;
     if (++c < C) continue;
     c = 0;
-    if (++column < W) continue;
+    if (++column < width) continue;
     column = 0;
     ++row;
   }
@@ -85,9 +113,10 @@ __device__ Lanes<float, 4> transform_four(const T* image, const Source& source, 
 }
 
 /// `channels`: mean and std of more than kMaxChannels channels, one after the other, or null; `labels` may be null.
-template <class T>
-__global__ void batch_kernel(const T* images, const std::int32_t* labels, const std::int64_t* indices, const StepState* state,
-                             const float* channels, BatchTask task, float* batch, std::int32_t* batch_labels) {
+template <bool kResized, class T>
+__global__ void batch_kernel(const T* images, const std::int32_t* labels, const std::int64_t* indices, const std::int64_t* numbers,
+                             const StepState* state, const float* channels, BatchTask task, float* batch,
+                             std::int32_t* batch_labels) {
   GPUCNN_SHARED(Source, source, 1);
   GPUCNN_SHARED(float, means, kMaxChannels);
   GPUCNN_SHARED(float, stds, kMaxChannels);
@@ -101,31 +130,34 @@ __global__ void batch_kernel(const T* images, const std::int32_t* labels, const 
   for (std::int64_t piece = blockIdx.x; piece < task.N * pieces; piece += gridDim.x) {
     const std::int64_t i = piece / pieces, o = piece % pieces * kPiece + 4 * threadIdx.x;
     if (threadIdx.x == 0) {
-      source[0] = source_of(i, indices, state, task);
+      source[0] = source_of<kResized>(i, indices, numbers, state, task);
       if (labels && o == 0) batch_labels[i] = labels[source[0].index];
     }
     __syncthreads();
     if (o < size) {
-      const auto values = transform_four(images + source[0].index * size, source[0], task, mean, std, o);
+      const T* image = images + source[0].index * task.stored_size();
+      const auto values = transform_four<kResized>(image, source[0], task, mean, std, o);
       store_some(values, size - o, batch + i * size + o);
     }
     __syncthreads();  // before thread 0 writes the next source
   }
 }
 
-BatchTask task_of(const Tensor& images, const ImageTransform& transform, std::int64_t N) {
+BatchTask task_of(const Tensor& images, const ImageTransform& transform, const Tensor& batch) {
   BatchTask task{};
   task.M = images.dim(0);
   task.C = images.dim(1);
   task.H = images.dim(2);
   task.W = images.dim(3);
-  task.N = N;
+  task.N = batch.dim(0);
+  task.height = batch.dim(2);
+  task.width = batch.dim(3);
   task.normalize = !transform.mean.empty();
   task.flip = transform.flip;
+  task.alternating_flip = transform.alternating_flip;
   task.crop_padding = static_cast<std::uint32_t>(transform.crop_padding);
-  task.seed = transform.seed;
-  task.epoch = transform.epoch;
-  task.first = transform.first;
+  if (transform.random_resized_crop) task.crops = crop_ranges(*transform.random_resized_crop);
+  task.position = transform.position();
   if (task.normalize && task.C <= kMaxChannels) {
     std::ranges::copy(transform.mean, task.mean);
     std::ranges::copy(transform.std, task.std);
@@ -142,17 +174,39 @@ Tensor channel_table(const BatchTask& task, const ImageTransform& transform, Dev
   return table;
 }
 
-/// `labels` and `batch_labels` may be undefined.
-void launch_batch(const Tensor& images, const Tensor& labels, const Tensor& indices, const StepState* state, const Tensor& channels,
-                  const BatchTask& task, Tensor& batch, Tensor& batch_labels, Stream& stream) {
-  const auto run = [&]<class T>(const T* from) {
-    launch(stream, task.ordered ? "ordered_batch" : "image_batch", {task.N * task.pieces(), kThreads}, batch_kernel<T>, from,
-           labels.defined() ? labels.device_data<std::int32_t>() : nullptr, indices.device_data<std::int64_t>(), state,
-           channels.defined() ? channels.device_data<float>() : nullptr, task, batch.device_data<float>(),
-           batch_labels.defined() ? batch_labels.device_data<std::int32_t>() : nullptr);
+/// On the device.
+Tensor copy_of(std::span<const std::int64_t> values, Device device) {
+  Tensor there = Tensor::empty({values.size()}, DType::i64, device);
+  backend::copy(there.bytes(), device, values.data(), Device::cpu(), values.size_bytes());
+  return there;
+}
+
+template <class T>
+const T* data_if_defined(const Tensor& tensor) {
+  return tensor.defined() ? tensor.device_data<T>() : nullptr;
+}
+
+/// Tensors of the device; all but `batch` may be undefined.
+struct BatchTensors {
+  Tensor labels, indices, numbers, channels;
+  Tensor &batch, &batch_labels;
+};
+
+void launch_batch(const Tensor& images, BatchTensors& tensors, const StepState* state, const BatchTask& task, bool resized,
+                  Stream& stream) {
+  const auto run = [&]<bool kResized, class T>(std::bool_constant<kResized>, const T* from) {
+    launch(stream, task.ordered ? "ordered_batch" : "image_batch", {task.N * task.pieces(), kThreads}, batch_kernel<kResized, T>,
+           from, data_if_defined<std::int32_t>(tensors.labels), data_if_defined<std::int64_t>(tensors.indices),
+           data_if_defined<std::int64_t>(tensors.numbers), state, data_if_defined<float>(tensors.channels), task,
+           tensors.batch.device_data<float>(),
+           tensors.batch_labels.defined() ? tensors.batch_labels.device_data<std::int32_t>() : nullptr);
   };
-  if (images.dtype() == DType::u8) return run(images.device_data<std::uint8_t>());
-  run(images.device_data<float>());
+  const auto with_dtype = [&](auto kind) {
+    if (images.dtype() == DType::u8) return run(kind, images.device_data<std::uint8_t>());
+    run(kind, images.device_data<float>());
+  };
+  if (resized) return with_dtype(std::true_type());
+  with_dtype(std::false_type());
 }
 
 }  // namespace
@@ -163,24 +217,38 @@ namespace gpucnn::kernels {
 void cuda::image_batch(const Tensor& images, const Tensor& labels, std::span<const std::int64_t> indices,
                        const ImageTransform& transform, Tensor& batch, Tensor& batch_labels, Stream& stream) {
   const Device device = stream.device();
-  BatchTask task = task_of(images, transform, batch.dim(0));
+  BatchTask task = task_of(images, transform, batch);
   task.L = task.N;
-  Tensor there = Tensor::empty({task.N}, DType::i64, device);
-  backend::copy(there.bytes(), device, indices.data(), Device::cpu(), indices.size_bytes());
-  launch_batch(images, labels, there, nullptr, channel_table(task, transform, device), task, batch, batch_labels, stream);
+  const bool numbered = transform.alternating_flip && !transform.numbers.empty();
+  BatchTensors tensors{labels,
+                       copy_of(indices, device),
+                       numbered ? copy_of(transform.numbers, device) : Tensor(),
+                       channel_table(task, transform, device),
+                       batch,
+                       batch_labels};
+  launch_batch(images, tensors, nullptr, task, transform.random_resized_crop.has_value(), stream);
 }
 
 void cuda::ordered_batch(const Tensor& images, const Tensor& labels, const Tensor& order, const ImageTransform& transform,
                          Tensor& batch, Tensor& batch_labels, Stream& stream) {
   const Device device = stream.device();
   const StepState* state = gpu::queue(device).step_state();
-  BatchTask task = task_of(images, transform, batch.dim(0));
+  BatchTask task = task_of(images, transform, batch);
   task.L = order.dim(0);
   task.ordered = true;
   if (state && task.normalize && task.C > kMaxChannels) {
     throw std::invalid_argument("ordered_batch: a captured step cannot normalise images of more than 16 channels");
   }
-  launch_batch(images, labels, order, state, channel_table(task, transform, device), task, batch, batch_labels, stream);
+  BatchTensors tensors{labels, order, {}, channel_table(task, transform, device), batch, batch_labels};
+  launch_batch(images, tensors, state, task, transform.random_resized_crop.has_value(), stream);
+}
+
+void cuda::normalize_images(Tensor& images, std::span<const float> mean, std::span<const float> std, Stream& stream) {
+  const ImageTransform transform{.mean = mean, .std = std};
+  const BatchTask task = task_of(images, transform, images);
+  Tensor none;
+  BatchTensors tensors{{}, {}, {}, channel_table(task, transform, stream.device()), images, none};
+  launch_batch(images, tensors, nullptr, task, false, stream);
 }
 
 }  // namespace gpucnn::kernels

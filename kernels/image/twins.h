@@ -16,4 +16,7 @@ GPUCNN_TWINS(void image_batch(const Tensor& images, const Tensor& labels, std::s
 GPUCNN_TWINS(void ordered_batch(const Tensor& images, const Tensor& labels, const Tensor& order, const ImageTransform& transform,
                                 Tensor& batch, Tensor& batch_labels, Stream& stream))
 
+/// (value - mean[c]) / std[c] in place. images: f32 [N, C, H, W].
+GPUCNN_TWINS(void normalize_images(Tensor& images, std::span<const float> mean, std::span<const float> std, Stream& stream))
+
 }  // namespace gpucnn::kernels

@@ -32,7 +32,8 @@ kernels_below() {
   case "$1" in
     common) ;;
     simd | cuda | vendor) printf 'common' ;;
-    activation | clip | combine | copy | image | loss | metrics | muon | norm | optim | pool) printf 'common simd cuda' ;;
+    activation | augment | clip | combine | copy | loss | metrics | muon | norm | optim | pool) printf 'common simd cuda' ;;
+    image) printf 'common simd cuda augment' ;;
     conv) printf 'common simd cuda vendor activation copy' ;;
     linear) printf 'common simd cuda vendor activation conv' ;; # cuBLASLt's products have bias gradients like a convolution's
     fused) printf 'common simd conv copy pool' ;;
