@@ -113,8 +113,8 @@ Batch CapturedTrainer::gather(std::int64_t images, std::int64_t first) {
 
 Tensor CapturedTrainer::evaluate(const Tensor& output, const Tensor& labels) {
   const Tensor loss = loss_.evaluate(output, loss_.takes_unprepared(labels) ? labels : loss_.prepare(output, labels));
-  gpu::report_step(output, labels, loss_.ignored_label(), loss, state_.on_device(), reports_.on_device(), StepReports::kMaxQueued,
-                   stream_);
+  gpu::report_step(output, {labels, loss_.takes_probabilities(labels), loss_.ignored_label()}, loss, state_.on_device(),
+                   reports_.on_device(), StepReports::kMaxQueued, stream_);
   return loss;
 }
 

@@ -10,7 +10,7 @@ namespace gpucnn {
 /// ignored. A loss that is a mean is multiplied by their number, one that is a sum stays as it is.
 struct GPUCNN_API Metrics {
   double loss_sum = 0;       ///< of the images' losses
-  std::int64_t correct = 0;  ///< images whose largest logit was at their label
+  std::int64_t correct = 0;  ///< images whose largest logit was at their label, or their largest probability
   std::int64_t images = 0;
   std::int64_t ignored = 0;  ///< images among them with the label that the loss ignores: neither right nor wrong, without loss
 

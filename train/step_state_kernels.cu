@@ -9,27 +9,30 @@ namespace {
 
 constexpr int kThreads = 512;
 
-/// Whether the row's largest value, the first of equals, is at its label; false if it holds a NaN.
-__device__ bool is_correct(const float* row, std::int64_t C, std::int32_t label) {
+/// Where the row's largest value is, the first of equals; -1 if it holds a NaN.
+__device__ std::int64_t first_largest(const float* row, std::int64_t C) {
   std::int64_t best = 0;
   bool comparable = true;
   for (std::int64_t c = 0; c < C; ++c) {
     comparable = comparable && row[c] == row[c];
     if (row[c] > row[best]) best = c;
   }
-  return comparable && best == label;
+  return comparable ? best : -1;
 }
 
-// `labels` is null for targets that are no classes: then C is 0, and no label is ignored.
+// Of `labels` and `probabilities` one is null. For targets that are no classes both are: then C is 0. Only a label is ignored.
 // One block: a batch has few rows, and the report must be written once. A thread for each row, where count_correct has a warp: the
 // classes are few, and all rows are this block's.
-__global__ void report_kernel(const float* logits, const std::int32_t* labels, bool ignores, std::int32_t ignored, std::int64_t N,
-                              std::int64_t C, const float* loss, StepState* state, StepReport* reports, std::int64_t slots) {
+__global__ void report_kernel(const float* logits, const std::int32_t* labels, const float* probabilities, bool ignores,
+                              std::int32_t ignored, std::int64_t N, std::int64_t C, const float* loss, StepState* state,
+                              StepReport* reports, std::int64_t slots) {
   std::int64_t count = 0, left_out = 0;
   for (std::int64_t n = threadIdx.x; n < N; n += kThreads) {
     const bool skip = ignores && labels[n] == ignored;
     left_out += skip;
-    count += !skip && C > 0 && is_correct(logits + n * C, C, labels[n]);
+    if (skip || C == 0) continue;
+    const std::int64_t best = first_largest(logits + n * C, C);
+    count += best >= 0 && best == (labels ? labels[n] : first_largest(probabilities + n * C, C));
   }
   count = kernels::cuda::block_sum<kThreads>(count);
   left_out = kernels::cuda::block_sum<kThreads>(left_out);
@@ -69,13 +72,14 @@ __global__ void set_state_kernel(StepState* state, StepState now, bool forget_fa
 
 }  // namespace
 
-void report_step(const Tensor& output, const Tensor& labels, std::optional<std::int32_t> ignored, const Tensor& loss,
-                 StepState* state, StepReport* reports, std::int64_t slots, Stream& stream) {
+void report_step(const Tensor& output, const StepTargets& targets, const Tensor& loss, StepState* state, StepReport* reports,
+                 std::int64_t slots, Stream& stream) {
+  const auto& [labels, probable, ignored] = targets;
   const bool classes = labels.dtype() == DType::i32;
-  const std::int64_t N = labels.dim(0), C = classes && output.rank() == 2 ? output.dim(1) : 0;
+  const std::int64_t N = labels.dim(0), C = (classes || probable) && output.rank() == 2 ? output.dim(1) : 0;
   launch(stream, "report_step", {1, kThreads}, report_kernel, output.device_data<float>(),
-         classes ? labels.device_data<std::int32_t>() : nullptr, classes && ignored.has_value(), ignored.value_or(0), N, C,
-         loss.device_data<float>(), state, reports, slots);
+         classes ? labels.device_data<std::int32_t>() : nullptr, probable ? labels.device_data<float>() : nullptr,
+         classes && ignored.has_value(), ignored.value_or(0), N, C, loss.device_data<float>(), state, reports, slots);
 }
 
 void guard_buffer(const StepState* state, Tensor buffer, Tensor backup, Stream& stream) {

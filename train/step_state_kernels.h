@@ -20,11 +20,18 @@ struct StepReport {
   double loss = 0;
 };
 
-/// Counts the rows of the output, f32 [N, C], that are largest at their label, i32 [N], as kernels::count_correct does. An output
-/// of another rank, and f32 targets [N, …] in place of labels, count none. Rows whose label is `ignored` are counted as such and as
-/// nothing else. Sets state->failed if the loss, f32 [], is the first that is not finite. Writes reports[state->steps % slots].
-void report_step(const Tensor& output, const Tensor& labels, std::optional<std::int32_t> ignored, const Tensor& loss,
-                 StepState* state, StepReport* reports, std::int64_t slots, Stream& stream);
+/// What a step's output is judged by.
+struct StepTargets {
+  const Tensor& labels;                 ///< i32 [N], or f32 [N, …]
+  bool probable;                        ///< whether f32 targets are probabilities of classes, [N, C]
+  std::optional<std::int32_t> ignored;  ///< a label that counts as such and as nothing else
+};
+
+/// Counts the rows of the output, f32 [N, C], that are largest at their label or their largest probability, as
+/// kernels::count_correct does. An output of another rank counts none, nor do f32 targets that are no probabilities. Sets
+/// state->failed if the loss, f32 [], is the first that is not finite. Writes reports[state->steps % slots].
+void report_step(const Tensor& output, const StepTargets& targets, const Tensor& loss, StepState* state, StepReport* reports,
+                 std::int64_t slots, Stream& stream);
 
 /// Moves the state on by a step of `images` images, in which the model counted its forward or did not.
 void advance(StepState* state, std::int64_t images, bool counts_forward, Stream& stream);

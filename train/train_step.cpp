@@ -44,8 +44,8 @@ Tensor without(std::int32_t ignored, const Tensor& classes, std::int64_t& count)
 Metrics judge(const Loss& loss, const Tensor& output, const Tensor& labels, const Tensor& loss_value) {
   const std::int64_t images = labels.rank() > 0 ? labels.dim(0) : 1;
   Metrics metrics{0, 0, images};
-  Tensor classes = as_classes(labels, output.rank() > 0 ? output.dim(0) : 0);
-  if (const auto ignored = loss.ignored_label(); ignored && classes.defined())
+  Tensor classes = loss.takes_probabilities(labels) ? labels : as_classes(labels, output.rank() > 0 ? output.dim(0) : 0);
+  if (const auto ignored = loss.ignored_label(); ignored && classes.defined() && classes.dtype() == DType::i32)
     classes = without(*ignored, classes, metrics.ignored);
   metrics.loss_sum = static_cast<double>(loss_value.item()) * (loss.is_sum() ? 1 : static_cast<double>(images - metrics.ignored));
   if (!classes.defined() || output.rank() != 2 || output.dim(1) == 0) return metrics;

@@ -40,8 +40,8 @@ class GPUCNN_API TrainStep {
       : model_(model), optimizer_(optimizer), update_(model, optimizer, options) {}
 
   /// Learns from a batch: inputs as the model takes them, labels as the loss takes them. Returns what the model thought of it
-  /// before the update: correct images are counted where the output is [N, C] and the labels are whole numbers [N]. Throws
-  /// `NonFiniteLoss` instead of updating when the loss is NaN or infinite.
+  /// before the update: correct images are counted where the output is [N, C] and the labels are whole numbers [N], or
+  /// probabilities that the loss takes. Throws `NonFiniteLoss` instead of updating when the loss is NaN or infinite.
   Metrics operator()(const Batch& batch);
 
   /// How many steps there were.

@@ -60,6 +60,10 @@ bool CrossEntropyLoss::takes_unprepared(const Tensor& targets) const {
   return targets.dtype() == DType::i32 && targets.rank() == 1;
 }
 
+bool CrossEntropyLoss::takes_probabilities(const Tensor& targets) const {
+  return targets.dtype() == DType::f32 && targets.rank() == 2;
+}
+
 Tensor CrossEntropyLoss::forward(const Tensor& logits, const Tensor& targets, Tensor& dlogits) const {
   Stream stream(logits.device());
   Tensor loss = Tensor::empty({}, DType::f32, logits.device());

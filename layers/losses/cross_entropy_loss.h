@@ -15,8 +15,8 @@ using CrossEntropyLossOptions = kernels::CrossEntropyOptions;
 ///
 /// A weighted mean divides by the weights of the labels that count, that of probabilities by N. If all labels are ignored, the mean
 /// is NaN, the sum is 0, and the gradient is 0. A training step ends on that NaN as on any loss that is not finite; `evaluate`
-/// counts no loss for such a batch. In Metrics an ignored image has no loss and is neither right nor wrong. Probabilities have no
-/// classes, so no image counts as right.
+/// counts no loss for such a batch. In Metrics an ignored image has no loss and is neither right nor wrong. With
+/// probabilities, an image counts as right if its largest logit is at the largest probability, the first of equals.
 ///
 /// The constructor throws `std::invalid_argument` for a label_smoothing outside [0, 1], and for a weight that is not f32 [C]. A
 /// call throws it for other shapes or dtypes, a label outside, a weight for another C, and probabilities with an ignore_index >= 0.
@@ -28,6 +28,7 @@ class GPUCNN_API CrossEntropyLoss : public Loss {
   Tensor prepare(const Tensor& logits, const Tensor& targets) const override;
   bool takes_unprepared(const Tensor& targets) const override;
   bool is_sum() const override { return options_.reduction == Reduction::sum; }
+  bool takes_probabilities(const Tensor& targets) const override;
   std::optional<std::int32_t> ignored_label() const override { return options_.ignore_index; }
 
  protected:

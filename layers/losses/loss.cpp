@@ -21,6 +21,8 @@ bool Loss::takes_unprepared(const Tensor&) const { return false; }
 
 bool Loss::is_sum() const { return false; }
 
+bool Loss::takes_probabilities(const Tensor&) const { return false; }
+
 std::optional<std::int32_t> Loss::ignored_label() const { return {}; }
 
 Tensor Loss::operator()(const Tensor& input, const Tensor& targets) {

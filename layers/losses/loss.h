@@ -31,6 +31,9 @@ class GPUCNN_API Loss {
   virtual bool takes_unprepared(const Tensor& targets) const;
   /// Whether it is the sum over the batch. Otherwise it is a mean, which Metrics multiply by the number of images.
   virtual bool is_sum() const;
+  /// Whether such targets are probabilities of classes, f32 [N, C]. Metrics then count an image as right if its largest output is
+  /// at its largest probability.
+  virtual bool takes_probabilities(const Tensor& targets) const;
   /// The label of images that the loss leaves out, if it has one. Metrics count them as neither right nor wrong.
   virtual std::optional<std::int32_t> ignored_label() const;
   /// As a call, for targets that `prepare` gave: queues work on the device, and waits for nothing.

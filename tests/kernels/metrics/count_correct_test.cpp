@@ -55,11 +55,24 @@ TEST_P(CountCorrectTest, CountsInEverySize) {
   }
 }
 
+TEST_P(CountCorrectTest, TakesProbabilitiesForTheClassOfTheFirstLargest) {
+  const std::vector<float> logits{1, 3, 2, 5, 5, 4, 0, 1, kNan, 0, 1, 2, 3, 1, 2};
+  const std::vector<float> probabilities{0.2F, 0.5F, 0.3F, 0.5F, 0.5F, 0, 0, 1, 0, kNan, 0, 1, 0, 0.6F, 0.4F};
+  Tensor result = empty({});
+  count_correct(tensor(logits, {5, 3}), tensor(probabilities, {5, 3}), result, stream());
+  EXPECT_EQ(result.item(), 2);
+  const Tensor many = Tensor::randn({257, 100}, 1, device());
+  count_correct(many, many, result, stream());
+  EXPECT_EQ(result.item(), 257);
+}
+
 TEST_P(CountCorrectTest, RefusesTensorsThatDoNotFitTogether) {
   Tensor x = empty({2, 3}), labels = empty({2}, DType::i32), result = empty({}), none = empty({2, 0});
   EXPECT_THAT([&] { count_correct(none, labels, result, stream()); }, misuse("count_correct: C must be at least 1, got 0"));
   EXPECT_THAT([&] { count_correct(result, labels, result, stream()); }, misuse("count_correct: logits must have 2 dimensions"));
-  EXPECT_THAT([&] { count_correct(x, x, result, stream()); }, misuse("count_correct: labels must be i32"));
+  const Tensor bytes = empty({2}, DType::u8), wide = empty({2, 4});
+  EXPECT_THAT([&] { count_correct(x, bytes, result, stream()); }, misuse("count_correct: labels must be i32"));
+  EXPECT_THAT([&] { count_correct(x, wide, result, stream()); }, misuse("count_correct: labels must be [2, 3], got [2, 4]"));
   EXPECT_THAT([&] { count_correct(x, labels, x, stream()); }, misuse("count_correct: count must be [], got [2, 3]"));
 }
 
