@@ -11,6 +11,8 @@
 #include <gpucnn/core/memory/host_vector.h>
 #include <gpucnn/core/random.h>
 #include <gpucnn/core/threads/float_environment.h>
+#include <gpucnn/data/augment_rules.h>
+#include <gpucnn/data/mixed_batch.h>
 
 namespace gpucnn {
 namespace {
@@ -42,6 +44,7 @@ const Dataset& checked(const std::shared_ptr<const Dataset>& dataset, const Data
     throw std::invalid_argument(fmt::format("DataLoader: the dataset's images must be [C, H, W], got {}", shape.string()));
   }
   if (options.normalize) check_normalize(*options.normalize, static_cast<std::size_t>(shape[0]));
+  check_augmentations(options, *dataset);
   const std::int64_t size = dataset->size();
   if (size < 0 || size > std::numeric_limits<std::uint32_t>::max()) {
     throw std::invalid_argument(fmt::format("DataLoader: the dataset's size must be from 0 to 2^32 - 1, got {}", size));
@@ -87,22 +90,34 @@ void DataLoader::start_epoch() {
   }
 }
 
+std::span<const std::int64_t> DataLoader::numbers_from(std::int64_t first) const {
+  const std::int64_t begin = std::clamp<std::int64_t>(first, 0, examples_);
+  const std::int64_t count = std::min(options_.batch_size, examples_ - begin);
+  return std::span(order_).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count));
+}
+
 kernels::ImageTransform DataLoader::transform(std::int64_t first) const {
   return {.mean = mean_,
           .std = std_,
           .crop_padding = options_.crop_padding,
           .flip = options_.flip,
+          .alternating_flip = options_.alternating_flip,
+          .random_resized_crop = options_.random_resized_crop,
+          .color_jitter = options_.color_jitter,
+          .cutout = options_.cutout,
           .seed = options_.seed,
           .epoch = walked_epoch_,
-          .first = first};
+          .first = first,
+          .numbers = numbers_from(first)};
 }
 
 Batch DataLoader::load(std::int64_t batch) {
   const std::int64_t first = batch * options_.batch_size;
-  const std::int64_t count = std::min(options_.batch_size, examples_ - first);
-  const std::span<const std::int64_t> indices(order_);
-  Batch loaded = dataset().transformed(indices.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)),
-                                       transform(first), stream_);
+  Batch loaded = dataset().transformed(numbers_from(first), transform(first), stream_);
+  if (options_.mix.any()) {
+    check_classes(loaded.labels, options_.mix.num_classes, stream_);
+    loaded = mixed(loaded, options_.mix, transform(first).position(), stream_);
+  }
   if (options_.device) loaded = {loaded.inputs.to(*options_.device), loaded.labels.to(*options_.device)};
   return loaded;
 }

@@ -14,6 +14,7 @@
 #include <gpucnn/core/stream.h>
 #include <gpucnn/data/dataset.h>
 #include <gpucnn/data/normalize.h>
+#include <gpucnn/kernels/augment/mix_options.h>
 
 namespace gpucnn {
 
@@ -22,16 +23,23 @@ struct DataLoaderOptions {
   std::int64_t batch_size = 1;              ///< examples in a batch, >= 1
   bool shuffle = false;                     ///< a new order in every epoch
   bool drop_last = false;                   ///< leave out a last batch of fewer examples
-  std::uint64_t seed = 0;                   ///< of the order, the crops and the flips
+  std::uint64_t seed = 0;                   ///< of the order and all augmentations
   std::optional<Normalize> normalize = {};  ///< applied last
   int crop_padding = 0;                     ///< zeros around an image before a random crop of its own size, >= 0
   bool flip = false;                        ///< mirror left to right with probability 1/2
-  std::optional<Device> device = {};        ///< where batches are delivered; empty: where the dataset is
+  bool alternating_flip = false;            ///< instead: mirror in every second epoch, each image from the first or the second on
+  std::optional<RandomResizedCropOptions> random_resized_crop = {};  ///< instead of crop_padding
+  ColorJitterOptions color_jitter = {};                              ///< of images of 1 or 3 channels
+  int cutout = 0;                     ///< the side of a square that becomes 0 behind all else, at most that of an image; 0: none
+  MixOptions mix = {};                ///< mixes the images and labels of a batch: mixup, cutmix
+  std::optional<Device> device = {};  ///< where batches are delivered; empty: where the dataset is
 };
 
 /// Delivers a dataset in batches: inputs f32 [N, C, H, W] from 0 to 1 (then normalised), labels i32 [N] or targets f32 [N, …]. A
-/// range to be walked any number of times; each `begin()` starts a new epoch with its own order, crops and flips, which depend on
-/// the seed and the epoch's number only:
+/// range to be walked any number of times; each `begin()` starts a new epoch with its own order and augmentations, which depend on
+/// the seed and the epoch's number only. Images are cropped, mirrored, changed in colour, normalised, cut out and mixed in this
+/// order: see kernels/image/image_batch.h and kernels/augment/mix.h. Mixed labels are probabilities, f32 [N, mix.num_classes], as
+/// CrossEntropyLoss takes them:
 ///
 ///     for (auto [inputs, labels] : DataLoader(TensorDataset{images, labels}, {.batch_size = 128, .shuffle = true})) { … }
 ///
@@ -67,7 +75,7 @@ class GPUCNN_API DataLoader {
 
   /// Starts an epoch as `begin()` does, but loads nothing: for whoever gathers the batches of `order()` by other means.
   void start_epoch();
-  /// What happens in this epoch to the batch whose first image is number `first` of `order()`: crops, flips and normalisation.
+  /// What happens in this epoch to the images of the batch whose first is number `first` of `order()`, before they are mixed.
   /// Refers to the loader.
   kernels::ImageTransform transform(std::int64_t first) const;
 
@@ -77,6 +85,8 @@ class GPUCNN_API DataLoader {
 
  private:
   Batch load(std::int64_t batch);
+  /// The part of `order()` that a batch takes from `first` on.
+  std::span<const std::int64_t> numbers_from(std::int64_t first) const;
 
   std::shared_ptr<const Dataset> dataset_;
   DataLoaderOptions options_;

@@ -28,7 +28,7 @@ Batch Dataset::transformed(std::span<const std::int64_t> indices, const kernels:
   Tensor order = Tensor::empty({count}, DType::i64);
   const std::span<std::int64_t> as_they_are(order.data<std::int64_t>(), indices.size());
   std::iota(as_they_are.begin(), as_they_are.end(), 0);
-  Batch batch{Tensor::empty(images, DType::f32, stream.device()),
+  Batch batch{Tensor::empty(transform.batch_shape(images, count), DType::f32, stream.device()),
               Tensor::empty(raw.labels.shape(), numbers ? DType::f32 : DType::i32, stream.device())};
   kernels::image_batch(raw.inputs, as_they_are, transform, batch.inputs, stream);
   if (numbers) {

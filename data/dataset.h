@@ -12,7 +12,7 @@
 namespace gpucnn {
 
 /// Numbered examples of images and labels. For data of your own override `size`, `image_shape` and `get`; what a DataLoader does
-/// besides (normalise, crop, flip) is done here.
+/// besides (crop, flip, change colours, normalise, cut out) is done here; it alone mixes images.
 class GPUCNN_API Dataset {
  public:
   virtual ~Dataset();

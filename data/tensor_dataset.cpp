@@ -64,7 +64,7 @@ Batch TensorDataset::get(std::span<const std::int64_t> indices) const {
 Batch TensorDataset::transformed(std::span<const std::int64_t> indices, const kernels::ImageTransform& transform,
                                  Stream& stream) const {
   const auto count = static_cast<std::int64_t>(indices.size());
-  Batch batch{Tensor::empty(images_.shape().with(0, count), DType::f32, device()),
+  Batch batch{Tensor::empty(transform.batch_shape(images_.shape(), count), DType::f32, device()),
               Tensor::empty(labels_.shape().with(0, count), labels_.dtype(), device())};
   if (labels_.dtype() == DType::f32) {
     kernels::image_batch(images_, indices, transform, batch.inputs, stream);

@@ -5,6 +5,7 @@
 #include <thread>
 #include <utility>
 
+#include <gpucnn/data/mixed_batch.h>
 #include <gpucnn/kernels/image/image_batch.h>
 #include <gpucnn/train/train_step.h>
 
@@ -100,15 +101,17 @@ CapturedStep& CapturedTrainer::step_of(std::int64_t images) {
 
 Batch CapturedTrainer::gather(std::int64_t images, std::int64_t first) {
   const Tensor &all = dataset_.images(), &labels = dataset_.labels();
-  Batch batch{Tensor::empty(all.shape().with(0, images), DType::f32, device_),
+  const kernels::ImageTransform transform = loader_.transform(first);
+  Batch batch{Tensor::empty(transform.batch_shape(all.shape(), images), DType::f32, device_),
               Tensor::empty(labels.shape().with(0, images), labels.dtype(), device_)};
   if (labels.dtype() == DType::f32) {
-    kernels::ordered_batch(all, order_, loader_.transform(first), batch.inputs, stream_);
+    kernels::ordered_batch(all, order_, transform, batch.inputs, stream_);
     kernels::ordered_rows(labels, order_, first, batch.labels, stream_);
   } else {
-    kernels::ordered_batch(all, labels, order_, loader_.transform(first), batch.inputs, batch.labels, stream_);
+    kernels::ordered_batch(all, labels, order_, transform, batch.inputs, batch.labels, stream_);
   }
-  return batch;
+  const MixOptions& mix = loader_.options().mix;
+  return mix.any() ? mixed(batch, mix, transform.position(), stream_) : batch;
 }
 
 Tensor CapturedTrainer::evaluate(const Tensor& output, const Tensor& labels) {
@@ -121,8 +124,10 @@ Tensor CapturedTrainer::evaluate(const Tensor& output, const Tensor& labels) {
 /// All of the dataset's, a batch at a time, once: a step then need not.
 void CapturedTrainer::check_labels(const Tensor& output) {
   const Tensor labels = dataset_.labels();
+  const MixOptions& mix = loader_.options().mix;
+  if (mix.any()) check_classes(labels, mix.num_classes, stream_);
   const std::int64_t batch = output.dim(0);
-  for (std::int64_t first = 0; first < labels.dim(0); first += batch) {
+  for (std::int64_t first = 0; !mix.any() && first < labels.dim(0); first += batch) {
     const std::int64_t count = std::min(batch, labels.dim(0) - first);
     loss_.prepare(output.narrow(0, count), labels.narrow(first, count));
   }

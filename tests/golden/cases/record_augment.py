@@ -14,8 +14,23 @@ def pixels(recorder, shape):
     random = torch.Generator().manual_seed(len(recorder.cases))
     x = torch.rand(shape, generator=random)
     if shape[-3] == 3:
-        corners = [(0, 0, 0), (1, 1, 1), (0.5, 0.5, 0.5), (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, 0, 1)]
-        corners += [(0, 1, 1), (0.25, 0.75, 0.75), (0.75, 0.25, 0.75), (0.75, 0.75, 0.25), (0, 0, 0.001)]
+        corners = [
+            (0, 0, 0),
+            (1, 1, 1),
+            (0.5, 0.5, 0.5),
+            (1, 0, 0),
+            (0, 1, 0),
+            (0, 0, 1),
+            (1, 1, 0),
+            (1, 0, 1),
+        ]
+        corners += [
+            (0, 1, 1),
+            (0.25, 0.75, 0.75),
+            (0.75, 0.25, 0.75),
+            (0.75, 0.75, 0.25),
+            (0, 0, 0.001),
+        ]
         x.flatten(-2)[..., : len(corners)] = torch.tensor(corners).T
     return x
 
@@ -52,7 +67,9 @@ def record_mix(recorder, name, mix, **params):
     y = mix.transform(x.double(), params)
     probabilities = mix.transform(labels, params)
     del params["labels"], params["batch_size"]
-    recorder.add(name, {"x": x, "labels": labels, "y": y, "probabilities": probabilities}, mix=name, **params)
+    recorder.add(
+        name, {"x": x, "labels": labels, "y": y, "probabilities": probabilities}, mix=name, **params
+    )
 
 
 recorder = Recorder("augment")
