@@ -176,7 +176,7 @@ Tensor channel_table(const BatchTask& task, const ImageTransform& transform, Dev
 
 /// On the device.
 Tensor copy_of(std::span<const std::int64_t> values, Device device) {
-  Tensor there = Tensor::empty({values.size()}, DType::i64, device);
+  Tensor there = Tensor::empty({static_cast<std::int64_t>(values.size())}, DType::i64, device);
   backend::copy(there.bytes(), device, values.data(), Device::cpu(), values.size_bytes());
   return there;
 }
