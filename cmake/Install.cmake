@@ -18,4 +18,5 @@ configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/gpucnnConfig.cmake.in
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/gpucnnConfigVersion.cmake" COMPATIBILITY SameMinorVersion)
 install(FILES "${PROJECT_BINARY_DIR}/gpucnnConfig.cmake" "${PROJECT_BINARY_DIR}/gpucnnConfigVersion.cmake"
               "${PROJECT_SOURCE_DIR}/cmake/FindoneDNN.cmake" "${PROJECT_SOURCE_DIR}/cmake/FindHighway.cmake"
+              "${PROJECT_SOURCE_DIR}/cmake/FindTurboJPEG.cmake"
         DESTINATION "${package}")

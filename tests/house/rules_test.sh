@@ -142,7 +142,7 @@ public=$(sed -n 's/^PUBLIC_HEADERS //p' "$sources")
 
 # Public headers name nothing of the libraries that the library stands on.
 for header in $public; do
-  if grep -nE '#include <(oneapi|dnnl|hwy|fmt|nlohmann|cuda|cudnn|cublas|omp)' "$header"; then fail "$header is public and needs another library"; fi
+  if grep -nE '#include <(oneapi|dnnl|hwy|fmt|nlohmann|cuda|cudnn|cublas|omp|png|turbojpeg|zlib)' "$header"; then fail "$header is public and needs another library"; fi
 done
 
 # So a header that a .cpp file includes first is seen to compile alone.
