@@ -130,7 +130,7 @@ gpucnn_files(optim/schedules
 gpucnn_files(data PUBLIC batch cifar10 data_loader dataset dataset_splits normalize shapes tensor_dataset
   PUBLIC batch cifar10 data_loader dataset dataset_splits normalize shapes tensor_dataset
   PRIVATE augment_rules mixed_batch)
-gpucnn_files(data/files PUBLIC idx PRIVATE idx_file unpacked_file)
+gpucnn_files(data/files PUBLIC idx PRIVATE idx_file unpacked_file cifar10 cifar100 mnist cifar_records)
 gpucnn_files(io PUBLIC safetensors PRIVATE atomic_file safetensors_header)
 gpucnn_files(train
   PUBLIC exponential_moving_average fit metrics parameter_update train_step trainer

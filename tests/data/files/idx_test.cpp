@@ -100,7 +100,7 @@ TEST_F(Idx, NamesPackedDataThatIsCutOrDamaged) {
   expect_refused(packed + "rest", packed.size() + 2, "gzip data", "incorrect header check");
   damaged = packed;
   damaged[2] = 7;  // the method
-  expect_refused(damaged, 3, "gzip data", "unknown compression method");
+  expect_refused(damaged, 4, "gzip data", "unknown compression method");
 }
 
 }  // namespace

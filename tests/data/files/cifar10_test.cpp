@@ -1,4 +1,4 @@
-#include <gpucnn/data/cifar10.h>
+#include <gpucnn/data/files/cifar10.h>
 
 #include <unistd.h>
 

@@ -1,0 +1,26 @@
+#include <gpucnn/data/files/cifar100.h>
+
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+#include <gpucnn/data/files/cifar_records.h>
+
+namespace gpucnn {
+
+DatasetSplits load_cifar100(const std::filesystem::path& dir, std::optional<std::int64_t> limit, Cifar100Labels labels) {
+  if (limit && *limit < 1) throw std::invalid_argument(fmt::format("load_cifar100: limit must be >= 1, got {}", *limit));
+  const bool fine = labels == Cifar100Labels::fine;
+  return load_cifar({.set = "CIFAR-100",
+                     .train = {{"train.bin", 50'000}},
+                     .test = {"test.bin", 10'000},
+                     .classes = {20, 100},
+                     .label = fine ? 1U : 0U,
+                     .names = fine ? "fine_label_names.txt" : "coarse_label_names.txt",
+                     .folder = "cifar-100-binary",
+                     .python = "cifar-100-python",
+                     .archive = "cifar-100-binary.tar.gz"},
+                    dir, limit);
+}
+
+}  // namespace gpucnn
