@@ -13,9 +13,13 @@
 #include <gpucnn/core/threads/float_environment.h>
 #include <gpucnn/data/augment_rules.h>
 #include <gpucnn/data/mixed_batch.h>
+#include <gpucnn/data/sampling/shuffle.h>
+#include <gpucnn/data/sampling/weighted_order.h>
 
 namespace gpucnn {
 namespace {
+
+constexpr std::uint32_t kWeighted = 2;  // of the streams for shuffling: 0 is that of all examples, 1 that of random_split
 
 void check_normalize(const Normalize& normalize, std::size_t channels) {
   const FloatEnvironment standard;  // what is no float is refused, and must not stop the program
@@ -49,8 +53,16 @@ const Dataset& checked(const std::shared_ptr<const Dataset>& dataset, const Data
   if (size < 0 || size > std::numeric_limits<std::uint32_t>::max()) {
     throw std::invalid_argument(fmt::format("DataLoader: the dataset's size must be from 0 to 2^32 - 1, got {}", size));
   }
+  if (options.sampler) {
+    if (options.shuffle) throw std::invalid_argument("DataLoader: a sampler draws its own order; leave out shuffle");
+    check_sampler(*options.sampler, size);
+  }
   if (options.device) options.device->require();
   return *dataset;
+}
+
+std::int64_t examples_in_epoch(const Dataset& dataset, const DataLoaderOptions& options) {
+  return options.sampler ? options.sampler->num_samples : dataset.size();
 }
 
 }  // namespace
@@ -58,7 +70,7 @@ const Dataset& checked(const std::shared_ptr<const Dataset>& dataset, const Data
 DataLoader::DataLoader(std::shared_ptr<const Dataset> dataset, const DataLoaderOptions& options)
     : dataset_(std::move(dataset)),
       options_(options),
-      examples_(checked(dataset_, options_).size()),
+      examples_(examples_in_epoch(checked(dataset_, options_), options_)),
       order_(host_vector<std::int64_t>(examples_)),
       stream_(dataset_->device()) {
   if (options_.normalize) {
@@ -66,6 +78,7 @@ DataLoader::DataLoader(std::shared_ptr<const Dataset> dataset, const DataLoaderO
     mean_.assign(options_.normalize->mean.begin(), options_.normalize->mean.end());
     std_.assign(options_.normalize->std.begin(), options_.normalize->std.end());
   }
+  if (options_.sampler) scratch_.resize(options_.sampler->weights.size());
 }
 
 std::int64_t DataLoader::size() const noexcept {
@@ -82,12 +95,12 @@ void DataLoader::start_epoch() {
   static_cast<void>(dataset());
   ++walk_;
   walked_epoch_ = epoch_++;
-  std::iota(order_.begin(), order_.end(), 0);
-  if (!options_.shuffle) return;
-  const RandomStream random(options_.seed, Purpose::shuffle, 0, walked_epoch_);
-  for (std::size_t i = order_.size(); i-- > 1;) {
-    std::swap(order_[i], order_[random.below(i, static_cast<std::uint32_t>(i + 1))]);
+  if (options_.sampler) {
+    return weighted_order(*options_.sampler, RandomStream(options_.seed, Purpose::shuffle, kWeighted, walked_epoch_), scratch_,
+                          order_);
   }
+  std::iota(order_.begin(), order_.end(), 0);
+  if (options_.shuffle) shuffle(order_, RandomStream(options_.seed, Purpose::shuffle, 0, walked_epoch_));
 }
 
 std::span<const std::int64_t> DataLoader::numbers_from(std::int64_t first) const {

@@ -15,6 +15,7 @@
 #include <gpucnn/data/dataset.h>
 #include <gpucnn/data/normalize.h>
 #include <gpucnn/kernels/augment/mix_options.h>
+#include <gpucnn/data/sampling/weighted_random_sampler.h>
 
 namespace gpucnn {
 
@@ -33,6 +34,8 @@ struct DataLoaderOptions {
   int cutout = 0;                     ///< the side of a square that becomes 0 behind all else, at most that of an image; 0: none
   MixOptions mix = {};                ///< mixes the images and labels of a batch: mixup, cutmix
   std::optional<Device> device = {};  ///< where batches are delivered; empty: where the dataset is
+  /// Draws the examples of an epoch; not with shuffle.
+  std::optional<WeightedRandomSampler> sampler = {};
 };
 
 /// Delivers a dataset in batches: inputs f32 [N, C, H, W] from 0 to 1 (then normalised), labels i32 [N] or targets f32 [N, …]. A
@@ -92,6 +95,7 @@ class GPUCNN_API DataLoader {
   DataLoaderOptions options_;
   std::int64_t examples_;
   std::vector<float> mean_, std_;
+  std::vector<double> scratch_;  // the sampler's
   std::vector<std::int64_t> order_;
   Stream stream_;
   std::uint64_t epoch_ = 0, walk_ = 0, walked_epoch_ = 0;

@@ -14,20 +14,23 @@ namespace gpucnn {
 std::unique_ptr<Trainer::Impl> Trainer::Impl::captured(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader,
                                                        const StepOptions& options) {
   const Device device = model.device();
-  const auto* dataset = dynamic_cast<const TensorDataset*>(&loader.dataset());
+  const Dataset& examples = loader.dataset();
+  const auto* subset = dynamic_cast<const Subset*>(&examples);
+  const auto* dataset = dynamic_cast<const TensorDataset*>(subset ? &subset->dataset() : &examples);
   if (device.kind != Device::Kind::cuda || !dataset || dataset->device() != device) return nullptr;
   if (loader.options().device.value_or(device) != device) return nullptr;
-  return std::make_unique<CapturedTrainer>(model, optimizer, loss, loader, *dataset, options);
+  return std::make_unique<CapturedTrainer>(model, optimizer, loss, loader, *dataset, subset, options);
 }
 
 CapturedTrainer::CapturedTrainer(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader, const TensorDataset& dataset,
-                                 const StepOptions& options)
+                                 const Subset* subset, const StepOptions& options)
     : model_(model),
       optimizer_(optimizer),
       loss_(loss),
       update_(model, optimizer, options),
       loader_(loader),
       dataset_(dataset),
+      subset_(subset),
       device_(model.device()),
       stream_(device_),
       state_(device_),
@@ -45,7 +48,9 @@ void CapturedTrainer::start_epoch() {
   loader_.start_epoch();
   const std::span<const std::int64_t> order = loader_.order();
   if (!order_.defined()) order_ = Tensor::empty({order.size()}, DType::i64, device_);
-  order_.copy_from(Tensor::from(order, order_.shape()));
+  Tensor numbers = Tensor::from(order, order_.shape());
+  if (subset_) subset_->to_dataset({numbers.data<std::int64_t>(), order.size()});
+  order_.copy_from(numbers);
   next_ = 0;
 }
 
@@ -62,7 +67,7 @@ bool CapturedTrainer::step() {
 
 void CapturedTrainer::take_step(std::int64_t first) {
   update_.prepare();
-  const std::int64_t images = std::min(loader_.options().batch_size, loader_.dataset().size() - first);
+  const std::int64_t images = std::min(loader_.options().batch_size, std::ssize(loader_.order()) - first);
   while (collect(), begun_ - arrived_ == StepReports::kMaxQueued) {
     // The GPU has work for long: this costs it nothing.
     gpu::queue(device_).poll();
@@ -121,9 +126,9 @@ Tensor CapturedTrainer::evaluate(const Tensor& output, const Tensor& labels) {
   return loss;
 }
 
-/// All of the dataset's, a batch at a time, once: a step then need not.
+/// Those of all examples, a batch at a time, once: a step then need not.
 void CapturedTrainer::check_labels(const Tensor& output) {
-  const Tensor labels = dataset_.labels();
+  const Tensor labels = labels_of_examples();
   const MixOptions& mix = loader_.options().mix;
   if (mix.any()) check_classes(labels, mix.num_classes, stream_);
   const std::int64_t batch = output.dim(0);
@@ -132,6 +137,23 @@ void CapturedTrainer::check_labels(const Tensor& output) {
     loss_.prepare(output.narrow(0, count), labels.narrow(first, count));
   }
   stream_.synchronize();
+}
+
+/// A label that no example of a subset has need not be one.
+Tensor CapturedTrainer::labels_of_examples() {
+  const Tensor& all = dataset_.labels();
+  if (!subset_) return all;
+  const std::span<const std::int64_t> indices = subset_->indices();
+  if (all.dtype() == DType::f32) {
+    Tensor picked = Tensor::empty(all.shape().with(0, subset_->size()), DType::f32, device_);
+    kernels::row_batch(all, indices, picked, stream_);
+    return picked;
+  }
+  const std::vector<std::int32_t> labels = all.to_vector<std::int32_t>();
+  std::vector<std::int32_t> picked;
+  picked.reserve(indices.size());
+  for (const std::int64_t index : indices) picked.push_back(labels[static_cast<std::size_t>(index)]);
+  return Tensor::from(picked, {picked.size()}, device_);
 }
 
 void CapturedTrainer::guard_buffers() {

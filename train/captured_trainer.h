@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include <gpucnn/data/sampling/subset.h>
 #include <gpucnn/data/tensor_dataset.h>
 #include <gpucnn/train/captured_step.h>
 #include <gpucnn/train/parameter_update.h>
@@ -20,9 +21,9 @@ namespace gpucnn {
 /// its metrics into a ring that the host reads without waiting.
 class CapturedTrainer final : public Trainer::Impl {
  public:
-  /// `dataset` is the loader's, on the model's GPU.
+  /// `dataset`, on the model's GPU, is the loader's, or what `subset` is of, which then is the loader's.
   CapturedTrainer(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader, const TensorDataset& dataset,
-                  const StepOptions& options);
+                  const Subset* subset, const StepOptions& options);
   ~CapturedTrainer() override;
 
   void start_epoch() override;
@@ -45,6 +46,7 @@ class CapturedTrainer final : public Trainer::Impl {
   /// The loss of `output` for these labels; its report is queued.
   Tensor evaluate(const Tensor& output, const Tensor& labels);
   void check_labels(const Tensor& output);
+  Tensor labels_of_examples();
   /// Makes `buffers_` those of the model.
   void find_buffers();
   /// In a step behind one that failed: undoes what it wrote to the model's buffers.
@@ -60,6 +62,7 @@ class CapturedTrainer final : public Trainer::Impl {
   ParameterUpdate update_;
   DataLoader& loader_;
   const TensorDataset& dataset_;
+  const Subset* subset_;
   Device device_;
   Stream stream_;
   Tensor order_;

@@ -30,7 +30,7 @@ class Stopwatch {
 };
 
 std::int64_t images_of(const DataLoader& loader) {
-  const std::int64_t all = loader.dataset().size();
+  const std::int64_t all = std::ssize(loader.order());
   return loader.options().drop_last ? loader.size() * loader.options().batch_size : all;
 }
 
