@@ -77,4 +77,13 @@ std::string printable(std::string_view text, std::size_t longest) {
   return shown;
 }
 
+bool is_utf8(std::string_view text) noexcept {
+  while (!text.empty()) {
+    const std::optional<CodePoint> c = decode(text);
+    if (!c) return false;
+    text.remove_prefix(c->bytes);
+  }
+  return true;
+}
+
 }  // namespace gpucnn

@@ -14,4 +14,7 @@ namespace gpucnn {
 /// printable.
 GPUCNN_API std::string printable(std::string_view text, std::size_t longest = std::string_view::npos);
 
+/// Whether the text is valid UTF-8.
+GPUCNN_API bool is_utf8(std::string_view text) noexcept;
+
 }  // namespace gpucnn

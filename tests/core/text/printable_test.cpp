@@ -28,6 +28,11 @@ TEST(Printable, EscapesControlCharactersOfTwoBytes) {
   EXPECT_EQ(printable("\xC2\x80 \xC2\x9F \xC2\xA0"), "\\u0080 \\u009f \xC2\xA0");
 }
 
+TEST(Printable, KnowsUtf8) {
+  for (const std::string text : {"", "cat", "Übung 猫 🐈", "\x1b"}) EXPECT_TRUE(is_utf8(text)) << text;
+  for (const std::string text : {"\xff", "a\xC3", "\xC0\x9B", "\xED\xA0\x80", "\xF4\x90\x80\x80"}) EXPECT_FALSE(is_utf8(text));
+}
+
 TEST(Printable, EscapesWhatIsNoUtf8) {
   EXPECT_EQ(printable("\xff"), "\\xff");
   EXPECT_EQ(printable("\x9b"), "\\x9b");                             // a control character of terminals that know no UTF-8
