@@ -127,16 +127,15 @@ gpucnn_files(optim PUBLIC adam adamw clip_grad muon optimizer parameter_group rm
 gpucnn_files(optim/schedules
   PUBLIC constant_lr cosine_annealing_lr cosine_annealing_warm_restarts exponential_lr lambda_lr linear_lr lr_scheduler one_cycle_lr
          polynomial_lr reduce_lr_on_plateau sequential_lr step_lr)
-gpucnn_files(data PUBLIC batch data_loader dataset dataset_splits normalize shapes tensor_dataset
+gpucnn_files(data
   PUBLIC batch data_loader dataset dataset_splits normalize shapes tensor_dataset
   PRIVATE augment_rules mixed_batch)
-gpucnn_files(data/files PUBLIC cifar10 cifar100 idx mnist PRIVATE cifar_records idx_file unpacked_file open_dataset pixel_statistics)
 gpucnn_files(data/image
-  PUBLIC decode_image resize_image
-  PRIVATE decoders exif_orientation image_reader jpeg_decoder pixels png_decoder resized_pixels)
   PUBLIC decode_image image_folder resize_image
   PRIVATE decoders exif_orientation image_files image_reader jpeg_decoder pixels png_decoder resized_pixels)
-gpucnn_files(data/files PUBLIC cifar10 cifar100 idx mnist open_dataset PRIVATE cifar_records idx_file open_image_folder pixel_statistics unpacked_file)
+gpucnn_files(data/files
+  PUBLIC cifar10 cifar100 idx mnist open_dataset
+  PRIVATE cifar_records idx_file open_image_folder pixel_statistics unpacked_file)
 gpucnn_files(data/sampling PUBLIC concat_dataset random_split subset weighted_random_sampler PRIVATE shuffle weighted_order)
 gpucnn_files(io PUBLIC safetensors PRIVATE atomic_file safetensors_header)
 gpucnn_files(train

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <gpucnn/core/tensor.h>
+#include <gpucnn/data/normalize.h>
+
+namespace gpucnn {
+
+/// Adds up the bytes of images channel by channel, in whole numbers: neither the order nor the number of threads matters.
+class PixelStatistics {
+ public:
+  /// images: u8 [N, C, H, W] on the CPU, of the same C in every call.
+  void add(const Tensor& images);
+
+  /// The mean and the standard deviation of each channel's values / 255 over all pixels (divided by how many they are, as
+  /// `torch.std(correction=0)`). A channel of one value, which has no deviation, gets 1.
+  Normalize normalize() const;
+
+ private:
+  std::vector<std::uint64_t> sums_, squares_;
+  std::uint64_t pixels_ = 0;
+};
+
+}  // namespace gpucnn
