@@ -20,7 +20,7 @@ bool is_reason(const std::string& message, int error) { return message.ends_with
 /// The next step for a file that cannot be read.
 std::string advice(const DataError& error) {
   if (is_reason(error.found(), EACCES)) return "; it is there, but this user may not read it";
-  return "; scripts/download_cifar10 DIR fetches a whole set";
+  return "; scripts/download_cifar10 DIR fetches the whole of CIFAR-10";
 }
 
 /// The next step for a file that cannot be written.

@@ -23,9 +23,6 @@ using namespace gpucnn;
 
 namespace {
 
-/// Made in each call: a global one would take memory before main can say that there is none.
-Normalize normalize() { return {{0.4914, 0.4822, 0.4465}, {0.2470, 0.2435, 0.2616}}; }
-
 volatile std::sig_atomic_t interrupted = 0;
 
 /// The first Ctrl-C ends the run after its step; a second one ends the program.
@@ -58,20 +55,47 @@ Device choose_device(const std::string& text, std::string& why) {
   return device;
 }
 
-DatasetSplits load(const Options& options) {
-  if (!options.data.empty()) return load_cifar10(options.data, options.limit);
-  constexpr std::int64_t kTrain = 10'000, kTest = 2'000;
-  const std::int64_t limit = options.limit.value_or(kTrain);
-  return make_shapes(std::min(kTrain, limit), std::min(kTest, limit));
+OpenedDataset open_folder(const Options& options) try {
+  return open_dataset(options.data,
+                      {.limit = options.limit, .image_size = options.image_size, .skip_damaged = options.skip_damaged});
+} catch (const std::invalid_argument& error) {  // an option that is not for this kind of folder
+  throw UsageError(fmt::format("--data: {}", error.what()));
 }
 
-DataLoaderOptions loader_options(const Options& options) {
+OpenedDataset load(const Options& options) {
+  if (!options.data.empty()) return open_folder(options);
+  constexpr std::int64_t kTrain = 10'000, kTest = 2'000;
+  const std::int64_t limit = options.limit.value_or(kTrain);
+  DatasetSplits shapes = make_shapes(std::min(kTrain, limit), std::min(kTest, limit));
+  return {.name = "drawn shapes",
+          .train = std::make_shared<const TensorDataset>(std::move(shapes.train)),
+          .test = std::make_shared<const TensorDataset>(std::move(shapes.test)),
+          .class_names = std::move(shapes.class_names),
+          .normalize = {{0.4914, 0.4822, 0.4465}, {0.2470, 0.2435, 0.2616}}};  // CIFAR-10's: a network of one takes the other
+}
+
+/// Images that lie in memory lie on a GPU as bytes, and no batch crosses the bus.
+std::shared_ptr<const Dataset> on_device(const std::shared_ptr<const Dataset>& dataset, Device device) {
+  const auto* tensors = dynamic_cast<const TensorDataset*>(dataset.get());
+  return tensors ? std::make_shared<const TensorDataset>(tensors->to(device)) : dataset;
+}
+
+std::unique_ptr<Sequential> make_network(const Options& options, const OpenedDataset& data) {
+  try {
+    return make_model(options.model, data.train->image_shape(), static_cast<int>(data.class_names.size()));
+  } catch (const std::invalid_argument& error) {  // images that are too small for it
+    throw UsageError(fmt::format("--model: {}", error.what()));
+  }
+}
+
+DataLoaderOptions train_options(const Options& options, const OpenedDataset& data, Device device) {
   return {.batch_size = options.batch_size,
           .shuffle = true,
           .seed = options.seed,
-          .normalize = normalize(),
+          .normalize = data.normalize,
           .crop_padding = options.augment ? 4 : 0,
-          .flip = options.augment};
+          .flip = options.augment,
+          .device = device};
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const Options& options, Module& model) {
@@ -79,17 +103,25 @@ std::unique_ptr<Optimizer> make_optimizer(const Options& options, Module& model)
   return std::make_unique<Adam>(model.parameters(), AdamOptions{.lr = options.lr});
 }
 
+std::string image_shape(const OpenedDataset& data) {
+  std::vector<std::string> extents;
+  for (const std::int64_t extent : data.train->image_shape()) extents.push_back(std::to_string(extent));
+  return json_text::list(extents);
+}
+
 /// The content of config.json.
-std::string config_of(const Options& options, const DatasetSplits& data, Device device) {
+std::string config_of(const Options& options, const OpenedDataset& data, Device device) {
   const auto text = [](const std::string& value) { return json_text::of(value); };
-  return json_text::object({{"model", text("SimpleCNN")},
+  return json_text::object({{"model", text(options.model)},
                             {"num_classes", std::to_string(data.class_names.size())},
                             {"class_names", json_text::of(data.class_names)},
+                            {"image_shape", image_shape(data)},
                             {"data", text(options.data.empty() ? "shapes" : options.data.string())},
-                            {"train_images", std::to_string(data.train.size())},
-                            {"test_images", std::to_string(data.test.size())},
-                            {"mean", json_text::of(normalize().mean)},
-                            {"std", json_text::of(normalize().std)},
+                            {"dataset", text(data.name)},
+                            {"train_images", std::to_string(data.train->size())},
+                            {"test_images", std::to_string(data.test->size())},
+                            {"mean", json_text::of(data.normalize.mean)},
+                            {"std", json_text::of(data.normalize.std)},
                             {"augment", options.augment ? "true" : "false"},
                             {"epochs", std::to_string(options.epochs)},
                             {"batch_size", std::to_string(options.batch_size)},
@@ -105,15 +137,16 @@ std::string config_of(const Options& options, const DatasetSplits& data, Device 
 }
 
 /// What a checkpoint needs to stand alone. Values are texts: lists are JSON.
-Metadata metadata_of(const Options& options, const DatasetSplits& data) try {
-  return {{"model", "SimpleCNN"},
+Metadata metadata_of(const Options& options, const OpenedDataset& data) try {
+  return {{"model", options.model},
           {"num_classes", std::to_string(data.class_names.size())},
           {"class_names", json_text::utf8_list(data.class_names)},
-          {"mean", json_text::of(normalize().mean)},
-          {"std", json_text::of(normalize().std)},
+          {"image_shape", image_shape(data)},
+          {"mean", json_text::of(data.normalize.mean)},
+          {"std", json_text::of(data.normalize.std)},
           {"version", kVersion}};
 } catch (const nlohmann::json::type_error&) {
-  throw DataError((options.data / "batches.meta.txt").string(), 0, "class names in UTF-8", "other bytes");
+  throw DataError(options.data.string(), 0, "class names in UTF-8", "other bytes");
 }
 
 /// Weights that are no numbers would show as a loss that is none, whose cause would be looked for elsewhere.
@@ -127,7 +160,7 @@ void require_finite(const StateDict& state, const std::filesystem::path& file) {
   }
 }
 
-void load_checkpoint(const std::filesystem::path& file, Module& model) {
+void load_checkpoint(const std::filesystem::path& file, const std::string& name, Module& model) {
   try {
     const StateDict state = load_safetensors(file).first;
     model.load_state_dict(state);
@@ -135,7 +168,7 @@ void load_checkpoint(const std::filesystem::path& file, Module& model) {
   } catch (const DataError& error) {
     throw CheckpointError(error.what());
   } catch (const std::invalid_argument& error) {
-    throw CheckpointError(fmt::format("{}: holds no SimpleCNN: {}", file.string(), error.what()));
+    throw CheckpointError(fmt::format("{}: holds no {}: {}", file.string(), name, error.what()));
   }
 }
 
@@ -151,21 +184,27 @@ ExitCode run(const Options& options) {
   } catch (const DeviceError& error) {
     throw DeviceError(fmt::format("{} ({}); --precision fp32 always can", error.what(), why));
   }
-  const DatasetSplits data = load(options);
+  const OpenedDataset data = load(options);
+  const std::string title = options.model == "simple_cnn" ? "SimpleCNN" : options.model;
 
-  SimpleCNN model(static_cast<int>(data.class_names.size()));
+  const std::unique_ptr<Sequential> network = make_network(options, data);
+  Module& model = *network;
   model.init(options.seed).to(device).set_precision(precision);
-  if (!options.init.empty()) load_checkpoint(options.init, model);
+  if (!options.init.empty()) load_checkpoint(options.init, title, model);
   const std::unique_ptr<Optimizer> optimizer = make_optimizer(options, model);
-  // On a GPU the images lie there as bytes, and no batch crosses the bus.
-  DataLoader train(data.train.to(device), loader_options(options));
-  DataLoader test(data.test.to(device), {.batch_size = 512, .normalize = normalize()});
+  DataLoader train(on_device(data.train, device), train_options(options, data, device));
+  DataLoader test(on_device(data.test, device), {.batch_size = 512, .normalize = data.normalize, .device = device});
   if (interrupted) return fail(ExitCode::interrupted, "interrupted before the first step; nothing was written");
   RunFolder folder(options.out, config_of(options, data, device), metadata_of(options, data));
 
   Display display(options.quiet);
-  display.start(fmt::format("SimpleCNN on {}: {} training and {} test images",
-                            options.data.empty() ? "drawn shapes" : options.data.string(), data.train.size(), data.test.size()));
+  const std::string where = options.data.empty() ? "" : fmt::format(" in {}", options.data.string());
+  display.start(
+      fmt::format("{} on {}{}: {} training and {} test images", title, data.name, where, data.train->size(), data.test->size()));
+  if (!data.damaged.empty()) {
+    display.start(fmt::format("{} damaged image{} left out, the first: {}", data.damaged.size(),
+                              data.damaged.size() == 1 ? "" : "s", data.damaged.front().reason));
+  }
   display.start(fmt::format("{} thread{}; {}", options.threads, options.threads == 1 ? "" : "s", why));
   const auto add = [&](const EpochResult& epoch) {
     folder.add(epoch, model);

@@ -2,13 +2,16 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <limits>
 #include <sstream>
 #include <system_error>
+#include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
 #include <gpucnn/core/config.h>
@@ -66,10 +69,25 @@ std::string explain(const CLI::ParseError& error) {
   return message.substr(0, message.find(':')) + ": its value is missing";
 }
 
+/// The models by name, in lines that --help has room for.
+std::string model_help() {
+  constexpr std::size_t kColumns = 48;
+  std::string help, line = "One of";
+  for (const std::string_view name : gpucnn::model_names()) {
+    if (line.size() + 1 + name.size() > kColumns) help += std::exchange(line, "") + '\n';
+    if (!line.empty()) line += ' ';
+    line += name;
+  }
+  return help + line;
+}
+
 void check(const CLI::App& app, const Options& options) {
   if (!app.remaining().empty()) throw UsageError(fmt::format("'{}' is not an option", app.remaining().front()));
   for (const CLI::Option* option : app.get_options()) {
     if (option->count() > 1) throw UsageError(option->get_name() + ": given more than once");
+  }
+  if (std::ranges::find(gpucnn::model_names(), options.model) == gpucnn::model_names().end()) {
+    throw UsageError(fmt::format("--model: '{}' is none of {}", options.model, fmt::join(gpucnn::model_names(), ", ")));
   }
   if (options.optimizer != "adam" && options.optimizer != "sgd") {
     throw UsageError(fmt::format("--optimizer: '{}' is not adam or sgd", options.optimizer));
@@ -92,12 +110,24 @@ Options parse_options(int argc, char** argv) {
   constexpr auto kMaxImages = std::numeric_limits<std::int64_t>::max();
   Options options{.threads = gpucnn::num_threads()};
   std::int64_t limit = 0;
-  CLI::App app("Trains SimpleCNN on CIFAR-10, or on drawn shapes, which need no download.", "train_cifar");
+  int image_size = 0;
+  CLI::App app("Trains a model on a folder of images, or on drawn shapes, which need no download.", "train_cifar");
   app.option_defaults()->take_last();  // `check` refuses what is given twice
   app.allow_extras();                  // and what is no option
   app.set_help_flag("-h,--help", "Print this and exit");
   app.set_version_flag("--version", fmt::format("train_cifar {}", gpucnn::kVersion), "Print the version and exit");
-  add_path(app, "--data", "Folder of the CIFAR-10 binary version;\ndefault: drawn shapes", options.data);
+  add_path(
+      app, "--data",
+      "CIFAR-10 or CIFAR-100 (binary version), MNIST,\nFashion-MNIST, or a folder of images, as they are\nor in train/ and test/ "
+      "or val/, with a subfolder\nfor each class; default: drawn shapes",
+      options.data);
+  add_number(app, "--image-size",
+             "Bring the shorter side of a folder's images to N\npixels, and cut out their centre; default: as they are", image_size,
+             1, 16'384)
+      ->default_str("");
+  app.add_flag("--skip-damaged", options.skip_damaged, "Leave out a folder's damaged images; default: off")
+      ->disable_flag_override();
+  add_word(app, "--model", model_help(), options.model);
   add_number(app, "--epochs", "How often to go through the training images", options.epochs, 1, 1'000'000);
   add_number<std::int64_t>(app, "--batch-size", "Images in a step", options.batch_size, 1, kMaxImages);
   add_number(app, "--lr", "Learning rate", options.lr, double{std::numeric_limits<float>::min()},
@@ -134,5 +164,6 @@ Options parse_options(int argc, char** argv) {
   }
   check(app, options);
   if (limit > 0) options.limit = limit;
+  if (image_size > 0) options.image_size = image_size;
   return options;
 }

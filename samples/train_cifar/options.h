@@ -8,6 +8,7 @@
 /// What train_cifar was asked to do.
 struct Options {
   std::filesystem::path data;  // empty: the generated set
+  std::string model = "simple_cnn";
   int epochs = 10;
   std::int64_t batch_size = 128;
   double lr = 1e-3;
@@ -16,8 +17,10 @@ struct Options {
   std::string precision = "fp32";
   int threads;
   std::uint64_t seed = 0;
-  std::filesystem::path out;   // empty: runs/<date-time>
-  std::filesystem::path init;  // empty: fresh weights
+  std::filesystem::path out;      // empty: runs/<date-time>
+  std::filesystem::path init;     // empty: fresh weights
+  std::optional<int> image_size;  // empty: as they are
+  bool skip_damaged = false;
   bool augment = false;
   std::optional<std::int64_t> limit;
   bool quiet = false;

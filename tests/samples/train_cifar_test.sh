@@ -39,6 +39,32 @@ make_cifar() {
   printf '%s\n' airplane automobile bird cat deer dog frog horse ship truck >"$1/batches.meta.txt"
 }
 
+# number N: as four bytes, the highest first.
+number() {
+  # shellcheck disable=SC2059  # the number is four characters
+  printf "\\x$(printf %02x $(($1 >> 24)))\\x$(printf %02x $(($1 >> 16 & 255)))\\x$(printf %02x $(($1 >> 8 & 255)))\\x$(printf %02x $(($1 & 255)))"
+}
+
+# An IDX set of 256 training and 64 test images of 16 x 16 with the labels 0; half of it is packed.
+make_mnist() {
+  local half count
+  mkdir -p "$1"
+  for half in train t10k; do
+    count=$([ $half = train ] && echo 256 || echo 64)
+    { printf '\0\0\010\003'; number "$count"; number 16; number 16; head -c $((count * 256)) /dev/zero | tr '\0' '\100'; } | gzip >"$1/$half-images-idx3-ubyte.gz"
+    { printf '\0\0\010\001'; number "$count"; head -c "$count" /dev/zero; } >"$1/$half-labels-idx1-ubyte"
+  done
+}
+
+# CIFAR-100 of the published format, all labels 0.
+make_cifar100() {
+  mkdir -p "$1"
+  truncate -s $((50000 * 3074)) "$1/train.bin"
+  truncate -s $((10000 * 3074)) "$1/test.bin"
+  seq 100 >"$1/fine_label_names.txt"
+  seq 20 >"$1/coarse_label_names.txt"
+}
+
 options() {
   fails 2 "nonsense" "$train" --nonsense
   fails 2 "extra" "$train" extra
@@ -49,6 +75,7 @@ options() {
   fails 2 "--seed" "$train" --seed -1
   fails 2 "--seed" "$train" --seed 18446744073709551616
   fails 2 "--optimizer" "$train" --optimizer rmsprop
+  fails 2 "--model: 'resnet1' is none of" "$train" --model resnet1
   fails 2 "tpu" "$train" --device tpu
   fails 2 "cuda:x" "$train" --device cuda:x
   fails 2 "--epochs" "$train" --epochs
@@ -57,7 +84,7 @@ options() {
   fails 2 '\x1b[2J' "$train" "$(printf '\033[2J')"
   run "$train" --help
   expect "--help succeeds" code_is 0
-  for option in data epochs batch-size lr optimizer device threads seed out augment limit quiet version; do
+  for option in data model epochs batch-size lr optimizer device threads seed out augment limit quiet version; do
     expect "--help explains --$option" says "--$option"
   done
   expect "no line of --help is longer than 100" [ -z "$(printf '%s\n' "$output" | grep -E '.{101}')" ]
@@ -103,6 +130,43 @@ data() {
     [ "$damage" != meta ] || words=batches.meta.txt
     fails 4 "$words" "$train" --data bad --out out
   done
+  expect "nothing is left of runs that did not begin" [ ! -e out ]
+}
+
+# What a folder holds, --data finds out by itself.
+kinds() {
+  local words
+  mkdir empty
+  fails 4 "found none of them" "$train" --data empty --out out
+  make_mnist mnist
+  run small digits --data mnist
+  expect "MNIST is trained on" code_is 0
+  expect "  and named" says "SimpleCNN on MNIST in mnist: 200 training and 64 test images"
+  output=$(cat digits/config.json)
+  for words in '"model": "simple_cnn"' '"dataset": "MNIST"' '"image_shape": [1,16,16]' '"num_classes": 10' '"std": [1.0]'; do
+    expect "  config.json has $words" says "$words"
+  done
+  run small again --data mnist --init digits/last.safetensors
+  expect "  its checkpoint is a start" code_is 0
+  fails 5 "holds no SimpleCNN" small out --init digits/last.safetensors
+  run small lenet --data mnist --model lenet5
+  expect "by another model too" code_is 0
+  expect "  which is named" says "lenet5 on MNIST"
+  output=$(head -c 4096 lenet/best.safetensors | tr -d '\0')
+  for words in '"model":"lenet5"' '"image_shape":"[1,16,16]"'; do expect "  best.safetensors has $words" says "$words"; done
+  fails 5 "holds no lenet5" small out --data mnist --model lenet5 --init digits/last.safetensors
+  fails 2 "--model: vgg11_bn" small out --data mnist --model vgg11_bn
+  head -c 40 mnist/t10k-images-idx3-ubyte.gz >cut
+  mv cut mnist/t10k-images-idx3-ubyte.gz
+  fails 4 "t10k-images-idx3-ubyte.gz: at byte 40: expected the rest of the gzip data" "$train" --data mnist --out out
+  rm mnist/train-labels-idx1-ubyte
+  fails 4 "train-labels-idx1-ubyte" "$train" --data mnist --out out
+  make_cifar100 hundred_classes
+  run small hundred --data hundred_classes
+  expect "CIFAR-100 is trained on" code_is 0
+  expect "  and named" says "on CIFAR-100 in hundred_classes: 200 training and 200 test images"
+  output=$(cat hundred/config.json)
+  for words in '"num_classes": 100' 0.5071 0.2673; do expect "  config.json has $words" says "$words"; done
   expect "nothing is left of runs that did not begin" [ ! -e out ]
 }
 
@@ -203,7 +267,7 @@ files() {
   done
   expect "a line an epoch" [ "$(wc -l <out/metrics.jsonl)" -eq 2 ]
   output=$(head -c 4096 out/best.safetensors | tr -d '\0')
-  for word in __metadata__ SimpleCNN num_classes class_names mean std version features.0.weight classifier.4.bias; do
+  for word in __metadata__ simple_cnn num_classes image_shape class_names mean std version features.0.weight classifier.4.bias; do
     expect "best.safetensors has $word" says "$word"
   done
   small unread 2>errors | true
