@@ -48,7 +48,7 @@ struct OpenedDataset {
 /// 10,000 are drawn for it.
 ///
 /// Throws `DataError` where `dir` is none of these, and what the set's own function throws. Throws `std::invalid_argument` for a
-/// wrong option, and for one of a folder of images where `dir` is something else.
+/// wrong option, for one of a folder of images where `dir` is something else, and for images of several sizes without `image_size`.
 GPUCNN_API OpenedDataset open_dataset(const std::filesystem::path& dir, const OpenDatasetOptions& options = {});
 
 }  // namespace gpucnn

@@ -58,8 +58,9 @@ Device choose_device(const std::string& text, std::string& why) {
 OpenedDataset open_folder(const Options& options) try {
   return open_dataset(options.data,
                       {.limit = options.limit, .image_size = options.image_size, .skip_damaged = options.skip_damaged});
-} catch (const std::invalid_argument& error) {  // an option that is not for this kind of folder
-  throw UsageError(fmt::format("--data: {}", error.what()));
+} catch (const std::invalid_argument& error) {  // an option that is not for this kind of folder, or images of several sizes
+  const bool needs_size = !options.image_size && !options.skip_damaged;
+  throw UsageError(fmt::format("--data: {}{}", error.what(), needs_size ? " (--image-size)" : ""));
 }
 
 OpenedDataset load(const Options& options) {
