@@ -68,7 +68,7 @@ gpucnn_files(core/text PUBLIC printable PRIVATE class_name name_list near_name p
 gpucnn_files(core/host PRIVATE host_memory input_file processors retry CPU_ONLY backend_cpu)
 gpucnn_files(core/threads
   PUBLIC parallel threads
-  PRIVATE float_environment flush_subnormals preempted_thread signals_blocked thread_team)
+  PRIVATE float_environment flush_subnormals preempted_thread signals_blocked thread_team works_alone)
 gpucnn_files(core/gpu CUDA add backend_cuda gpu_probe graph_capture launch nvtx_range probe probe_kernel queue shared_library step_state)
 
 gpucnn_files(kernels/common PUBLIC size2 PRIVATE all_finite check clear_gradient declare_twins dispatch host_device shard_sums shards window_count)
@@ -129,7 +129,7 @@ gpucnn_files(optim/schedules
          polynomial_lr reduce_lr_on_plateau sequential_lr step_lr)
 gpucnn_files(data
   PUBLIC batch data_loader dataset dataset_splits normalize shapes tensor_dataset
-  PRIVATE augment_rules mixed_batch)
+  PRIVATE augment_rules mixed_batch prefetcher)
 gpucnn_files(data/image
   PUBLIC decode_image image_folder resize_image
   PRIVATE decoders exif_orientation image_files image_reader jpeg_decoder pixels png_decoder resized_pixels)

@@ -13,6 +13,7 @@
 #include <gpucnn/core/threads/float_environment.h>
 #include <gpucnn/data/augment_rules.h>
 #include <gpucnn/data/mixed_batch.h>
+#include <gpucnn/data/prefetcher.h>
 #include <gpucnn/data/sampling/shuffle.h>
 #include <gpucnn/data/sampling/weighted_order.h>
 
@@ -20,6 +21,7 @@ namespace gpucnn {
 namespace {
 
 constexpr std::uint32_t kWeighted = 2;  // of the streams for shuffling: 0 is that of all examples, 1 that of random_split
+constexpr int kMaxWorkers = 1024, kMaxPrefetchFactor = 1024;
 
 void check_normalize(const Normalize& normalize, std::size_t channels) {
   const FloatEnvironment standard;  // what is no float is refused, and must not stop the program
@@ -42,6 +44,14 @@ const Dataset& checked(const std::shared_ptr<const Dataset>& dataset, const Data
   }
   if (options.crop_padding < 0) {
     throw std::invalid_argument(fmt::format("DataLoader: crop_padding must be >= 0, got {}", options.crop_padding));
+  }
+  if (options.num_workers < 0 || options.num_workers > kMaxWorkers) {
+    throw std::invalid_argument(
+        fmt::format("DataLoader: num_workers must be from 0 to {}, got {}", kMaxWorkers, options.num_workers));
+  }
+  if (options.prefetch_factor < 1 || options.prefetch_factor > kMaxPrefetchFactor) {
+    throw std::invalid_argument(
+        fmt::format("DataLoader: prefetch_factor must be from 1 to {}, got {}", kMaxPrefetchFactor, options.prefetch_factor));
   }
   const Shape shape = dataset->image_shape();
   if (shape.rank() != 3) {
@@ -71,8 +81,7 @@ DataLoader::DataLoader(std::shared_ptr<const Dataset> dataset, const DataLoaderO
     : dataset_(std::move(dataset)),
       options_(options),
       examples_(examples_in_epoch(checked(dataset_, options_), options_)),
-      order_(host_vector<std::int64_t>(examples_)),
-      stream_(dataset_->device()) {
+      order_(host_vector<std::int64_t>(examples_)) {
   if (options_.normalize) {
     const FloatEnvironment standard;
     mean_.assign(options_.normalize->mean.begin(), options_.normalize->mean.end());
@@ -80,6 +89,11 @@ DataLoader::DataLoader(std::shared_ptr<const Dataset> dataset, const DataLoaderO
   }
   if (options_.sampler) scratch_.resize(options_.sampler->weights.size());
 }
+
+DataLoader::DataLoader(const DataLoader&) = default;
+DataLoader::DataLoader(DataLoader&&) noexcept = default;
+DataLoader& DataLoader::operator=(DataLoader&&) noexcept = default;
+DataLoader::~DataLoader() = default;
 
 std::int64_t DataLoader::size() const noexcept {
   const std::int64_t full = examples_ / options_.batch_size;
@@ -94,6 +108,7 @@ const Dataset& DataLoader::dataset() const {
 void DataLoader::start_epoch() {
   static_cast<void>(dataset());
   ++walk_;
+  ahead_.prefetcher.reset();
   walked_epoch_ = epoch_++;
   if (options_.sampler) {
     return weighted_order(*options_.sampler, RandomStream(options_.seed, Purpose::shuffle, kWeighted, walked_epoch_), scratch_,
@@ -124,13 +139,39 @@ kernels::ImageTransform DataLoader::transform(std::int64_t first) const {
           .numbers = numbers_from(first)};
 }
 
-Batch DataLoader::load(std::int64_t batch) {
+Batch DataLoader::fetch(std::int64_t batch) const {
   const std::int64_t first = batch * options_.batch_size;
-  Batch loaded = dataset().transformed(numbers_from(first), transform(first), stream_);
+  Stream stream(dataset().device());
+  Batch fetched = dataset().transformed(numbers_from(first), transform(first), stream);
   if (options_.mix.any()) {
-    check_classes(loaded.labels, options_.mix.num_classes, stream_);
-    loaded = mixed(loaded, options_.mix, transform(first).position(), stream_);
+    check_classes(fetched.labels, options_.mix.num_classes, stream);
+    fetched = mixed(fetched, options_.mix, transform(first).position(), stream);
   }
+  return fetched;
+}
+
+Batch DataLoader::fetch_ahead(std::int64_t batch) {
+  std::shared_ptr<Prefetcher>& prefetcher = ahead_.prefetcher;
+  // Another place than the next, which a copy of an iterator may come to, gets workers of its own.
+  if (!prefetcher || !prefetcher->is_here() || prefetcher->next_number() != batch) {
+    prefetcher.reset();
+    const std::shared_ptr<const DataLoader> walk(new DataLoader(*this));
+    prefetcher = std::make_shared<Prefetcher>(options_.num_workers, std::int64_t{options_.num_workers} * options_.prefetch_factor,
+                                              batch, size(), [walk](std::int64_t number) { return walk->fetch(number); });
+  }
+  try {
+    Batch fetched = prefetcher->next();
+    if (batch + 1 == size()) prefetcher.reset();
+    return fetched;
+  } catch (...) {
+    prefetcher.reset();
+    throw;
+  }
+}
+
+Batch DataLoader::load(std::int64_t batch) {
+  const bool ahead = options_.num_workers > 0 && dataset().device().kind == Device::Kind::cpu;
+  Batch loaded = ahead ? fetch_ahead(batch) : fetch(batch);
   if (options_.device) loaded = {loaded.inputs.to(*options_.device), loaded.labels.to(*options_.device)};
   return loaded;
 }

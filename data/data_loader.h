@@ -11,13 +11,14 @@
 #include <vector>
 
 #include <gpucnn/core/export.h>
-#include <gpucnn/core/stream.h>
 #include <gpucnn/data/dataset.h>
 #include <gpucnn/data/normalize.h>
 #include <gpucnn/kernels/augment/mix_options.h>
 #include <gpucnn/data/sampling/weighted_random_sampler.h>
 
 namespace gpucnn {
+
+class Prefetcher;
 
 /// How a DataLoader walks a dataset: PyTorch's words and defaults, then what torchvision's transforms do.
 struct DataLoaderOptions {
@@ -36,6 +37,10 @@ struct DataLoaderOptions {
   std::optional<Device> device = {};  ///< where batches are delivered; empty: where the dataset is
   /// Draws the examples of an epoch; not with shuffle.
   std::optional<WeightedRandomSampler> sampler = {};
+  /// Threads that fetch batches ahead of the walk, 0 to 1,024; 0: a batch is fetched when the walk comes to it. For a dataset on
+  /// the CPU; one on a GPU has nothing to wait for, and gets none.
+  int num_workers = 0;
+  int prefetch_factor = 2;  ///< batches that each worker may be ahead, 1 to 1,024
 };
 
 /// Delivers a dataset in batches: inputs f32 [N, C, H, W] from 0 to 1 (then normalised), labels i32 [N] or targets f32 [N, …]. A
@@ -49,6 +54,11 @@ struct DataLoaderOptions {
 /// Shuffling is Fisher and Yates' method: for i from size - 1 down to 1, position i is swapped with position
 /// RandomStream(seed, Purpose::shuffle, 0, epoch).below(i, i + 1). A walk allocates nothing once blocks of its sizes are free.
 /// One thread at a time.
+///
+/// With `num_workers` several threads call the dataset's `transformed` at once, which a dataset of one's own must allow. Batches
+/// come in the same order with the same bits, and what a worker throws comes at its batch. A batch that threw is fetched again if
+/// the walk goes on. The workers end when the last batch is taken, at the next `begin()`, with the loader, or when it is moved;
+/// that waits for the batches that they are fetching.
 class GPUCNN_API DataLoader {
  public:
   class Iterator;
@@ -60,6 +70,10 @@ class GPUCNN_API DataLoader {
   template <std::derived_from<Dataset> D>
   explicit DataLoader(D dataset, const DataLoaderOptions& options = {})
       : DataLoader(std::shared_ptr<const Dataset>(std::make_shared<const D>(std::move(dataset))), options) {}
+
+  ~DataLoader();
+  DataLoader(DataLoader&&) noexcept;
+  DataLoader& operator=(DataLoader&&) noexcept;
 
   /// Starts an epoch and loads its first batch. It ends the walk before it, whose iterators throw `std::logic_error` from now on.
   /// So does this, if the loader was moved from.
@@ -87,9 +101,28 @@ class GPUCNN_API DataLoader {
   const DataLoaderOptions& options() const noexcept { return options_; }
 
  private:
+  /// The workers of a walk. They belong to no other loader: one that is moved loses them, and what it was moved to has none.
+  struct Ahead {
+    Ahead() = default;
+    Ahead(const Ahead&) noexcept {}
+    Ahead(Ahead&& other) noexcept { other.prefetcher.reset(); }
+    Ahead& operator=(Ahead&& other) noexcept {
+      prefetcher.reset();
+      other.prefetcher.reset();
+      return *this;
+    }
+    std::shared_ptr<Prefetcher> prefetcher;
+  };
+
+  /// A copy is what the workers of a walk read: nobody else changes it.
+  DataLoader(const DataLoader&);
+
   Batch load(std::int64_t batch);
   /// The part of `order()` that a batch takes from `first` on.
   std::span<const std::int64_t> numbers_from(std::int64_t first) const;
+  /// The batch where the dataset is.
+  Batch fetch(std::int64_t batch) const;
+  Batch fetch_ahead(std::int64_t batch);
 
   std::shared_ptr<const Dataset> dataset_;
   DataLoaderOptions options_;
@@ -97,8 +130,8 @@ class GPUCNN_API DataLoader {
   std::vector<float> mean_, std_;
   std::vector<double> scratch_;  // the sampler's
   std::vector<std::int64_t> order_;
-  Stream stream_;
   std::uint64_t epoch_ = 0, walk_ = 0, walked_epoch_ = 0;
+  Ahead ahead_;
 };
 
 /// A place in an epoch. Holds its batch until it moves on; the loader must stay where it is meanwhile.

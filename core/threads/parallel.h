@@ -7,8 +7,8 @@
 #include <gpucnn/core/export.h>
 #include <gpucnn/core/threads/threads.h>
 
-/// Work on the CPU's threads. This is the only door to them: nothing else in the library starts a thread, and layers of one's own
-/// take it too.
+/// Work on the CPU's threads. This is the only door to them, and layers of one's own take it too. Nothing else in the library
+/// starts a thread, but for the workers of a DataLoader that asks for some.
 namespace gpucnn {
 
 namespace detail {

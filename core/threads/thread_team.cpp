@@ -24,7 +24,7 @@ constexpr std::chrono::microseconds kSpin{200}, kCallerSpin{2000};
 // How often a waiter looks whether the other thread is preempted, and the CPU time between two looks below which it is.
 constexpr std::chrono::microseconds kLookInterval{50}, kMinProgress{10};
 
-/// Whether this thread is running a task: a nested call then runs on it alone.
+/// Whether this thread is running a task, or works alone by intention: a nested call then runs on it alone.
 thread_local bool in_task = false;
 
 /// Yields to the other hardware thread for a moment.
@@ -94,6 +94,18 @@ void ThreadTeam::run(std::int64_t tasks, int threads, detail::TaskRef run) {
     failed_.store(false, std::memory_order_relaxed);
     std::rethrow_exception(std::exchange(failure_, nullptr));
   }
+}
+
+bool ThreadTeam::begin_alone() noexcept {
+  if (in_task) return false;
+  in_task = true;
+  alone_.fetch_add(1, std::memory_order_relaxed);
+  return true;
+}
+
+void ThreadTeam::end_alone() noexcept {
+  alone_.fetch_sub(1, std::memory_order_relaxed);
+  in_task = false;
 }
 
 void ThreadTeam::shrink(int threads) {

@@ -33,6 +33,11 @@ class ThreadTeam {
   /// alone. Threads for which such callers have left no core are not asked.
   void run(std::int64_t tasks, int threads, detail::TaskRef run);
 
+  /// Between the two the calling thread's calls are its own alone, and a core is left to it, as to a caller that came second.
+  /// `begin_alone` gives false, and is not to be ended, where the thread is inside a task.
+  bool begin_alone() noexcept;
+  void end_alone() noexcept;
+
   /// Ends the threads if there are more than `threads`, the caller's among them, and waits until they are gone; `run` makes new
   /// ones. Not from inside a task.
   void shrink(int threads);

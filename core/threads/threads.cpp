@@ -14,6 +14,7 @@
 #include <gpucnn/core/threads/float_environment.h>
 #include <gpucnn/core/threads/parallel.h>
 #include <gpucnn/core/threads/thread_team.h>
+#include <gpucnn/core/threads/works_alone.h>
 
 namespace gpucnn {
 namespace {
@@ -62,6 +63,12 @@ void set_num_threads(int n) {
 bool core_migration() { return team().migrate(); }
 
 void set_core_migration(bool on) { team().set_migrate(on); }
+
+WorksAlone::WorksAlone() noexcept : counted_(team().begin_alone()) {}
+
+WorksAlone::~WorksAlone() {
+  if (counted_) team().end_alone();
+}
 
 void detail::parallel_tasks(std::int64_t tasks, int threads, TaskRef run) {
   const FloatEnvironment standard;

@@ -156,9 +156,9 @@ for header in $(printf '%s\n' "$there" | grep '\.h$'); do
   grep -q '^#pragma once$' "$header" || fail "$header lacks #pragma once"
 done
 
-# All threads are those of core/threads/parallel.h.
-others=$(printf '%s\n' "$there" | grep -vE '^core/threads/thread_team\.(h|cpp)$' | xargs grep -lE '#pragma omp|std::(thread|jthread|async)\b[^:]' || true)
-[ -z "$others" ] || fail "core/threads/thread_team.cpp alone starts threads, but so does:" "$others"
+# All threads are those of core/threads/parallel.h, and the workers that load data ahead.
+others=$(printf '%s\n' "$there" | grep -vE '^(core/threads/thread_team|data/prefetcher)\.(h|cpp)$' | xargs grep -lE '#pragma omp|std::(thread|jthread|async)\b[^:]' || true)
+[ -z "$others" ] || fail "core/threads/thread_team.cpp and data/prefetcher.cpp alone start threads, but so does:" "$others"
 
 # Programs are quoted as they stand.
 quotes() {
