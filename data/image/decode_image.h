@@ -30,7 +30,7 @@ inline constexpr std::uint64_t kMaxImageBytes = std::uint64_t{1} << 29;
 ///
 /// Throws `DataError` that names `name` for what is no such image, is cut short or damaged, or has no pixel or more than
 /// `kMaxImagePixels`. Sizes are checked before memory is allocated; texts and profiles are never unpacked. What TurboJPEG warns of
-/// is damage. Throws `std::invalid_argument` for other channels.
+/// is damage. An image of the most pixels takes up to 1 GiB while it is decoded. Throws `std::invalid_argument` for other channels.
 GPUCNN_API Tensor decode_image(std::span<const std::byte> bytes, int channels = 3, const std::string& name = "image");
 
 /// The same from a file. A file of more than `kMaxImageBytes`, or that cannot be read, is a `DataError`.

@@ -131,6 +131,12 @@ TEST(DecodeImage, ChecksTheSizeBeforeItAllocates) {
   expect_damage(with_png_size(png, 9'000, 9'000), "bytes at least for 9000x9000 pixels", "the end of the file");
 }
 
+TEST(DecodeImage, TakesAnImageThatPacksAsWellAsAnyCan) {
+  const Bytes png = plain_png(3000, 3000, 7, 7, 7);
+  EXPECT_LT(png.size(), 3000 * 3000 * 3 / 900);
+  EXPECT_THAT(values_of(png, 1), Each(7));
+}
+
 /// `size` zeros as zlib packs them: a thousandth of that.
 std::string bomb(std::size_t size) {
   const std::string zeros(size, '\0');
