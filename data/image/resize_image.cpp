@@ -150,7 +150,7 @@ Tensor resize_images(const Tensor& images, const ResizeOptions& options) {
   if (C < 1 || H < 1 || W < 1 || C > kMaxSide || H > INT32_MAX || W > INT32_MAX) {
     throw std::invalid_argument(fmt::format("resize_images: expects images with pixels, got {}", images.shape().string()));
   }
-  const auto [height, width] = options.size;
+  const int height = options.size.height, width = options.size.width;
   Tensor result = Tensor::empty({N, C, height, width}, DType::u8);
   const Size2 size(static_cast<int>(H), static_cast<int>(W));
   const ResizePlan plan = plan_resize(size, options);
