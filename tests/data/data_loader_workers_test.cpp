@@ -66,10 +66,11 @@ class Numbers : public Dataset {
       if (i == damaged) throw DataError("file " + std::to_string(i), 0, "an image", "none");
       pixels.push_back(static_cast<float>(i));
     }
+    ++answers;
     return {Tensor::from(pixels, {indices.size(), 1, 1, 1}), Tensor::from(indices, {indices.size()})};
   }
 
-  mutable std::atomic<int> calls{0};
+  mutable std::atomic<int> calls{0}, answers{0};
   std::atomic<std::int64_t> damaged{-1};
   std::atomic<bool> closed{false};
 
@@ -189,12 +190,14 @@ TEST(DataLoaderWorkers, AreWaitedForWhileTheyFetch) {
   const auto numbers = std::make_shared<Numbers>(50);
   DataLoader loader(numbers, {.batch_size = 1, .num_workers = 2});
   auto walk = loader.begin();
+  const auto wait_for = [](const std::atomic<int>& count, int least) {
+    while (count < least) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  };
+  wait_for(numbers->answers, 5);  // the first batch, and 2 * 2 ahead
   numbers->closed = true;
-  const int before = numbers->calls;
+  ++walk;  // makes room for one more
+  wait_for(numbers->calls, 6);
   std::atomic<bool> opened{false};
-  ++walk;
-  ++walk;  // so that there is room for workers to fetch, and wait
-  while (numbers->calls == before) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   std::thread opener([&] {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
     opened = true;
