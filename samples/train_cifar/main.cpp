@@ -89,6 +89,11 @@ std::unique_ptr<Sequential> make_network(const Options& options, const OpenedDat
   }
 }
 
+/// Files are read and decoded while a step is made; what lies in memory needs nobody to fetch it.
+int workers(const Dataset& dataset, const Options& options) {
+  return dynamic_cast<const TensorDataset*>(&dataset) ? 0 : options.threads;
+}
+
 DataLoaderOptions train_options(const Options& options, const OpenedDataset& data, Device device) {
   return {.batch_size = options.batch_size,
           .shuffle = true,
@@ -96,7 +101,8 @@ DataLoaderOptions train_options(const Options& options, const OpenedDataset& dat
           .normalize = data.normalize,
           .crop_padding = options.augment ? 4 : 0,
           .flip = options.augment,
-          .device = device};
+          .device = device,
+          .num_workers = workers(*data.train, options)};
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const Options& options, Module& model) {
@@ -194,7 +200,8 @@ ExitCode run(const Options& options) {
   if (!options.init.empty()) load_checkpoint(options.init, title, model);
   const std::unique_ptr<Optimizer> optimizer = make_optimizer(options, model);
   DataLoader train(on_device(data.train, device), train_options(options, data, device));
-  DataLoader test(on_device(data.test, device), {.batch_size = 512, .normalize = data.normalize, .device = device});
+  DataLoader test(on_device(data.test, device),
+                  {.batch_size = 512, .normalize = data.normalize, .device = device, .num_workers = workers(*data.test, options)});
   if (interrupted) return fail(ExitCode::interrupted, "interrupted before the first step; nothing was written");
   RunFolder folder(options.out, config_of(options, data, device), metadata_of(options, data));
 
