@@ -116,13 +116,13 @@ gpucnn_files(kernels/pool PUBLIC pool2d_options PRIVATE pool_shape pool_windows 
 
 gpucnn_files(layers/module PUBLIC context members module plan_cache PRIVATE calls clone hooks module_root module_state module_tree parts summary_table training_mode)
 gpucnn_files(layers PUBLIC conv2d dropout dropout2d flatten functional gradcheck identity linear)
-gpucnn_files(layers/containers PUBLIC child child_list concat residual sequential)
+gpucnn_files(layers/containers PUBLIC child child_list concat residual residual_block sequential)
 gpucnn_files(layers/pool PUBLIC max_pool2d adaptive_pool2d avg_pool2d upsample)
 gpucnn_files(layers/norm PUBLIC batch_norm2d group_norm)
-gpucnn_files(layers/activation PUBLIC activation_layer gelu hardswish leaky_relu relu relu6 sigmoid silu softmax tanh)
+gpucnn_files(layers/activation PUBLIC activation_layer gelu hardswish leaky_relu mul relu relu6 sigmoid silu softmax tanh)
 gpucnn_files(layers/fusion PRIVATE activation_epilogue conv_relu_pool fuse linear_relu_dropout pattern relu_pool single_layer stage)
 gpucnn_files(layers/losses PUBLIC bce_with_logits_loss cross_entropy_loss device_copies elementwise_loss l1_loss loss mse_loss smooth_l1_loss)
-gpucnn_files(models PUBLIC simple_cnn)
+gpucnn_files(models PUBLIC lenet5 make_model resnet resnet9 simple_cnn vgg PRIVATE fan_out_conv image_shape residual_blocks)
 gpucnn_files(optim PUBLIC adam adamw clip_grad muon optimizer parameter_group rmsprop sgd PRIVATE adam_step option_rules orthogonalizer)
 gpucnn_files(optim/schedules
   PUBLIC constant_lr cosine_annealing_lr cosine_annealing_warm_restarts exponential_lr lambda_lr linear_lr lr_scheduler one_cycle_lr

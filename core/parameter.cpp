@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cmath>
 #include <limits>
+#include <numbers>
 #include <span>
 #include <stdexcept>
 #include <utility>
@@ -25,10 +26,24 @@ struct Parameter::State {
   Slot slot{};
 };
 
+bool Init::valid() const noexcept {
+  return std::isfinite(low) && std::isfinite(high) && low <= high && std::isfinite(deviation) && deviation >= 0;
+}
+
+namespace {
+
+void check(Init init) {
+  if (init.valid()) return;
+  throw std::invalid_argument(
+      fmt::format("Parameter: cannot draw from [{}, {}) with a deviation of {}; they must be finite, in "
+                  "order, and the deviation at least 0",
+                  init.low, init.high, init.deviation));
+}
+
+}  // namespace
+
 Parameter::Parameter(const Shape& shape, Init init) : state_(std::make_shared<State>(State{.shape = shape, .init = init})) {
-  if (!std::isfinite(init.low) || !std::isfinite(init.high) || init.low > init.high) {
-    throw std::invalid_argument(fmt::format("Parameter: cannot draw from [{}, {})", init.low, init.high));
-  }
+  check(init);
 }
 
 Parameter::State& Parameter::state() const {
@@ -48,6 +63,13 @@ Tensor Parameter::value() const {
 }
 
 bool Parameter::has_value() const { return state().value.defined(); }
+
+Init Parameter::init() const { return state().init; }
+
+void Parameter::set_init(Init init) {
+  check(init);
+  state().init = init;
+}
 
 Tensor Parameter::grad() const { return state().has_grad ? state_->grad : Tensor{}; }
 
@@ -108,11 +130,24 @@ void Parameter::set_value(const Tensor& value) {
 
 namespace {
 
+/// One of two independent normal numbers that two uniform ones make.
+float normal(float first, float second, bool other) {
+  const double radius = std::sqrt(-2.0 * std::log(1.0 - double{first}));  // 1 - u is in (0, 1], where the logarithm is finite
+  const double angle = 2.0 * std::numbers::pi * double{second};
+  return static_cast<float>(radius * (other ? std::sin(angle) : std::cos(angle)));
+}
+
 Tensor drawn(const Shape& shape, Init init, std::uint64_t seed, std::size_t index) {
   Tensor flat = Tensor::full({shape.numel()}, init.low);
   const std::span<float> values(flat.data<float>(), static_cast<std::size_t>(shape.numel()));
-  if (init.high > init.low) {
-    const RandomStream random(seed, Purpose::weights, static_cast<std::uint32_t>(index));
+  const RandomStream random(seed, Purpose::weights, static_cast<std::uint32_t>(index));
+  if (init.deviation > 0) {
+    random_uniforms(random, shape.numel(), [&](std::int64_t first, const std::array<float, 4>& uniform) {
+      const std::size_t e = static_cast<std::size_t>(first), count = std::min<std::size_t>(4, values.size() - e);
+      for (std::size_t i = 0; i < count; ++i)
+        values[e + i] += init.deviation * normal(uniform[i & ~1U], uniform[i | 1U], i % 2 == 1);
+    });
+  } else if (init.high > init.low) {
     random_uniforms(random, shape.numel(), [&](std::int64_t first, const std::array<float, 4>& uniform) {
       const std::size_t e = static_cast<std::size_t>(first), count = std::min<std::size_t>(4, values.size() - e);
       for (std::size_t i = 0; i < count; ++i) values[e + i] += (init.high - init.low) * uniform[i];

@@ -11,13 +11,19 @@
 
 namespace gpucnn {
 
-/// How a parameter's first values are made: uniform in [low, high), or `low` everywhere when both are equal.
-struct Init {
+/// How a parameter's first values are made: uniform in [low, high), or `low` everywhere when both are equal. With a deviation above
+/// 0 they are normal instead, around `low`.
+struct GPUCNN_API Init {
   float low = 0.0F;
   float high = 0.0F;
+  float deviation = 0.0F;
 
   static constexpr Init uniform(float bound) noexcept { return {-bound, bound}; }
   static constexpr Init constant(float value) noexcept { return {value, value}; }
+  static constexpr Init normal(float deviation) noexcept { return {0, 0, deviation}; }
+
+  /// Whether all three are finite, low <= high, and the deviation is not below 0.
+  bool valid() const noexcept;
 };
 
 /// A learned tensor and its gradient: a handle; copies name the same parameter and stay valid when the model moves to another
@@ -25,7 +31,7 @@ struct Init {
 class GPUCNN_API Parameter {
  public:
   Parameter() = default;
-  /// Throws `std::invalid_argument` unless low <= high are finite.
+  /// Throws `std::invalid_argument` unless `init.valid()`.
   Parameter(const Shape& shape, Init init);
 
   bool defined() const noexcept { return state_ != nullptr; }
@@ -37,6 +43,11 @@ class GPUCNN_API Parameter {
   /// The values; writing to them changes the parameter. Throws `std::logic_error` before they were drawn or loaded.
   Tensor value() const;
   bool has_value() const;
+
+  /// How the next draw makes the values: for a network whose paper begins otherwise than its layers do. Values that are there stay.
+  Init init() const;
+  /// Throws `std::invalid_argument` unless `init.valid()`.
+  void set_init(Init init);
 
   /// The gradient; undefined while there is none (after `zero_grad`, before a backward), as PyTorch's None.
   Tensor grad() const;
@@ -91,7 +102,8 @@ class GPUCNN_API Arena {
   static constexpr std::int64_t kAlignment = 16;
 
   /// Moves the parameters into new memory on `device`, in order; handles stay valid. Parameters without values are drawn:
-  /// parameter i from RandomStream(seed, Purpose::weights, i), element e in logical order from word e. `names` are the
+  /// parameter i from RandomStream(seed, Purpose::weights, i), element e in logical order from word e; normal elements 2k and 2k +
+  /// 1 from words 2k and 2k + 1 (Box and Muller, "A note on the generation of random normal deviates", 1958). `names` are the
   /// parameters' paths.
   static void pack(const std::vector<Parameter>& parameters, const std::vector<std::string>& names, std::uint64_t seed,
                    Device device);

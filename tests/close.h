@@ -28,6 +28,7 @@ inline constexpr Tolerance kVendorSum{1e-5, 1e-5};        // f32 sums of up to t
 inline constexpr Tolerance kNumericGradient{1e-7, 1e-7};  // a float64 gradient against central differences
 inline constexpr Tolerance kGoldenPass{0, 1e-5};          // the whole network's logits and gradients against PyTorch's
 inline constexpr Tolerance kGoldenLoss{1e-5, 0};          // its losses in training
+inline constexpr Tolerance kGoldenStep{0, 1e-4};          // gradients and statistics of one step of a deep network
 inline constexpr Tolerance kGoldenWeight{0, 0, 1e-4};     // its weights after training
 
 inline std::vector<double> as_doubles(std::span<const float> values) { return {values.begin(), values.end()}; }

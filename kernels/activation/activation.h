@@ -22,9 +22,11 @@ struct Activation {
     hardswish,   ///< y = x min(max(x + 3, 0), 6) / 6
     sigmoid,     ///< y = 1 / (1 + exp(-x))
     tanh,        ///< y = tanh(x)
+    scaled,      ///< y = factor * x
   };
   Kind kind = none;
   float negative_slope = 0.01F;  ///< of leaky_relu
+  float factor = 1.0F;           ///< of scaled
 };
 
 }  // namespace gpucnn
@@ -42,7 +44,7 @@ GPUCNN_API void activation(const Tensor& x, const Activation& function, Tensor& 
 /// relu6: dx = y <= 0 or y >= 6 ? 0 : dy; where y is NaN, dx is dy, as in PyTorch.
 /// gelu, gelu_tanh, silu: dx = dy * the derivative at x; where x is NaN or infinite, dx is NaN, as in PyTorch.
 /// hardswish: dx = x <= -3 ? 0 : x < 3 ? dy * (x / 3 + 1 / 2) : dy, so that where x is NaN, dx is dy, as in PyTorch on a GPU.
-/// sigmoid: dx = dy * y * (1 - y). tanh: dx = dy * (1 - y^2).
+/// sigmoid: dx = dy * y * (1 - y). tanh: dx = dy * (1 - y^2). scaled: dx = factor * dy, whatever y is.
 /// kept, dy, dx: f32, on a GPU also bf16, the same shape; dx may be dy.
 GPUCNN_API void activation_backward(const Tensor& kept, const Activation& function, const Tensor& dy, Tensor& dx, Stream& stream);
 

@@ -202,6 +202,20 @@ struct Tanh {
   }
 };
 
+/// A multiple; its backward is said to read y, which it does not look at, so that x need not be kept.
+struct Scaled {
+  float factor;
+  constexpr bool backward_reads_y() const { return true; }
+  template <class D>
+  GPUCNN_POINTWISE hn::Vec<D> forward(D d, hn::Vec<D> x) const {
+    return hn::Mul(hn::Set(d, factor), x);
+  }
+  template <class D>
+  GPUCNN_POINTWISE hn::Vec<D> backward(D d, hn::Vec<D>, hn::Vec<D> dy) const {
+    return hn::Mul(hn::Set(d, factor), dy);
+  }
+};
+
 /// Calls `use` with the functor of `function`.
 template <class Use>
 GPUCNN_POINTWISE auto with_functor(const Activation& function, const Use& use) {
@@ -216,6 +230,7 @@ GPUCNN_POINTWISE auto with_functor(const Activation& function, const Use& use) {
     case Activation::hardswish: return use(Hardswish{});
     case Activation::sigmoid: return use(Sigmoid{});
     case Activation::tanh: return use(Tanh{});
+    case Activation::scaled: return use(Scaled{function.factor});
   }
   return use(Identity{});
 }

@@ -38,6 +38,7 @@ std::unique_ptr<Module> Module::clone() const {
   if (path_.empty()) made->input_grad_ = input_grad_;  // a part's is its container's choice
   for (std::size_t i = 0; i < from.parameters.size(); ++i) {
     Parameter parameter = to.parameters[i];
+    parameter.set_init(from.parameters[i].init());
     parameter.set_value(from.parameters[i].value());
     parameter.requires_grad(from.parameters[i].requires_grad());
   }

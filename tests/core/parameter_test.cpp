@@ -1,5 +1,8 @@
 #include <gpucnn/core/parameter.h>
 
+#include <cmath>
+#include <limits>
+#include <numbers>
 #include <string>
 #include <vector>
 
@@ -46,6 +49,34 @@ TEST(Parameter, HasNoValuesUntilTheyAreDrawn) {
   EXPECT_FALSE(weight.has_grad());
   EXPECT_FALSE(weight.grad().defined());
   EXPECT_THAT([&] { weight.value(); }, ThrowsMessage<std::logic_error>(HasSubstr("no values yet; call init(seed)")));
+}
+
+// The words of a stream by pairs: radius from the first, angle from the second.
+TEST_P(ParameterTest, NormalValuesAreThoseOfBoxAndMuller) {
+  std::vector<Parameter> two{Parameter({3, 1, 3}, Init::uniform(1)), Parameter({7}, Init::normal(0.5F))};
+  two[0].set_init(Init::normal(2));
+  EXPECT_EQ(two[0].init().deviation, 2);
+  Arena::pack(two, {"a", "b"}, 5, device());
+  for (std::uint32_t i = 0; i < 2; ++i) {
+    const RandomStream random(5, Purpose::weights, i);
+    const std::vector<float> drawn = two[i].value().to_vector<float>();
+    for (std::size_t e = 0; e < drawn.size(); ++e) {
+      const std::size_t first = e / 2 * 2;
+      const double radius = std::sqrt(-2 * std::log(1 - double{random.uniform(first)}));
+      const double angle = 2 * std::numbers::pi * double{random.uniform(first + 1)};
+      EXPECT_NEAR(drawn[e], (i == 0 ? 2 : 0.5) * radius * (e % 2 == 0 ? std::cos(angle) : std::sin(angle)), 1e-6);
+    }
+  }
+}
+
+TEST(Parameter, RefusesToBeDrawnFromNothing) {
+  Parameter weight({2}, Init::constant(3));
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (const Init& init : {Init{1, 0}, Init{0, kInfinity}, Init::normal(-1), Init::normal(kInfinity)}) {
+    EXPECT_THAT([&] { Parameter({2}, init); }, ThrowsMessage<std::invalid_argument>(HasSubstr("cannot draw from")));
+    EXPECT_THAT([&] { weight.set_init(init); }, ThrowsMessage<std::invalid_argument>(HasSubstr("cannot draw from")));
+  }
+  EXPECT_EQ(weight.init().low, 3);
 }
 
 TEST(Parameter, ThatNamesNoneSaysSo) {

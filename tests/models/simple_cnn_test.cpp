@@ -60,6 +60,30 @@ TEST_P(SimpleCNNTest, GivesLogitsForAnyNumberOfClasses) {
   EXPECT_THAT([] { SimpleCNN none(0); }, misuse("Linear: in_features and out_features must be at least 1, got 128 and 0"));
 }
 
+TEST_P(SimpleCNNTest, TakesImagesOfAnySize) {
+  for (const Shape& image : {Shape{1, 28, 28}, Shape{3, 64, 48}, Shape{4, 5, 7}, Shape{2, 4, 4}}) {
+    SCOPED_TRACE(image.string());
+    SimpleCNN model(6, image);
+    model.to(device());
+    EXPECT_EQ(model(zeros({2, image[0], image[1], image[2]})).shape(), (Shape{2, 6}));
+    EXPECT_EQ(model.at<Linear>("classifier.1").weight().shape(), (Shape{128, 32 * (image[1] / 4) * (image[2] / 4)}));
+    const SimpleCNN twin = model.clone<SimpleCNN>();
+    EXPECT_EQ(twin.output_shape({2, image[0], image[1], image[2]}), (Shape{2, 6}));
+  }
+}
+
+TEST(SimpleCNN, RefusesImagesThatAreTooSmall) {
+  EXPECT_THAT(
+      [] {
+        SimpleCNN(10, {3, 3, 32});
+      },
+      misuse("SimpleCNN: expects images from [1, 4, 4] to [16384, 16384, 16384], got [3, 3, 32]"));
+  EXPECT_THAT([] { SimpleCNN(10, {3, 32, 3}); }, misuse("got [3, 32, 3]"));
+  EXPECT_THAT([] { SimpleCNN(10, {0, 32, 32}); }, misuse("got [0, 32, 32]"));
+  EXPECT_THAT([] { SimpleCNN(10, {3, 32, 16385}); }, misuse("got [3, 32, 16385]"));
+  EXPECT_THAT([] { SimpleCNN(10, {32, 32}); }, misuse("SimpleCNN: expects the shape of an image, [C, H, W], got [32, 32]"));
+}
+
 TEST(SimpleCNN, SaysWhereAnImageDoesNotFit) {
   SimpleCNN model;
   EXPECT_THAT(

@@ -74,6 +74,11 @@ inline const PointwiseActivation kActivations[] = {
      [](double x) { return std::tanh(x); },
      [](double x) { return 1 - std::tanh(x) * std::tanh(x); },
      kPointwise},
+    {"scaled",
+     {.kind = Activation::scaled, .factor = -0.3F},
+     [](double x) { return -0.3F * x; },
+     [](double) { return double{-0.3F}; },
+     kPointwise},
 };
 
 inline Values activation(const PointwiseActivation& function, Values x) {

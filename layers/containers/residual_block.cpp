@@ -1,0 +1,92 @@
+#include <gpucnn/layers/containers/residual_block.h>
+
+#include <functional>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <gpucnn/core/text/name_list.h>
+#include <gpucnn/core/text/printable.h>
+#include <gpucnn/kernels/activation/activation.h>
+#include <gpucnn/kernels/combine/add.h>
+
+namespace gpucnn {
+
+ResidualBlock::ResidualBlock(std::initializer_list<Child> body) : Sequential(body) {}
+
+ResidualBlock::ResidualBlock(std::initializer_list<Child> body, Child shortcut) : Sequential(body) { take_shortcut(shortcut); }
+
+ResidualBlock::ResidualBlock(std::vector<Child>&& body) : Sequential(std::move(body)) {}
+
+ResidualBlock::ResidualBlock(std::vector<Child>&& body, Child shortcut) : Sequential(std::move(body)) { take_shortcut(shortcut); }
+
+/// Refuses a name that a layer of the body has: both would lie under it in a state_dict.
+void ResidualBlock::take_shortcut(const Child& child) {
+  shortcut_.add(child, "shortcut");
+  struct Names final : Members {
+    std::set<std::string, std::less<>> taken;
+    void operator()(std::string_view, Parameter&) override {}
+    void operator()(std::string_view, Tensor&) override {}
+    void operator()(std::string_view name, Module&) override {
+      if (taken.emplace(name).second) return;
+      throw std::invalid_argument(fmt::format("ResidualBlock: there is already a child '{}'", printable(name, kMaxNameBytes)));
+    }
+  } names;
+  ResidualBlock::members(names);
+}
+
+Shape ResidualBlock::output_shape(const Shape& x) const {
+  const Shape y = Sequential::output_shape(x);
+  const Shape other = has_shortcut() ? shape_of(shortcut_[0], x) : x;
+  if (y != other) {
+    throw std::invalid_argument(fmt::format("the body makes {} of {}, the shortcut {}; they must be equal to be added", y.string(),
+                                            x.string(), other.string()));
+  }
+  return y;
+}
+
+void ResidualBlock::members(Members& m) {
+  Sequential::members(m);
+  shortcut_.members(m);
+}
+
+std::unique_ptr<Module> ResidualBlock::copy() const {
+  auto block = std::make_unique<ResidualBlock>(std::initializer_list<Child>());
+  block->shortcut_ = shortcut_.copy();
+  return copied_into(std::move(block));
+}
+
+/// The body's first layer and the shortcut read x; the others read what is made of it.
+bool ResidualBlock::child_input_grad(std::size_t i) const { return (i > 0 && i < size()) || input_grad(); }
+
+Tensor ResidualBlock::forward(const Tensor& x, Context& context) const {
+  const Tensor body = Sequential::forward(x, context);
+  const Tensor shortcut = has_shortcut() ? shortcut_[0](x, context) : x;
+  Tensor y = Tensor::empty(body.shape(), body.dtype(), body.device());
+  kernels::add(body, shortcut, y, context.stream());
+  kernels::activation(y, {Activation::relu}, y, context.stream());
+  context.save(y);
+  return y;
+}
+
+Tensor ResidualBlock::gradients(const Tensor& dy, Context& context) {
+  Tensor sum = Tensor::empty(dy.shape(), dy.dtype(), dy.device());  // the gradient of body(x) + shortcut(x)
+  kernels::activation_backward(context.saved(), {Activation::relu}, dy, sum, context.stream());
+  const Tensor body = Sequential::gradients(sum, context);
+  const Tensor shortcut = has_shortcut() ? shortcut_[0].backward(sum, context) : sum;
+  if (!context.input_grad()) return {};
+  Tensor dx = Tensor::empty(body.shape(), body.dtype(), body.device());
+  kernels::add(body, shortcut, dx, context.stream());
+  return dx;
+}
+
+void ResidualBlock::add_summary_rows(const Shape& x, std::vector<SummaryRow>& rows) {
+  Sequential::add_summary_rows(x, rows);
+  for (const auto& entry : shortcut_) summarize(*entry.module, x, rows);
+}
+
+}  // namespace gpucnn
