@@ -13,8 +13,8 @@
 #include <gpucnn/core/export.h>
 #include <gpucnn/data/dataset.h>
 #include <gpucnn/data/normalize.h>
-#include <gpucnn/kernels/augment/mix_options.h>
 #include <gpucnn/data/sampling/weighted_random_sampler.h>
+#include <gpucnn/kernels/augment/mix_options.h>
 
 namespace gpucnn {
 

@@ -36,7 +36,9 @@ def uniform(name, count):
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
         x = (x ^ (x >> numpy.uint32(shift))) * numpy.uint32(factor)
     x ^= x >> numpy.uint32(16)
-    return (x >> numpy.uint32(8)).astype(numpy.float32) * numpy.float32(2.0**-23) - numpy.float32(1)
+    return (x >> numpy.uint32(8)).astype(numpy.float32) * numpy.float32(2.0**-23) - numpy.float32(
+        1
+    )
 
 
 def drawn(name, shape):
@@ -141,11 +143,16 @@ def case(name, module, batch, side, channels=3, draws=range(20)):
         kind = key.split(".")[0]
         if kind in gaps:
             scale = value.abs().max() if kind == "logits" else value[0] + 0.01
-            near = single[key] - value if kind == "logits" else (single[key] - value)[[0, 3, 4, 5, 6]]
+            near = (
+                single[key] - value if kind == "logits" else (single[key] - value)[[0, 3, 4, 5, 6]]
+            )
             gaps[kind] = max(gaps[kind], (near.abs().max() / scale).item())
     print(name, f"draw {draw}, margin {margins[draw]:.2g},", gaps)
     gradients = [value[0].item() for key, value in wide.items() if key.startswith("grad.")]
-    print(f"  logits to {wide['logits'].abs().max():.3g}, loss {wide['loss']:.4g}, grads to", max(gradients))
+    print(
+        f"  logits to {wide['logits'].abs().max():.3g}, loss {wide['loss']:.4g}, grads to",
+        max(gradients),
+    )
     description = {
         "model": name,
         "batch": batch,
