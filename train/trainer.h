@@ -25,8 +25,8 @@ namespace gpucnn {
 /// are then not called again. Elsewhere, or if a layer waits for the GPU in its forward, the steps run one by one. The results are
 /// the same.
 ///
-/// Holds references: model, optimizer, loss, loader and average must stay where they are, and the modes and the device of the model
-/// as they are. One thread at a time.
+/// Holds references: model, optimizer, loss, loader and average must stay where they are, and the model on its device. Between
+/// steps parts may be frozen or learned again, and modes may change: a captured step is then recorded anew. One thread at a time.
 class GPUCNN_API Trainer {
  public:
   /// Throws `std::invalid_argument` for options that make no sense: see ParameterUpdate.

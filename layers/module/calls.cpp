@@ -172,7 +172,9 @@ Tensor Module::backward(const Tensor& dy) {
 Tensor Module::backward(const Tensor& dy, Context& context) {
   require_part_of(context.call_);
   if (!input_grad_ && !learns(*this)) {  // as a branch of a container may be that learns elsewhere
-    if (saved_) *saved_ = {};
+    if (!saved_) return {};
+    saved_->there = false;
+    saved_->tensors.clear();  // its memory is kept: a step that repeats itself allocates nothing
     return {};
   }
   return run_backward(dy, context.call_);
