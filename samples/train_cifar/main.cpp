@@ -83,8 +83,8 @@ std::shared_ptr<const Dataset> on_device(const std::shared_ptr<const Dataset>& d
 
 std::unique_ptr<Sequential> make_network(const Options& options, const OpenedDataset& data) {
   try {
-    return make_model(options.model, data.train->image_shape(), static_cast<int>(data.class_names.size()));
-  } catch (const std::invalid_argument& error) {  // images that are too small for it
+    return make_model(options.model, data.train->image_shape(), static_cast<int>(data.class_names.size()), options.width);
+  } catch (const std::invalid_argument& error) {  // images that are too small for it, or a width that it has not
     throw UsageError(fmt::format("--model: {}", error.what()));
   }
 }
@@ -106,8 +106,17 @@ DataLoaderOptions train_options(const Options& options, const OpenedDataset& dat
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const Options& options, Module& model) {
-  if (options.optimizer == "sgd") return std::make_unique<SGD>(model.parameters(), SGDOptions{.lr = options.lr, .momentum = 0.9});
-  return std::make_unique<Adam>(model.parameters(), AdamOptions{.lr = options.lr});
+  if (options.optimizer == "sgd")
+    return std::make_unique<SGD>(model.parameters(),
+                                 SGDOptions{.lr = options.lr, .momentum = 0.9, .weight_decay = options.weight_decay});
+  return std::make_unique<Adam>(model.parameters(), AdamOptions{.lr = options.lr, .weight_decay = options.weight_decay});
+}
+
+/// Null: the rate stays. A run without a batch is refused by `fit`.
+std::unique_ptr<LRScheduler> make_schedule(const Options& options, Optimizer& optimizer, const DataLoader& train) {
+  if (options.schedule == "constant" || train.size() == 0) return nullptr;
+  return std::make_unique<OneCycleLR>(
+      optimizer, OneCycleLROptions{.max_lr = options.lr, .total_steps = options.epochs * train.size(), .cycle_momentum = false});
 }
 
 std::string image_shape(const OpenedDataset& data) {
@@ -120,6 +129,7 @@ std::string image_shape(const OpenedDataset& data) {
 std::string config_of(const Options& options, const OpenedDataset& data, Device device) {
   const auto text = [](const std::string& value) { return json_text::of(value); };
   return json_text::object({{"model", text(options.model)},
+                            {"width", options.width ? std::to_string(*options.width) : "null"},
                             {"num_classes", std::to_string(data.class_names.size())},
                             {"class_names", json_text::of(data.class_names)},
                             {"image_shape", image_shape(data)},
@@ -134,6 +144,9 @@ std::string config_of(const Options& options, const OpenedDataset& data, Device 
                             {"batch_size", std::to_string(options.batch_size)},
                             {"optimizer", text(options.optimizer)},
                             {"lr", json_text::of(options.lr)},
+                            {"schedule", text(options.schedule)},
+                            {"weight_decay", json_text::of(options.weight_decay)},
+                            {"label_smoothing", json_text::of(options.label_smoothing)},
                             {"seed", std::to_string(options.seed)},
                             {"init", text(options.init.string())},
                             {"device", text(device.string())},
@@ -146,6 +159,7 @@ std::string config_of(const Options& options, const OpenedDataset& data, Device 
 /// What a checkpoint needs to stand alone. Values are texts: lists are JSON.
 Metadata metadata_of(const Options& options, const OpenedDataset& data) try {
   return {{"model", options.model},
+          {"width", options.width ? std::to_string(*options.width) : ""},
           {"num_classes", std::to_string(data.class_names.size())},
           {"class_names", json_text::utf8_list(data.class_names)},
           {"image_shape", image_shape(data)},
@@ -202,6 +216,8 @@ ExitCode run(const Options& options) {
   DataLoader train(on_device(data.train, device), train_options(options, data, device));
   DataLoader test(on_device(data.test, device),
                   {.batch_size = 512, .normalize = data.normalize, .device = device, .num_workers = workers(*data.test, options)});
+  const std::unique_ptr<LRScheduler> schedule = make_schedule(options, *optimizer, train);
+  CrossEntropyLoss loss({.label_smoothing = options.label_smoothing});
   if (interrupted) return fail(ExitCode::interrupted, "interrupted before the first step; nothing was written");
   RunFolder folder(options.out, config_of(options, data, device), metadata_of(options, data));
 
@@ -221,7 +237,7 @@ ExitCode run(const Options& options) {
   bool has_trained = false;  // which a first loss that is not finite prevents
   const auto train_all = [&] {
     try {
-      return fit(model, *optimizer, train, test,
+      return fit(model, *optimizer, loss, train, test,
                  {.epochs = options.epochs,
                   .on_step =
                       [&](const Progress& progress) {
@@ -229,7 +245,9 @@ ExitCode run(const Options& options) {
                         display.progress(progress);
                       },
                   .on_epoch = add,
-                  .stop = [] { return interrupted != 0; }});
+                  .stop = [] { return interrupted != 0; },
+                  .scheduler = schedule.get(),
+                  .schedule_every = Every::step});
     } catch (const NonFiniteLoss& error) {
       if (options.init.empty() || has_trained || error.step() > 1) throw;
       throw CheckpointError(fmt::format("{}: its weights give a loss that is not finite", options.init.string()));

@@ -92,6 +92,9 @@ void check(const CLI::App& app, const Options& options) {
   if (options.optimizer != "adam" && options.optimizer != "sgd") {
     throw UsageError(fmt::format("--optimizer: '{}' is not adam or sgd", options.optimizer));
   }
+  if (options.schedule != "constant" && options.schedule != "onecycle") {
+    throw UsageError(fmt::format("--schedule: '{}' is not constant or onecycle", options.schedule));
+  }
   try {
     if (options.device != "auto") gpucnn::Device::parse(options.device);
   } catch (const std::invalid_argument&) {
@@ -110,7 +113,7 @@ Options parse_options(int argc, char** argv) {
   constexpr auto kMaxImages = std::numeric_limits<std::int64_t>::max();
   Options options{.threads = gpucnn::num_threads()};
   std::int64_t limit = 0;
-  int image_size = 0;
+  int image_size = 0, width = 0;
   CLI::App app("Trains a model on a folder of images, or on drawn shapes, which need no download.", "train_cifar");
   app.option_defaults()->take_last();  // `check` refuses what is given twice
   app.allow_extras();                  // and what is no option
@@ -128,11 +131,15 @@ Options parse_options(int argc, char** argv) {
   app.add_flag("--skip-damaged", options.skip_damaged, "Leave out a folder's damaged images; default: off")
       ->disable_flag_override();
   add_word(app, "--model", model_help(), options.model);
+  add_number(app, "--width", "Channels of resnet9's first convolution; default: 64", width, 1, 4096)->default_str("");
   add_number(app, "--epochs", "How often to go through the training images", options.epochs, 1, 1'000'000);
   add_number<std::int64_t>(app, "--batch-size", "Images in a step", options.batch_size, 1, kMaxImages);
   add_number(app, "--lr", "Learning rate", options.lr, double{std::numeric_limits<float>::min()},
              double{std::numeric_limits<float>::max()});
   add_word(app, "--optimizer", "adam, or sgd with momentum 0.9", options.optimizer);
+  add_word(app, "--schedule", "Of the learning rate: constant, or onecycle: up to\n--lr and down to almost 0", options.schedule);
+  add_number(app, "--weight-decay", "Weights' part in their gradients", options.weight_decay, 0.0, 1.0);
+  add_number(app, "--label-smoothing", "Probability shared out among all classes", options.label_smoothing, 0.0, 1.0);
   add_word(app, "--device", "cpu, cuda or cuda:N; auto takes a usable GPU,\nelse the CPU", options.device);
   add_word(app, "--precision", "fp32; on a GPU tf32 and bf16 are faster and\nless exact", options.precision);
   add_number(app, "--threads", "CPU threads; the results do not depend on it", options.threads, 1, 1024);
@@ -165,5 +172,6 @@ Options parse_options(int argc, char** argv) {
   check(app, options);
   if (limit > 0) options.limit = limit;
   if (image_size > 0) options.image_size = image_size;
+  if (width > 0) options.width = width;
   return options;
 }

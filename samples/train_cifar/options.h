@@ -9,10 +9,14 @@
 struct Options {
   std::filesystem::path data;  // empty: the generated set
   std::string model = "simple_cnn";
+  std::optional<int> width;  // empty: the model's
   int epochs = 10;
   std::int64_t batch_size = 128;
   double lr = 1e-3;
   std::string optimizer = "adam";
+  std::string schedule = "constant";
+  double weight_decay = 0;
+  double label_smoothing = 0;
   std::string device = "auto";
   std::string precision = "fp32";
   int threads;

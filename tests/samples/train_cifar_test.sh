@@ -75,6 +75,10 @@ options() {
   fails 2 "--seed" "$train" --seed -1
   fails 2 "--seed" "$train" --seed 18446744073709551616
   fails 2 "--optimizer" "$train" --optimizer rmsprop
+  fails 2 "--schedule: 'cosine' is not constant or onecycle" "$train" --schedule cosine
+  for option in --weight-decay --label-smoothing; do for number in -0.1 1.1 nan; do fails 2 "$option" "$train" "$option" $number; done; done
+  fails 2 "--width" "$train" --model resnet9 --width 0
+  fails 2 "--model: " "$train" --limit 100 --width 8
   fails 2 "--model: 'resnet1' is none of" "$train" --model resnet1
   fails 2 "tpu" "$train" --device tpu
   fails 2 "cuda:x" "$train" --device cuda:x
@@ -84,7 +88,7 @@ options() {
   fails 2 '\x1b[2J' "$train" "$(printf '\033[2J')"
   run "$train" --help
   expect "--help succeeds" code_is 0
-  for option in data model epochs batch-size lr optimizer device threads seed out augment limit quiet version; do
+  for option in data model width epochs batch-size lr optimizer schedule weight-decay label-smoothing device threads seed out augment limit quiet version; do
     expect "--help explains --$option" says "--$option"
   done
   expect "no line of --help is longer than 100" [ -z "$(printf '%s\n' "$output" | grep -E '.{101}')" ]
@@ -253,6 +257,26 @@ same_bits() {
   done
   output=$(cmp one/last.safetensors other/last.safetensors)
   expect "another seed, other weights" says "differ"
+}
+
+# What belongs to a recipe reaches the training, and config.json.
+recipe() {
+  small plain >/dev/null
+  for option in "--schedule onecycle" "--weight-decay 0.01" "--label-smoothing 0.1"; do
+    # shellcheck disable=SC2086  # an option and its value
+    small "with${option// /}" $option >/dev/null
+    output=$(cmp plain/last.safetensors "with${option// /}/last.safetensors")
+    expect "$option gives other weights" says "differ"
+  done
+  output=$(cat with*/config.json)
+  for words in '"schedule": "onecycle"' '"weight_decay": 0.01' '"label_smoothing": 0.1'; do
+    expect "config.json has $words" says "$words"
+  done
+  output=$(head -n 2 with--scheduleonecycle/metrics.jsonl | sed -n 's/.*"lr":\([^,]*\),.*/\1/p' | sort -g | head -n 1)
+  expect "the last rate of onecycle is almost 0, not $output" [ "$(printf '%s\n1e-6\n' "$output" | sort -g | head -n 1)" = "$output" ]
+  run small narrow --model resnet9 --width 2 --limit 100
+  expect "--width makes a narrow resnet9" code_is 0
+  expect "  which is small" [ "$(wc -c <narrow/last.safetensors)" -lt 100000 ]
 }
 
 files() {
