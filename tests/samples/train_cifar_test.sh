@@ -160,8 +160,8 @@ kinds() {
   for words in '"model":"lenet5"' '"image_shape":"[1,16,16]"'; do expect "  best.safetensors has $words" says "$words"; done
   fails 5 "holds no lenet5" small out --data mnist --model lenet5 --init digits/last.safetensors
   fails 2 "--model: vgg11_bn" small out --data mnist --model vgg11_bn
-  head -c 40 mnist/t10k-images-idx3-ubyte.gz >cut
-  mv cut mnist/t10k-images-idx3-ubyte.gz
+  head -c 40 mnist/t10k-images-idx3-ubyte.gz >start.gz
+  mv start.gz mnist/t10k-images-idx3-ubyte.gz
   fails 4 "t10k-images-idx3-ubyte.gz: at byte 40: expected the rest of the gzip data" "$train" --data mnist --out out
   rm mnist/train-labels-idx1-ubyte
   fails 4 "train-labels-idx1-ubyte" "$train" --data mnist --out out
@@ -274,7 +274,7 @@ recipe() {
   done
   output=$(head -n 2 with--scheduleonecycle/metrics.jsonl | sed -n 's/.*"lr":\([^,]*\),.*/\1/p' | sort -g | head -n 1)
   expect "the last rate of onecycle is almost 0, not $output" [ "$(printf '%s\n1e-6\n' "$output" | sort -g | head -n 1)" = "$output" ]
-  run small narrow --model resnet9 --width 2 --limit 100
+  run small narrow --model resnet9 --width 2
   expect "--width makes a narrow resnet9" code_is 0
   expect "  which is small" [ "$(wc -c <narrow/last.safetensors)" -lt 100000 ]
 }
