@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 
 #include <gpucnn/kernels/augment/color_factors.h>
@@ -38,26 +37,24 @@ GPUCNN_HOST_DEVICE inline Color blend(const Color& color, float other, float fac
   return {clamp_unit(factor * color.r + rest), clamp_unit(factor * color.g + rest), clamp_unit(factor * color.b + rest)};
 }
 
-/// Turns the colour circle by `turn`, through HSV as Pillow's Convert.c defines it.
+/// Turns the colour circle by `turn`, in [-1/2, 1/2], through HSV: the hue goes through six sectors, in each of which one channel
+/// rises or falls, as in Smith, "Color gamut transform pairs" (SIGGRAPH 1978). A NaN makes the whole pixel NaN.
 GPUCNN_HOST_DEVICE inline Color turn_hue(const Color& color, float turn) {
-  const float r = color.r, g = color.g, b = color.b;
-  const float largest = r > g ? (r > b ? r : b) : (g > b ? g : b), smallest = r < g ? (r < b ? r : b) : (g < b ? g : b);
-  const float range = largest - smallest, v = largest;
-  if (!(range != 0)) return color;  // grey has no hue
-  const float s = range / largest, rc = (largest - r) / range, gc = (largest - g) / range, bc = (largest - b) / range;
-  float h = largest == r ? bc - gc : largest == g ? 2 + rc - bc : 4 + gc - rc;
-  h = h * (1.0F / 6) + 1;
-  h -= std::floor(h);
-  h += turn;
-  h -= std::floor(h);
-  const float h6 = 6 * h, sector = std::floor(h6), f = h6 - sector;
-  const float p = clamp_unit((1 - s) * v), q = clamp_unit((1 - s * f) * v), t = clamp_unit((s * f + (1 - s)) * v);
-  if (sector == 1) return {q, v, p};
-  if (sector == 2) return {p, v, t};
-  if (sector == 3) return {p, q, v};
-  if (sector == 4) return {t, p, v};
-  if (sector == 5) return {v, p, q};
-  return {v, t, p};  // 0, and 6 where the sum was rounded up to a whole turn
+  const float r = color.r, g = color.g, b = color.b, sum = r + g + b;
+  if (sum != sum) return {sum, sum, sum};
+  const float v = r > g ? (r > b ? r : b) : (g > b ? g : b), smallest = r < g ? (r < b ? r : b) : (g < b ? g : b);
+  const float range = v - smallest;
+  const float difference = v == r ? g - b : v == g ? b - r : r - g, sector = v == r ? 0.0F : v == g ? 2.0F : 4.0F;
+  float h = sector + difference / (range > 0 ? range : 1) + 6 * turn;
+  h = h < 0 ? h + 6 : h;
+  h = h >= 6 ? h - 6 : h;
+  const auto channel = [&](float offset) {
+    float k = h + offset;  // how far from where this channel is largest, in sectors
+    k = k >= 6 ? k - 6 : k;
+    k = k < 4 - k ? k : 4 - k;
+    return v - range * clamp_unit(k);
+  };
+  return {channel(5), channel(3), channel(1)};
 }
 
 /// Adjustments number `first` to `last` - 1 of the image's. `mean`: of its grey before the contrast, which alone reads it.

@@ -9,21 +9,35 @@ namespace {
 
 constexpr std::int64_t kGrain = 4096;  // pixels a task: some tens of microseconds
 
-/// `kChannels`: 1 or 3.
+/// `blend` of every value with the same grey.
+void blend_all(float* values, std::int64_t count, float other, float factor) {
+  const float rest = (1 - factor) * other;
+  for (std::int64_t i = 0; i < count; ++i) values[i] = clamp_unit(factor * values[i] + rest);
+}
+
+template <std::int64_t kChannels>
+float mean_gray(const float* image, std::int64_t pixels) {
+  double sum = 0;
+  for (std::int64_t p = 0; p < pixels; ++p)
+    sum += static_cast<double>(gray(load_color(image + p * kChannels, kChannels), kChannels));
+  return static_cast<float>(sum / static_cast<double>(pixels));
+}
+
+template <class Change>
+void change_colors(float* image, std::int64_t pixels, const Change& change) {
+  for (float* pixel = image; pixel != image + 3 * pixels; pixel += 3) store_color(change(load_color(pixel, 3)), 3, pixel);
+}
+
+/// One adjustment after the other over the whole image, which a cache holds. `kChannels`: 1 or 3.
 template <std::int64_t kChannels>
 void jitter_image(float* image, std::int64_t pixels, const ColorFactors& factors) {
-  const int before = steps_before_contrast(factors);
-  const bool contrast = before < factors.steps;
-  double sum = 0;
-  for (float* pixel = image; pixel != image + pixels * kChannels; pixel += kChannels) {
-    const Color color = adjust(load_color(pixel, kChannels), factors, 0, before, 0, kChannels);
-    if (contrast) sum += static_cast<double>(gray(color, kChannels));
-    if (before > 0) store_color(color, kChannels, pixel);
-  }
-  if (!contrast) return;
-  const auto mean = static_cast<float>(sum / static_cast<double>(pixels));
-  for (float* pixel = image; pixel != image + pixels * kChannels; pixel += kChannels) {
-    store_color(adjust(load_color(pixel, kChannels), factors, before, factors.steps, mean, kChannels), kChannels, pixel);
+  for (int step = 0; step < factors.steps; ++step) {
+    const int a = factors.order[step];
+    const float factor = factors.factor[a];
+    if (a == kBrightness) blend_all(image, pixels * kChannels, 0, factor);
+    if (a == kContrast) blend_all(image, pixels * kChannels, mean_gray<kChannels>(image, pixels), factor);
+    if (a == kSaturation) change_colors(image, pixels, [=](const Color& color) { return blend(color, gray(color, 3), factor); });
+    if (a == kHue) change_colors(image, pixels, [=](const Color& color) { return turn_hue(color, factor); });
   }
 }
 
