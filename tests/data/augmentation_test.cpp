@@ -110,6 +110,26 @@ TEST_P(AugmentationTest, IsTheSameForEveryKindOfDataset) {
   for (int epoch = 0; epoch < 2; ++epoch) EXPECT_EQ(epoch_of(loader), epoch_of(same));
 }
 
+TEST_P(AugmentationTest, WorkersThatFetchAheadMakeTheSame) {
+  DataLoaderOptions ahead = all_options(7);
+  ahead.num_workers = 3;
+  DataLoader loader(drawn(40, device()), ahead), same(drawn(40, device()), all_options(7));
+  for (int epoch = 0; epoch < 3; ++epoch) EXPECT_EQ(epoch_of(loader), epoch_of(same));
+}
+
+TEST_P(AugmentationTest, ImagesThatASamplerDrawsTwiceAreAugmentedTwice) {
+  DataLoaderOptions options = all_options(10);
+  options.shuffle = false;
+  options.mix = {};
+  options.sampler = WeightedRandomSampler{.weights = std::vector<double>{0, 1}, .num_samples = 10};
+  DataLoader loader(drawn(2, device()), options);
+  const std::vector<float> values = (*loader.begin()).inputs.to_vector<float>();
+  const std::size_t size = values.size() / 10;
+  for (std::size_t i = 1; i < 10; ++i) {
+    EXPECT_FALSE(std::equal(&values[0], &values[0] + size, &values[i * size])) << i;
+  }
+}
+
 TEST_P(AugmentationTest, FlipsThatAlternateShowEveryImageFromBothSidesInTwoEpochs) {
   // An image of two pixels, 0 and 1.
   std::vector<float> many;
