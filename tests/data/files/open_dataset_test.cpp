@@ -119,6 +119,19 @@ TEST_F(OpenDataset, NamesWhatIsMissingOfASetThatIsThereInPart) {
   expect_damage([&] { open_dataset(folder_.path()); }, folder_ / "train.bin", 0, "153700000 bytes", "no such file");
 }
 
+TEST_F(OpenDataset, KnowsASetByAnyOfItsFiles) {
+  const auto expect_missing = [&](const std::string& there, const std::string& missing) {
+    folder_.write(there, "");
+    expect_damage([&] { open_dataset(folder_.path()); }, folder_ / missing, 0, "", "no such file");
+    fs::remove(folder_ / there);
+  };
+  for (const char* name : {"train-labels-idx1-ubyte", "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte"}) {
+    expect_missing(name, "train-images-idx3-ubyte");
+  }
+  for (const char* name : {"data_batch_2.bin", "data_batch_5.bin", "test_batch.bin"}) expect_missing(name, "data_batch_1.bin");
+  expect_missing("test.bin", "train.bin");
+}
+
 TEST_F(OpenDataset, SaysWhatItLookedForAndWhereASetIsInstead) {
   expect_refused("none of them");
   folder_.write("cifar-100-binary.tar.gz", "");
