@@ -28,8 +28,8 @@ class AxisWeights {
     std::vector<double> exact(static_cast<std::size_t>(taps_));
     for (int x = 0; x < count; ++x) {
       const double centre = (first + x + 0.5) * scale;
-      const int begin = std::max(0, static_cast<int>(centre - support + 0.5));
-      const int end = std::min(input, static_cast<int>(centre + support + 0.5));
+      const int begin = std::max(0, static_cast<int>(std::floor(centre - support + 0.5)));
+      const int end = std::min(input, static_cast<int>(std::floor(centre + support + 0.5)));
       double sum = 0;
       for (int i = begin; i < end; ++i) {
         const double distance = std::abs((i - centre + 0.5) / support);
@@ -39,7 +39,7 @@ class AxisWeights {
       for (int i = 0; i < end - begin; ++i) {
         const double weight = exact[static_cast<std::size_t>(i)] / sum;  // the pixel around the centre weighs more than 0
         weights_[static_cast<std::size_t>(x) * static_cast<std::size_t>(taps_) + static_cast<std::size_t>(i)] =
-            static_cast<std::int32_t>(0.5 + weight * (1 << kWeightBits));
+            static_cast<std::int32_t>(std::floor(0.5 + weight * (1 << kWeightBits)));
       }
     }
   }
