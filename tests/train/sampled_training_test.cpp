@@ -101,6 +101,14 @@ INSTANTIATE_TEST_SUITE_P(Devices, SampledTraining, devices(), device_name);
 
 const std::vector<std::int64_t> kPart{19, 3, 4, 5, 17, 0, 1, 1, 2, 8, 9};
 
+TEST_P(SampledTraining, OverASubsetAlternatesFlipsAsSingleStepsDo) {
+  expect_same_as_by_step(
+      [&] {
+        return DataLoader(Subset(images(device()), kPart), {.batch_size = 4, .shuffle = true, .seed = 5, .alternating_flip = true});
+      },
+      true);
+}
+
 TEST_P(SampledTraining, OverASubsetIsCaptured) {
   expect_same_as_by_step(
       [&] {

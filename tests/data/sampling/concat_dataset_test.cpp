@@ -1,7 +1,11 @@
 #include <gpucnn/data/sampling/concat_dataset.h>
 
+#include <vector>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <gpucnn/data/sampling/subset.h>
 
 #include "data/sampling/counting.h"
 #include "device_test.h"
@@ -24,6 +28,26 @@ TEST_P(ConcatDatasetTest, IsOneBehindTheOther) {
   const Batch some = all.get(std::vector<std::int64_t>{8, 0, 3, 0, 5});
   EXPECT_THAT(some.labels.to_vector<std::int32_t>(), ElementsAre(203, 0, 100, 0, 200));
   EXPECT_THAT(some.inputs.to_vector<float>(), ElementsAre(203, 0, 100, 0, 200));
+}
+
+TEST_P(ConcatDatasetTest, AlternatesFlipsWhateverLiesInABatch) {
+  const TensorDataset pairs{Tensor::from(std::vector<float>{0, 1, 0, 1, 0, 1, 0, 1}, {4, 1, 1, 2}, device()),
+                            Tensor::zeros({4}, DType::i32, device())};
+  DataLoader loader(ConcatDataset(Subset(pairs, {3, 1, 0}), pairs),
+                    {.batch_size = 2, .shuffle = true, .seed = 1, .alternating_flip = true});
+  std::vector<std::vector<float>> left;  // pixel of each example, epoch by epoch
+  for (int epoch = 0; epoch < 6; ++epoch) {
+    left.emplace_back(7);
+    std::size_t i = 0;
+    for (const Batch& batch : loader) {
+      const std::vector<float> pixels = batch.inputs.to_vector<float>();
+      for (std::size_t n = 0; n < pixels.size(); n += 2) left.back()[static_cast<std::size_t>(loader.order()[i++])] = pixels[n];
+    }
+    if (epoch == 0) continue;
+    for (std::size_t example = 0; example < 7; ++example) {
+      EXPECT_NE(left[left.size() - 1][example], left[left.size() - 2][example]) << "example " << example << ", epoch " << epoch;
+    }
+  }
 }
 
 TEST_P(ConcatDatasetTest, IsCroppedMirroredAndNormalizedAsOneTensorOfAll) {
