@@ -52,8 +52,8 @@ struct DataLoaderOptions {
 ///     for (auto [inputs, labels] : DataLoader(TensorDataset{images, labels}, {.batch_size = 128, .shuffle = true})) { … }
 ///
 /// Shuffling is Fisher and Yates' method: for i from size - 1 down to 1, position i is swapped with position
-/// RandomStream(seed, Purpose::shuffle, 0, epoch).below(i, i + 1). A walk allocates nothing once blocks of its sizes are free.
-/// One thread at a time.
+/// RandomStream(seed, Purpose::shuffle, 0, epoch).below(i, i + 1). A walk over a TensorDataset without workers
+/// allocates nothing once blocks of its sizes are free. One thread at a time.
 ///
 /// With `num_workers` several threads call the dataset's `transformed` at once, which a dataset of one's own must allow. Batches
 /// come in the same order with the same bits, and what a worker throws comes at its batch. A batch that threw is fetched again if

@@ -5,7 +5,9 @@
 #include <cerrno>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <new>
+#include <string>
 #include <string_view>
 #include <system_error>
 
@@ -20,7 +22,13 @@ bool is_reason(const std::string& message, int error) { return message.ends_with
 /// The next step for a file that cannot be read.
 std::string advice(const DataError& error) {
   if (is_reason(error.found(), EACCES)) return "; it is there, but this user may not read it";
-  return "; scripts/download_cifar10 DIR fetches the whole of CIFAR-10";
+  const std::string file = std::filesystem::path(error.file()).filename().string();
+  for (const char* kind : {".png", ".jpg", ".jpeg"}) {
+    if (file.ends_with(kind)) return "; --skip-damaged leaves damaged images out";
+  }
+  const bool of_cifar10 = file.starts_with("data_batch_") || file == "test_batch.bin" || file == "batches.meta.txt" ||
+                          error.expected().find("CIFAR-10") != std::string::npos;
+  return of_cifar10 ? "; scripts/download_cifar10 DIR fetches the whole of CIFAR-10" : "";
 }
 
 /// The next step for a file that cannot be written.

@@ -59,8 +59,9 @@ OpenedDataset open_folder(const Options& options) try {
   return open_dataset(options.data,
                       {.limit = options.limit, .image_size = options.image_size, .skip_damaged = options.skip_damaged});
 } catch (const std::invalid_argument& error) {  // an option that is not for this kind of folder, or images of several sizes
-  const bool needs_size = !options.image_size && !options.skip_damaged;
-  throw UsageError(fmt::format("--data: {}{}", error.what(), needs_size ? " (--image-size)" : ""));
+  const std::string what = error.what();
+  const bool needs_size = what.find("resize") != std::string::npos || what.find("image_size") != std::string::npos;
+  throw UsageError(fmt::format("--data: {}{}", what, needs_size ? " (--image-size)" : ""));
 }
 
 OpenedDataset load(const Options& options) {
@@ -89,9 +90,11 @@ std::unique_ptr<Sequential> make_network(const Options& options, const OpenedDat
   }
 }
 
-/// Files are read and decoded while a step is made; what lies in memory needs nobody to fetch it.
+/// Files are read and decoded while a step is made, a few batches ahead, which may be large; what lies in memory needs nobody to
+/// fetch it.
 int workers(const Dataset& dataset, const Options& options) {
-  return dynamic_cast<const TensorDataset*>(&dataset) ? 0 : options.threads;
+  constexpr int kMaxWorkers = 4;
+  return dynamic_cast<const TensorDataset*>(&dataset) ? 0 : std::min(options.threads, kMaxWorkers);
 }
 
 DataLoaderOptions train_options(const Options& options, const OpenedDataset& data, Device device) {
@@ -102,7 +105,8 @@ DataLoaderOptions train_options(const Options& options, const OpenedDataset& dat
           .crop_padding = options.augment ? 4 : 0,
           .flip = options.augment,
           .device = device,
-          .num_workers = workers(*data.train, options)};
+          .num_workers = workers(*data.train, options),
+          .prefetch_factor = 1};
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const Options& options, Module& model) {
@@ -214,8 +218,11 @@ ExitCode run(const Options& options) {
   if (!options.init.empty()) load_checkpoint(options.init, title, model);
   const std::unique_ptr<Optimizer> optimizer = make_optimizer(options, model);
   DataLoader train(on_device(data.train, device), train_options(options, data, device));
-  DataLoader test(on_device(data.test, device),
-                  {.batch_size = 512, .normalize = data.normalize, .device = device, .num_workers = workers(*data.test, options)});
+  DataLoader test(on_device(data.test, device), {.batch_size = workers(*data.test, options) > 0 ? options.batch_size : 512,
+                                                 .normalize = data.normalize,
+                                                 .device = device,
+                                                 .num_workers = workers(*data.test, options),
+                                                 .prefetch_factor = 1});
   const std::unique_ptr<LRScheduler> schedule = make_schedule(options, *optimizer, train);
   CrossEntropyLoss loss({.label_smoothing = options.label_smoothing});
   if (interrupted) return fail(ExitCode::interrupted, "interrupted before the first step; nothing was written");

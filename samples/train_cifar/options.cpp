@@ -171,6 +171,9 @@ Options parse_options(int argc, char** argv) {
   }
   check(app, options);
   if (limit > 0) options.limit = limit;
+  if (options.data.empty() && (image_size > 0 || options.skip_damaged)) {
+    throw UsageError(fmt::format("{}: is for a folder of images (--data)", image_size > 0 ? "--image-size" : "--skip-damaged"));
+  }
   if (image_size > 0) options.image_size = image_size;
   if (width > 0) options.width = width;
   return options;

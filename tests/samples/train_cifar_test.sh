@@ -78,6 +78,8 @@ options() {
   fails 2 "--schedule: 'cosine' is not constant or onecycle" "$train" --schedule cosine
   for option in --weight-decay --label-smoothing; do for number in -0.1 1.1 nan; do fails 2 "$option" "$train" "$option" $number; done; done
   fails 2 "--width" "$train" --model resnet9 --width 0
+  fails 2 "--image-size" "$train" --image-size 16
+  fails 2 "--skip-damaged" "$train" --skip-damaged
   fails 2 "--model: " "$train" --limit 100 --width 8
   fails 2 "--model: 'resnet1' is none of" "$train" --model resnet1
   fails 2 "tpu" "$train" --device tpu
