@@ -20,5 +20,5 @@ expect "and are no errors" is_silent_on "-Werror"
 configure -DGPUCNN_WERROR=ON
 expect "they are where that is asked for" says "-Werror"
 output=$(cat "$root/CMakePresets.json")
-expect "as the presets dev, clang and asan do" [ "$(printf '%s\n' "$output" | grep -c '"GPUCNN_WERROR": "ON"')" = 3 ]
+expect "as the presets dev, clang, asan and fuzz do" [ "$(printf '%s\n' "$output" | grep -c '"GPUCNN_WERROR": "ON"')" = 4 ]
 finish
