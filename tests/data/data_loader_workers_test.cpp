@@ -245,6 +245,9 @@ TEST(DataLoaderWorkers, NameAFileThatGoesAmidAnEpoch) {
 }
 
 TEST(DataLoaderWorkers, BelongToOneProcessAndAForkedChildHasItsOwn) {
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "ThreadSanitizer allows a forked child no threads";
+#endif
   const auto numbers = std::make_shared<Numbers>(50);
   auto loader = std::make_unique<DataLoader>(numbers, DataLoaderOptions{.batch_size = 1, .num_workers = 2});
   auto batch = loader->begin();
