@@ -41,7 +41,9 @@ inline IncompatibleKeys incompatible_keys(std::string_view call, const StateDict
 }
 
 /// Throws `std::invalid_argument` that lists `keys`, those of `own` and `given`, if there are any. It says which prefix would help.
-inline void require_same_names(std::string_view call, const IncompatibleKeys& keys, const StateDict& own, const StateDict& given) {
+/// `has_strict`: whether `call` can also load with strict = false.
+inline void require_same_names(std::string_view call, const IncompatibleKeys& keys, const StateDict& own, const StateDict& given,
+                               bool has_strict) {
   if (keys.empty()) return;
   const auto names_of = [](const StateDict& state) {
     std::vector<std::string> names;
@@ -52,13 +54,13 @@ inline void require_same_names(std::string_view call, const IncompatibleKeys& ke
   const auto add = [&](const std::string& part) { parts += (parts.empty() ? "" : "; ") + part; };
   if (!keys.missing_keys.empty()) add(fmt::format("missing {}", list_names(keys.missing_keys)));
   if (!keys.unexpected_keys.empty()) add(fmt::format("unexpected {}", list_names(keys.unexpected_keys)));
-  if (const std::string hint = prefix_hint(names_of(own), names_of(given)); !hint.empty()) add(hint);
+  if (const std::string hint = prefix_hint(names_of(own), names_of(given), has_strict); !hint.empty()) add(hint);
   throw std::invalid_argument(fmt::format("{}: {}", call, parts));
 }
 
 /// For states that are taken over whole: throws `std::invalid_argument` unless names, shapes and dtypes are the same.
 inline void require_same_entries(std::string_view call, const StateDict& own, const StateDict& given) {
-  require_same_names(call, incompatible_keys(call, own, given), own, given);
+  require_same_names(call, incompatible_keys(call, own, given), own, given, /*has_strict=*/false);
 }
 
 }  // namespace gpucnn

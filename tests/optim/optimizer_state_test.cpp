@@ -17,6 +17,9 @@ namespace gpucnn {
 namespace {
 
 using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+using testing::ThrowsMessage;
 
 std::vector<std::string> names_of(const StateDict& state) {
   std::vector<std::string> names;
@@ -82,6 +85,8 @@ TEST_P(OptimizerState, RefusesAnotherOptimizersAndChangesNothing) {
   EXPECT_THAT([&] { adam.load_state_dict(more); }, misuse("Optimizer::load_state_dict: unexpected lr"));
   EXPECT_THAT([&] { adam.load_state_dict(adam.state_dict().with_prefix("optimizer.")); },
               misuse("; the names fit after without_prefix(\"optimizer.\")"));
+  EXPECT_THAT([&] { adam.load_state_dict(more.with_prefix("optimizer.")); },
+              ThrowsMessage<std::invalid_argument>(Not(HasSubstr("strict"))));
   StateDict negative;
   for (const auto& [name, tensor] : adam.state_dict()) {
     const std::int64_t steps[] = {-1};

@@ -172,6 +172,8 @@ TEST(ExponentialMovingAverageOf, RefusesWhatItCannotAverage) {
   StateDict more = ema.state_dict();
   more.add("more", Tensor::zeros({}));
   EXPECT_THAT([&] { ema.load_state_dict(more); }, misuse("ExponentialMovingAverage::load_state_dict: unexpected more"));
+  EXPECT_THAT([&] { ema.load_state_dict(model.state_dict()); },
+              testing::ThrowsMessage<std::invalid_argument>(testing::Not(testing::HasSubstr("strict"))));
   StateDict negative;
   for (const auto& [name, tensor] : ema.state_dict()) {
     negative.add(name, name == "n_averaged" ? Tensor::from(std::vector<std::int64_t>{-1}, {}) : tensor);

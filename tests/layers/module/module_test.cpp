@@ -238,6 +238,8 @@ TEST(Module, LoadingSaysWhichPrefixWouldFit) {
                   "load_state_dict: missing block.body.0.weight, block.body.0.bias, fc.weight, fc.bias, scale.weight and 1 more; "
                   "unexpected module.block.body.0.weight, module.block.body.0.bias, module.fc.weight, module.fc.bias, "
                   "module.scale.weight and 1 more; the names fit after without_prefix(\"module.\")"));
+  EXPECT_THAT([&] { net.load_state_dict(changed(wrapped, "module.fc.bias", "")); },
+              misuse("; 5 of 6 names fit after without_prefix(\"module.\") with strict = false"));
   const IncompatibleKeys none = net.load_state_dict(wrapped, /*strict=*/false);
   EXPECT_EQ(none.missing_keys.size(), 6U);
   EXPECT_EQ(none.unexpected_keys.size(), 6U);
