@@ -29,6 +29,18 @@ struct Prefetcher::State {
   State(std::int64_t ahead, std::int64_t first, std::int64_t end_, Fetch fetch_)
       : fetch(std::move(fetch_)), end(end_), slots(static_cast<std::size_t>(ahead)), begun(first), taken(first) {}
 
+  /// Ends the threads, also where the constructor of Prefetcher throws after the first of them.
+  ~State() {
+    {
+      const std::scoped_lock lock(mutex);
+      is_ended = true;
+    }
+    room.notify_all();
+    for (std::thread& thread : threads) thread.join();
+  }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+
   Slot& slot(std::int64_t batch) { return slots[static_cast<std::size_t>(batch) % slots.size()]; }
 
   /// A worker's life.
@@ -82,17 +94,8 @@ Prefetcher::Prefetcher(int workers, std::int64_t ahead, std::int64_t first, std:
 }
 
 Prefetcher::~Prefetcher() {
-  if (!is_here()) {
-    // The threads are another process's, and so is whatever lock they held when this one was forked.
-    static_cast<void>(state_.release());  // NOLINT(bugprone-unused-return-value): left as it is
-    return;
-  }
-  {
-    const std::scoped_lock lock(state_->mutex);
-    state_->is_ended = true;
-  }
-  state_->room.notify_all();
-  for (std::thread& thread : state_->threads) thread.join();
+  // The threads of a forked child are another process's, and so is whatever lock they held when this one was forked.
+  if (!is_here()) static_cast<void>(state_.release());  // NOLINT(bugprone-unused-return-value): left as it is
 }
 
 bool Prefetcher::is_here() const noexcept { return process_ == getpid(); }

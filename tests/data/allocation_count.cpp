@@ -7,10 +7,12 @@
 // In a file of its own: a compiler that sees through only one of new and delete takes them for a mismatch.
 namespace {
 std::atomic<std::int64_t> calls{0};
+thread_local std::int64_t before_failure = -1;
 }  // namespace
 
 void* operator new(std::size_t bytes) {
   ++calls;
+  if (before_failure >= 0 && before_failure-- == 0) throw std::bad_alloc();
   if (void* memory = std::malloc(bytes ? bytes : 1)) return memory;
   throw std::bad_alloc();
 }
@@ -22,5 +24,7 @@ void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 namespace gpucnn {
 
 std::int64_t allocation_count() { return calls; }
+
+void fail_allocation_after(std::int64_t allocations) { before_failure = allocations; }
 
 }  // namespace gpucnn
