@@ -129,7 +129,7 @@ gpucnn_files(optim/schedules
          polynomial_lr reduce_lr_on_plateau sequential_lr step_lr)
 gpucnn_files(data
   PUBLIC batch data_loader dataset dataset_splits normalize shapes tensor_dataset
-  PRIVATE augment_rules mixed_batch prefetcher)
+  PRIVATE augment_rules deflate_ratio mixed_batch prefetcher)
 gpucnn_files(data/image
   PUBLIC decode_image image_folder resize_image
   PRIVATE decoders exif_orientation image_files image_reader jpeg_decoder pixels png_decoder resized_pixels)

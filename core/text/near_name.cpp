@@ -28,12 +28,12 @@ const std::string* near_name(std::string_view wanted, std::span<const std::strin
   constexpr std::size_t kMaxDistance = 2, kMaxBytes = 60;  // names may come from a file, and the work is their product
   if (wanted.size() > kMaxBytes) return nullptr;
   const std::string* nearest = nullptr;
-  std::size_t least = std::min(kMaxDistance + 1, (wanted.size() + 1) / 2);
+  std::size_t min_distance = std::min(kMaxDistance + 1, (wanted.size() + 1) / 2);
   for (const std::string& name : names) {
     if (name.size() > wanted.size() + kMaxDistance) continue;
-    if (const std::size_t found = distance(wanted, name); found < least) {
+    if (const std::size_t found = distance(wanted, name); found < min_distance) {
       nearest = &name;
-      least = found;
+      min_distance = found;
     }
   }
   return nearest;

@@ -18,7 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kPixels = 3 * 32 * 32;
-constexpr std::uintmax_t kLongestNames = 4096;  // bytes: far more than a hundred short names take
+constexpr std::uintmax_t kMaxNamesSize = 4096;  // bytes: far more than a hundred short names take
 constexpr std::int64_t kChunk = 500;            // records read at once
 constexpr std::int64_t kGrain = 50;             // records a task
 
@@ -80,7 +80,7 @@ void check_records(const CifarFormat& format, const CifarFormat::File& file, con
 std::vector<std::string> read_class_names(const fs::path& path, int classes) {
   const std::string expected = fmt::format("{} class names, one on each line", classes);
   const std::uintmax_t size = size_of_file(path, expected);
-  if (size > kLongestNames) throw DataError(path, kLongestNames, expected, fmt::format("{} bytes", size));
+  if (size > kMaxNamesSize) throw DataError(path, kMaxNamesSize, expected, fmt::format("{} bytes", size));
   std::string text(size, '\0');
   InputFile(path).read(0, std::as_writable_bytes(std::span(text)));
   std::vector<std::string> names;

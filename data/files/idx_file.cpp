@@ -54,16 +54,17 @@ Shape read_head(UnpackedFile& file) {
   std::vector<std::int64_t> extents(static_cast<std::size_t>(rank));
   for (std::size_t i = 0; i < bytes.size(); ++i) extents[i / kExtentSize] = extents[i / kExtentSize] << 8 | bytes[i];
 
-  const std::uint64_t head = head_size(rank), count = product(extents), most = file.max_size();
+  const std::uint64_t head = head_size(rank), count = product(extents), max_size = file.max_size();
   const std::string sizes = fmt::format("[{}]", fmt::join(extents, ", "));
-  if (most < head || count > most - head) {
-    file.fail(kMagicSize,
-              fmt::format("extents whose numbers a file of this size holds (at most {} bytes)", most - std::min(most, head)),
-              sizes);
+  if (max_size < head || count > max_size - head) {
+    file.fail(
+        kMagicSize,
+        fmt::format("extents whose numbers a file of this size holds (at most {} bytes)", max_size - std::min(max_size, head)),
+        sizes);
   }
-  if (!file.is_packed() && count < most - head) {
+  if (!file.is_packed() && count < max_size - head) {
     file.fail(head + count, fmt::format("the end of the file behind {} numbers ({})", count, sizes),
-              fmt::format("{} bytes more", most - head - count));
+              fmt::format("{} bytes more", max_size - head - count));
   }
   return Shape::from(extents);
 }

@@ -9,10 +9,11 @@
 #include <fmt/format.h>
 #include <zlib.h>
 
+#include <gpucnn/data/deflate_ratio.h>
+
 namespace gpucnn {
 namespace {
 
-constexpr std::uint64_t kMaxRatio = 1032;    // deflate: 258 bytes for two bits
 constexpr std::size_t kChunk = 1 << 16;      // bytes read or skipped at once
 constexpr std::size_t kMaxOutput = 1 << 30;  // zlib counts in 32 bits
 constexpr int kGzip = 16 + MAX_WBITS;        // zlib: a gzip header, and the largest window
@@ -77,9 +78,9 @@ UnpackedFile::UnpackedFile(const std::filesystem::path& path) : file_(path) {
 UnpackedFile::~UnpackedFile() = default;
 
 std::uint64_t UnpackedFile::max_size() const noexcept {
-  constexpr std::uint64_t kMost = std::numeric_limits<std::int64_t>::max();
+  constexpr std::uint64_t kMaxSize = std::numeric_limits<std::int64_t>::max();
   if (!inflater_) return file_.size();
-  return file_.size() > kMost / kMaxRatio ? kMost : file_.size() * kMaxRatio;
+  return file_.size() > kMaxSize / kMaxDeflateRatio ? kMaxSize : file_.size() * kMaxDeflateRatio;
 }
 
 void UnpackedFile::read(std::span<std::byte> bytes) {

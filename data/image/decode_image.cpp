@@ -60,9 +60,9 @@ Size2 turned(Size2 size, bool turn) { return turn ? Size2(size.width, size.heigh
 }  // namespace
 
 void check_extents(const EncodedImage& image, std::uint64_t height, std::uint64_t width) {
-  const auto most = static_cast<std::uint64_t>(image.max_pixels);
-  if (height < 1 || width < 1 || height > most || width > most || height * width > most) {
-    throw DataError(image.name, 0, fmt::format("an image of 1 to {} pixels", most), fmt::format("{}x{}", width, height));
+  const auto max_pixels = static_cast<std::uint64_t>(image.max_pixels);
+  if (height < 1 || width < 1 || height > max_pixels || width > max_pixels || height * width > max_pixels) {
+    throw DataError(image.name, 0, fmt::format("an image of 1 to {} pixels", max_pixels), fmt::format("{}x{}", width, height));
   }
 }
 

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <gpucnn/core/error.h>
+#include <gpucnn/data/deflate_ratio.h>
 #include <gpucnn/data/image/decoders.h>
 
 namespace gpucnn {
@@ -17,11 +18,9 @@ namespace {
 
 constexpr std::size_t kSignature = 8;
 constexpr const char* kExpected = "a PNG image";
-/// A byte of deflate's stream gives at most so many (RFC 1951: a match of 258 takes two bits at least).
-constexpr std::uint64_t kMaxDeflateRatio = 1032;
 
 /// What libpng reads from, and what it says when it gives up. Nothing in it needs a destructor: libpng leaves by longjmp.
-struct Session {
+struct Source {
   const std::byte* bytes;
   std::size_t size, at;
   std::jmp_buf failed;
@@ -29,19 +28,19 @@ struct Session {
 };
 
 void read_bytes(png_structp png, png_bytep to, std::size_t count) {
-  auto* session = static_cast<Session*>(png_get_io_ptr(png));
-  if (count > session->size - session->at) {
-    session->at = session->size;
+  auto* source = static_cast<Source*>(png_get_io_ptr(png));
+  if (count > source->size - source->at) {
+    source->at = source->size;
     png_error(png, "the end of the file");
   }
-  std::memcpy(to, session->bytes + session->at, count);
-  session->at += count;
+  std::memcpy(to, source->bytes + source->at, count);
+  source->at += count;
 }
 
 [[noreturn]] void on_error(png_structp png, png_const_charp message) {
-  auto* session = static_cast<Session*>(png_get_error_ptr(png));
-  std::snprintf(session->message.data(), session->message.size(), "%s", message);
-  std::longjmp(session->failed, 1);
+  auto* source = static_cast<Source*>(png_get_error_ptr(png));
+  std::snprintf(source->message.data(), source->message.size(), "%s", message);
+  std::longjmp(source->failed, 1);
 }
 
 // What libpng warns of in chunks that it can do without makes no image worse. The library never prints.
@@ -49,16 +48,16 @@ void on_warning(png_structp, png_const_charp) {}
 
 /// Runs `step`, which calls libpng; false where libpng gave up. No frame between has anything to destroy.
 template <class Step>
-bool try_step(Session& session, const Step& step) {
-  if (setjmp(session.failed) != 0) return false;  // NOLINT: libpng's way
+bool try_step(Source& source, const Step& step) {
+  if (setjmp(source.failed) != 0) return false;  // NOLINT: libpng's way
   step();
   return true;
 }
 
 class PngReader {
  public:
-  explicit PngReader(const EncodedImage& image) : image_(image), session_{image.bytes.data(), image.bytes.size(), 0, {}, {}} {
-    png_ = png_create_read_struct(PNG_LIBPNG_VER_STRING, &session_, on_error, on_warning);
+  explicit PngReader(const EncodedImage& image) : image_(image), source_{image.bytes.data(), image.bytes.size(), 0, {}, {}} {
+    png_ = png_create_read_struct(PNG_LIBPNG_VER_STRING, &source_, on_error, on_warning);
     if (png_) info_ = png_create_info_struct(png_);
     if (!info_) {
       png_destroy_read_struct(&png_, nullptr, nullptr);
@@ -71,7 +70,7 @@ class PngReader {
 
   Pixels read() {
     require([this] {
-      png_set_read_fn(png_, &session_, read_bytes);
+      png_set_read_fn(png_, &source_, read_bytes);
       // Texts, profiles and the like are passed over, not unpacked: nothing here needs them, and they may be bombs.
       png_set_keep_unknown_chunks(png_, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
       png_read_info(png_, info_);
@@ -106,10 +105,10 @@ class PngReader {
  private:
   template <class Step>
   void require(const Step& step) {
-    if (!try_step(session_, step)) fail(session_.message.data());
+    if (!try_step(source_, step)) fail(source_.message.data());
   }
 
-  [[noreturn]] void fail(const char* found) const { throw DataError(image_.name, session_.at, kExpected, found); }
+  [[noreturn]] void fail(const char* found) const { throw DataError(image_.name, source_.at, kExpected, found); }
 
   /// Before anything is allocated for the pixels.
   void check_size() {
@@ -124,7 +123,7 @@ class PngReader {
   }
 
   const EncodedImage& image_;
-  Session session_;
+  Source source_;
   png_structp png_ = nullptr;
   png_infop info_ = nullptr;
 };

@@ -14,7 +14,7 @@
 namespace gpucnn {
 namespace {
 
-constexpr int kMaxSide = 16'384;
+constexpr int kMaxSide = 16'384, kMaxChannels = 16'384;
 constexpr double kMaxLongerSide = 1 << 30;
 constexpr int kWeightBits = 22;
 
@@ -68,7 +68,7 @@ void resize_row(const std::uint8_t* from, const AxisWeights& axis, int channels,
     const std::uint8_t* pixel = from + std::ptrdiff_t{begin} * channels;
     for (int c = 0; c < channels; ++c) {
       std::int32_t sum = 1 << (kWeightBits - 1);
-      for (int i = 0; i < count; ++i) sum += weights[i] * pixel[i * channels + c];
+      for (int i = 0; i < count; ++i) sum += weights[i] * pixel[std::ptrdiff_t{i} * channels + c];
       to[c] = rounded(sum);
     }
   }
@@ -85,7 +85,8 @@ int half_to_even(int value) {
 void check_resize(const char* who, const ResizeOptions& options) {
   const auto [height, width] = options.size;
   if (height < 1 || width < 1 || height > kMaxSide || width > kMaxSide) {
-    throw std::invalid_argument(fmt::format("{}: size must be from 1 to {} on each side, got {}x{}", who, kMaxSide, height, width));
+    throw std::invalid_argument(
+        fmt::format("{}: size must be from 1 to {} on each side, got {}x{} (width x height)", who, kMaxSide, width, height));
   }
   if (options.resize && (*options.resize < std::max(height, width) || *options.resize > kMaxSide)) {
     throw std::invalid_argument(fmt::format("{}: resize must be from {}, the larger side of size, to {}, got {}", who,
@@ -147,8 +148,10 @@ Tensor resize_images(const Tensor& images, const ResizeOptions& options) {
                                             name_of(images.dtype()), images.shape().string(), images.device().string()));
   }
   const std::int64_t N = images.dim(0), C = images.dim(1), H = images.dim(2), W = images.dim(3);
-  if (C < 1 || H < 1 || W < 1 || C > kMaxSide || H > INT32_MAX || W > INT32_MAX) {
-    throw std::invalid_argument(fmt::format("resize_images: expects images with pixels, got {}", images.shape().string()));
+  if (C < 1 || C > kMaxChannels || H < 1 || H > kMaxSideToResize || W < 1 || W > kMaxSideToResize) {
+    throw std::invalid_argument(
+        fmt::format("resize_images: expects images of 1 to {} channels and 1 to {} pixels on each side, got {}", kMaxChannels,
+                    kMaxSideToResize, images.shape().string()));
   }
   const int height = options.size.height, width = options.size.width;
   Tensor result = Tensor::empty({N, C, height, width}, DType::u8);

@@ -14,10 +14,11 @@ struct ResizePlan {
   int top = 0, left = 0;
 };
 
-/// For an image of this size, of at least one pixel.
+/// For an image of this size, of 1 to `kMaxSideToResize` pixels on each side.
 ResizePlan plan_resize(Size2 image, const ResizeOptions& options);
 
-/// `resize_images` for one image of at least one pixel; `image` may be a reduced copy, of which `plan` is not made.
+/// `resize_images` for one image of 1 to `kMaxSideToResize` pixels on each side; `image` may be a reduced copy, of which `plan` is
+/// not made.
 void resize_pixels(const std::uint8_t* image, Size2 size, int channels, const ResizePlan& plan, Size2 result, std::uint8_t* to);
 
 }  // namespace gpucnn

@@ -82,19 +82,33 @@ TEST(ResizeImages, TakesALineOfPixels) {
               Each(77));
 }
 
+TEST(ResizeImages, TakesTheLargestSideAndRefusesMore) {
+  for (const bool tall : {false, true}) {
+    const auto line = [&](std::int64_t length) {
+      const Shape shape = tall ? Shape{1, 1, length, 1} : Shape{1, 1, 1, length};
+      return Tensor::from(Values(static_cast<std::size_t>(length), 77), shape);
+    };
+    EXPECT_THAT(resize_images(line(kMaxSideToResize), {.size = 1}).to_vector<std::uint8_t>(), ElementsAre(77));
+    EXPECT_THAT([&] { resize_images(line(kMaxSideToResize + 1), {.size = 1}); },
+                ThrowsMessage<std::invalid_argument>(HasSubstr("1 to 1048576 pixels on each side, got [1, 1, ")));
+  }
+}
+
 TEST(ResizeImages, RefusesWrongOptionsAndTensors) {
   const Tensor x = noise({1, 3, 4, 4});
   const auto refuses = [](const Tensor& images, const ResizeOptions& options, const char* message) {
     EXPECT_THAT([&] { resize_images(images, options); }, ThrowsMessage<std::invalid_argument>(HasSubstr(message)));
   };
-  refuses(x, {.size = 0}, "size must be from 1 to 16384 on each side, got 0x0");
-  refuses(x, {.size = {4, -1}}, "got 4x-1");
-  refuses(x, {.size = {16'385, 4}}, "got 16385x4");
+  refuses(x, {.size = 0}, "size must be from 1 to 16384 on each side, got 0x0 (width x height)");
+  refuses(x, {.size = {4, -1}}, "got -1x4");
+  refuses(x, {.size = {16'385, 4}}, "got 4x16385");
   refuses(x, {.size = {4, 6}, .resize = 5}, "resize must be from 6, the larger side of size, to 16384, got 5");
   refuses(x, {.size = 4, .resize = 20'000}, "got 20000");
   refuses(Tensor::zeros({1, 3, 4, 4}), {}, "expects u8 images [N, C, H, W] on the CPU, got f32");
   refuses(Tensor::zeros({3, 4, 4}, DType::u8), {}, "got u8 [3, 4, 4]");
-  refuses(Tensor::zeros({1, 3, 0, 4}, DType::u8), {}, "images with pixels, got [1, 3, 0, 4]");
+  refuses(Tensor::zeros({1, 3, 0, 4}, DType::u8), {},
+          "images of 1 to 16384 channels and 1 to 1048576 pixels on each side, got [1, 3, 0, 4]");
+  refuses(Tensor::zeros({1, 0, 4, 4}, DType::u8), {}, "got [1, 0, 4, 4]");
   refuses({}, {}, "expects u8 images");
 }
 
