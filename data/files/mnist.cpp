@@ -5,6 +5,7 @@
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -80,8 +81,8 @@ class Half {
   std::int64_t size() const { return pixels_.shape()[0]; }
 
   Tensor read_labels() {
-    const Tensor labels = labels_.read(size());
-    const auto* label = labels.data<std::uint8_t>();
+    Tensor labels = labels_.read(size());
+    const auto* label = std::as_const(labels).data<std::uint8_t>();
     for (std::int64_t i = 0; i < size(); ++i) {
       if (label[i] >= kClasses)
         labels_.fail_element(i, fmt::format("a label from 0 to {}", kClasses - 1), fmt::format("{}", label[i]));
@@ -105,6 +106,7 @@ std::vector<std::string> class_names(const Tensor& train_labels) {
                           std::ranges::equal(kFashionLabels, std::span(label, kFashionLabels.size()));
   if (is_fashion) return {kFashion.begin(), kFashion.end()};
   std::vector<std::string> digits;
+  digits.reserve(kClasses);
   for (int i = 0; i < kClasses; ++i) digits.push_back(std::to_string(i));
   return digits;
 }

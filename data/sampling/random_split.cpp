@@ -29,7 +29,7 @@ std::int64_t checked_size(const Dataset* dataset, const char* call) {
 
 }  // namespace
 
-std::vector<Subset> random_split(std::shared_ptr<const Dataset> dataset, const std::vector<std::int64_t>& lengths,
+std::vector<Subset> random_split(const std::shared_ptr<const Dataset>& dataset, const std::vector<std::int64_t>& lengths,
                                  std::uint64_t seed) {
   const std::int64_t size = checked_size(dataset.get(), "random_split");
   std::int64_t left = size;
@@ -55,7 +55,7 @@ std::vector<Subset> random_split(std::shared_ptr<const Dataset> dataset, const s
   return parts;
 }
 
-std::vector<Subset> random_split_fractions(std::shared_ptr<const Dataset> dataset, const std::vector<double>& fractions,
+std::vector<Subset> random_split_fractions(const std::shared_ptr<const Dataset>& dataset, const std::vector<double>& fractions,
                                            std::uint64_t seed) {
   const std::int64_t size = checked_size(dataset.get(), "random_split_fractions");
   const FloatEnvironment standard;
@@ -74,7 +74,7 @@ std::vector<Subset> random_split_fractions(std::shared_ptr<const Dataset> datase
     left -= lengths.back();
   }
   for (std::size_t i = 0; left > 0; ++i, --left) ++lengths[i % lengths.size()];
-  return random_split(std::move(dataset), lengths, seed);
+  return random_split(dataset, lengths, seed);
 }
 
 }  // namespace gpucnn
