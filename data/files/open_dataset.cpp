@@ -13,6 +13,7 @@
 #include <gpucnn/data/files/mnist.h>
 #include <gpucnn/data/files/open_image_folder.h>
 #include <gpucnn/data/files/pixel_statistics.h>
+#include <gpucnn/data/image/image_files.h>
 
 namespace gpucnn {
 namespace {
@@ -20,13 +21,21 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kExpected =
-    "CIFAR-10 (data_batch_1.bin), CIFAR-100 (train.bin), MNIST (train-images-idx3-ubyte, with or without .gz) or images (a folder "
-    "for "
-    "each class, or train/ and test/ or val/)";
+    "CIFAR-10 (data_batch_1.bin), CIFAR-100 (train.bin), MNIST (train-images-idx3-ubyte, with or without .gz) or images "
+    "(a folder for each class, or train/ and test/ or val/)";
 
 bool is_there(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(fs::symlink_status(path, ignored));
+  std::error_code failure;
+  const fs::file_status status = fs::symlink_status(path, failure);
+  if (status.type() == fs::file_type::none) {
+    throw DataError(path.parent_path().string(), 0, "a folder that can be read", failure.message());
+  }
+  return fs::exists(status);
+}
+
+bool is_file(const fs::path& path) {
+  std::error_code ignored;  // a link to nothing is none
+  return is_there(path) && fs::is_regular_file(path, ignored);
 }
 
 bool has_any(const fs::path& dir, std::span<const char* const> names, std::span<const char* const> suffixes) {
@@ -41,16 +50,16 @@ bool has_any(const fs::path& dir, std::span<const char* const> names, std::span<
 // Each of a set's files tells the set, so that one that lacks another is told so, and not that it is no set.
 
 bool is_cifar10(const fs::path& dir) {
-  constexpr std::array names{"data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"};
-  return has_any(dir, names, std::array{".bin"});
+  constexpr std::array kNames{"data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"};
+  return has_any(dir, kNames, std::array{".bin"});
 }
 
 bool is_cifar100(const fs::path& dir) { return has_any(dir, std::array{"train", "test"}, std::array{".bin"}); }
 
 bool is_mnist(const fs::path& dir) {
-  constexpr std::array names{"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
-                             "t10k-labels-idx1-ubyte"};
-  return has_any(dir, names, std::array{"", ".gz"});
+  constexpr std::array kNames{"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
+                              "t10k-labels-idx1-ubyte"};
+  return has_any(dir, kNames, std::array{"", ".gz"});
 }
 
 /// In words, where a set is instead, if `dir` holds one as it is published or as another program unpacks it.
@@ -60,8 +69,8 @@ std::string hint_of(const fs::path& dir) {
     if (is_cifar10(there) || is_cifar100(there) || is_mnist(there))
       return fmt::format("; give {}, which holds one", there.string());
   }
-  if (is_there(dir / "cifar-10-batches-py") || is_there(dir / "cifar-100-python") || is_there(dir / "data_batch_1") ||
-      (is_there(dir / "train") && is_there(dir / "test") && is_there(dir / "meta"))) {
+  if (is_there(dir / "cifar-10-batches-py") || is_there(dir / "cifar-100-python") || is_file(dir / "data_batch_1") ||
+      (is_file(dir / "train") && is_file(dir / "test") && is_file(dir / "meta"))) {
     return "; this is the version for Python of a CIFAR set, and the binary version is wanted";
   }
   for (const char* archive : {"cifar-10-binary.tar.gz", "cifar-100-binary.tar.gz"}) {
@@ -130,7 +139,14 @@ OpenedDataset open_dataset(const fs::path& dir, const OpenDatasetOptions& option
     return opened(digits ? "MNIST" : "Fashion-MNIST", std::move(splits), std::move(normalize));
   }
   const std::string hint = hint_of(dir);
-  if (hint.empty() && has_subfolder(dir)) return open_image_folder(dir, options);
+  if (hint.empty()) {
+    const FolderEntries entries = list_folder(dir);
+    if (!entries.subfolders.empty()) return open_image_folder(dir, options);
+    if (entries.images > 0) {
+      throw DataError(dir.string(), 0, fmt::format("a folder with {}", kExpected),
+                      "images that lie directly in it, and no subfolder for each class");
+    }
+  }
   throw DataError(dir.string(), 0, fmt::format("a folder with {}", kExpected), fmt::format("none of them{}", hint));
 }
 

@@ -1,10 +1,13 @@
 #include <gpucnn/data/files/open_image_folder.h>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <numeric>
 #include <optional>
 #include <span>
+#include <stdexcept>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -12,7 +15,9 @@
 
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/random.h>
+#include <gpucnn/core/text/name_list.h>
 #include <gpucnn/data/files/pixel_statistics.h>
+#include <gpucnn/data/image/image_files.h>
 #include <gpucnn/data/image/image_folder.h>
 #include <gpucnn/data/sampling/random_split.h>
 #include <gpucnn/data/sampling/shuffle.h>
@@ -22,25 +27,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kTrainPerTest = 10;        // of ten images one is judged by
-constexpr std::size_t kChunk = 256;               // images decoded at once
-constexpr std::int64_t kMeasuredImages = 10'000;  // of those that do not lie in memory
-constexpr std::uint32_t kSome = 3;                // of the streams for shuffling: which images are taken of many
-
-bool is_folder(const fs::path& path) {
-  std::error_code ignored;
-  return fs::is_directory(path, ignored);
-}
-
-std::vector<std::string> subfolders(const fs::path& dir) {
-  std::vector<std::string> names;
-  std::error_code failure;
-  for (fs::directory_iterator entry(dir, failure), end; !failure && entry != end; entry.increment(failure)) {
-    std::string name = entry->path().filename().string();
-    if (!name.starts_with('.') && is_folder(entry->path())) names.push_back(std::move(name));
-  }
-  return names;
-}
+constexpr std::int64_t kTrainPerTest = 10;                                                   // of ten images one is judged by
+constexpr std::size_t kChunk = 256;                                                          // images decoded at once
+constexpr std::int64_t kMeasuredImages = 10'000;                                             // of those that do not lie in memory
+constexpr std::array<std::string_view, 4> kTestNames{"test", "val", "valid", "validation"};  // beside train/; the first goes first
+constexpr std::array<std::string_view, 9> kPartWords{"train", "training",   "test", "testing", "val",
+                                                     "valid", "validation", "eval", "dev"};
+constexpr std::uint32_t kSome = 3;  // of the streams for shuffling: which images are taken of many
 
 ImageFolderOptions folder_options(const OpenDatasetOptions& options) {
   ImageFolderOptions folder{.skip_damaged = options.skip_damaged};
@@ -67,53 +60,33 @@ void for_each_chunk(const Dataset& images, std::span<const std::int64_t> numbers
   }
 }
 
-/// A folder whose images lie in memory, if all are wanted and there is room.
-class Images {
- public:
-  Images(const fs::path& dir, const OpenDatasetOptions& options)
-      : max_bytes_(options.max_bytes),
-        folder_(std::make_shared<const ImageFolder>(dir, folder_options(options))),
-        most_(std::min(options.limit.value_or(folder_->size()), folder_->size())) {
-    if (most_ == folder_->size() && fits(most_)) all_.emplace(folder_->in_memory(max_bytes_));
+/// Some images of a folder.
+struct Examples {
+  std::shared_ptr<const ImageFolder> folder;
+  std::vector<std::int64_t> numbers;
+
+  std::uint64_t bytes() const { return numbers.size() * static_cast<std::uint64_t>(folder->image_shape().numel()); }
+
+  /// In memory, or from their files whenever they are asked for.
+  std::shared_ptr<const Dataset> take(bool in_memory) && {
+    if (!in_memory) return std::make_shared<const Subset>(folder, std::move(numbers));
+    return std::make_shared<const TensorDataset>(folder->in_memory(numbers, bytes()));
   }
-
-  const ImageFolder& folder() const { return *folder_; }
-  std::shared_ptr<const Dataset> shared_folder() const { return folder_; }
-  /// How many images are wanted.
-  std::int64_t most() const { return most_; }
-
-  /// These examples: in memory if there is room, else from their files whenever they are asked for.
-  std::shared_ptr<const Dataset> take(std::vector<std::int64_t> numbers) const {
-    if (!fits(std::ssize(numbers))) return std::make_shared<const Subset>(folder_, std::move(numbers));
-    if (all_ && std::ssize(numbers) == folder_->size()) return std::make_shared<const TensorDataset>(*all_);
-    const auto count = std::ssize(numbers);
-    const Shape image = folder_->image_shape();
-    Tensor images = Tensor::empty({count, image[0], image[1], image[2]}, DType::u8), labels = Tensor::empty({count}, DType::i32);
-    if (all_) {
-      for (std::int64_t i = 0; i < count; ++i) {
-        const std::int64_t number = numbers[static_cast<std::size_t>(i)];
-        images.narrow(i, 1).copy_from(all_->images().narrow(number, 1));
-        labels.narrow(i, 1).copy_from(all_->labels().narrow(number, 1));
-      }
-    } else {
-      for_each_chunk(*folder_, numbers, [&](std::int64_t first, const Batch& some) {
-        images.narrow(first, some.inputs.dim(0)).copy_from(some.inputs);
-        labels.narrow(first, some.inputs.dim(0)).copy_from(some.labels);
-      });
-    }
-    return std::make_shared<const TensorDataset>(std::move(images), labels);
-  }
-
- private:
-  bool fits(std::int64_t count) const {
-    return static_cast<std::uint64_t>(count) * static_cast<std::uint64_t>(folder_->image_shape().numel()) <= max_bytes_;
-  }
-
-  std::uint64_t max_bytes_;
-  std::shared_ptr<const ImageFolder> folder_;
-  std::int64_t most_;
-  std::optional<TensorDataset> all_;
 };
+
+/// Both parts; the training images go into memory first.
+void load(Examples train, Examples test, const OpenDatasetOptions& options, OpenedDataset& data) {
+  const bool train_fits = train.bytes() <= options.max_bytes;
+  const bool test_fits = test.bytes() <= options.max_bytes - (train_fits ? train.bytes() : 0);
+  if (!options.image_size && !(train_fits && test_fits)) {  // sizes would be seen in an epoch only
+    throw std::invalid_argument(
+        fmt::format("open_dataset: images of {} bytes are more than max_bytes, {}, and to read them from their files in every "
+                    "epoch image_size must be given",
+                    train.bytes() + test.bytes(), options.max_bytes));
+  }
+  data.train = std::move(train).take(train_fits);
+  data.test = std::move(test).take(test_fits);
+}
 
 Normalize measure(const Dataset& train) {
   PixelStatistics statistics;
@@ -136,51 +109,103 @@ std::string difference(const std::vector<std::string>& wanted, const std::vector
   return "";
 }
 
-/// The subfolder with the images to be judged by, if `dir` has one beside train/.
-fs::path test_folder(const fs::path& dir) {
-  if (is_folder(dir / "train")) {
-    for (const char* name : {"test", "val"}) {
-      if (is_folder(dir / name)) return dir / name;
-    }
+/// Where the training images lie and those to be judged by; `test` is empty if these are a part of the training images.
+struct Parts {
+  fs::path train, test;
+};
+
+Parts find_parts(const fs::path& dir) {
+  const std::vector<std::string> names = arrange_class_names(dir, list_folder(dir).subfolders);
+  const auto named = [&](std::string_view wanted) {
+    return std::ranges::find_if(names, [&](const std::string& name) { return lower_case(name) == wanted; });
+  };
+  const auto train = named("train");
+  if (train == names.end()) return {dir, {}};
+  auto test = names.end();
+  for (const std::string_view name : kTestNames) {
+    if (test == names.end()) test = named(name);
   }
-  return {};
+  // Pictures of trains may be a class.
+  if (test == names.end() && names.size() > 1 && list_folder(dir / *train).images > 0) return {dir, {}};
+  for (const std::string& name : names) {
+    const std::string lower = lower_case(name);
+    if (lower == "train" || std::ranges::find(kTestNames, lower) != kTestNames.end() || !holds_images(dir / name)) continue;
+    throw DataError((dir / name).string(), 0, fmt::format("no images beside train/ and {}/", fmt::join(kTestNames, "/, ")), "some");
+  }
+  return {dir / *train, test == names.end() ? fs::path() : dir / *test};
+}
+
+/// Throws unless there are several classes, and where the classes seem to be parts of a set.
+void check_classes(const fs::path& dir) {
+  const FolderEntries entries = list_folder(dir);
+  const std::vector<std::string>& names = entries.subfolders;
+  if (names.size() == 1) {
+    const FolderEntries inner = list_folder(dir / names[0]);
+    const bool has_classes = inner.images == 0 && inner.subfolders.size() > 1;
+    throw DataError(dir.string(), 0, "two classes or more, each a subfolder",
+                    fmt::format("one, {}{}{}", list_names(names), entries.images > 0 ? ", beside images" : "",
+                                has_classes ? "; if its subfolders are the classes, give it instead" : ""));
+  }
+  const auto is_part = [](const std::string& name) { return std::ranges::find(kPartWords, lower_case(name)) != kPartWords.end(); };
+  if (std::ranges::none_of(names, is_part)) return;
+  std::vector<std::string> shared;
+  for (const std::string& name : names) {
+    FolderEntries inner = list_folder(dir / name);
+    for (std::string& subfolder : inner.subfolders) subfolder = lower_case(subfolder);
+    std::ranges::sort(inner.subfolders);
+    // Classes of one subfolder each are usual, such as `images`.
+    if (inner.images > 0 || inner.subfolders.size() < 2 || (!shared.empty() && inner.subfolders != shared)) return;
+    shared = std::move(inner.subfolders);
+  }
+  if (shared.empty()) return;
+  throw DataError(dir.string(), 0, fmt::format("a folder for each class, or train/ and one of {}/", fmt::join(kTestNames, "/, ")),
+                  fmt::format("{}, which look like parts of a set: each has the subfolders {}, and no images of its own",
+                              list_names(names), list_names(shared)));
+}
+
+/// The first numbers for training and the others to be judged by, of all images in a random order.
+void divide(const std::shared_ptr<const ImageFolder>& folder, const fs::path& dir, std::int64_t max_count, Examples& train,
+            Examples& test) {
+  const std::int64_t size = folder->size();
+  if (size < 2)
+    throw DataError(dir.string(), 0, "two images or more, of which a tenth is to be judged by", fmt::format("{}", size));
+  const std::int64_t judged = std::max<std::int64_t>(1, size / kTrainPerTest);
+  const std::vector<Subset> parts = random_split(folder, {size - judged, judged});
+  const auto first_of = [&](const Subset& part) {
+    const auto numbers = part.indices().first(static_cast<std::size_t>(std::min(part.size(), max_count)));
+    return Examples{folder, {numbers.begin(), numbers.end()}};
+  };
+  train = first_of(parts[0]);
+  test = first_of(parts[1]);
 }
 
 }  // namespace
 
-bool has_subfolder(const fs::path& dir) { return !subfolders(dir).empty(); }
-
 OpenedDataset open_image_folder(const fs::path& dir, const OpenDatasetOptions& options) {
-  const fs::path test_dir = test_folder(dir);
-  const bool train_alone = test_dir.empty() && subfolders(dir) == std::vector<std::string>{"train"};
-  const Images images(test_dir.empty() && !train_alone ? dir : dir / "train", options);
-  const std::int64_t size = images.folder().size();
-  OpenedDataset data{.name = "images", .class_names = images.folder().class_names()};
-  data.damaged = images.folder().damaged();
-  if (test_dir.empty()) {
-    if (size < 2)
-      throw DataError(dir.string(), 0, "two images or more, of which a tenth is to be judged by", fmt::format("{}", size));
-    const std::int64_t judged = std::max<std::int64_t>(1, size / kTrainPerTest);
-    const std::vector<Subset> parts = random_split(images.shared_folder(), {size - judged, judged});
-    const auto part = [&](const Subset& of) {
-      const auto numbers = of.indices().first(static_cast<std::size_t>(std::min(of.size(), images.most())));
-      return images.take({numbers.begin(), numbers.end()});
-    };
-    data.train = part(parts[0]);
-    data.test = part(parts[1]);
+  const Parts parts = find_parts(dir);
+  check_classes(parts.train);
+  const auto folder = std::make_shared<const ImageFolder>(parts.train, folder_options(options));
+  OpenedDataset data{.name = "images", .class_names = folder->class_names()};
+  data.damaged = folder->damaged();
+  data.left_out = folder->left_out();
+  Examples train, test;
+  if (parts.test.empty()) {
+    divide(folder, dir, options.limit.value_or(folder->size()), train, test);
   } else {
-    const Images judged(test_dir, options);
-    if (const std::string differs = difference(data.class_names, judged.folder().class_names()); !differs.empty()) {
-      throw DataError(test_dir.string(), 0, "the classes of train/", differs);
+    const auto judged = std::make_shared<const ImageFolder>(parts.test, folder_options(options));
+    if (const std::string differs = difference(data.class_names, judged->class_names()); !differs.empty()) {
+      throw DataError(parts.test.string(), 0, "the classes of train/", differs);
     }
-    if (judged.folder().image_shape() != images.folder().image_shape()) {
-      throw DataError(test_dir.string(), 0, fmt::format("images of {}, as in train/", images.folder().image_shape().string()),
-                      judged.folder().image_shape().string());
+    if (judged->image_shape() != folder->image_shape()) {
+      throw DataError(parts.test.string(), 0, fmt::format("images of {}, as in train/", folder->image_shape().string()),
+                      judged->image_shape().string());
     }
-    data.damaged.insert(data.damaged.end(), judged.folder().damaged().begin(), judged.folder().damaged().end());
-    data.train = images.take(some_of(size, images.most()));
-    data.test = judged.take(some_of(judged.folder().size(), judged.most()));
+    data.damaged.insert(data.damaged.end(), judged->damaged().begin(), judged->damaged().end());
+    data.left_out += judged->left_out();
+    train = {folder, some_of(folder->size(), options.limit.value_or(folder->size()))};
+    test = {judged, some_of(judged->size(), options.limit.value_or(judged->size()))};
   }
+  load(std::move(train), std::move(test), options, data);
   data.normalize = measure(*data.train);
   return data;
 }

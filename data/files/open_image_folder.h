@@ -8,10 +8,7 @@
 
 namespace gpucnn {
 
-/// Whether `dir` has a subfolder that is not hidden: then it may be a folder of images.
-bool has_subfolder(const std::filesystem::path& dir);
-
-/// `open_dataset` for a folder of images.
+/// `open_dataset` for a folder of images, with a subfolder that is not hidden.
 OpenedDataset open_image_folder(const std::filesystem::path& dir, const OpenDatasetOptions& options);
 
 }  // namespace gpucnn

@@ -25,15 +25,9 @@ constexpr std::size_t kMaxDepth = 64;  // folders within each other
 constexpr std::int64_t kMaxFolders = 1'000'000;
 constexpr const char* kFolderOfClasses = "a folder with a subfolder for each class";
 
-/// torchvision's IMG_EXTENSIONS; what is neither PNG nor JPEG is then named as damaged, not left out without a word.
+/// torchvision's IMG_EXTENSIONS. A file with one of them that is neither PNG nor JPEG is named as damaged. A file with another,
+/// such as .heic or .gif, is left out and counted.
 constexpr std::array<std::string_view, 9> kExtensions{".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"};
-
-std::string lower_case(std::string text) {
-  for (char& c : text) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return text;
-}
 
 bool is_hidden(std::string_view name) { return name.starts_with('.'); }
 
@@ -85,6 +79,7 @@ class ClassWalk {
         found_.emplace_back(folder.string(), name);
       } else {
         ++others_;
+        left_out_ += is_hidden(name) ? 0 : 1;
       }
     });
     for (const fs::path& subfolder : subfolders) walk(subfolder);
@@ -95,13 +90,17 @@ class ClassWalk {
     std::ranges::sort(found_);
     return std::move(found_);
   }
+  bool found_any() const { return !found_.empty(); }
+  /// Files that are no images by name.
   std::int64_t others() const { return others_; }
+  /// Those of them that are not hidden.
+  std::int64_t left_out() const { return left_out_; }
 
  private:
   std::int64_t& folders_;
   std::vector<std::pair<dev_t, ino_t>> above_;
   Found found_;
-  std::int64_t others_ = 0;
+  std::int64_t others_ = 0, left_out_ = 0;
 };
 
 void check_is_folder(const fs::path& dir) {
@@ -113,6 +112,13 @@ void check_is_folder(const fs::path& dir) {
 }
 
 }  // namespace
+
+std::string lower_case(std::string text) {
+  for (char& c : text) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return text;
+}
 
 bool is_image_name(const fs::path& folder, const std::string& name) {
   if (is_hidden(name)) return false;
@@ -137,26 +143,39 @@ std::vector<std::string> arrange_class_names(const fs::path& dir, std::vector<st
   return subfolders;
 }
 
-ImageFiles find_image_files(const fs::path& dir) {
-  check_is_folder(dir);
-  std::vector<std::string> subfolders;
-  bool images = false;
+FolderEntries list_folder(const fs::path& dir) {
+  FolderEntries entries;
   for_each_entry(dir, [&](const fs::path&, const std::string& name, bool is_folder) {
-    if (is_folder) {
-      subfolders.push_back(name);
-    } else {
-      images = images || is_image_name(dir, name);
+    if (!is_folder) {
+      entries.images += is_image_name(dir, name) ? 1 : 0;
+    } else if (!is_hidden(name)) {
+      entries.subfolders.push_back(name);
     }
   });
-  ImageFiles result{arrange_class_names(dir, std::move(subfolders)), {}, {}};
+  std::ranges::sort(entries.subfolders);
+  return entries;
+}
+
+bool holds_images(const fs::path& dir) {
+  std::int64_t folders = 0;
+  ClassWalk walk(folders);
+  walk.walk(dir);
+  return walk.found_any();
+}
+
+ImageFiles find_image_files(const fs::path& dir) {
+  check_is_folder(dir);
+  FolderEntries entries = list_folder(dir);
+  ImageFiles result{arrange_class_names(dir, std::move(entries.subfolders)), {}, {}, entries.images};
   if (result.class_names.empty()) {
-    throw DataError(dir.string(), 0, kFolderOfClasses, images ? "images and no subfolder" : "no subfolder");
+    throw DataError(dir.string(), 0, kFolderOfClasses, entries.images > 0 ? "images and no subfolder" : "no subfolder");
   }
   std::int64_t folders = 0;
   for (std::size_t label = 0; label < result.class_names.size(); ++label) {
     const fs::path folder = dir / result.class_names[label];
     ClassWalk walk(folders);
     walk.walk(folder);
+    result.left_out += walk.left_out();
     const ClassWalk::Found found = walk.sorted();
     if (found.empty()) {
       throw DataError(folder.string(), 0, fmt::format("images of the class ({})", fmt::join(kExtensions, ", ")),

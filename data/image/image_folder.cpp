@@ -4,6 +4,7 @@
 #include <cstring>
 #include <exception>
 #include <memory>
+#include <numeric>
 #include <stdexcept>
 #include <utility>
 
@@ -58,6 +59,7 @@ ImageFolder::ImageFolder(const std::filesystem::path& dir, const ImageFolderOpti
   class_names_ = std::move(found.class_names);
   files_ = std::move(found.files);
   labels_ = std::move(found.labels);
+  left_out_ = found.left_out;
   set_shape();
   if (options_.skip_damaged) drop_damaged();
 }
@@ -128,38 +130,49 @@ const std::filesystem::path& ImageFolder::file(std::int64_t index) const {
   return files_[static_cast<std::size_t>(index)];
 }
 
-Batch ImageFolder::get(std::span<const std::int64_t> indices) const {
-  for (const std::int64_t index : indices) check_index(index, size());
-  const auto count = static_cast<std::int64_t>(indices.size());
-  Tensor images = Tensor::empty({count, shape_[0], shape_[1], shape_[2]}, DType::u8), labels = Tensor::empty({count}, DType::i32);
-  auto* pixels = images.data<std::uint8_t>();
+std::vector<std::exception_ptr> ImageFolder::decode_to(std::span<const std::int64_t> indices, Tensor& images,
+                                                       Tensor& labels) const {
   std::ranges::transform(indices, labels.data<std::int32_t>(),
                          [&](std::int64_t index) { return labels_[static_cast<std::size_t>(index)]; });
-  throw_first(decode_all(count, [&](std::int64_t i) {
+  auto* pixels = images.data<std::uint8_t>();
+  return decode_all(std::ssize(indices), [&](std::int64_t i) {
     decode(static_cast<std::size_t>(indices[static_cast<std::size_t>(i)]), pixels + i * shape_.numel());
-  }));
+  });
+}
+
+Batch ImageFolder::get(std::span<const std::int64_t> indices) const {
+  for (const std::int64_t index : indices) check_index(index, size());
+  const auto count = std::ssize(indices);
+  Tensor images = Tensor::empty({count, shape_[0], shape_[1], shape_[2]}, DType::u8), labels = Tensor::empty({count}, DType::i32);
+  throw_first(decode_to(indices, images, labels));
   return {std::move(images), std::move(labels)};
 }
 
 TensorDataset ImageFolder::in_memory(std::uint64_t max_bytes) const {
+  std::vector<std::int64_t> all(files_.size());
+  std::iota(all.begin(), all.end(), 0);
+  return in_memory(all, max_bytes);
+}
+
+TensorDataset ImageFolder::in_memory(std::span<const std::int64_t> indices, std::uint64_t max_bytes) const {
+  for (const std::int64_t index : indices) check_index(index, size());
   const std::uint64_t image_bytes = static_cast<std::uint64_t>(shape_.numel());
-  if (files_.size() > max_bytes / image_bytes) {
+  if (indices.size() > max_bytes / image_bytes) {
     throw DataError(dir_.string(), 0, fmt::format("images of at most {} bytes in memory", max_bytes),
-                    fmt::format("{} images of {} bytes", files_.size(), image_bytes));
+                    fmt::format("{} images of {} bytes", indices.size(), image_bytes));
   }
-  Tensor images = Tensor::empty({size(), shape_[0], shape_[1], shape_[2]}, DType::u8);
-  auto* pixels = images.data<std::uint8_t>();
-  const Failures failures =
-      decode_all(size(), [&](std::int64_t i) { decode(static_cast<std::size_t>(i), pixels + i * shape_.numel()); });
-  const auto count = failures.size() - static_cast<std::size_t>(std::ranges::count(failures, nullptr));
+  const auto count = std::ssize(indices);
+  Tensor images = Tensor::empty({count, shape_[0], shape_[1], shape_[2]}, DType::u8), labels = Tensor::empty({count}, DType::i32);
+  const Failures failures = decode_to(indices, images, labels);
+  const auto damaged = failures.size() - static_cast<std::size_t>(std::ranges::count(failures, nullptr));
   try {
     throw_first(failures);
   } catch (const DataError& first) {
-    if (count == 1) throw;
+    if (damaged == 1) throw;
     throw DataError(first.file(), first.offset(), first.expected(),
-                    fmt::format("{} ({} of {} images of the folder are damaged)", first.found(), count, files_.size()));
+                    fmt::format("{} ({} of {} images of the folder are damaged)", first.found(), damaged, count));
   }
-  return {std::move(images), Tensor::from(labels_, {size()})};
+  return {std::move(images), labels};
 }
 
 }  // namespace gpucnn

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -58,6 +60,9 @@ class GPUCNN_API ImageFolder : public Dataset {
   /// `DataError` if they have more than `max_bytes` bytes, and for damaged images, of which it names the first and counts all.
   TensorDataset in_memory(std::uint64_t max_bytes = std::uint64_t{8} << 30) const;
 
+  /// These images alone, in this order; `max_bytes` is for them. Throws `std::invalid_argument` for a number outside, too.
+  TensorDataset in_memory(std::span<const std::int64_t> indices, std::uint64_t max_bytes) const;
+
   const std::vector<std::string>& class_names() const noexcept { return class_names_; }
 
   /// The file of an example. Throws `std::invalid_argument` for a number outside [0, size()).
@@ -66,10 +71,16 @@ class GPUCNN_API ImageFolder : public Dataset {
   /// The images that were left out, in order; empty unless `skip_damaged`.
   const std::vector<DamagedImage>& damaged() const noexcept { return damaged_; }
 
+  /// How many files were left out without a look: those of classes that have none of the extensions (such as .heic and .gif), and
+  /// images beside the folders of the classes. Hidden files do not count.
+  std::int64_t left_out() const noexcept { return left_out_; }
+
  private:
   void set_shape();
   void drop_damaged();
   void decode(std::size_t file, std::uint8_t* to) const;
+  /// What was thrown for each of these images; null where nothing was.
+  std::vector<std::exception_ptr> decode_to(std::span<const std::int64_t> indices, Tensor& images, Tensor& labels) const;
 
   std::filesystem::path dir_;
   ImageFolderOptions options_;
@@ -77,6 +88,7 @@ class GPUCNN_API ImageFolder : public Dataset {
   std::vector<std::filesystem::path> files_;
   std::vector<std::int32_t> labels_;
   std::vector<DamagedImage> damaged_;
+  std::int64_t left_out_ = 0;
   Shape shape_;
 };
 

@@ -25,7 +25,7 @@ StateDict Module::state_dict() {
 IncompatibleKeys Module::load_state_dict(const StateDict& state, bool strict) {
   const StateDict own = state_dict();
   const ExclusiveCall alone(*root_, *this);
-  const IncompatibleKeys keys = incompatible_keys("load_state_dict", own, state);
+  IncompatibleKeys keys = incompatible_keys("load_state_dict", own, state);
   if (strict) require_same_names("load_state_dict", keys, own, state, /*has_strict=*/true);
   for (const auto& [name, tensor] : own) {
     if (const Tensor* given = state.find(name)) Tensor(tensor).copy_from(*given);

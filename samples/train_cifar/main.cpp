@@ -109,6 +109,15 @@ DataLoaderOptions train_options(const Options& options, const OpenedDataset& dat
           .prefetch_factor = 1};
 }
 
+DataLoaderOptions test_options(const Options& options, const OpenedDataset& data, Device device) {
+  const int num_workers = workers(*data.test, options);
+  return {.batch_size = num_workers > 0 ? options.batch_size : 512,
+          .normalize = data.normalize,
+          .device = device,
+          .num_workers = num_workers,
+          .prefetch_factor = 1};
+}
+
 std::unique_ptr<Optimizer> make_optimizer(const Options& options, Module& model) {
   if (options.optimizer == "sgd")
     return std::make_unique<SGD>(model.parameters(),
@@ -197,18 +206,39 @@ void load_checkpoint(const std::filesystem::path& file, const std::string& name,
   }
 }
 
-ExitCode run(const Options& options) {
-  const auto start = std::chrono::steady_clock::now();
-  set_num_threads(options.threads);
-  set_core_migration(true);  // all threads of this process are the training's
-  std::string why;
-  const Device device = choose_device(options.device, why);
+Precision choose_precision(const Options& options, Device device, const std::string& why) {
   const Precision precision = parse_precision(options.precision);
   try {
     require_precision(precision, device);
   } catch (const DeviceError& error) {
     throw DeviceError(fmt::format("{} ({}); --precision fp32 always can", error.what(), why));
   }
+  return precision;
+}
+
+void announce(Display& display, const Options& options, const OpenedDataset& data, const std::string& title,
+              const std::string& why) {
+  const std::string where = options.data.empty() ? "" : fmt::format(" in {}", options.data.string());
+  display.start(
+      fmt::format("{} on {}{}: {} training and {} test images", title, data.name, where, data.train->size(), data.test->size()));
+  if (!data.damaged.empty()) {
+    display.start(fmt::format("{} damaged image{} left out, the first: {}", data.damaged.size(),
+                              data.damaged.size() == 1 ? "" : "s", data.damaged.front().reason));
+  }
+  if (data.left_out > 0) {
+    display.start(
+        fmt::format("{} file{} left out, whose names are not those of images", data.left_out, data.left_out == 1 ? "" : "s"));
+  }
+  display.start(fmt::format("{} thread{}; {}", options.threads, options.threads == 1 ? "" : "s", why));
+}
+
+ExitCode run(const Options& options) {
+  const auto start = std::chrono::steady_clock::now();
+  set_num_threads(options.threads);
+  set_core_migration(true);  // all threads of this process are the training's
+  std::string why;
+  const Device device = choose_device(options.device, why);
+  const Precision precision = choose_precision(options, device, why);
   const OpenedDataset data = load(options);
   const std::string title = options.model == "simple_cnn" ? "SimpleCNN" : options.model;
 
@@ -218,25 +248,14 @@ ExitCode run(const Options& options) {
   if (!options.init.empty()) load_checkpoint(options.init, title, model);
   const std::unique_ptr<Optimizer> optimizer = make_optimizer(options, model);
   DataLoader train(on_device(data.train, device), train_options(options, data, device));
-  DataLoader test(on_device(data.test, device), {.batch_size = workers(*data.test, options) > 0 ? options.batch_size : 512,
-                                                 .normalize = data.normalize,
-                                                 .device = device,
-                                                 .num_workers = workers(*data.test, options),
-                                                 .prefetch_factor = 1});
+  DataLoader test(on_device(data.test, device), test_options(options, data, device));
   const std::unique_ptr<LRScheduler> schedule = make_schedule(options, *optimizer, train);
   CrossEntropyLoss loss({.label_smoothing = options.label_smoothing});
   if (interrupted) return fail(ExitCode::interrupted, "interrupted before the first step; nothing was written");
   RunFolder folder(options.out, config_of(options, data, device), metadata_of(options, data));
 
   Display display(options.quiet);
-  const std::string where = options.data.empty() ? "" : fmt::format(" in {}", options.data.string());
-  display.start(
-      fmt::format("{} on {}{}: {} training and {} test images", title, data.name, where, data.train->size(), data.test->size()));
-  if (!data.damaged.empty()) {
-    display.start(fmt::format("{} damaged image{} left out, the first: {}", data.damaged.size(),
-                              data.damaged.size() == 1 ? "" : "s", data.damaged.front().reason));
-  }
-  display.start(fmt::format("{} thread{}; {}", options.threads, options.threads == 1 ? "" : "s", why));
+  announce(display, options, data, title, why);
   const auto add = [&](const EpochResult& epoch) {
     folder.add(epoch, model);
     display.epoch(epoch, options.epochs);

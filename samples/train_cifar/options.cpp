@@ -107,18 +107,8 @@ void check(const CLI::App& app, const Options& options) {
   }
 }
 
-}  // namespace
-
-Options parse_options(int argc, char** argv) {
-  constexpr auto kMaxImages = std::numeric_limits<std::int64_t>::max();
-  Options options{.threads = gpucnn::num_threads()};
-  std::int64_t limit = 0;
-  int image_size = 0, width = 0;
-  CLI::App app("Trains a model on a folder of images, or on drawn shapes, which need no download.", "train_cifar");
-  app.option_defaults()->take_last();  // `check` refuses what is given twice
-  app.allow_extras();                  // and what is no option
-  app.set_help_flag("-h,--help", "Print this and exit");
-  app.set_version_flag("--version", fmt::format("train_cifar {}", gpucnn::kVersion), "Print the version and exit");
+/// An image_size or width of 0 is none.
+void add_data_and_model(CLI::App& app, Options& options, int& image_size, int& width) {
   add_path(
       app, "--data",
       "CIFAR-10 or CIFAR-100 (binary version), MNIST,\nFashion-MNIST, or a folder of images, as they are\nor in train/ and test/ "
@@ -132,6 +122,21 @@ Options parse_options(int argc, char** argv) {
       ->disable_flag_override();
   add_word(app, "--model", model_help(), options.model);
   add_number(app, "--width", "Channels of resnet9's first convolution; default: 64", width, 1, 4096)->default_str("");
+}
+
+}  // namespace
+
+Options parse_options(int argc, char** argv) {
+  constexpr auto kMaxImages = std::numeric_limits<std::int64_t>::max();
+  Options options{.threads = gpucnn::num_threads()};
+  std::int64_t limit = 0;
+  int image_size = 0, width = 0;
+  CLI::App app("Trains a model on a folder of images, or on drawn shapes, which need no download.", "train_cifar");
+  app.option_defaults()->take_last();  // `check` refuses what is given twice
+  app.allow_extras();                  // and what is no option
+  app.set_help_flag("-h,--help", "Print this and exit");
+  app.set_version_flag("--version", fmt::format("train_cifar {}", gpucnn::kVersion), "Print the version and exit");
+  add_data_and_model(app, options, image_size, width);
   add_number(app, "--epochs", "How often to go through the training images", options.epochs, 1, 1'000'000);
   add_number<std::int64_t>(app, "--batch-size", "Images in a step", options.batch_size, 1, kMaxImages);
   add_number(app, "--lr", "Learning rate", options.lr, double{std::numeric_limits<float>::min()},

@@ -277,6 +277,35 @@ TEST_F(ImageFolderTest, ComesIntoMemoryWithinALimit) {
               ThrowsMessage<DataError>(HasSubstr("images of at most 95 bytes in memory, found 2 images of 48 bytes")));
 }
 
+TEST_F(ImageFolderTest, BringsSomeImagesIntoMemory) {
+  for (int i = 0; i < 4; ++i) tree_.write_grey("cat/" + std::to_string(i) + ".png", static_cast<std::uint8_t>(i));
+  tree_.write_grey("dog/4.png", 4);
+  tree_.write("dog/5.png", bytes_of("no image"));
+  tree_.write("dog/6.png", bytes_of("no image"));
+  const ImageFolder folder(tree_.dir());
+  const TensorDataset some = folder.in_memory(std::vector<std::int64_t>{4, 0, 2}, 144);
+  EXPECT_THAT(greys_of(some.images()), ElementsAre(4, 0, 2));
+  EXPECT_THAT(some.labels().to_vector<std::int32_t>(), ElementsAre(1, 0, 0));
+  EXPECT_THAT(
+      [&] {
+        folder.in_memory(std::vector<std::int64_t>{4, 0, 2}, 143);
+      },
+      ThrowsMessage<DataError>(HasSubstr("found 3 images of 48 bytes")));
+  EXPECT_THAT(
+      [&] {
+        folder.in_memory(std::vector<std::int64_t>{0, 6, 5}, 144);
+      },
+      ThrowsMessage<DataError>(::testing::AllOf(HasSubstr("dog/6.png"), HasSubstr("(2 of 3 images of the folder"))));
+  EXPECT_THROW(folder.in_memory(std::vector<std::int64_t>{7}, 144), std::invalid_argument);
+}
+
+TEST_F(ImageFolderTest, CountsFilesThatItLeavesOut) {
+  tree_.write_grey("cat/1.png", 1);
+  tree_.write_grey("2.png", 1);
+  for (const char* name : {"cat/3.HEIC", "cat/below/4.gif", "cat/.hidden", "labels.csv"}) tree_.write(name, {});
+  EXPECT_EQ(ImageFolder(tree_.dir()).left_out(), 3);
+}
+
 TEST_F(ImageFolderTest, RefusesWrongOptionsAndNumbers) {
   tree_.write_grey("cat/1.png", 1);
   EXPECT_THROW(ImageFolder(tree_.dir(), {.channels = 2}), std::invalid_argument);
