@@ -26,8 +26,9 @@ std::string advice(const DataError& error) {
   for (const char* kind : {".png", ".jpg", ".jpeg"}) {
     if (file.ends_with(kind)) return "; --skip-damaged leaves damaged images out";
   }
-  const bool of_cifar10 = file.starts_with("data_batch_") || file == "test_batch.bin" || file == "batches.meta.txt" ||
-                          error.expected().find("CIFAR-10") != std::string::npos;
+  const bool of_cifar10 =
+      file.starts_with("data_batch_") || file == "test_batch.bin" || file == "batches.meta.txt" ||
+      (error.expected().find("CIFAR-10") != std::string::npos && error.found().find("images") == std::string::npos);
   return of_cifar10 ? "; scripts/download_cifar10 DIR fetches the whole of CIFAR-10" : "";
 }
 
