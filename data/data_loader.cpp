@@ -118,12 +118,6 @@ void DataLoader::start_epoch() {
   if (options_.shuffle) shuffle(order_, RandomStream(options_.seed, Purpose::shuffle, 0, walked_epoch_));
 }
 
-std::span<const std::int64_t> DataLoader::numbers_from(std::int64_t first) const {
-  const std::int64_t begin = std::clamp<std::int64_t>(first, 0, examples_);
-  const std::int64_t count = std::min(options_.batch_size, examples_ - begin);
-  return std::span(order_).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count));
-}
-
 kernels::ImageTransform DataLoader::transform(std::int64_t first) const {
   return {.mean = mean_,
           .std = std_,
@@ -135,17 +129,20 @@ kernels::ImageTransform DataLoader::transform(std::int64_t first) const {
           .cutout = options_.cutout,
           .seed = options_.seed,
           .epoch = walked_epoch_,
-          .first = first,
-          .numbers = numbers_from(first)};
+          .first = first};
 }
 
 Batch DataLoader::fetch(std::int64_t batch) const {
   const std::int64_t first = batch * options_.batch_size;
+  const std::int64_t count = std::min(options_.batch_size, examples_ - first);
+  const std::span<const std::int64_t> indices(order_);
+  const kernels::ImageTransform here = transform(first);
   Stream stream(dataset().device());
-  Batch fetched = dataset().transformed(numbers_from(first), transform(first), stream);
+  Batch fetched =
+      dataset().transformed(indices.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)), here, stream);
   if (options_.mix.any()) {
     check_classes(fetched.labels, options_.mix.num_classes, stream);
-    fetched = mixed(fetched, options_.mix, transform(first).position(), stream);
+    fetched = mixed(fetched, options_.mix, here.position(), stream);
   }
   return fetched;
 }

@@ -118,8 +118,6 @@ class GPUCNN_API DataLoader {
   DataLoader(const DataLoader&);
 
   Batch load(std::int64_t batch);
-  /// The part of `order()` that a batch takes from `first` on.
-  std::span<const std::int64_t> numbers_from(std::int64_t first) const;
   /// The batch where the dataset is.
   Batch fetch(std::int64_t batch) const;
   Batch fetch_ahead(std::int64_t batch);

@@ -30,7 +30,9 @@ Batch Dataset::transformed(std::span<const std::int64_t> indices, const kernels:
   std::iota(as_they_are.begin(), as_they_are.end(), 0);
   Batch batch{Tensor::empty(transform.batch_shape(images, count), DType::f32, stream.device()),
               Tensor::empty(raw.labels.shape(), numbers ? DType::f32 : DType::i32, stream.device())};
-  kernels::image_batch(raw.inputs, as_they_are, transform, batch.inputs, stream);
+  kernels::ImageTransform here = transform;
+  if (here.numbers.empty()) here.numbers = indices;  // which `as_they_are` hides
+  kernels::image_batch(raw.inputs, as_they_are, here, batch.inputs, stream);
   if (numbers) {
     kernels::row_batch(raw.labels, as_they_are, batch.labels, stream);  // `get` may have given a handle of its own
   } else {

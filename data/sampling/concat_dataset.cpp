@@ -33,6 +33,8 @@ Batch ConcatDataset::get(std::span<const std::int64_t> indices) const {
 
 Batch ConcatDataset::transformed(std::span<const std::int64_t> indices, const kernels::ImageTransform& transform,
                                  Stream& stream) const {
+  kernels::ImageTransform here = transform;
+  if (here.numbers.empty()) here.numbers = indices;  // one number for an image, whatever else lies in its batch
   const Shape one = image_shape();
   const auto count = static_cast<std::int64_t>(indices.size());
   std::vector<std::int64_t> numbers, places(indices.size());  // in one dataset; and where each example comes to lie
@@ -47,7 +49,7 @@ Batch ConcatDataset::transformed(std::span<const std::int64_t> indices, const ke
     }
     const std::int64_t some = std::ssize(numbers);
     if (some == 0 && !(count == 0 && d == 0)) continue;
-    if (some == count) return datasets_[d]->transformed(numbers, transform, stream);
+    if (some == count) return datasets_[d]->transformed(numbers, here, stream);
     const Batch part = datasets_[d]->transformed(numbers, {}, stream);
     if (!labels.defined()) labels = Tensor::empty(part.labels.shape().with(0, count), part.labels.dtype(), device());
     if (part.labels.dtype() != labels.dtype() || part.labels.shape() != labels.shape().with(0, some)) {
@@ -63,7 +65,7 @@ Batch ConcatDataset::transformed(std::span<const std::int64_t> indices, const ke
     throw std::invalid_argument(
         fmt::format("ConcatDataset: an example's number must be from 0 to {}, got {}", size() - 1, fmt::join(indices, ", ")));
   }
-  return TensorDataset(std::move(images), labels).transformed(places, transform, stream);
+  return TensorDataset(std::move(images), labels).transformed(places, here, stream);
 }
 
 }  // namespace gpucnn

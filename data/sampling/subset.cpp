@@ -43,11 +43,7 @@ void Subset::to_dataset(std::span<std::int64_t> numbers) const {
 Batch Subset::get(std::span<const std::int64_t> indices) const { return dataset_->get(values(in_dataset(*this, indices))); }
 
 Batch Subset::transformed(std::span<const std::int64_t> indices, const kernels::ImageTransform& transform, Stream& stream) const {
-  kernels::ImageTransform there = transform;
-  // A loader of this subset knows an image by its number in the dataset, as a captured step does. That of a larger set knows
-  // others.
-  if (there.numbers.data() == indices.data()) there.numbers = {};
-  return dataset_->transformed(values(in_dataset(*this, indices)), there, stream);
+  return dataset_->transformed(values(in_dataset(*this, indices)), transform, stream);
 }
 
 }  // namespace gpucnn

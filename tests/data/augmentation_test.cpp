@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <gpucnn/data/sampling/subset.h>
 #include <gpucnn/data/tensor_dataset.h>
 
 #include "device_test.h"
@@ -107,6 +108,13 @@ class ByGet : public Dataset {
 
 TEST_P(AugmentationTest, IsTheSameForEveryKindOfDataset) {
   DataLoader loader(ByGet(drawn(40, device())), all_options(16)), same(drawn(40, device()), all_options(16));
+  for (int epoch = 0; epoch < 2; ++epoch) EXPECT_EQ(epoch_of(loader), epoch_of(same));
+}
+
+TEST_P(AugmentationTest, IsTheSameForAPartOfEveryKindOfDataset) {
+  const std::vector<std::int64_t> part{39, 3, 17, 4, 5, 20, 21, 0, 30, 31};
+  DataLoader loader(Subset(ByGet(drawn(40, device())), part), all_options(4)),
+      same(Subset(drawn(40, device()), part), all_options(4));
   for (int epoch = 0; epoch < 2; ++epoch) EXPECT_EQ(epoch_of(loader), epoch_of(same));
 }
 
