@@ -61,24 +61,20 @@ ResidualBlock bottleneck(int in, int stride, const StageOptions& o) {
                in, 4 * o.channels, stride);
 }
 
+/// Blocks that make `out` channels each.
+Sequential blocks(ResidualBlock (*make)(int in, int stride, const StageOptions& o), int out, const StageOptions& options) {
+  Sequential stage;
+  for (int i = 0; i < options.count; ++i) {
+    const bool first = i == 0;
+    stage.push_back(make(first ? options.in_channels : out, first ? options.stride : 1, options));
+  }
+  return stage;
+}
+
 }  // namespace
 
-Sequential basic_blocks(const StageOptions& options) {
-  Sequential stage;
-  for (int i = 0; i < options.count; ++i) {
-    const bool first = i == 0;
-    stage.push_back(basic_block(first ? options.in_channels : options.channels, first ? options.stride : 1, options));
-  }
-  return stage;
-}
+Sequential basic_blocks(const StageOptions& options) { return blocks(basic_block, options.channels, options); }
 
-Sequential bottlenecks(const StageOptions& options) {
-  Sequential stage;
-  for (int i = 0; i < options.count; ++i) {
-    const bool first = i == 0;
-    stage.push_back(bottleneck(first ? options.in_channels : 4 * options.channels, first ? options.stride : 1, options));
-  }
-  return stage;
-}
+Sequential bottlenecks(const StageOptions& options) { return blocks(bottleneck, 4 * options.channels, options); }
 
 }  // namespace gpucnn
