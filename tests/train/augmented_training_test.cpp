@@ -15,6 +15,7 @@
 
 #include "close.h"
 #include "device_test.h"
+#include "epoch_of.h"
 #include "layers/layers.h"
 #include "misuse.h"
 
@@ -51,13 +52,6 @@ struct Training {
   SGD optimizer;
   DataLoader loader;
 };
-
-Metrics epoch_of(Trainer& trainer) {
-  Metrics seen;
-  trainer.start_epoch();
-  while (trainer.step()) seen += trainer.take();
-  return seen += trainer.finish();
-}
 
 class AugmentedTraining : public DeviceTest {};
 INSTANTIATE_TEST_SUITE_P(Devices, AugmentedTraining, devices(), device_name);

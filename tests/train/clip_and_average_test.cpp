@@ -21,6 +21,7 @@
 #include <gpucnn/train/train_step.h>
 #include <gpucnn/train/trainer.h>
 
+#include "counted.h"
 #include "device_test.h"
 #include "everywhere.h"
 #include "layers/layers.h"
@@ -30,18 +31,6 @@ namespace gpucnn {
 namespace {
 
 constexpr std::int64_t kImages = 22;  // an epoch is 8, 8 and 6
-
-/// A layer that knows how often it was called: replays do not call it.
-class Counted : public Module {
- public:
-  Shape output_shape(const Shape& x) const override { return x; }
-  Tensor forward(const Tensor& x, Context&) const override {
-    ++forwards;
-    return x;
-  }
-  Tensor gradients(const Tensor& dy, Context&) override { return dy; }
-  mutable int forwards = 0;
-};
 
 /// Random images; in image `broken`, if there is one, a pixel is not a number.
 TensorDataset images(Device device, std::int64_t broken = -1) {

@@ -20,24 +20,14 @@
 #include <gpucnn/train/trainer.h>
 
 #include "close.h"
+#include "counted.h"
 #include "device_test.h"
+#include "epoch_of.h"
 #include "layers/layers.h"
 #include "misuse.h"
 
 namespace gpucnn {
 namespace {
-
-/// Counts how often it is called: a captured step that is replayed calls no layer.
-class Counted final : public Module {
- public:
-  Shape output_shape(const Shape& x) const override { return x; }
-  Tensor forward(const Tensor& x, Context&) const override {
-    ++forwards;
-    return x;
-  }
-  Tensor gradients(const Tensor& dy, Context&) override { return dy; }
-  mutable int forwards = 0;
-};
 
 /// Twenty images whose labels are `label(i)`.
 TensorDataset images(
@@ -57,11 +47,7 @@ struct Training {
   Metrics train(Loss& loss, int epochs) {
     Trainer trainer(model, *optimizer, loss, loader);
     Metrics seen;
-    for (int epoch = 0; epoch < epochs; ++epoch) {
-      trainer.start_epoch();
-      while (trainer.step()) seen += trainer.take();
-      seen += trainer.finish();
-    }
+    for (int epoch = 0; epoch < epochs; ++epoch) seen += epoch_of(trainer);
     return seen;
   }
 

@@ -23,6 +23,7 @@
 
 #include "close.h"
 #include "device_test.h"
+#include "epoch_of.h"
 #include "layers/layers.h"
 #include "misuse.h"
 
@@ -56,14 +57,6 @@ struct Training {
   Adam optimizer;
   DataLoader loader;
 };
-
-/// What an epoch came to.
-Metrics epoch_of(Trainer& trainer) {
-  Metrics seen;
-  trainer.start_epoch();
-  while (trainer.step()) seen += trainer.take();
-  return seen += trainer.finish();
-}
 
 class TrainerTest : public DeviceTest {};
 INSTANTIATE_TEST_SUITE_P(Devices, TrainerTest, devices(), device_name);
