@@ -135,7 +135,7 @@ gpucnn_files(data/image
   PRIVATE decoders exif_orientation image_files image_reader jpeg_decoder pixels png_decoder resized_pixels)
 gpucnn_files(data/files
   PUBLIC cifar10 cifar100 idx mnist open_dataset
-  PRIVATE cifar_records idx_file open_image_folder pixel_statistics unpacked_file)
+  PRIVATE cifar_records idx_file is_folder open_image_folder pixel_statistics unpacked_file)
 gpucnn_files(data/sampling PUBLIC concat_dataset random_split subset weighted_random_sampler PRIVATE shuffle weighted_order)
 gpucnn_files(io PUBLIC safetensors PRIVATE atomic_file safetensors_header)
 gpucnn_files(train

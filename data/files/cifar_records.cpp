@@ -11,6 +11,7 @@
 #include <gpucnn/core/host/input_file.h>
 #include <gpucnn/core/memory/layout.h>
 #include <gpucnn/core/threads/parallel.h>
+#include <gpucnn/data/files/is_folder.h>
 
 namespace gpucnn {
 namespace {
@@ -50,19 +51,16 @@ std::string hint_of(const CifarFormat& format, const fs::path& dir) {
 void check_directory(const CifarFormat& format, const fs::path& dir) {
   const std::string expected = fmt::format("a directory with the binary version of {}", format.set),
                     first = format.train.front().name;
-  std::error_code failure;
-  const fs::file_status status = fs::status(dir, failure);
-  if (status.type() == fs::file_type::not_found) throw DataError(dir, 0, expected, "no such directory");
-  if (status.type() == fs::file_type::directory) {
-    if (fs::exists(dir / first, failure)) return;
+  std::error_code ignored;
+  if (is_folder(dir, expected)) {
+    if (fs::exists(dir / first, ignored)) return;
     if (const std::string hint = hint_of(format, dir); !hint.empty()) {
       throw DataError(dir, 0, expected, fmt::format("no {}{}", first, hint));
     }
     return;
   }
-  if (failure) throw DataError(dir, 0, expected, failure.message());
   if (dir.extension() == ".gz" || dir.extension() == ".tar") throw DataError(dir, 0, expected, "an archive; unpack it first");
-  throw DataError(dir, 0, expected, fs::exists(dir.parent_path() / first, failure) ? "a file; give its folder" : "a file");
+  throw DataError(dir, 0, expected, fs::exists(dir.parent_path() / first, ignored) ? "a file; give its folder" : "a file");
 }
 
 std::uintmax_t record_size(const CifarFormat& format) { return format.classes.size() + kPixels; }

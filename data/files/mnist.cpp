@@ -12,6 +12,7 @@
 
 #include <gpucnn/core/error.h>
 #include <gpucnn/data/files/idx_file.h>
+#include <gpucnn/data/files/is_folder.h>
 
 namespace gpucnn {
 namespace {
@@ -44,15 +45,10 @@ std::string hint_of(const fs::path& dir) {
 
 void check_directory(const fs::path& dir) {
   const char* expected = "a directory with MNIST's four files";
-  std::error_code failure;
-  const fs::file_status status = fs::status(dir, failure);
-  if (status.type() == fs::file_type::not_found) throw DataError(dir.string(), 0, expected, "no such directory");
-  if (status.type() != fs::file_type::directory) {
-    throw DataError(dir.string(), 0, expected,
-                    status.type() == fs::file_type::none ? failure.message() : "a file; give its folder");
-  }
+  if (!is_folder(dir, expected)) throw DataError(dir.string(), 0, expected, "a file; give its folder");
+  std::error_code ignored;
   const fs::path images = dir / "train-images-idx3-ubyte";
-  if (fs::exists(images, failure) || fs::exists(images.string() + ".gz", failure)) return;
+  if (fs::exists(images, ignored) || fs::exists(images.string() + ".gz", ignored)) return;
   if (const std::string hint = hint_of(dir); !hint.empty()) throw DataError(dir.string(), 0, expected, "none of them" + hint);
 }
 

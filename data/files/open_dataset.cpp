@@ -10,6 +10,7 @@
 #include <gpucnn/core/error.h>
 #include <gpucnn/data/files/cifar10.h>
 #include <gpucnn/data/files/cifar100.h>
+#include <gpucnn/data/files/is_folder.h>
 #include <gpucnn/data/files/mnist.h>
 #include <gpucnn/data/files/open_image_folder.h>
 #include <gpucnn/data/files/pixel_statistics.h>
@@ -82,11 +83,7 @@ std::string hint_of(const fs::path& dir) {
 /// That `dir` is a folder.
 void check_directory(const fs::path& dir) {
   const std::string expected = fmt::format("a folder with {}", kExpected);
-  std::error_code failure;
-  const fs::file_status status = fs::status(dir, failure);
-  if (status.type() == fs::file_type::directory) return;
-  if (status.type() == fs::file_type::not_found) throw DataError(dir.string(), 0, expected, "no such directory");
-  if (status.type() == fs::file_type::none) throw DataError(dir.string(), 0, expected, failure.message());
+  if (is_folder(dir, expected)) return;
   if (dir.extension() == ".gz" || dir.extension() == ".tar" || dir.extension() == ".zip") {
     const bool is_idx = is_mnist(dir.parent_path());
     throw DataError(dir.string(), 0, expected, is_idx ? "a file; give its folder" : "an archive; unpack it first");
