@@ -3,10 +3,9 @@
 #include <charconv>
 #include <stdexcept>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/backend.h>
 #include <gpucnn/core/error.h>
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/printable.h>
 
@@ -15,7 +14,7 @@ namespace gpucnn {
 Device Device::best(std::string* why) {
   std::string reason;
   const bool usable = backend::cuda_usable(0, &reason);
-  if (why) *why = usable ? fmt::format("using {}: {}", cuda().string(), reason) : fmt::format("using the CPU: {}", reason);
+  if (why) *why = usable ? formatted("using {}: {}", cuda().string(), reason) : formatted("using the CPU: {}", reason);
   return usable ? cuda() : cpu();
 }
 
@@ -29,16 +28,16 @@ Device Device::parse(std::string_view text) {
     const auto [stop, failure] = std::from_chars(text.data() + kPrefix.size(), end, index);
     if (failure == std::errc{} && stop == end && index >= 0) return cuda(index);
   }
-  throw std::invalid_argument(fmt::format("device '{}' is not cpu, cuda or cuda:N", printable(text, kMaxNameBytes)));
+  throw std::invalid_argument(formatted("device '{}' is not cpu, cuda or cuda:N", printable(text, kMaxNameBytes)));
 }
 
 void Device::require() const {
   if (kind == Kind::cpu || backend::cuda_usable(index, nullptr)) return;
   std::string reason;
   backend::cuda_usable(index, &reason);
-  throw DeviceError(fmt::format("device {} cannot be used: {}", string(), reason));
+  throw DeviceError(formatted("device {} cannot be used: {}", string(), reason));
 }
 
-std::string Device::string() const { return kind == Kind::cpu ? "cpu" : fmt::format("cuda:{}", index); }
+std::string Device::string() const { return kind == Kind::cpu ? "cpu" : formatted("cuda:{}", index); }
 
 }  // namespace gpucnn

@@ -1,7 +1,6 @@
 #include <gpucnn/core/error.h>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/text/printable.h>
 
 namespace gpucnn {
@@ -17,25 +16,25 @@ OutputError::~OutputError() = default;
 
 namespace {
 
-std::string mebibytes(std::uint64_t bytes) { return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20)); }
+std::string mebibytes(std::uint64_t bytes) { return formatted("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20)); }
 
 }  // namespace
 
 OutOfMemory::OutOfMemory(const std::string& device, std::uint64_t asked, std::uint64_t free, std::uint64_t held)
-    : Error(fmt::format("out of memory on {}: asked for {}, {} free, {} held by this process; use a smaller batch", device,
-                        mebibytes(asked), mebibytes(free), mebibytes(held))),
+    : Error(formatted("out of memory on {}: asked for {}, {} free, {} held by this process; use a smaller batch", device,
+                      mebibytes(asked), mebibytes(free), mebibytes(held))),
       asked_(asked),
       free_(free),
       held_(held) {}
 
 DataError::DataError(const std::string& file, std::uint64_t offset, const std::string& expected, const std::string& found)
-    : Error(fmt::format("{}: at byte {}: expected {}, found {}", file, offset, expected, found)),
+    : Error(formatted("{}: at byte {}: expected {}, found {}", file, offset, expected, found)),
       file_(file),
       offset_(offset),
       expected_(expected),
       found_(found) {}
 
 OutputError::OutputError(const std::string& file, const std::string& reason)
-    : Error(fmt::format("{}: cannot be written: {}", file, reason)), file_(file) {}
+    : Error(formatted("{}: cannot be written: {}", file, reason)), file_(file) {}
 
 }  // namespace gpucnn

@@ -9,10 +9,9 @@
 #include <stdexcept>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/backend.h>
 #include <gpucnn/core/random_uniforms.h>
+#include <gpucnn/core/text/formatted.h>
 
 namespace gpucnn {
 
@@ -35,9 +34,9 @@ namespace {
 void check(Init init) {
   if (init.valid()) return;
   throw std::invalid_argument(
-      fmt::format("Parameter: cannot draw from [{}, {}) with a deviation of {}; they must be finite, in "
-                  "order, and the deviation at least 0",
-                  init.low, init.high, init.deviation));
+      formatted("Parameter: cannot draw from [{}, {}) with a deviation of {}; they must be finite, in "
+                "order, and the deviation at least 0",
+                init.low, init.high, init.deviation));
 }
 
 }  // namespace
@@ -93,7 +92,7 @@ bool Parameter::requires_grad() const { return state().requires_grad; }
 void Parameter::accumulate_grad(const Tensor& gradient) {
   if (!gradient.defined() || gradient.shape() != shape() || gradient.dtype() != DType::f32) {
     throw std::invalid_argument(
-        fmt::format("Parameter {}: expects an f32 gradient of {}, got {}", name(), shape().string(), gradient.shape().string()));
+        formatted("Parameter {}: expects an f32 gradient of {}, got {}", name(), shape().string(), gradient.shape().string()));
   }
   if (!state().requires_grad) return;
   auto [grad, accumulate] = grad_target();
@@ -118,8 +117,8 @@ Parameter::Slot Parameter::slot() const {
 void Parameter::set_value(const Tensor& value) {
   State& own = state();
   if (!value.defined() || value.shape() != own.shape || value.dtype() != DType::f32) {
-    throw std::invalid_argument(fmt::format("Parameter {}: expects f32 {}, got {} {}", own.name, own.shape.string(),
-                                            name_of(value.dtype()), value.shape().string()));
+    throw std::invalid_argument(formatted("Parameter {}: expects f32 {}, got {} {}", own.name, own.shape.string(),
+                                          name_of(value.dtype()), value.shape().string()));
   }
   if (own.value.defined()) {
     own.value.copy_from(value);

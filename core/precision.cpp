@@ -3,10 +3,9 @@
 #include <array>
 #include <stdexcept>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/backend.h>
 #include <gpucnn/core/error.h>
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/printable.h>
 
@@ -31,19 +30,18 @@ Precision parse_precision(std::string_view text) {
   for (const Precision precision : kAll) {
     if (text == name_of(precision)) return precision;
   }
-  throw std::invalid_argument(fmt::format("precision '{}' is not fp32, tf32 or bf16", printable(text, kMaxNameBytes)));
+  throw std::invalid_argument(formatted("precision '{}' is not fp32, tf32 or bf16", printable(text, kMaxNameBytes)));
 }
 
 void require_precision(Precision precision, Device device) {
   device.require();
   if (precision == Precision::fp32) return;
   if (device.kind == Device::Kind::cpu) {
-    throw DeviceError(
-        fmt::format("{} needs a GPU of compute capability 8.0 or later; the CPU computes in fp32", name_of(precision)));
+    throw DeviceError(formatted("{} needs a GPU of compute capability 8.0 or later; the CPU computes in fp32", name_of(precision)));
   }
   if (const int has = backend::compute_capability(device); has < kMinCapability) {
-    throw DeviceError(fmt::format("{} needs a GPU of compute capability 8.0 or later; {} has {}.{}", name_of(precision),
-                                  device.string(), has / 10, has % 10));
+    throw DeviceError(formatted("{} needs a GPU of compute capability 8.0 or later; {} has {}.{}", name_of(precision),
+                                device.string(), has / 10, has % 10));
   }
 }
 

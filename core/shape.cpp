@@ -2,13 +2,13 @@
 
 #include <algorithm>
 
-#include <fmt/format.h>
+#include <gpucnn/core/text/formatted.h>
 
 namespace gpucnn {
 
 Shape Shape::from(std::span<const std::int64_t> extents) {
   if (extents.size() > kMaxRank) {
-    throw std::invalid_argument(fmt::format("Shape: at most {} dimensions, got {}", kMaxRank, extents.size()));
+    throw std::invalid_argument(formatted("Shape: at most {} dimensions, got {}", kMaxRank, extents.size()));
   }
   Shape shape;
   shape.rank_ = static_cast<int>(extents.size());
@@ -25,13 +25,13 @@ Shape Shape::with(int dim, std::int64_t extent) const {
   return changed;
 }
 
-std::string Shape::string() const { return fmt::format("[{}]", fmt::join(begin(), end(), ", ")); }
+std::string Shape::string() const { return formatted("[{}]", joined(*this, ", ")); }
 
 void Shape::fail_extent(const std::string& extent) {
-  throw std::invalid_argument(fmt::format("Shape: an extent must be from 0 to 2^63 - 1, got {}", extent));
+  throw std::invalid_argument(formatted("Shape: an extent must be from 0 to 2^63 - 1, got {}", extent));
 }
 
-void Shape::fail_dim(int dim) const { throw std::invalid_argument(fmt::format("Shape: no dimension {} in {}", dim, string())); }
+void Shape::fail_dim(int dim) const { throw std::invalid_argument(formatted("Shape: no dimension {} in {}", dim, string())); }
 
 void Shape::check_numel() const {
   // Empty tensors hold nothing, whatever their other extents are.
@@ -39,7 +39,7 @@ void Shape::check_numel() const {
   std::int64_t count = 1;
   for (std::int64_t extent : *this) {
     if (__builtin_mul_overflow(count, extent, &count)) {
-      throw std::invalid_argument(fmt::format("Shape: {} has more elements than 63 bits count", string()));
+      throw std::invalid_argument(formatted("Shape: {} has more elements than 63 bits count", string()));
     }
   }
 }

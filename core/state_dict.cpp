@@ -2,8 +2,7 @@
 
 #include <stdexcept>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/printable.h>
 
@@ -12,7 +11,7 @@ namespace gpucnn {
 void StateDict::add(std::string name, Tensor tensor) {
   const auto [position, is_new] = positions_.try_emplace(name, entries_.size());
   if (!is_new) {
-    throw std::invalid_argument(fmt::format("StateDict: there is already an entry '{}'", printable(name, kMaxNameBytes)));
+    throw std::invalid_argument(formatted("StateDict: there is already an entry '{}'", printable(name, kMaxNameBytes)));
   }
   try {
     entries_.emplace_back(std::move(name), std::move(tensor));
@@ -24,7 +23,7 @@ void StateDict::add(std::string name, Tensor tensor) {
 
 const Tensor& StateDict::at(std::string_view name) const {
   if (const Tensor* tensor = find(name)) return *tensor;
-  throw std::invalid_argument(fmt::format("StateDict: there is no entry '{}'", printable(name, kMaxNameBytes)));
+  throw std::invalid_argument(formatted("StateDict: there is no entry '{}'", printable(name, kMaxNameBytes)));
 }
 
 const Tensor* StateDict::find(std::string_view name) const noexcept {
@@ -40,7 +39,7 @@ StateDict StateDict::without_prefix(std::string_view prefix) const {
 
 StateDict StateDict::with_prefix(std::string_view prefix) const {
   StateDict state;
-  for (const auto& [name, tensor] : entries_) state.add(fmt::format("{}{}", prefix, name), tensor);
+  for (const auto& [name, tensor] : entries_) state.add(formatted("{}{}", prefix, name), tensor);
   return state;
 }
 

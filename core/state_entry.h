@@ -5,10 +5,9 @@
 #include <string_view>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/state_dict.h>
 #include <gpucnn/core/tensor.h>
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/prefix_hint.h>
 #include <gpucnn/core/text/printable.h>
@@ -20,8 +19,8 @@ namespace gpucnn {
 inline void require_same_kind(std::string_view call, std::string_view name, const Tensor& own, const Tensor& given) {
   if (given.defined() && given.shape() == own.shape() && given.dtype() == own.dtype()) return;
   throw std::invalid_argument(
-      fmt::format("{}: {} must be {} {}, got {}", call, printable(name, kMaxNameBytes), name_of(own.dtype()), own.shape().string(),
-                  given.defined() ? fmt::format("{} {}", name_of(given.dtype()), given.shape().string()) : "an undefined tensor"));
+      formatted("{}: {} must be {} {}, got {}", call, printable(name, kMaxNameBytes), name_of(own.dtype()), own.shape().string(),
+                given.defined() ? formatted("{} {}", name_of(given.dtype()), given.shape().string()) : "an undefined tensor"));
 }
 
 /// The names that `own` and `given` do not share. Throws as `require_same_kind` for those that they share, whatever else is wrong.
@@ -52,10 +51,10 @@ inline void require_same_names(std::string_view call, const IncompatibleKeys& ke
   };
   std::string parts;
   const auto add = [&](const std::string& part) { parts += (parts.empty() ? "" : "; ") + part; };
-  if (!keys.missing_keys.empty()) add(fmt::format("missing {}", list_names(keys.missing_keys)));
-  if (!keys.unexpected_keys.empty()) add(fmt::format("unexpected {}", list_names(keys.unexpected_keys)));
+  if (!keys.missing_keys.empty()) add(formatted("missing {}", list_names(keys.missing_keys)));
+  if (!keys.unexpected_keys.empty()) add(formatted("unexpected {}", list_names(keys.unexpected_keys)));
   if (const std::string hint = prefix_hint(names_of(own), names_of(given), has_strict); !hint.empty()) add(hint);
-  throw std::invalid_argument(fmt::format("{}: {}", call, parts));
+  throw std::invalid_argument(formatted("{}: {}", call, parts));
 }
 
 /// For states that are taken over whole: throws `std::invalid_argument` unless names, shapes and dtypes are the same.

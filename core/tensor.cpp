@@ -6,19 +6,18 @@
 #include <numbers>
 #include <stdexcept>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/backend.h>
 #include <gpucnn/core/host/host_memory.h>
 #include <gpucnn/core/memory/layout.h>
 #include <gpucnn/core/random_uniforms.h>
+#include <gpucnn/core/text/formatted.h>
 
 namespace gpucnn {
 
 Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
   std::int64_t bytes = 0;
   if (__builtin_mul_overflow(shape.numel(), static_cast<std::int64_t>(size_of(dtype)), &bytes)) {
-    throw std::invalid_argument(fmt::format("Tensor: {} of {} has more bytes than 63 bits count", shape.string(), name_of(dtype)));
+    throw std::invalid_argument(formatted("Tensor: {} of {} has more bytes than 63 bits count", shape.string(), name_of(dtype)));
   }
   return {allocate_storage(static_cast<std::size_t>(bytes), device), shape, dtype, 0};
 }
@@ -55,7 +54,7 @@ Tensor Tensor::from_host(const void* data, std::size_t count, const Shape& shape
                          bool in_memory_order) {
   if (count != static_cast<std::size_t>(shape.numel())) {
     throw std::invalid_argument(
-        fmt::format("Tensor::from: {} holds {} elements, the data has {}", shape.string(), shape.numel(), count));
+        formatted("Tensor::from: {} holds {} elements, the data has {}", shape.string(), shape.numel(), count));
   }
   Tensor host = empty(shape, dtype);
   if (in_memory_order) {
@@ -86,7 +85,7 @@ namespace {
 
 void require_images(const Shape& nchw) {
   if (nchw.rank() != 4) {
-    throw std::invalid_argument(fmt::format("Tensor::from_nhwc: expects a shape [N, C, H, W], got {}", nchw.string()));
+    throw std::invalid_argument(formatted("Tensor::from_nhwc: expects a shape [N, C, H, W], got {}", nchw.string()));
   }
 }
 
@@ -118,8 +117,8 @@ Tensor Tensor::clone() const {
 
 void Tensor::copy_from(const Tensor& source) {
   if (!defined() || !source.defined() || shape_ != source.shape_ || dtype_ != source.dtype_) {
-    throw std::invalid_argument(fmt::format("Tensor::copy_from: expects {} {}, got {} {}", shape_.string(), name_of(dtype_),
-                                            source.shape_.string(), source.defined() ? name_of(source.dtype_) : "undefined"));
+    throw std::invalid_argument(formatted("Tensor::copy_from: expects {} {}, got {} {}", shape_.string(), name_of(dtype_),
+                                          source.shape_.string(), source.defined() ? name_of(source.dtype_) : "undefined"));
   }
   if (bytes() == source.bytes()) return;
   const bool overlaps = device() == source.device() && bytes() < source.bytes() + nbytes() && source.bytes() < bytes() + nbytes();
@@ -129,7 +128,7 @@ void Tensor::copy_from(const Tensor& source) {
 
 Tensor Tensor::narrow(std::int64_t first, std::int64_t count) const {
   if (rank() == 0 || first < 0 || count < 0 || first > dim(0) - count) {
-    throw std::invalid_argument(fmt::format("Tensor::narrow: {} slices from {} on are not in {}", count, first, shape_.string()));
+    throw std::invalid_argument(formatted("Tensor::narrow: {} slices from {} on are not in {}", count, first, shape_.string()));
   }
   const Shape part = shape_.with(0, count);
   return view(first > 0 ? first * shape_.with(0, 1).numel() : 0, part);
@@ -138,29 +137,28 @@ Tensor Tensor::narrow(std::int64_t first, std::int64_t count) const {
 Tensor Tensor::view(std::int64_t first, const Shape& shape) const {
   if (!defined() || first < 0 || first > numel() - shape.numel()) {
     throw std::invalid_argument(
-        fmt::format("Tensor::view: {} from element {} on is not in {}", shape.string(), first, shape_.string()));
+        formatted("Tensor::view: {} from element {} on is not in {}", shape.string(), first, shape_.string()));
   }
   return {storage_, shape, dtype_, offset_ + static_cast<std::size_t>(first) * size_of(dtype_)};
 }
 
 float Tensor::item() const {
   require_dtype(DType::f32, "item");
-  if (numel() != 1) throw std::invalid_argument(fmt::format("Tensor::item: expects one element, got {}", shape_.string()));
+  if (numel() != 1) throw std::invalid_argument(formatted("Tensor::item: expects one element, got {}", shape_.string()));
   float value = 0;
   backend::copy(&value, Device::cpu(), bytes(), device(), sizeof value);
   return value;
 }
 
 void Tensor::refuse_device() const {
-  throw std::invalid_argument(fmt::format(
+  throw std::invalid_argument(formatted(
       "Tensor::data: the tensor lies on {}, whose memory the CPU cannot read; to(Device::cpu()) gives a copy", device().string()));
 }
 
 void Tensor::require_dtype(DType dtype, const char* call) const {
-  if (!defined()) throw std::invalid_argument(fmt::format("Tensor::{}: the tensor is undefined", call));
+  if (!defined()) throw std::invalid_argument(formatted("Tensor::{}: the tensor is undefined", call));
   if (dtype != dtype_) {
-    throw std::invalid_argument(
-        fmt::format("Tensor::{}: the tensor is {}, asked for as {}", call, name_of(dtype_), name_of(dtype)));
+    throw std::invalid_argument(formatted("Tensor::{}: the tensor is {}, asked for as {}", call, name_of(dtype_), name_of(dtype)));
   }
 }
 

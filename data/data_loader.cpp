@@ -6,10 +6,9 @@
 #include <numeric>
 #include <stdexcept>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/memory/host_vector.h>
 #include <gpucnn/core/random.h>
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/threads/float_environment.h>
 #include <gpucnn/data/augment_rules.h>
 #include <gpucnn/data/mixed_batch.h>
@@ -26,42 +25,42 @@ constexpr int kMaxWorkers = 1024, kMaxPrefetchFactor = 1024;
 void check_normalize(const Normalize& normalize, std::size_t channels) {
   const FloatEnvironment standard;  // what is no float is refused, and must not stop the program
   if (normalize.mean.size() != channels || normalize.std.size() != channels) {
-    throw std::invalid_argument(fmt::format("DataLoader: images of {} channels, but normalize has {} values of mean and {} of std",
-                                            channels, normalize.mean.size(), normalize.std.size()));
+    throw std::invalid_argument(formatted("DataLoader: images of {} channels, but normalize has {} values of mean and {} of std",
+                                          channels, normalize.mean.size(), normalize.std.size()));
   }
   const auto usable = [](double value) { return std::isfinite(static_cast<float>(value)); };
   const auto positive = [&](double value) { return usable(value) && static_cast<float>(value) > 0; };
   if (!std::ranges::all_of(normalize.mean, usable) || !std::ranges::all_of(normalize.std, positive)) {
-    throw std::invalid_argument(fmt::format("DataLoader: normalize needs finite means and stds > 0, got mean [{}] and std [{}]",
-                                            fmt::join(normalize.mean, ", "), fmt::join(normalize.std, ", ")));
+    throw std::invalid_argument(formatted("DataLoader: normalize needs finite means and stds > 0, got mean [{}] and std [{}]",
+                                          joined(normalize.mean, ", "), joined(normalize.std, ", ")));
   }
 }
 
 const Dataset& checked(const std::shared_ptr<const Dataset>& dataset, const DataLoaderOptions& options) {
   if (!dataset) throw std::invalid_argument("DataLoader: there is no dataset");
   if (options.batch_size < 1) {
-    throw std::invalid_argument(fmt::format("DataLoader: batch_size must be >= 1, got {}", options.batch_size));
+    throw std::invalid_argument(formatted("DataLoader: batch_size must be >= 1, got {}", options.batch_size));
   }
   if (options.crop_padding < 0) {
-    throw std::invalid_argument(fmt::format("DataLoader: crop_padding must be >= 0, got {}", options.crop_padding));
+    throw std::invalid_argument(formatted("DataLoader: crop_padding must be >= 0, got {}", options.crop_padding));
   }
   if (options.num_workers < 0 || options.num_workers > kMaxWorkers) {
     throw std::invalid_argument(
-        fmt::format("DataLoader: num_workers must be from 0 to {}, got {}", kMaxWorkers, options.num_workers));
+        formatted("DataLoader: num_workers must be from 0 to {}, got {}", kMaxWorkers, options.num_workers));
   }
   if (options.prefetch_factor < 1 || options.prefetch_factor > kMaxPrefetchFactor) {
     throw std::invalid_argument(
-        fmt::format("DataLoader: prefetch_factor must be from 1 to {}, got {}", kMaxPrefetchFactor, options.prefetch_factor));
+        formatted("DataLoader: prefetch_factor must be from 1 to {}, got {}", kMaxPrefetchFactor, options.prefetch_factor));
   }
   const Shape shape = dataset->image_shape();
   if (shape.rank() != 3) {
-    throw std::invalid_argument(fmt::format("DataLoader: the dataset's images must be [C, H, W], got {}", shape.string()));
+    throw std::invalid_argument(formatted("DataLoader: the dataset's images must be [C, H, W], got {}", shape.string()));
   }
   if (options.normalize) check_normalize(*options.normalize, static_cast<std::size_t>(shape[0]));
   check_augmentations(options, *dataset);
   const std::int64_t size = dataset->size();
   if (size < 0 || size > std::numeric_limits<std::uint32_t>::max()) {
-    throw std::invalid_argument(fmt::format("DataLoader: the dataset's size must be from 0 to 2^32 - 1, got {}", size));
+    throw std::invalid_argument(formatted("DataLoader: the dataset's size must be from 0 to 2^32 - 1, got {}", size));
   }
   if (options.sampler) {
     if (options.shuffle) throw std::invalid_argument("DataLoader: a sampler draws its own order; leave out shuffle");

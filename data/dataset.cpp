@@ -4,8 +4,7 @@
 #include <numeric>
 #include <stdexcept>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/copy/labels.h>
 
 namespace gpucnn {
@@ -21,9 +20,8 @@ Batch Dataset::transformed(std::span<const std::int64_t> indices, const kernels:
   const bool numbers = raw.labels.defined() && raw.labels.dtype() == DType::f32;
   const bool fit = numbers ? raw.labels.rank() > 0 && raw.labels.dim(0) == count : raw.labels.shape() == Shape{count};
   if (raw.inputs.shape() != images || !fit) {
-    throw std::invalid_argument(fmt::format("Dataset::get: expects inputs {} and labels [{}] or f32 targets [{}, …], got {} and {}",
-                                            images.string(), count, count, raw.inputs.shape().string(),
-                                            raw.labels.shape().string()));
+    throw std::invalid_argument(formatted("Dataset::get: expects inputs {} and labels [{}] or f32 targets [{}, …], got {} and {}",
+                                          images.string(), count, count, raw.inputs.shape().string(), raw.labels.shape().string()));
   }
   Tensor order = Tensor::empty({count}, DType::i64);
   const std::span<std::int64_t> as_they_are(order.data<std::int64_t>(), indices.size());

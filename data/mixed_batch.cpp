@@ -3,9 +3,8 @@
 #include <stdexcept>
 #include <string_view>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/tensor.h>
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/augment/mix.h>
 #include <gpucnn/kernels/copy/labels.h>
 
@@ -21,9 +20,8 @@ Batch mixed(const Batch& batch, const MixOptions& options, const kernels::BatchP
 
 void check_have_classes(const Tensor& labels) {
   if (labels.dtype() != DType::i32) {
-    throw std::invalid_argument(
-        fmt::format("DataLoader: mixup and cutmix take labels of classes, but the dataset has {} targets {}",
-                    name_of(labels.dtype()), labels.shape().string()));
+    throw std::invalid_argument(formatted("DataLoader: mixup and cutmix take labels of classes, but the dataset has {} targets {}",
+                                          name_of(labels.dtype()), labels.shape().string()));
   }
 }
 
@@ -35,7 +33,7 @@ void check_classes(const Tensor& labels, std::int64_t num_classes, Stream& strea
   } catch (const std::invalid_argument& refusal) {
     std::string_view words = refusal.what();
     if (constexpr std::string_view kKernel = "to_labels: "; words.starts_with(kKernel)) words.remove_prefix(kKernel.size());
-    throw std::invalid_argument(fmt::format("DataLoader: {}; mixup and cutmix need every class in num_classes", words));
+    throw std::invalid_argument(formatted("DataLoader: {}; mixup and cutmix need every class in num_classes", words));
   }
 }
 

@@ -4,9 +4,8 @@
 #include <numeric>
 #include <stdexcept>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/memory/host_vector.h>
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/threads/float_environment.h>
 #include <gpucnn/kernels/image/image_batch.h>
 
@@ -14,7 +13,7 @@ namespace gpucnn {
 
 Tensor Normalize::operator()(const Tensor& images) const {
   if (images.rank() != 4)
-    throw std::invalid_argument(fmt::format("Normalize: expects [N, C, H, W], got {}", images.shape().string()));
+    throw std::invalid_argument(formatted("Normalize: expects [N, C, H, W], got {}", images.shape().string()));
   const FloatEnvironment standard;
   const std::vector<float> means(mean.begin(), mean.end()), deviations(std.begin(), std.end());
   std::vector<std::int64_t> all = host_vector<std::int64_t>(images.dim(0));

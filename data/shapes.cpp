@@ -6,9 +6,8 @@
 #include <stdexcept>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/random.h>
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/threads/parallel.h>
 
 namespace gpucnn {
@@ -158,7 +157,7 @@ TensorDataset draw_all(std::int64_t count, std::uint64_t seed, std::uint32_t ind
 
 DatasetSplits make_shapes(std::int64_t train_count, std::int64_t test_count, std::uint64_t seed) {
   if (train_count < 0 || test_count < 0) {
-    throw std::invalid_argument(fmt::format("make_shapes: counts must be >= 0, got {} and {}", train_count, test_count));
+    throw std::invalid_argument(formatted("make_shapes: counts must be >= 0, got {} and {}", train_count, test_count));
   }
   std::vector<std::string> class_names;
   class_names.reserve(kFigures.size());

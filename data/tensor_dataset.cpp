@@ -3,8 +3,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/copy/labels.h>
 #include <gpucnn/kernels/image/image_batch.h>
 
@@ -14,27 +13,27 @@ namespace {
 void check(const Tensor& images, const Tensor& labels) {
   if (!images.defined() || !labels.defined()) throw std::invalid_argument("TensorDataset: images and labels must be defined");
   if (images.dtype() != DType::u8 && images.dtype() != DType::f32) {
-    throw std::invalid_argument(fmt::format("TensorDataset: images must be u8 or f32, got {}", name_of(images.dtype())));
+    throw std::invalid_argument(formatted("TensorDataset: images must be u8 or f32, got {}", name_of(images.dtype())));
   }
   if (images.rank() != 4) {
-    throw std::invalid_argument(fmt::format("TensorDataset: images must be [N, C, H, W], got {}", images.shape().string()));
+    throw std::invalid_argument(formatted("TensorDataset: images must be [N, C, H, W], got {}", images.shape().string()));
   }
   const bool numbers = labels.dtype() == DType::f32;
   if (!numbers && labels.dtype() != DType::u8 && labels.dtype() != DType::i32 && labels.dtype() != DType::i64) {
     throw std::invalid_argument(
-        fmt::format("TensorDataset: labels must be u8, i32 or i64, or targets f32, got {}", name_of(labels.dtype())));
+        formatted("TensorDataset: labels must be u8, i32 or i64, or targets f32, got {}", name_of(labels.dtype())));
   }
   if (numbers && (labels.rank() == 0 || labels.dim(0) != images.dim(0))) {
-    throw std::invalid_argument(fmt::format("TensorDataset: {} images need f32 targets [{}, …], got {}", images.dim(0),
-                                            images.dim(0), labels.shape().string()));
+    throw std::invalid_argument(formatted("TensorDataset: {} images need f32 targets [{}, …], got {}", images.dim(0), images.dim(0),
+                                          labels.shape().string()));
   }
   if (!numbers && labels.shape() != Shape{images.dim(0)}) {
     throw std::invalid_argument(
-        fmt::format("TensorDataset: {} images need labels [{}], got {}", images.dim(0), images.dim(0), labels.shape().string()));
+        formatted("TensorDataset: {} images need labels [{}], got {}", images.dim(0), images.dim(0), labels.shape().string()));
   }
   if (labels.device() != images.device()) {
     throw std::invalid_argument(
-        fmt::format("TensorDataset: images are on {}, labels on {}", images.device().string(), labels.device().string()));
+        formatted("TensorDataset: images are on {}, labels on {}", images.device().string(), labels.device().string()));
   }
 }
 

@@ -9,10 +9,9 @@
 #include <system_error>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/host/retry.h>
+#include <gpucnn/core/text/formatted.h>
 
 namespace gpucnn {
 namespace fs = std::filesystem;
@@ -39,10 +38,10 @@ fs::path folder_of(const fs::path& file) { return file.has_parent_path() ? file.
 AtomicFile::AtomicFile(const fs::path& path) : name_(path.string()), target_(resolve(path)) {
   static std::atomic<unsigned> count{0};
   do {
-    temporary_ = folder_of(target_) / fmt::format(".gpucnn-{}-{}.tmp", getpid(), count++);
+    temporary_ = folder_of(target_) / formatted(".gpucnn-{}-{}.tmp", getpid(), count++);
     fd_ = retry([&] { return open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); });
   } while (fd_ < 0 && errno == EEXIST);
-  if (fd_ < 0 && errno == ENOENT) throw OutputError(name_, fmt::format("there is no folder {}", folder_of(target_).string()));
+  if (fd_ < 0 && errno == ENOENT) throw OutputError(name_, formatted("there is no folder {}", folder_of(target_).string()));
   if (fd_ < 0) fail(errno);
 }
 

@@ -5,10 +5,9 @@
 #include <stdexcept>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/host/input_file.h>
 #include <gpucnn/core/memory/layout.h>
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/printable.h>
 #include <gpucnn/io/atomic_file.h>
@@ -50,12 +49,12 @@ std::string read_header(const InputFile& file) {
   using namespace safetensors;
   if (file.size() < kLengthBytes) {
     file.fail(file.size(), "a safetensors file, which begins with 8 bytes of header length",
-              file.size() == 0 ? "an empty file" : fmt::format("a file of {} bytes", file.size()));
+              file.size() == 0 ? "an empty file" : formatted("a file of {} bytes", file.size()));
   }
   std::uint64_t length = 0;
   file.read(0, std::as_writable_bytes(std::span(&length, 1)));
   const std::uint64_t longest = std::min(kMaxHeaderBytes, file.size() - kLengthBytes);
-  if (length > longest) file.fail(0, fmt::format("a header of at most {} bytes", longest), fmt::format("one of {} bytes", length));
+  if (length > longest) file.fail(0, formatted("a header of at most {} bytes", longest), formatted("one of {} bytes", length));
   std::string text(length, '\0');
   file.read(kLengthBytes, std::as_writable_bytes(std::span(text)));
   return text;
@@ -81,7 +80,7 @@ void save_safetensors(const std::filesystem::path& path, const StateDict& state,
   std::vector<const StateDict::Entry*> order;
   for (const StateDict::Entry& entry : state) {
     if (!entry.second.defined()) {
-      throw std::invalid_argument(fmt::format("save_safetensors: tensor '{}' is undefined", printable(entry.first, kMaxNameBytes)));
+      throw std::invalid_argument(formatted("save_safetensors: tensor '{}' is undefined", printable(entry.first, kMaxNameBytes)));
     }
     order.push_back(&entry);
   }

@@ -11,10 +11,10 @@
 #include <string_view>
 #include <utility>
 
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <gpucnn/core/error.h>
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/printable.h>
 #include <gpucnn/core/threads/float_environment.h>
@@ -29,7 +29,7 @@ constexpr std::array<std::pair<std::string_view, DType>, 5> kDTypes{
     {{"F32", DType::f32}, {"BF16", DType::bf16}, {"I32", DType::i32}, {"I64", DType::i64}, {"U8", DType::u8}}};
 
 /// A text from a file, short and printable.
-std::string shown(std::string_view text) { return fmt::format("\"{}\"", printable(text, kMaxNameBytes)); }
+std::string shown(std::string_view text) { return formatted("\"{}\"", printable(text, kMaxNameBytes)); }
 
 /// The bytes of a tensor of these extents, or nothing if 63 bits do not count them.
 std::optional<std::uint64_t> bytes_of(const std::vector<std::int64_t>& extents, DType dtype) {
@@ -55,7 +55,7 @@ class HeaderReader final : public nlohmann::json_sax<json> {
 
   bool number_unsigned(std::uint64_t value) override {
     if (in_ == In::shape && std::in_range<std::int64_t>(value)) {
-      if (extents_.size() == Shape::kMaxRank) fail(fmt::format("at most {} dimensions", Shape::kMaxRank), "more");
+      if (extents_.size() == Shape::kMaxRank) fail(formatted("at most {} dimensions", Shape::kMaxRank), "more");
       extents_.push_back(static_cast<std::int64_t>(value));
     } else if (in_ == In::offsets && offsets_.size() < 2) {
       offsets_.push_back(value);
@@ -80,10 +80,10 @@ class HeaderReader final : public nlohmann::json_sax<json> {
 
   bool key(std::string& value) override {
     if (in_ == In::entry && value != "dtype" && value != "shape" && value != "data_offsets") {
-      fail(fmt::format("dtype, shape and data_offsets of tensor {}", shown(entry_.name)), shown(value));
+      fail(formatted("dtype, shape and data_offsets of tensor {}", shown(entry_.name)), shown(value));
     }
     auto& known = in_ == In::header ? names_ : keys_;
-    if (!known.insert(value).second) fail("every name once", fmt::format("{} twice", shown(value)));
+    if (!known.insert(value).second) fail("every name once", formatted("{} twice", shown(value)));
     key_ = std::move(value);
     return true;
   }
@@ -127,7 +127,7 @@ class HeaderReader final : public nlohmann::json_sax<json> {
   }
 
   bool parse_error(std::size_t, const std::string& last, const nlohmann::detail::exception&) override {
-    fail("a header in JSON", fmt::format("a syntax error at {}", shown(last)));
+    fail("a header in JSON", formatted("a syntax error at {}", shown(last)));
   }
 
  private:
@@ -140,24 +140,24 @@ class HeaderReader final : public nlohmann::json_sax<json> {
       case In::file: return "a JSON object";
       case In::header:
         return key_ == kMetadata ? "an object of texts as __metadata__" : "an object that describes tensor " + tensor;
-      case In::metadata: return fmt::format("a text as __metadata__ {}", shown(key_));
-      case In::shape: return fmt::format("whole numbers from 0 to 2^63 - 1 in the shape of tensor {}", tensor);
-      case In::offsets: return fmt::format("two data_offsets from 0 to 2^64 - 1 of tensor {}", tensor);
+      case In::metadata: return formatted("a text as __metadata__ {}", shown(key_));
+      case In::shape: return formatted("whole numbers from 0 to 2^63 - 1 in the shape of tensor {}", tensor);
+      case In::offsets: return formatted("two data_offsets from 0 to 2^64 - 1 of tensor {}", tensor);
       case In::entry: break;
     }
-    if (key_ == "dtype") return fmt::format("F32, BF16, I32, I64 or U8 as dtype of tensor {}", tensor);
-    return fmt::format("a list as {} of tensor {}", key_, tensor);
+    if (key_ == "dtype") return formatted("F32, BF16, I32, I64 or U8 as dtype of tensor {}", tensor);
+    return formatted("a list as {} of tensor {}", key_, tensor);
   }
 
   void finish_entry() {
     const auto tensor = [this] { return shown(entry_.name); };
-    const auto shape = [this] { return fmt::format("[{}] of {}", fmt::join(extents_, ", "), name_of(entry_.dtype)); };
-    if (keys_.size() != 3) fail(fmt::format("dtype, shape and data_offsets of tensor {}", tensor()), "only some of them");
+    const auto shape = [this] { return formatted("[{}] of {}", joined(extents_, ", "), name_of(entry_.dtype)); };
+    if (keys_.size() != 3) fail(formatted("dtype, shape and data_offsets of tensor {}", tensor()), "only some of them");
     const std::optional<std::uint64_t> bytes = bytes_of(extents_, entry_.dtype);
-    if (!bytes) fail(fmt::format("a shape of tensor {} whose bytes 63 bits count", tensor()), shape());
+    if (!bytes) fail(formatted("a shape of tensor {} whose bytes 63 bits count", tensor()), shape());
     if (offsets_[1] < offsets_[0] || offsets_[1] - offsets_[0] != *bytes) {
-      fail(fmt::format("data_offsets of tensor {} {} bytes apart for {}", tensor(), *bytes, shape()),
-           fmt::format("[{}, {}]", offsets_[0], offsets_[1]));
+      fail(formatted("data_offsets of tensor {} {} bytes apart for {}", tensor(), *bytes, shape()),
+           formatted("[{}, {}]", offsets_[0], offsets_[1]));
     }
     entry_.shape = Shape::from(extents_);
     entry_.begin = offsets_[0];
@@ -187,17 +187,17 @@ void check_cover(const std::string& file, std::vector<Entry>& entries, std::uint
   std::ranges::stable_sort(entries, {}, [](const Entry& entry) { return std::pair(entry.begin, entry.end); });
   std::uint64_t covered = 0;
   for (const Entry& entry : entries) {
-    const auto range = [&entry] { return fmt::format("tensor {} at [{}, {})", shown(entry.name), entry.begin, entry.end); };
+    const auto range = [&entry] { return formatted("tensor {} at [{}, {})", shown(entry.name), entry.begin, entry.end); };
     if (entry.begin != covered) {
-      throw DataError(file, data_start + covered, fmt::format("a tensor at data offset {}", covered), range());
+      throw DataError(file, data_start + covered, formatted("a tensor at data offset {}", covered), range());
     }
     if (entry.end > data_bytes) {
-      throw DataError(file, data_start + data_bytes, range(), fmt::format("only {} bytes of data", data_bytes));
+      throw DataError(file, data_start + data_bytes, range(), formatted("only {} bytes of data", data_bytes));
     }
     covered = entry.end;
   }
   if (covered != data_bytes) {
-    throw DataError(file, data_start + covered, "the end of the file", fmt::format("{} bytes more", data_bytes - covered));
+    throw DataError(file, data_start + covered, "the end of the file", formatted("{} bytes more", data_bytes - covered));
   }
 }
 
@@ -205,7 +205,7 @@ std::string to_json(const std::string& text) {
   try {
     return json(text).dump();
   } catch (const json::type_error&) {
-    throw std::invalid_argument(fmt::format("save_safetensors: {} is not UTF-8", shown(text)));
+    throw std::invalid_argument(formatted("save_safetensors: {} is not UTF-8", shown(text)));
   }
 }
 
@@ -230,16 +230,16 @@ std::string format_header(const Header& header) {
   std::vector<std::string> members;
   if (!header.metadata.empty()) {
     std::vector<std::string> texts;
-    for (const auto& [key, text] : header.metadata) texts.push_back(fmt::format("{}:{}", to_json(key), to_json(text)));
-    members.push_back(fmt::format("\"{}\":{{{}}}", kMetadata, fmt::join(texts, ",")));
+    for (const auto& [key, text] : header.metadata) texts.push_back(formatted("{}:{}", to_json(key), to_json(text)));
+    members.push_back(formatted("\"{}\":{{{}}}", kMetadata, joined(texts, ",")));
   }
   for (const Entry& entry : header.entries) {
     if (entry.name == kMetadata) throw std::invalid_argument("save_safetensors: a tensor cannot be named __metadata__");
     const auto* dtype = std::ranges::find(kDTypes, entry.dtype, &std::pair<std::string_view, DType>::second);
-    members.push_back(fmt::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", to_json(entry.name), dtype->first,
-                                  fmt::join(entry.shape, ","), entry.begin, entry.end));
+    members.push_back(formatted(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", to_json(entry.name), dtype->first,
+                                joined(entry.shape, ","), entry.begin, entry.end));
   }
-  std::string text = fmt::format("{{{}}}", fmt::join(members, ","));
+  std::string text = formatted("{{{}}}", joined(members, ","));
   text.resize((text.size() + 7) / 8 * 8, ' ');
   if (text.size() > kMaxHeaderBytes) throw std::invalid_argument("save_safetensors: the names and texts exceed a header's 100 MB");
   static_assert(std::endian::native == std::endian::little, "the length and the data are written as they lie in memory");

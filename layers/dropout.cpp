@@ -2,14 +2,13 @@
 
 #include <stdexcept>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/activation/dropout.h>
 
 namespace gpucnn {
 
 Dropout::Dropout(double p) : p_(p) {
-  if (!(p >= 0.0 && p <= 1.0)) throw std::invalid_argument(fmt::format("Dropout: p must be from 0 to 1, got {}", p));
+  if (!(p >= 0.0 && p <= 1.0)) throw std::invalid_argument(formatted("Dropout: p must be from 0 to 1, got {}", p));
 }
 
 Shape Dropout::output_shape(const Shape& x) const { return x; }

@@ -2,18 +2,17 @@
 
 #include <stdexcept>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/activation/dropout.h>
 
 namespace gpucnn {
 
 Dropout2d::Dropout2d(double p) : p_(p) {
-  if (!(p >= 0.0 && p <= 1.0)) throw std::invalid_argument(fmt::format("Dropout2d: p must be from 0 to 1, got {}", p));
+  if (!(p >= 0.0 && p <= 1.0)) throw std::invalid_argument(formatted("Dropout2d: p must be from 0 to 1, got {}", p));
 }
 
 Shape Dropout2d::output_shape(const Shape& x) const {
-  if (x.rank() != 4) throw std::invalid_argument(fmt::format("expects [N, C, H, W], got {}", x.string()));
+  if (x.rank() != 4) throw std::invalid_argument(formatted("expects [N, C, H, W], got {}", x.string()));
   return x;
 }
 

@@ -2,9 +2,8 @@
 
 #include <stdexcept>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/stream.h>
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/loss/softmax.h>
 #include <gpucnn/kernels/metrics/argmax.h>
 
@@ -13,7 +12,7 @@ namespace {
 
 void check_logits(const char* call, const Tensor& logits) {
   if (!logits.defined() || logits.rank() != 2) {
-    throw std::invalid_argument(fmt::format("{}: expects logits [N, C], got {}", call, logits.shape().string()));
+    throw std::invalid_argument(formatted("{}: expects logits [N, C], got {}", call, logits.shape().string()));
   }
 }
 

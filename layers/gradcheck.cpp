@@ -6,16 +6,15 @@
 #include <utility>
 #include <vector>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/threads/float_environment.h>
 #include <gpucnn/kernels/common/check.h>
 
 namespace gpucnn {
 
 GradientError::GradientError(const std::string& tensor, std::int64_t element, double backward, double numeric)
-    : Error(fmt::format("gradcheck: element {} of {}: backward gives {}, the difference quotient is {}", element, tensor, backward,
-                        numeric)),
+    : Error(formatted("gradcheck: element {} of {}: backward gives {}, the difference quotient is {}", element, tensor, backward,
+                      numeric)),
       tensor_(tensor),
       element_(element),
       backward_(backward),
@@ -62,8 +61,8 @@ class Gradcheck {
     forward();
     const Tensor dx = module_.backward(Tensor::from(dy_, dy_shape_, module_.device()));
     if (dx.shape() != x_shape_ || !dx.defined()) {
-      throw std::logic_error(fmt::format("{}: backward must give the gradient of x, {}, gave {}", module_.label(),
-                                         x_shape_.string(), dx.defined() ? dx.shape().string() : "none"));
+      throw std::logic_error(formatted("{}: backward must give the gradient of x, {}, gave {}", module_.label(), x_shape_.string(),
+                                       dx.defined() ? dx.shape().string() : "none"));
     }
     compare("x", dx.to_vector<float>(), x_, [] {});
     for (Parameter& parameter : module_.parameters()) {

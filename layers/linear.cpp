@@ -3,8 +3,7 @@
 #include <cmath>
 #include <stdexcept>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/threads/float_environment.h>
 
 namespace gpucnn {
@@ -13,7 +12,7 @@ Linear::Linear(int in_features, int out_features, LinearOptions options)
     : in_features_(in_features), out_features_(out_features), options_(options) {
   if (in_features < 1 || out_features < 1) {
     throw std::invalid_argument(
-        fmt::format("Linear: in_features and out_features must be at least 1, got {} and {}", in_features, out_features));
+        formatted("Linear: in_features and out_features must be at least 1, got {} and {}", in_features, out_features));
   }
   const FloatEnvironment standard;
   const Init init = Init::uniform(static_cast<float>(1.0 / std::sqrt(in_features)));

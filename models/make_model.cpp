@@ -5,9 +5,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/printable.h>
 #include <gpucnn/models/image_shape.h>
@@ -87,10 +85,10 @@ std::span<const std::string_view> model_names() noexcept { return kNames; }
 std::unique_ptr<Sequential> make_model(std::string_view name, const Shape& image, int num_classes, std::optional<int> width) {
   const auto maker = std::ranges::find(kMakers, name, &Maker::name);
   if (maker == kMakers.end()) {
-    throw std::invalid_argument(fmt::format("make_model: there is no model '{}'; the names are {}", printable(name, kMaxNameBytes),
-                                            fmt::join(kNames, ", ")));
+    throw std::invalid_argument(
+        formatted("make_model: there is no model '{}'; the names are {}", printable(name, kMaxNameBytes), joined(kNames, ", ")));
   }
-  if (width && !maker->has_width) throw std::invalid_argument(fmt::format("make_model: {} has no width", name));
+  if (width && !maker->has_width) throw std::invalid_argument(formatted("make_model: {} has no width", name));
   return maker->make({image, image_shape(name, image, maker->smallest), num_classes, width});
 }
 

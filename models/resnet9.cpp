@@ -2,8 +2,7 @@
 
 #include <stdexcept>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/layers/activation/mul.h>
 #include <gpucnn/layers/activation/relu.h>
 #include <gpucnn/layers/containers/residual.h>
@@ -44,7 +43,7 @@ Sequential conv_bn_pool_residual(int in, int out) {
 
 Sequential resnet9(const ResNet9Options& o) {
   const int w = o.width;
-  if (w < 1 || w > kMaxWidth) throw std::invalid_argument(fmt::format("resnet9: width must be 1 to {}, got {}", kMaxWidth, w));
+  if (w < 1 || w > kMaxWidth) throw std::invalid_argument(formatted("resnet9: width must be 1 to {}, got {}", kMaxWidth, w));
   return Sequential{{"prep", conv_bn(o.in_channels, w)},                        // [N, w, 32, 32]
                     {"layer1", conv_bn_pool_residual(w, 2 * w)},                // [N, 2 w, 16, 16]
                     {"layer2", conv_bn_pool(2 * w, 4 * w)},                     // [N, 4 w, 8, 8]

@@ -5,8 +5,7 @@
 #include <optional>
 #include <stdexcept>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/muon/muon.h>
 #include <gpucnn/optim/adam_step.h>
 #include <gpucnn/optim/option_rules.h>
@@ -79,7 +78,7 @@ struct Muon::Matrices {
 
 std::vector<ParameterGroup<Optimizer::Settings>> Muon::split(const std::vector<ParameterGroup<MuonOptions>>& groups) {
   if (groups.size() > kMaxMuonGroups) {
-    throw std::invalid_argument(fmt::format("Muon: has {} groups of parameters, may have {}", groups.size(), kMaxMuonGroups));
+    throw std::invalid_argument(formatted("Muon: has {} groups of parameters, may have {}", groups.size(), kMaxMuonGroups));
   }
   std::vector<ParameterGroup<Settings>> halves(2 * groups.size());
   for (std::size_t group = 0; group < groups.size(); ++group) {

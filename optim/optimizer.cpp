@@ -6,16 +6,15 @@
 #include <string_view>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/state_entry.h>
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/optim/option_rules.h>
 
 namespace gpucnn {
 
 Optimizer::Optimizer(std::vector<ParameterGroup<Settings>> groups) {
   if (groups.size() > kMaxGroups) {
-    throw std::invalid_argument(fmt::format("Optimizer: has {} groups of parameters, may have {}", groups.size(), kMaxGroups));
+    throw std::invalid_argument(formatted("Optimizer: has {} groups of parameters, may have {}", groups.size(), kMaxGroups));
   }
   std::set<Parameter> seen;
   std::int64_t first = 0;
@@ -24,7 +23,7 @@ Optimizer::Optimizer(std::vector<ParameterGroup<Settings>> groups) {
     set_lr(group, groups_.back().lr);
     for (Parameter& parameter : groups[group].parameters) {
       if (!seen.insert(parameter).second) {
-        throw std::invalid_argument(fmt::format("Optimizer: parameter {} is given twice", parameter.name()));
+        throw std::invalid_argument(formatted("Optimizer: parameter {} is given twice", parameter.name()));
       }
       const std::int64_t size = Arena::padded(parameter.numel());
       device_ = parameter.slot().values.device();
@@ -58,7 +57,7 @@ void Optimizer::refuse_moved_from() const {
 
 const Optimizer::Settings& Optimizer::settings(std::size_t group) const {
   if (group >= groups_.size()) {
-    throw std::invalid_argument(fmt::format("Optimizer: there is no group {}, only {}", group, groups_.size()));
+    throw std::invalid_argument(formatted("Optimizer: there is no group {}, only {}", group, groups_.size()));
   }
   return groups_[group];
 }
@@ -163,7 +162,7 @@ std::vector<std::string> Optimizer::unique_names() const {
   std::set<std::string_view> taken;
   for (std::size_t i = 0; i < items_.size(); ++i) {
     const std::string& name = items_[i].parameter.name();
-    names.push_back(taken.insert(name).second ? name : fmt::format("{}#{}", name, i));
+    names.push_back(taken.insert(name).second ? name : formatted("{}#{}", name, i));
   }
   return names;
 }
@@ -177,8 +176,7 @@ StateDict Optimizer::shared_state() const {
     for (std::size_t i = 0; i < items_.size(); ++i) {
       const Item& item = items_[i];
       const std::optional<std::int64_t> shift = state.shift[item.group];
-      if (shift)
-        all.add(fmt::format("{}.{}", state.name, names[i]), state.values.view(item.first + *shift, item.parameter.shape()));
+      if (shift) all.add(formatted("{}.{}", state.name, names[i]), state.values.view(item.first + *shift, item.parameter.shape()));
     }
   }
   for (std::size_t i = 0; i < items_.size(); ++i) {

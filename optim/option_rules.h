@@ -3,15 +3,14 @@
 #include <stdexcept>
 #include <string_view>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/common/check.h>
 
 /// What optimizers' options must be: each throws `std::invalid_argument` with the option, its value and the rule.
 namespace gpucnn {
 
 inline void require_option(bool holds, std::string_view option, double value, std::string_view rule) {
-  if (!holds) throw std::invalid_argument(fmt::format("Optimizer: invalid {}: {}, must be {}", option, value, rule));
+  if (!holds) throw std::invalid_argument(formatted("Optimizer: invalid {}: {}, must be {}", option, value, rule));
 }
 
 inline void require_finite(std::string_view option, double value) {

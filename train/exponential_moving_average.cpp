@@ -4,10 +4,9 @@
 #include <stdexcept>
 #include <string>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/state_entry.h>
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/optim/moving_average.h>
 
@@ -135,7 +134,7 @@ StateDict ExponentialMovingAverage::state_dict() {
   const StateDict all = averages();  // first, for it may move them
   StateDict copies;
   copies.add("n_averaged", n_averaged_.clone());
-  for (const auto& [name, tensor] : all) copies.add(fmt::format("module.{}", name), tensor.clone());
+  for (const auto& [name, tensor] : all) copies.add(formatted("module.{}", name), tensor.clone());
   return copies;
 }
 
@@ -143,7 +142,7 @@ void ExponentialMovingAverage::load_state_dict(const StateDict& state) {
   const StateDict all = averages();  // first, for it may move them
   StateDict own;
   own.add("n_averaged", n_averaged_);
-  for (const auto& [name, tensor] : all) own.add(fmt::format("module.{}", name), tensor);
+  for (const auto& [name, tensor] : all) own.add(formatted("module.{}", name), tensor);
   require_same_entries("ExponentialMovingAverage::load_state_dict", own, state);
   if (state.at("n_averaged").to_vector<std::int64_t>().front() < 0) {
     throw std::invalid_argument("ExponentialMovingAverage::load_state_dict: n_averaged is negative");

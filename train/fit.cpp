@@ -7,8 +7,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/threads/float_environment.h>
 #include <gpucnn/layers/module/training_mode.h>
 #include <gpucnn/optim/schedules/reduce_lr_on_plateau.h>
@@ -55,7 +54,7 @@ void end_epoch(LRScheduler& scheduler, double test_loss) {
 }  // namespace
 
 FitResult fit(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& train, DataLoader& test, const FitOptions& options) {
-  if (options.epochs < 1) throw std::invalid_argument(fmt::format("fit: epochs must be at least 1, got {}", options.epochs));
+  if (options.epochs < 1) throw std::invalid_argument(formatted("fit: epochs must be at least 1, got {}", options.epochs));
   if (train.size() < 1) throw std::invalid_argument("fit: the training set has no batch");
   check_schedule(optimizer, test, options);
   LRScheduler* const each_step = options.schedule_every == Every::step ? options.scheduler : nullptr;

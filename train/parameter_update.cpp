@@ -4,8 +4,7 @@
 #include <stdexcept>
 #include <string>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/printable.h>
 #include <gpucnn/kernels/common/check.h>
@@ -42,10 +41,10 @@ void ParameterUpdate::find_parameters() {
   }
   for (const Parameter& parameter : own) {
     if (!parameter.requires_grad() || in_optimizer.contains(parameter) || !foreign.contains(parameter.name())) continue;
-    throw std::invalid_argument(fmt::format(
-        "Optimizer: has another {} than the model, as of a layer that was replaced since; make it of the parameters that "
-        "the model has now",
-        printable(parameter.name(), kMaxNameBytes)));
+    throw std::invalid_argument(
+        formatted("Optimizer: has another {} than the model, as of a layer that was replaced since; make it of the parameters that "
+                  "the model has now",
+                  printable(parameter.name(), kMaxNameBytes)));
   }
   memory_ = now;
 }

@@ -6,8 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/metrics/count_correct.h>
 
 namespace gpucnn {
@@ -59,7 +58,7 @@ Metrics judge(const Loss& loss, const Tensor& output, const Tensor& labels, cons
 }  // namespace
 
 NonFiniteLoss::NonFiniteLoss(double loss, std::int64_t step)
-    : Error(fmt::format("the loss became {} at step {}; try a smaller learning rate", loss, step)), step_(step) {}
+    : Error(formatted("the loss became {} at step {}; try a smaller learning rate", loss, step)), step_(step) {}
 
 NonFiniteLoss::~NonFiniteLoss() = default;
 

@@ -6,8 +6,6 @@
 #include <map>
 #include <mutex>
 
-#include <fmt/format.h>
-
 #include <cublasLt.h>
 
 #include <gpucnn/core/config.h>
@@ -15,15 +13,14 @@
 #include <gpucnn/core/gpu/probe_kernel.h>
 #include <gpucnn/core/gpu/queue.h>
 #include <gpucnn/core/gpu/shared_library.h>
+#include <gpucnn/core/text/formatted.h>
 
 namespace gpucnn::gpu {
 namespace {
 
-std::string version_text(int version) { return fmt::format("{}.{}", version / 1000, version % 1000 / 10); }
+std::string version_text(int version) { return formatted("{}.{}", version / 1000, version % 1000 / 10); }
 
-std::string failure_text(cudaError_t status) {
-  return fmt::format("{} ({})", cudaGetErrorString(status), cudaGetErrorName(status));
-}
+std::string failure_text(cudaError_t status) { return formatted("{} ({})", cudaGetErrorString(status), cudaGetErrorName(status)); }
 
 /// Throws `DeviceError` if the library cannot work on the current GPU: one that opens may still lack a part of itself.
 template <class Handle, class Status>
@@ -31,7 +28,7 @@ void try_handle(const SharedLibrary& library, const char* title, Status (*create
   Handle handle{};
   const Status status = create(&handle);
   if (static_cast<int>(status) != 0) {
-    throw DeviceError(fmt::format("{} ({}) does not start: status {}", title, library.path(), static_cast<int>(status)));
+    throw DeviceError(formatted("{} ({}) does not start: status {}", title, library.path(), static_cast<int>(status)));
   }
   destroy(handle);
 }
@@ -62,17 +59,17 @@ Finding look(int index) {
   cudaDriverGetVersion(&driver);
   if (driver == 0) return {false, "there is no NVIDIA driver"};
   if (driver / 1000 < CUDART_VERSION / 1000) {
-    return {false, fmt::format("the NVIDIA driver is for CUDA {}, and libgpucnn was built with CUDA {}: update the driver",
-                               version_text(driver), version_text(CUDART_VERSION))};
+    return {false, formatted("the NVIDIA driver is for CUDA {}, and libgpucnn was built with CUDA {}: update the driver",
+                             version_text(driver), version_text(CUDART_VERSION))};
   }
   if (const cudaError_t status = cudaGetDeviceCount(&gpus); status != cudaSuccess) {
     cudaGetLastError();
     if (status == cudaErrorNoDevice) return {false, "the NVIDIA driver sees no GPU"};
-    return {false, fmt::format("the NVIDIA driver gives no GPU: {}", failure_text(status))};
+    return {false, formatted("the NVIDIA driver gives no GPU: {}", failure_text(status))};
   }
   if (index >= gpus) {
     return {false, gpus == 0 ? "the NVIDIA driver sees no GPU"
-                             : fmt::format("there {} only {} GPU{}", gpus == 1 ? "is" : "are", gpus, gpus == 1 ? "" : "s")};
+                             : formatted("there {} only {} GPU{}", gpus == 1 ? "is" : "are", gpus, gpus == 1 ? "" : "s")};
   }
   cudaDeviceProp gpu{};
   cudaFuncAttributes code{};
@@ -83,12 +80,12 @@ Finding look(int index) {
   if (status == cudaErrorNoKernelImageForDevice || status == cudaErrorInvalidDeviceFunction ||
       status == cudaErrorUnsupportedPtxVersion) {
     cudaGetLastError();
-    return {false, fmt::format("{} has compute capability {}.{}, and this build of libgpucnn has code for {}", gpu.name, gpu.major,
-                               gpu.minor, kCudaArchitectures)};
+    return {false, formatted("{} has compute capability {}.{}, and this build of libgpucnn has code for {}", gpu.name, gpu.major,
+                             gpu.minor, kCudaArchitectures)};
   }
   if (status != cudaSuccess) {
     cudaGetLastError();
-    return {false, fmt::format("GPU {} does not answer: {}", index, failure_text(status))};
+    return {false, formatted("GPU {} does not answer: {}", index, failure_text(status))};
   }
   try {
     start_cudnn(cudnn_library());
@@ -96,7 +93,7 @@ Finding look(int index) {
   } catch (const DeviceError& error) {
     return {false, error.what()};
   }
-  return {true, fmt::format("{}, compute capability {}.{}", gpu.name, gpu.major, gpu.minor)};
+  return {true, formatted("{}, compute capability {}.{}", gpu.name, gpu.major, gpu.minor)};
 }
 
 }  // namespace

@@ -8,12 +8,11 @@
 #include <string_view>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/backend.h>
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/gpu/gpu_probe.h>
 #include <gpucnn/core/gpu/graph_capture.h>
+#include <gpucnn/core/text/formatted.h>
 
 namespace gpucnn::gpu {
 namespace {
@@ -40,7 +39,7 @@ CurrentGpu::~CurrentGpu() {
 void check(cudaError_t status, const char* call) {
   if (status == cudaSuccess) return;
   cudaGetLastError();
-  throw DeviceError(fmt::format("{} failed: {} ({})", call, cudaGetErrorString(status), cudaGetErrorName(status)));
+  throw DeviceError(formatted("{} failed: {} ({})", call, cudaGetErrorString(status), cudaGetErrorName(status)));
 }
 
 // ---- the queue -------------------------------------------------------------------------------------------------------
@@ -51,7 +50,7 @@ Queue& queue(Device device) {
   static std::array<std::atomic<Queue*>, kMaxGpus> queues{};
   const auto index = static_cast<std::size_t>(device.index);
   if (device.kind != Device::Kind::cuda || index >= kMaxGpus) {
-    throw DeviceError(fmt::format("device {} has no queue", device.string()));
+    throw DeviceError(formatted("device {} has no queue", device.string()));
   }
   if (Queue* made = queues[index].load(std::memory_order_acquire)) return *made;
   device.require();
@@ -119,10 +118,10 @@ void Queue::throw_misuse() {
   const Misuse found = *misuse_;
   raised.store(0, std::memory_order_release);
   if (found.classes < 0) {
-    throw std::invalid_argument(fmt::format("to_i32: label {} at index {} is not an i32", found.label, found.index));
+    throw std::invalid_argument(formatted("to_i32: label {} at index {} is not an i32", found.label, found.index));
   }
   throw std::invalid_argument(
-      fmt::format("to_labels: label {} at index {} is outside [0, {})", found.label, found.index, found.classes));
+      formatted("to_labels: label {} at index {} is outside [0, {})", found.label, found.index, found.classes));
 }
 
 void Queue::after_launch(const char* name) const {

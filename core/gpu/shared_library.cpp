@@ -7,11 +7,9 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <cublasLt.h>
 #include <gpucnn/core/error.h>
+#include <gpucnn/core/text/formatted.h>
 
 namespace gpucnn::gpu {
 namespace {
@@ -69,7 +67,7 @@ std::vector<std::string> candidates(const std::string& file, const std::vector<s
   std::vector<std::string> all;
   if (const std::string only = variable("GPUCNN_CUDA_LIBRARY_PATH"); !only.empty()) {
     for (const std::string& folder : split(only)) all.push_back((fs::path(folder) / file).string());
-    if (all.empty()) throw DeviceError(fmt::format("GPUCNN_CUDA_LIBRARY_PATH is '{}', which names no folder", only));
+    if (all.empty()) throw DeviceError(formatted("GPUCNN_CUDA_LIBRARY_PATH is '{}', which names no folder", only));
     return all;
   }
   all.push_back(file);
@@ -83,9 +81,7 @@ std::vector<std::string> candidates(const std::string& file, const std::vector<s
   return all;
 }
 
-std::string version_text(std::size_t version) {
-  return fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
-}
+std::string version_text(std::size_t version) { return formatted("{}.{}.{}", version / 10000, version / 100 % 100, version % 100); }
 
 }  // namespace
 
@@ -101,28 +97,28 @@ SharedLibrary::SharedLibrary(std::string_view title, const std::string& file, co
     const bool damaged = candidate != file && fs::exists(candidate, ignored);
     tried.push_back(candidate == file ? "the system's libraries" : damaged && reason ? reason : candidate);
   }
-  throw DeviceError(fmt::format("{} was not found (looked for {} in {})", title, file, fmt::join(tried, ", ")));
+  throw DeviceError(formatted("{} was not found (looked for {} in {})", title, file, joined(tried, ", ")));
 }
 
 void* SharedLibrary::symbol(const char* name) const {
   void* found = dlsym(handle_, name);
-  if (!found) throw DeviceError(fmt::format("{} ({}) has no function {}", title_, path_, name));
+  if (!found) throw DeviceError(formatted("{} ({}) has no function {}", title_, path_, name));
   return found;
 }
 
 const SharedLibrary& cudnn_library() {
-  static const SharedLibrary& library = *new SharedLibrary("cuDNN", fmt::format("libcudnn.so.{}", CUDNN_MAJOR), {"cudnn"});
+  static const SharedLibrary& library = *new SharedLibrary("cuDNN", formatted("libcudnn.so.{}", CUDNN_MAJOR), {"cudnn"});
   std::size_t (*version)() = nullptr;
   library.load("cudnnGetVersion", version);
   if (version() >= kMinCudnn) return library;
-  throw DeviceError(fmt::format(
+  throw DeviceError(formatted(
       "cuDNN {} ({}) is older than {}, which libgpucnn needs; where there is another, GPUCNN_CUDA_LIBRARY_PATH can name its folder",
       version_text(version()), library.path(), version_text(kMinCudnn)));
 }
 
 const SharedLibrary& cublaslt_library() {
-  static const SharedLibrary& library = *new SharedLibrary("cuBLASLt", fmt::format("libcublasLt.so.{}", CUBLAS_VER_MAJOR),
-                                                           {fmt::format("cu{}", CUBLAS_VER_MAJOR), "cublas"});
+  static const SharedLibrary& library = *new SharedLibrary("cuBLASLt", formatted("libcublasLt.so.{}", CUBLAS_VER_MAJOR),
+                                                           {formatted("cu{}", CUBLAS_VER_MAJOR), "cublas"});
   return library;
 }
 

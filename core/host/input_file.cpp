@@ -7,10 +7,9 @@
 #include <algorithm>
 #include <system_error>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/host/retry.h>
+#include <gpucnn/core/text/formatted.h>
 
 namespace gpucnn {
 
@@ -34,7 +33,7 @@ void InputFile::read(std::uint64_t offset, std::span<std::byte> bytes) const {
     const std::size_t count = std::min(bytes.size(), std::size_t{1} << 30);
     const ssize_t got = retry([&] { return pread(fd_, bytes.data(), count, static_cast<off_t>(offset)); });
     if (got < 0) fail(offset, "bytes that can be read", std::generic_category().message(errno));
-    if (got == 0) fail(offset, fmt::format("{} bytes more", bytes.size()), "the end of the file");
+    if (got == 0) fail(offset, formatted("{} bytes more", bytes.size()), "the end of the file");
     bytes = bytes.subspan(static_cast<std::size_t>(got));
     offset += static_cast<std::uint64_t>(got);
   }

@@ -2,8 +2,7 @@
 
 #include <algorithm>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/text/printable.h>
 
 namespace gpucnn {
@@ -22,7 +21,7 @@ std::string list_names(std::span<const std::string> names) {
     list += printable(name, kMaxNameBytes);
   }
   if (names.size() > kMaxShown) {
-    list += fmt::format(" and {} more", grouped(static_cast<std::int64_t>(names.size() - kMaxShown)));
+    list += formatted(" and {} more", grouped(static_cast<std::int64_t>(names.size() - kMaxShown)));
   }
   return list;
 }

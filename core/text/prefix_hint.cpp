@@ -8,8 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/printable.h>
 
@@ -90,9 +89,8 @@ std::string prefix_hint(std::span<const std::string> own, std::span<const std::s
   const bool all_wanted = fit->count == wanted.size(), all_found = fit->count == found.size();
   const bool is_whole = all_wanted && all_found;
   if (!is_whole && (!has_strict || (fit->count < wanted.size() - fit->count && !all_found))) return {};
-  return fmt::format("{} fit after {}(\"{}\"){}",
-                     all_wanted ? "the names" : fmt::format("{} of {} names", fit->count, wanted.size()), fit->call,
-                     printable(fit->prefix, kMaxNameBytes), is_whole ? "" : " with strict = false");
+  return formatted("{} fit after {}(\"{}\"){}", all_wanted ? "the names" : formatted("{} of {} names", fit->count, wanted.size()),
+                   fit->call, printable(fit->prefix, kMaxNameBytes), is_whole ? "" : " with strict = false");
 }
 
 }  // namespace gpucnn

@@ -5,7 +5,7 @@
 #include <bit>
 #include <optional>
 
-#include <fmt/format.h>
+#include <gpucnn/core/text/formatted.h>
 
 namespace gpucnn {
 namespace {
@@ -52,8 +52,8 @@ bool steers(char32_t c) {
 
 std::string escape(char32_t c) {
   const auto value = static_cast<std::uint32_t>(c);
-  if (value < 0x80) return fmt::format("\\x{:02x}", value);
-  return value <= 0xFFFF ? fmt::format("\\u{:04x}", value) : fmt::format("\\U{:08x}", value);
+  if (value < 0x80) return formatted("\\x{:02x}", value);
+  return value <= 0xFFFF ? formatted("\\u{:04x}", value) : formatted("\\U{:08x}", value);
 }
 
 }  // namespace
@@ -66,7 +66,7 @@ std::string printable(std::string_view text, std::size_t longest) {
     const std::size_t bytes = c ? c->bytes : 1;
     if (at + bytes > longest) return shown + "...";
     if (!c) {
-      shown += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[at]));
+      shown += formatted("\\x{:02x}", static_cast<unsigned char>(text[at]));
     } else if (steers(c->value)) {
       shown += escape(c->value);
     } else {

@@ -7,10 +7,9 @@
 #include <stdexcept>
 #include <thread>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/host/processors.h>
 #include <gpucnn/core/memory/allocator.h>
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/threads/float_environment.h>
 #include <gpucnn/core/threads/parallel.h>
 #include <gpucnn/core/threads/thread_team.h>
@@ -54,7 +53,7 @@ int num_threads() { return count().load(std::memory_order_relaxed); }
 
 void set_num_threads(int n) {
   if (n < 1 || n > kMaxThreads) {
-    throw std::invalid_argument(fmt::format("set_num_threads: expects 1 to {}, got {}", kMaxThreads, n));
+    throw std::invalid_argument(formatted("set_num_threads: expects 1 to {}, got {}", kMaxThreads, n));
   }
   count().store(n, std::memory_order_relaxed);
   team().shrink(n);

@@ -2,14 +2,13 @@
 
 #include <stdexcept>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/data/files/cifar_records.h>
 
 namespace gpucnn {
 
 DatasetSplits load_cifar100(const std::filesystem::path& dir, std::optional<std::int64_t> limit, Cifar100Labels labels) {
-  if (limit && *limit < 1) throw std::invalid_argument(fmt::format("load_cifar100: limit must be >= 1, got {}", *limit));
+  if (limit && *limit < 1) throw std::invalid_argument(formatted("load_cifar100: limit must be >= 1, got {}", *limit));
   const bool fine = labels == Cifar100Labels::fine;
   CifarFormat format{.set = "CIFAR-100",
                      .test = {"test.bin", 10'000},

@@ -5,11 +5,10 @@
 #include <string>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/host/input_file.h>
 #include <gpucnn/core/memory/layout.h>
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/threads/parallel.h>
 #include <gpucnn/data/files/is_folder.h>
 
@@ -39,23 +38,23 @@ std::uintmax_t size_of_file(const fs::path& path, const std::string& expected) {
 std::string hint_of(const CifarFormat& format, const fs::path& dir) {
   std::error_code ignored;
   const fs::path unpacked = dir / format.folder;
-  if (fs::exists(unpacked / format.train.front().name, ignored)) return fmt::format("; give {}, which holds it", unpacked.string());
+  if (fs::exists(unpacked / format.train.front().name, ignored)) return formatted("; give {}, which holds it", unpacked.string());
   const fs::path pickled = fs::path(format.train.front().name).stem();
   if (fs::exists(dir / format.python, ignored) || fs::is_regular_file(dir / pickled, ignored)) {
     return "; this is the version for Python, and the binary version is wanted";
   }
-  if (fs::exists(dir / format.archive, ignored)) return fmt::format("; {} there is not unpacked yet", format.archive);
+  if (fs::exists(dir / format.archive, ignored)) return formatted("; {} there is not unpacked yet", format.archive);
   return "";
 }
 
 void check_directory(const CifarFormat& format, const fs::path& dir) {
-  const std::string expected = fmt::format("a directory with the binary version of {}", format.set),
+  const std::string expected = formatted("a directory with the binary version of {}", format.set),
                     first = format.train.front().name;
   std::error_code ignored;
   if (is_folder(dir, expected)) {
     if (fs::exists(dir / first, ignored)) return;
     if (const std::string hint = hint_of(format, dir); !hint.empty()) {
-      throw DataError(dir, 0, expected, fmt::format("no {}{}", first, hint));
+      throw DataError(dir, 0, expected, formatted("no {}{}", first, hint));
     }
     return;
   }
@@ -68,17 +67,17 @@ std::uintmax_t record_size(const CifarFormat& format) { return format.classes.si
 void check_records(const CifarFormat& format, const CifarFormat::File& file, const fs::path& dir) {
   const fs::path path = dir / file.name;
   const std::uintmax_t wanted = static_cast<std::uintmax_t>(file.records) * record_size(format);
-  const std::string expected = fmt::format("{} bytes ({} records of {})", wanted, file.records, record_size(format));
+  const std::string expected = formatted("{} bytes ({} records of {})", wanted, file.records, record_size(format));
   const std::uintmax_t size = size_of_file(path, expected);
   if (size != wanted) {
-    throw DataError(path, std::min(size, wanted), expected, size ? fmt::format("{} bytes", size) : "an empty file");
+    throw DataError(path, std::min(size, wanted), expected, size ? formatted("{} bytes", size) : "an empty file");
   }
 }
 
 std::vector<std::string> read_class_names(const fs::path& path, int classes) {
-  const std::string expected = fmt::format("{} class names, one on each line", classes);
+  const std::string expected = formatted("{} class names, one on each line", classes);
   const std::uintmax_t size = size_of_file(path, expected);
-  if (size > kMaxNamesSize) throw DataError(path, kMaxNamesSize, expected, fmt::format("{} bytes", size));
+  if (size > kMaxNamesSize) throw DataError(path, kMaxNamesSize, expected, formatted("{} bytes", size));
   std::string text(size, '\0');
   InputFile(path).read(0, std::as_writable_bytes(std::span(text)));
   std::vector<std::string> names;
@@ -89,7 +88,7 @@ std::vector<std::string> read_class_names(const fs::path& path, int classes) {
     if (!line.empty()) names.push_back(std::move(line));
     at = end + 1;
   }
-  if (std::ssize(names) != classes) throw DataError(path, size, expected, fmt::format("{} names", names.size()));
+  if (std::ssize(names) != classes) throw DataError(path, size, expected, formatted("{} names", names.size()));
   return names;
 }
 
@@ -106,8 +105,8 @@ class Reader {
     for (std::size_t at = 0; at < buffer.size(); at += record) {
       for (std::size_t label = 0; label < format_.classes.size(); ++label) {
         if (buffer[at + label] < format_.classes[label]) continue;
-        file_.fail(offset_ + at + label, fmt::format("a label from 0 to {}", format_.classes[label] - 1),
-                   fmt::format("{}", buffer[at + label]));
+        file_.fail(offset_ + at + label, formatted("a label from 0 to {}", format_.classes[label] - 1),
+                   formatted("{}", buffer[at + label]));
       }
     }
     offset_ += buffer.size();

@@ -6,10 +6,9 @@
 #include <span>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/memory/host_vector.h>
 #include <gpucnn/core/memory/layout.h>
+#include <gpucnn/core/text/formatted.h>
 
 namespace gpucnn {
 namespace {
@@ -27,7 +26,7 @@ std::string type_name(std::uint8_t type) {
                      : type == 0x0D ? " (floats)"
                      : type == 0x0E ? " (doubles)"
                                     : "";
-  return fmt::format("{:02X}{}", type, name);
+  return formatted("{:02X}{}", type, name);
 }
 
 /// The number of rank and 2^64 - 1 if it is more.
@@ -44,27 +43,26 @@ Shape read_head(UnpackedFile& file) {
   std::array<std::uint8_t, kMagicSize> magic{};
   file.read(std::as_writable_bytes(std::span(magic)));
   if (magic[0] != 0 || magic[1] != 0) {
-    file.fail(0, "an IDX file, which begins with 00 00", fmt::format("{:02X} {:02X}", magic[0], magic[1]));
+    file.fail(0, "an IDX file, which begins with 00 00", formatted("{:02X} {:02X}", magic[0], magic[1]));
   }
   if (magic[2] != kUnsignedBytes) file.fail(2, "the type 08 (unsigned bytes)", type_name(magic[2]));
   const int rank = magic[3];
-  if (rank < 1 || rank > Shape::kMaxRank) file.fail(3, fmt::format("1 to {} dimensions", Shape::kMaxRank), fmt::format("{}", rank));
+  if (rank < 1 || rank > Shape::kMaxRank) file.fail(3, formatted("1 to {} dimensions", Shape::kMaxRank), formatted("{}", rank));
   std::vector<std::uint8_t> bytes(static_cast<std::size_t>(rank) * kExtentSize);
   file.read(std::as_writable_bytes(std::span(bytes)));
   std::vector<std::int64_t> extents(static_cast<std::size_t>(rank));
   for (std::size_t i = 0; i < bytes.size(); ++i) extents[i / kExtentSize] = extents[i / kExtentSize] << 8 | bytes[i];
 
   const std::uint64_t head = head_size(rank), count = product(extents), max_size = file.max_size();
-  const std::string sizes = fmt::format("[{}]", fmt::join(extents, ", "));
+  const std::string sizes = formatted("[{}]", joined(extents, ", "));
   if (max_size < head || count > max_size - head) {
-    file.fail(
-        kMagicSize,
-        fmt::format("extents whose numbers a file of this size holds (at most {} bytes)", max_size - std::min(max_size, head)),
-        sizes);
+    file.fail(kMagicSize,
+              formatted("extents whose numbers a file of this size holds (at most {} bytes)", max_size - std::min(max_size, head)),
+              sizes);
   }
   if (!file.is_packed() && count < max_size - head) {
-    file.fail(head + count, fmt::format("the end of the file behind {} numbers ({})", count, sizes),
-              fmt::format("{} bytes more", max_size - head - count));
+    file.fail(head + count, formatted("the end of the file behind {} numbers ({})", count, sizes),
+              formatted("{} bytes more", max_size - head - count));
   }
   return Shape::from(extents);
 }
@@ -75,7 +73,7 @@ IdxFile::IdxFile(const std::filesystem::path& path) : file_(path), shape_(read_h
 
 void IdxFile::require_rank(int rank, const std::string& meaning) const {
   if (shape_.rank() != rank)
-    file_.fail(kMagicSize - 1, fmt::format("{} dimensions ({})", rank, meaning), fmt::format("{}", shape_.rank()));
+    file_.fail(kMagicSize - 1, formatted("{} dimensions ({})", rank, meaning), formatted("{}", shape_.rank()));
 }
 
 Tensor IdxFile::read(std::int64_t count) {

@@ -8,9 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/error.h>
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/data/files/idx_file.h>
 #include <gpucnn/data/files/is_folder.h>
 
@@ -31,14 +30,14 @@ fs::path find_file(const fs::path& dir, const std::string& name) {
   for (const char* suffix : {"", ".gz"}) {
     if (fs::exists(dir / (name + suffix), ignored)) return dir / (name + suffix);
   }
-  throw DataError((dir / name).string(), 0, fmt::format("a file of this name, or {}.gz", name), "no such file");
+  throw DataError((dir / name).string(), 0, formatted("a file of this name, or {}.gz", name), "no such file");
 }
 
 /// Where the set is instead, if `dir` is what torchvision unpacked it into.
 std::string hint_of(const fs::path& dir) {
   std::error_code ignored;
   for (const char* inner : {"raw", "MNIST/raw", "FashionMNIST/raw"}) {
-    if (fs::is_directory(dir / inner, ignored)) return fmt::format("; give {}", (dir / inner).string());
+    if (fs::is_directory(dir / inner, ignored)) return formatted("; give {}", (dir / inner).string());
   }
   return "";
 }
@@ -63,15 +62,15 @@ class Half {
     labels_.require_rank(1, "labels");
     if (pixels.numel() == 0) pixels_.fail_extent(0, "an image or more, of a pixel or more", pixels.string());
     if (labels[0] != pixels[0]) {
-      labels_.fail_extent(0, fmt::format("{} labels, one for each image", pixels[0]), fmt::format("{}", labels[0]));
+      labels_.fail_extent(0, formatted("{} labels, one for each image", pixels[0]), formatted("{}", labels[0]));
     }
   }
 
   void require_size_of(const Half& other) const {
     const Shape &mine = pixels_.shape(), &others = other.pixels_.shape();
     if (mine.with(0, 1) == others.with(0, 1)) return;
-    pixels_.fail_extent(1, fmt::format("images of {} x {}, as in training", others[1], others[2]),
-                        fmt::format("{} x {}", mine[1], mine[2]));
+    pixels_.fail_extent(1, formatted("images of {} x {}, as in training", others[1], others[2]),
+                        formatted("{} x {}", mine[1], mine[2]));
   }
 
   std::int64_t size() const { return pixels_.shape()[0]; }
@@ -80,8 +79,7 @@ class Half {
     Tensor labels = labels_.read(size());
     const auto* label = std::as_const(labels).data<std::uint8_t>();
     for (std::int64_t i = 0; i < size(); ++i) {
-      if (label[i] >= kClasses)
-        labels_.fail_element(i, fmt::format("a label from 0 to {}", kClasses - 1), fmt::format("{}", label[i]));
+      if (label[i] >= kClasses) labels_.fail_element(i, formatted("a label from 0 to {}", kClasses - 1), formatted("{}", label[i]));
     }
     return labels;
   }
@@ -110,7 +108,7 @@ std::vector<std::string> class_names(const Tensor& train_labels) {
 }  // namespace
 
 DatasetSplits load_mnist(const fs::path& dir, std::optional<std::int64_t> limit) {
-  if (limit && *limit < 1) throw std::invalid_argument(fmt::format("load_mnist: limit must be >= 1, got {}", *limit));
+  if (limit && *limit < 1) throw std::invalid_argument(formatted("load_mnist: limit must be >= 1, got {}", *limit));
   check_directory(dir);
   Half train(dir, "train"), test(dir, "t10k");
   test.require_size_of(train);

@@ -5,9 +5,8 @@
 #include <stdexcept>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/error.h>
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/data/files/cifar10.h>
 #include <gpucnn/data/files/cifar100.h>
 #include <gpucnn/data/files/is_folder.h>
@@ -42,7 +41,7 @@ bool is_file(const fs::path& path) {
 bool has_any(const fs::path& dir, std::span<const char* const> names, std::span<const char* const> suffixes) {
   for (const char* name : names) {
     for (const char* suffix : suffixes) {
-      if (is_there(dir / fmt::format("{}{}", name, suffix))) return true;
+      if (is_there(dir / formatted("{}{}", name, suffix))) return true;
     }
   }
   return false;
@@ -67,22 +66,21 @@ bool is_mnist(const fs::path& dir) {
 std::string hint_of(const fs::path& dir) {
   for (const char* inner : {"cifar-10-batches-bin", "cifar-100-binary", "MNIST/raw", "FashionMNIST/raw", "raw"}) {
     const fs::path there = dir / inner;
-    if (is_cifar10(there) || is_cifar100(there) || is_mnist(there))
-      return fmt::format("; give {}, which holds one", there.string());
+    if (is_cifar10(there) || is_cifar100(there) || is_mnist(there)) return formatted("; give {}, which holds one", there.string());
   }
   if (is_there(dir / "cifar-10-batches-py") || is_there(dir / "cifar-100-python") || is_file(dir / "data_batch_1") ||
       (is_file(dir / "train") && is_file(dir / "test") && is_file(dir / "meta"))) {
     return "; this is the version for Python of a CIFAR set, and the binary version is wanted";
   }
   for (const char* archive : {"cifar-10-binary.tar.gz", "cifar-100-binary.tar.gz"}) {
-    if (is_there(dir / archive)) return fmt::format("; {} there is not unpacked yet", archive);
+    if (is_there(dir / archive)) return formatted("; {} there is not unpacked yet", archive);
   }
   return "";
 }
 
 /// That `dir` is a folder.
 void check_directory(const fs::path& dir) {
-  const std::string expected = fmt::format("a folder with {}", kExpected);
+  const std::string expected = formatted("a folder with {}", kExpected);
   if (is_folder(dir, expected)) return;
   if (dir.extension() == ".gz" || dir.extension() == ".tar" || dir.extension() == ".zip") {
     const bool is_idx = is_mnist(dir.parent_path());
@@ -101,8 +99,8 @@ Normalize measure(const Tensor& images) {
 
 void refuse_image_options(const OpenDatasetOptions& options, const char* set) {
   if (!options.image_size && !options.skip_damaged) return;
-  throw std::invalid_argument(fmt::format("open_dataset: {} is for a folder of images, and this is {}",
-                                          options.image_size ? "image_size" : "skip_damaged", set));
+  throw std::invalid_argument(formatted("open_dataset: {} is for a folder of images, and this is {}",
+                                        options.image_size ? "image_size" : "skip_damaged", set));
 }
 
 OpenedDataset opened(std::string name, DatasetSplits splits, Normalize normalize) {
@@ -117,7 +115,7 @@ OpenedDataset opened(std::string name, DatasetSplits splits, Normalize normalize
 
 OpenedDataset open_dataset(const fs::path& dir, const OpenDatasetOptions& options) {
   if (options.limit && *options.limit < 1) {
-    throw std::invalid_argument(fmt::format("open_dataset: limit must be >= 1, got {}", *options.limit));
+    throw std::invalid_argument(formatted("open_dataset: limit must be >= 1, got {}", *options.limit));
   }
   check_directory(dir);
   if (is_cifar10(dir)) {
@@ -140,11 +138,11 @@ OpenedDataset open_dataset(const fs::path& dir, const OpenDatasetOptions& option
     const FolderEntries entries = list_folder(dir);
     if (!entries.subfolders.empty()) return open_image_folder(dir, options);
     if (entries.images > 0) {
-      throw DataError(dir.string(), 0, fmt::format("a folder with {}", kExpected),
+      throw DataError(dir.string(), 0, formatted("a folder with {}", kExpected),
                       "images that lie directly in it, and no subfolder for each class");
     }
   }
-  throw DataError(dir.string(), 0, fmt::format("a folder with {}", kExpected), fmt::format("none of them{}", hint));
+  throw DataError(dir.string(), 0, formatted("a folder with {}", kExpected), formatted("none of them{}", hint));
 }
 
 }  // namespace gpucnn

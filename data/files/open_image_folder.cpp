@@ -11,10 +11,9 @@
 #include <utility>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/random.h>
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/data/files/pixel_statistics.h>
 #include <gpucnn/data/image/image_files.h>
@@ -80,9 +79,9 @@ void load(Examples train, Examples test, const OpenDatasetOptions& options, Open
   const bool test_fits = test.bytes() <= options.max_bytes - (train_fits ? train.bytes() : 0);
   if (!options.image_size && !(train_fits && test_fits)) {  // sizes would be seen in an epoch only
     throw std::invalid_argument(
-        fmt::format("open_dataset: images of {} bytes are more than max_bytes, {}, and to read them from their files in every "
-                    "epoch image_size must be given",
-                    train.bytes() + test.bytes(), options.max_bytes));
+        formatted("open_dataset: images of {} bytes are more than max_bytes, {}, and to read them from their files in every "
+                  "epoch image_size must be given",
+                  train.bytes() + test.bytes(), options.max_bytes));
   }
   data.train = std::move(train).take(train_fits);
   data.test = std::move(test).take(test_fits);
@@ -101,10 +100,10 @@ Normalize measure(const Dataset& train) {
 
 std::string difference(const std::vector<std::string>& wanted, const std::vector<std::string>& found) {
   for (const std::string& name : wanted) {
-    if (std::ranges::find(found, name) == found.end()) return fmt::format("no class {}", name);
+    if (std::ranges::find(found, name) == found.end()) return formatted("no class {}", name);
   }
   for (const std::string& name : found) {
-    if (std::ranges::find(wanted, name) == wanted.end()) return fmt::format("a class {}, which training has not", name);
+    if (std::ranges::find(wanted, name) == wanted.end()) return formatted("a class {}, which training has not", name);
   }
   return "";
 }
@@ -130,7 +129,7 @@ Parts find_parts(const fs::path& dir) {
   for (const std::string& name : names) {
     const std::string lower = lower_case(name);
     if (lower == "train" || std::ranges::find(kTestNames, lower) != kTestNames.end() || !holds_images(dir / name)) continue;
-    throw DataError((dir / name).string(), 0, fmt::format("no images beside train/ and {}/", fmt::join(kTestNames, "/, ")), "some");
+    throw DataError((dir / name).string(), 0, formatted("no images beside train/ and {}/", joined(kTestNames, "/, ")), "some");
   }
   return {dir / *train, test == names.end() ? fs::path() : dir / *test};
 }
@@ -143,8 +142,8 @@ void check_classes(const fs::path& dir) {
     const FolderEntries inner = list_folder(dir / names[0]);
     const bool has_classes = inner.images == 0 && inner.subfolders.size() > 1;
     throw DataError(dir.string(), 0, "two classes or more, each a subfolder",
-                    fmt::format("one, {}{}{}", list_names(names), entries.images > 0 ? ", beside images" : "",
-                                has_classes ? "; if its subfolders are the classes, give it instead" : ""));
+                    formatted("one, {}{}{}", list_names(names), entries.images > 0 ? ", beside images" : "",
+                              has_classes ? "; if its subfolders are the classes, give it instead" : ""));
   }
   const auto is_part = [](const std::string& name) { return std::ranges::find(kPartWords, lower_case(name)) != kPartWords.end(); };
   if (std::ranges::none_of(names, is_part)) return;
@@ -158,17 +157,16 @@ void check_classes(const fs::path& dir) {
     shared = std::move(inner.subfolders);
   }
   if (shared.empty()) return;
-  throw DataError(dir.string(), 0, fmt::format("a folder for each class, or train/ and one of {}/", fmt::join(kTestNames, "/, ")),
-                  fmt::format("{}, which look like parts of a set: each has the subfolders {}, and no images of its own",
-                              list_names(names), list_names(shared)));
+  throw DataError(dir.string(), 0, formatted("a folder for each class, or train/ and one of {}/", joined(kTestNames, "/, ")),
+                  formatted("{}, which look like parts of a set: each has the subfolders {}, and no images of its own",
+                            list_names(names), list_names(shared)));
 }
 
 /// The first numbers for training and the others to be judged by, of all images in a random order.
 void divide(const std::shared_ptr<const ImageFolder>& folder, const fs::path& dir, std::int64_t max_count, Examples& train,
             Examples& test) {
   const std::int64_t size = folder->size();
-  if (size < 2)
-    throw DataError(dir.string(), 0, "two images or more, of which a tenth is to be judged by", fmt::format("{}", size));
+  if (size < 2) throw DataError(dir.string(), 0, "two images or more, of which a tenth is to be judged by", formatted("{}", size));
   const std::int64_t judged = std::max<std::int64_t>(1, size / kTrainPerTest);
   const std::vector<Subset> parts = random_split(folder, {size - judged, judged});
   const auto first_of = [&](const Subset& part) {
@@ -197,7 +195,7 @@ OpenedDataset open_image_folder(const fs::path& dir, const OpenDatasetOptions& o
       throw DataError(parts.test.string(), 0, "the classes of train/", differs);
     }
     if (judged->image_shape() != folder->image_shape()) {
-      throw DataError(parts.test.string(), 0, fmt::format("images of {}, as in train/", folder->image_shape().string()),
+      throw DataError(parts.test.string(), 0, formatted("images of {}, as in train/", folder->image_shape().string()),
                       judged->image_shape().string());
     }
     data.damaged.insert(data.damaged.end(), judged->damaged().begin(), judged->damaged().end());

@@ -6,9 +6,9 @@
 #include <new>
 #include <vector>
 
-#include <fmt/format.h>
 #include <zlib.h>
 
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/data/deflate_ratio.h>
 
 namespace gpucnn {
@@ -91,7 +91,7 @@ void UnpackedFile::read(std::span<std::byte> bytes) {
   }
   const std::size_t got = inflater_->read(bytes);
   offset_ += got;
-  if (got < bytes.size()) fail(offset_, fmt::format("{} bytes more", bytes.size() - got), "the end of the data");
+  if (got < bytes.size()) fail(offset_, formatted("{} bytes more", bytes.size() - got), "the end of the data");
 }
 
 void UnpackedFile::skip(std::uint64_t count) {
@@ -109,7 +109,7 @@ void UnpackedFile::require_end() {
 }
 
 void UnpackedFile::fail(std::uint64_t offset, const std::string& expected, const std::string& found) const {
-  file_.fail(offset, is_packed() ? fmt::format("{} (unpacked)", expected) : expected, found);
+  file_.fail(offset, is_packed() ? formatted("{} (unpacked)", expected) : expected, found);
 }
 
 }  // namespace gpucnn

@@ -6,10 +6,9 @@
 #include <string_view>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/host/input_file.h>
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/data/image/exif_orientation.h>
 #include <gpucnn/data/image/image_reader.h>
 #include <gpucnn/data/image/resized_pixels.h>
@@ -49,8 +48,7 @@ Tensor as_tensor(const Pixels& pixels) {
 }
 
 void check_channels(const char* who, int channels) {
-  if (channels != 1 && channels != 3)
-    throw std::invalid_argument(fmt::format("{}: channels must be 1 or 3, got {}", who, channels));
+  if (channels != 1 && channels != 3) throw std::invalid_argument(formatted("{}: channels must be 1 or 3, got {}", who, channels));
 }
 
 bool is_turned(int orientation) { return orientation >= 5; }
@@ -62,14 +60,14 @@ Size2 turned(Size2 size, bool turn) { return turn ? Size2(size.width, size.heigh
 void check_extents(const EncodedImage& image, std::uint64_t height, std::uint64_t width) {
   const auto max_pixels = static_cast<std::uint64_t>(image.max_pixels);
   if (height < 1 || width < 1 || height > max_pixels || width > max_pixels || height * width > max_pixels) {
-    throw DataError(image.name, 0, fmt::format("an image of 1 to {} pixels", max_pixels), fmt::format("{}x{}", width, height));
+    throw DataError(image.name, 0, formatted("an image of 1 to {} pixels", max_pixels), formatted("{}x{}", width, height));
   }
 }
 
 std::vector<std::byte> read_image_file(const std::filesystem::path& file) {
   const InputFile input(file);
   if (input.size() > kMaxImageBytes) {
-    input.fail(kMaxImageBytes, fmt::format("at most {} bytes", kMaxImageBytes), fmt::format("{} bytes", input.size()));
+    input.fail(kMaxImageBytes, formatted("at most {} bytes", kMaxImageBytes), formatted("{} bytes", input.size()));
   }
   std::vector<std::byte> bytes(static_cast<std::size_t>(input.size()));
   input.read(0, bytes);

@@ -9,9 +9,8 @@
 
 #include <sys/stat.h>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/error.h>
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/printable.h>
 
@@ -65,10 +64,10 @@ class ClassWalk {
       throw DataError(folder.string(), 0, "a folder", "a link to a folder that it lies in itself");
     }
     if (above_.size() == kMaxDepth) {
-      throw DataError(folder.string(), 0, fmt::format("at most {} folders within each other", kMaxDepth), "one more");
+      throw DataError(folder.string(), 0, formatted("at most {} folders within each other", kMaxDepth), "one more");
     }
     if (++folders_ > kMaxFolders) {
-      throw DataError(folder.string(), 0, fmt::format("at most {} folders", kMaxFolders), "one more");
+      throw DataError(folder.string(), 0, formatted("at most {} folders", kMaxFolders), "one more");
     }
     above_.push_back(identity);
     std::vector<fs::path> subfolders;
@@ -137,7 +136,7 @@ std::vector<std::string> arrange_class_names(const fs::path& dir, std::vector<st
     const auto [other, is_new] = seen.emplace(lower_case(name), &name);
     if (!is_new) {
       throw DataError(dir.string(), 0, "class names that differ in more than the case of letters",
-                      fmt::format("'{}' and '{}'", printable(*other->second, kMaxNameBytes), printable(name, kMaxNameBytes)));
+                      formatted("'{}' and '{}'", printable(*other->second, kMaxNameBytes), printable(name, kMaxNameBytes)));
     }
   }
   return subfolders;
@@ -178,8 +177,8 @@ ImageFiles find_image_files(const fs::path& dir) {
     result.left_out += walk.left_out();
     const ClassWalk::Found found = walk.sorted();
     if (found.empty()) {
-      throw DataError(folder.string(), 0, fmt::format("images of the class ({})", fmt::join(kExtensions, ", ")),
-                      walk.others() == 0 ? "none" : fmt::format("none among {} files", walk.others()));
+      throw DataError(folder.string(), 0, formatted("images of the class ({})", joined(kExtensions, ", ")),
+                      walk.others() == 0 ? "none" : formatted("none among {} files", walk.others()));
     }
     for (const auto& [where, name] : found) {
       result.files.push_back(fs::path(where) / name);

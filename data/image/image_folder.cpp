@@ -8,9 +8,8 @@
 #include <stdexcept>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/error.h>
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/threads/parallel.h>
 #include <gpucnn/data/image/decode_image.h>
 #include <gpucnn/data/image/image_files.h>
@@ -44,7 +43,7 @@ void throw_first(const Failures& failures) {
 
 void check_index(std::int64_t index, std::int64_t size) {
   if (index < 0 || index >= size) {
-    throw std::invalid_argument(fmt::format("ImageFolder: there is no image {} among {}", index, size));
+    throw std::invalid_argument(formatted("ImageFolder: there is no image {} among {}", index, size));
   }
 }
 
@@ -52,7 +51,7 @@ void check_index(std::int64_t index, std::int64_t size) {
 
 ImageFolder::ImageFolder(const std::filesystem::path& dir, const ImageFolderOptions& options) : dir_(dir), options_(options) {
   if (options_.channels != 1 && options_.channels != 3) {
-    throw std::invalid_argument(fmt::format("ImageFolder: channels must be 1 or 3, got {}", options_.channels));
+    throw std::invalid_argument(formatted("ImageFolder: channels must be 1 or 3, got {}", options_.channels));
   }
   if (options_.resize) check_resize("ImageFolder", *options_.resize);
   ImageFiles found = find_image_files(dir);
@@ -79,7 +78,7 @@ void ImageFolder::set_shape() {
       if (!options_.skip_damaged) throw;
     }
   }
-  throw DataError(dir_.string(), 0, "images", fmt::format("{} files, all of them damaged", files_.size()));
+  throw DataError(dir_.string(), 0, "images", formatted("{} files, all of them damaged", files_.size()));
 }
 
 void ImageFolder::decode(std::size_t file, std::uint8_t* to) const {
@@ -90,9 +89,9 @@ void ImageFolder::decode(std::size_t file, std::uint8_t* to) const {
   const Pixels pixels = decode_pixels(image, options_.channels);
   if (pixels.height != shape_[1] || pixels.width != shape_[2]) {
     throw std::invalid_argument(
-        fmt::format("ImageFolder: {} has {}x{} pixels, and the first image {}x{}; with the option resize "
-                    "all images come to one size",
-                    name, pixels.width, pixels.height, shape_[2], shape_[1]));
+        formatted("ImageFolder: {} has {}x{} pixels, and the first image {}x{}; with the option resize "
+                  "all images come to one size",
+                  name, pixels.width, pixels.height, shape_[2], shape_[1]));
   }
   std::memcpy(to, pixels.values.get(), pixels.bytes());
 }
@@ -122,7 +121,7 @@ void ImageFolder::drop_damaged() {
   if (none == whole.end()) return;
   const std::string& name = class_names_[static_cast<std::size_t>(none - whole.begin())];
   throw DataError((dir_ / name).string(), 0, "an image of the class that is not damaged",
-                  fmt::format("none; {} damaged images in all, the first: {}", damaged_.size(), damaged_.front().reason));
+                  formatted("none; {} damaged images in all, the first: {}", damaged_.size(), damaged_.front().reason));
 }
 
 const std::filesystem::path& ImageFolder::file(std::int64_t index) const {
@@ -158,8 +157,8 @@ TensorDataset ImageFolder::in_memory(std::span<const std::int64_t> indices, std:
   for (const std::int64_t index : indices) check_index(index, size());
   const std::uint64_t image_bytes = static_cast<std::uint64_t>(shape_.numel());
   if (indices.size() > max_bytes / image_bytes) {
-    throw DataError(dir_.string(), 0, fmt::format("images of at most {} bytes in memory", max_bytes),
-                    fmt::format("{} images of {} bytes", indices.size(), image_bytes));
+    throw DataError(dir_.string(), 0, formatted("images of at most {} bytes in memory", max_bytes),
+                    formatted("{} images of {} bytes", indices.size(), image_bytes));
   }
   const auto count = std::ssize(indices);
   Tensor images = Tensor::empty({count, shape_[0], shape_[1], shape_[2]}, DType::u8), labels = Tensor::empty({count}, DType::i32);
@@ -170,7 +169,7 @@ TensorDataset ImageFolder::in_memory(std::span<const std::int64_t> indices, std:
   } catch (const DataError& first) {
     if (damaged == 1) throw;
     throw DataError(first.file(), first.offset(), first.expected(),
-                    fmt::format("{} ({} of {} images of the folder are damaged)", first.found(), damaged, count));
+                    formatted("{} ({} of {} images of the folder are damaged)", first.found(), damaged, count));
   }
   return {std::move(images), labels};
 }

@@ -7,9 +7,8 @@
 #include <algorithm>
 #include <array>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/error.h>
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/data/deflate_ratio.h>
 #include <gpucnn/data/image/decoders.h>
 
@@ -117,7 +116,7 @@ class PngReader {
     // A row of an interlaced image is in parts, which make it no shorter.
     const std::uint64_t packed = height * png_get_rowbytes(png_, info_) / kMaxDeflateRatio;
     if (packed > image_.bytes.size()) {
-      throw DataError(image_.name, image_.bytes.size(), fmt::format("{} bytes at least for {}x{} pixels", packed, width, height),
+      throw DataError(image_.name, image_.bytes.size(), formatted("{} bytes at least for {}x{} pixels", packed, width, height),
                       "the end of the file");
     }
   }

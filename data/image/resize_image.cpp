@@ -6,8 +6,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/threads/parallel.h>
 #include <gpucnn/data/image/resized_pixels.h>
 
@@ -86,11 +85,11 @@ void check_resize(const char* who, const ResizeOptions& options) {
   const auto [height, width] = options.size;
   if (height < 1 || width < 1 || height > kMaxSide || width > kMaxSide) {
     throw std::invalid_argument(
-        fmt::format("{}: size must be from 1 to {} on each side, got {}x{} (width x height)", who, kMaxSide, width, height));
+        formatted("{}: size must be from 1 to {} on each side, got {}x{} (width x height)", who, kMaxSide, width, height));
   }
   if (options.resize && (*options.resize < std::max(height, width) || *options.resize > kMaxSide)) {
-    throw std::invalid_argument(fmt::format("{}: resize must be from {}, the larger side of size, to {}, got {}", who,
-                                            std::max(height, width), kMaxSide, *options.resize));
+    throw std::invalid_argument(formatted("{}: resize must be from {}, the larger side of size, to {}, got {}", who,
+                                          std::max(height, width), kMaxSide, *options.resize));
   }
 }
 
@@ -144,14 +143,14 @@ void resize_pixels(const std::uint8_t* image, Size2 size, int channels, const Re
 Tensor resize_images(const Tensor& images, const ResizeOptions& options) {
   check_resize("resize_images", options);
   if (images.rank() != 4 || images.dtype() != DType::u8 || images.device() != Device::cpu()) {
-    throw std::invalid_argument(fmt::format("resize_images: expects u8 images [N, C, H, W] on the CPU, got {} {} on {}",
-                                            name_of(images.dtype()), images.shape().string(), images.device().string()));
+    throw std::invalid_argument(formatted("resize_images: expects u8 images [N, C, H, W] on the CPU, got {} {} on {}",
+                                          name_of(images.dtype()), images.shape().string(), images.device().string()));
   }
   const std::int64_t N = images.dim(0), C = images.dim(1), H = images.dim(2), W = images.dim(3);
   if (C < 1 || C > kMaxChannels || H < 1 || H > kMaxSideToResize || W < 1 || W > kMaxSideToResize) {
     throw std::invalid_argument(
-        fmt::format("resize_images: expects images of 1 to {} channels and 1 to {} pixels on each side, got {}", kMaxChannels,
-                    kMaxSideToResize, images.shape().string()));
+        formatted("resize_images: expects images of 1 to {} channels and 1 to {} pixels on each side, got {}", kMaxChannels,
+                  kMaxSideToResize, images.shape().string()));
   }
   const int height = options.size.height, width = options.size.width;
   Tensor result = Tensor::empty({N, C, height, width}, DType::u8);

@@ -4,8 +4,7 @@
 #include <cstddef>
 #include <stdexcept>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/data/tensor_dataset.h>
 
 namespace gpucnn {
@@ -15,11 +14,11 @@ ConcatDataset::ConcatDataset(std::vector<std::shared_ptr<const Dataset>> dataset
   std::int64_t end = 0;
   for (std::size_t i = 0; i < datasets_.size(); ++i) {
     const Dataset* dataset = datasets_[i].get();
-    if (!dataset) throw std::invalid_argument(fmt::format("ConcatDataset: dataset number {} is none", i));
+    if (!dataset) throw std::invalid_argument(formatted("ConcatDataset: dataset number {} is none", i));
     if (dataset->image_shape() != image_shape() || dataset->device() != device()) {
-      throw std::invalid_argument(fmt::format("ConcatDataset: dataset number {} has images {} on {}, the first has {} on {}", i,
-                                              dataset->image_shape().string(), dataset->device().string(), image_shape().string(),
-                                              device().string()));
+      throw std::invalid_argument(formatted("ConcatDataset: dataset number {} has images {} on {}, the first has {} on {}", i,
+                                            dataset->image_shape().string(), dataset->device().string(), image_shape().string(),
+                                            device().string()));
     }
     end += dataset->size();
     ends_.push_back(end);
@@ -53,9 +52,9 @@ Batch ConcatDataset::transformed(std::span<const std::int64_t> indices, const ke
     const Batch part = datasets_[d]->transformed(numbers, {}, stream);
     if (!labels.defined()) labels = Tensor::empty(part.labels.shape().with(0, count), part.labels.dtype(), device());
     if (part.labels.dtype() != labels.dtype() || part.labels.shape() != labels.shape().with(0, some)) {
-      throw std::invalid_argument(fmt::format("ConcatDataset: dataset number {} has labels {} {}, those before it {} {}", d,
-                                              name_of(part.labels.dtype()), part.labels.shape().string(), name_of(labels.dtype()),
-                                              labels.shape().with(0, some).string()));
+      throw std::invalid_argument(formatted("ConcatDataset: dataset number {} has labels {} {}, those before it {} {}", d,
+                                            name_of(part.labels.dtype()), part.labels.shape().string(), name_of(labels.dtype()),
+                                            labels.shape().with(0, some).string()));
     }
     images.narrow(done, some).copy_from(part.inputs);
     labels.narrow(done, some).copy_from(part.labels);
@@ -63,7 +62,7 @@ Batch ConcatDataset::transformed(std::span<const std::int64_t> indices, const ke
   }
   if (done != count) {
     throw std::invalid_argument(
-        fmt::format("ConcatDataset: an example's number must be from 0 to {}, got {}", size() - 1, fmt::join(indices, ", ")));
+        formatted("ConcatDataset: an example's number must be from 0 to {}, got {}", size() - 1, joined(indices, ", ")));
   }
   return TensorDataset(std::move(images), labels).transformed(places, here, stream);
 }

@@ -6,9 +6,8 @@
 #include <numeric>
 #include <stdexcept>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/random.h>
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/threads/float_environment.h>
 #include <gpucnn/data/sampling/shuffle.h>
 
@@ -19,10 +18,10 @@ constexpr std::uint32_t kSplit = 1;  // of the streams for shuffling; 0 is a Dat
 constexpr double kTolerance = 1e-9;
 
 std::int64_t checked_size(const Dataset* dataset, const char* call) {
-  if (!dataset) throw std::invalid_argument(fmt::format("{}: there is no dataset", call));
+  if (!dataset) throw std::invalid_argument(formatted("{}: there is no dataset", call));
   const std::int64_t size = dataset->size();
   if (size > std::numeric_limits<std::uint32_t>::max()) {
-    throw std::invalid_argument(fmt::format("{}: the dataset's size must be at most 2^32 - 1, got {}", call, size));
+    throw std::invalid_argument(formatted("{}: the dataset's size must be at most 2^32 - 1, got {}", call, size));
   }
   return size;
 }
@@ -39,8 +38,8 @@ std::vector<Subset> random_split(const std::shared_ptr<const Dataset>& dataset, 
     left -= fit ? length : 0;
   }
   if (!fit || left != 0) {
-    throw std::invalid_argument(fmt::format("random_split: lengths must be >= 0 and add up to the dataset's size, {}, got [{}]",
-                                            size, fmt::join(lengths, ", ")));
+    throw std::invalid_argument(formatted("random_split: lengths must be >= 0 and add up to the dataset's size, {}, got [{}]", size,
+                                          joined(lengths, ", ")));
   }
   std::vector<std::int64_t> order(static_cast<std::size_t>(size));
   std::iota(order.begin(), order.end(), 0);
@@ -64,7 +63,7 @@ std::vector<Subset> random_split_fractions(const std::shared_ptr<const Dataset>&
   for (const double fraction : fractions) fit = fit && fraction >= 0 && fraction <= 1;
   if (!fit) {
     throw std::invalid_argument(
-        fmt::format("random_split_fractions: fractions must be from 0 to 1 and add up to 1, got [{}]", fmt::join(fractions, ", ")));
+        formatted("random_split_fractions: fractions must be from 0 to 1 and add up to 1, got [{}]", joined(fractions, ", ")));
   }
   std::vector<std::int64_t> lengths;
   std::int64_t left = size;

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include <fmt/format.h>
+#include <gpucnn/core/text/formatted.h>
 
 namespace gpucnn {
 namespace {
@@ -27,8 +27,8 @@ Subset::Subset(std::shared_ptr<const Dataset> dataset, std::vector<std::int64_t>
   const std::int64_t size = dataset_->size();
   for (std::size_t i = 0; i < indices_.size(); ++i) {
     if (indices_[i] >= 0 && indices_[i] < size) continue;
-    throw std::invalid_argument(fmt::format("Subset: index number {} must be from 0 to {} (the dataset's size is {}), got {}", i,
-                                            size - 1, size, indices_[i]));
+    throw std::invalid_argument(formatted("Subset: index number {} must be from 0 to {} (the dataset's size is {}), got {}", i,
+                                          size - 1, size, indices_[i]));
   }
   if (const auto* subset = dynamic_cast<const Subset*>(dataset_.get())) {
     subset->to_dataset(indices_);

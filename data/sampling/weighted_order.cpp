@@ -7,8 +7,7 @@
 #include <numeric>
 #include <stdexcept>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/threads/float_environment.h>
 
 namespace gpucnn {
@@ -59,28 +58,28 @@ void check_sampler(const WeightedRandomSampler& sampler, std::int64_t examples) 
   const auto& [weights, num_samples, replacement] = sampler;
   if (std::ssize(weights) != examples) {
     throw std::invalid_argument(
-        fmt::format("WeightedRandomSampler: {} examples need as many weights, got {}", examples, weights.size()));
+        formatted("WeightedRandomSampler: {} examples need as many weights, got {}", examples, weights.size()));
   }
   double sum = 0;
   std::int64_t positive = 0;
   for (std::size_t i = 0; i < weights.size(); ++i) {
     if (!std::isfinite(weights[i]) || weights[i] < 0) {
       throw std::invalid_argument(
-          fmt::format("WeightedRandomSampler: weights must be finite and >= 0, got {} for example {}", weights[i], i));
+          formatted("WeightedRandomSampler: weights must be finite and >= 0, got {} for example {}", weights[i], i));
     }
     sum += weights[i];
     positive += weights[i] > 0 ? 1 : 0;
   }
   if (positive == 0 || !std::isfinite(sum)) {
-    throw std::invalid_argument(fmt::format("WeightedRandomSampler: the sum of the weights must be finite and > 0, got {}", sum));
+    throw std::invalid_argument(formatted("WeightedRandomSampler: the sum of the weights must be finite and > 0, got {}", sum));
   }
   if (num_samples < 1 || num_samples > std::numeric_limits<std::uint32_t>::max()) {
-    throw std::invalid_argument(fmt::format("WeightedRandomSampler: num_samples must be from 1 to 2^32 - 1, got {}", num_samples));
+    throw std::invalid_argument(formatted("WeightedRandomSampler: num_samples must be from 1 to 2^32 - 1, got {}", num_samples));
   }
   if (!replacement && num_samples > positive) {
     throw std::invalid_argument(
-        fmt::format("WeightedRandomSampler: without replacement num_samples must be at most {}, the number of weights > 0, got {}",
-                    positive, num_samples));
+        formatted("WeightedRandomSampler: without replacement num_samples must be at most {}, the number of weights > 0, got {}",
+                  positive, num_samples));
   }
 }
 

@@ -5,6 +5,7 @@
 #include <limits>
 #include <string_view>
 
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/augment/color_jitter_options.h>
 #include <gpucnn/kernels/augment/mix_options.h>
 #include <gpucnn/kernels/common/check.h>
@@ -23,7 +24,7 @@ inline void check_color_jitter(std::string_view op, const ColorJitterOptions& op
   check("saturation", options.saturation);
   check_value(op, "hue", options.hue, options.hue >= 0 && options.hue <= 0.5, "in [0, 0.5]");
   if (options.any() && C != 1 && C != 3) {
-    throw std::invalid_argument(fmt::format("{}: colours can be changed in images of 1 or 3 channels, got {}", op, C));
+    throw std::invalid_argument(formatted("{}: colours can be changed in images of 1 or 3 channels, got {}", op, C));
   }
 }
 
@@ -31,7 +32,7 @@ inline void check_color_jitter(std::string_view op, const ColorJitterOptions& op
 inline void check_cutout(std::string_view op, int size, std::int64_t H, std::int64_t W) {
   check_value(op, "cutout", size, size >= 0, ">= 0");
   if (size > H || size > W) {
-    throw std::invalid_argument(fmt::format("{}: cutout of {} is larger than the images, {} by {}", op, size, H, W));
+    throw std::invalid_argument(formatted("{}: cutout of {} is larger than the images, {} by {}", op, size, H, W));
   }
 }
 

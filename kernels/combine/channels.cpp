@@ -1,5 +1,6 @@
 #include <gpucnn/kernels/combine/channels.h>
 
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/combine/twins.h>
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/common/dispatch.h>
@@ -18,7 +19,7 @@ ColumnBlock columns_of(const char* op, const Tensor& part, std::int64_t first, c
   check_apart(op, "whole", whole, "part", part);
   if (!differ_in_channels_only(part.shape(), whole.shape()) || first < 0 || first > whole.dim(1) - part.dim(1)) {
     throw std::invalid_argument(
-        fmt::format("{}: channels of {} from {} on are none of {}", op, part.shape().string(), first, whole.shape().string()));
+        formatted("{}: channels of {} from {} on are none of {}", op, part.shape().string(), first, whole.shape().string()));
   }
   if (part.numel() == 0) return {};
   const std::int64_t rows = part.rank() == 4 ? part.dim(0) * part.dim(2) * part.dim(3) : part.dim(0);
@@ -30,7 +31,7 @@ ColumnBlock columns_of(const char* op, const Tensor& part, std::int64_t first, c
 
 Shape concat_shape(const Shape& a, const Shape& b) {
   if (!differ_in_channels_only(a, b)) {
-    throw std::invalid_argument(fmt::format("concat: {} and {} must be [N, C, …] that differ in C alone", a.string(), b.string()));
+    throw std::invalid_argument(formatted("concat: {} and {} must be [N, C, …] that differ in C alone", a.string(), b.string()));
   }
   std::int64_t channels = 0;
   if (__builtin_add_overflow(a[1], b[1], &channels)) throw std::invalid_argument("concat: more channels than 63 bits count");

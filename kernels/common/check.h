@@ -5,23 +5,22 @@
 #include <stdexcept>
 #include <string_view>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/stream.h>
 #include <gpucnn/core/tensor.h>
+#include <gpucnn/core/text/formatted.h>
 
 /// Argument checks of the operations: each throws `std::invalid_argument` that begins with the operation's name.
 namespace gpucnn::kernels {
 
 /// That `tensor` (called `name` in the message) is defined, of this dtype and on the stream's device.
 inline void check_tensor(std::string_view op, std::string_view name, const Tensor& tensor, DType dtype, const Stream& stream) {
-  if (!tensor.defined()) throw std::invalid_argument(fmt::format("{}: {} is undefined", op, name));
+  if (!tensor.defined()) throw std::invalid_argument(formatted("{}: {} is undefined", op, name));
   if (tensor.dtype() != dtype) {
-    throw std::invalid_argument(fmt::format("{}: {} must be {}, got {}", op, name, name_of(dtype), name_of(tensor.dtype())));
+    throw std::invalid_argument(formatted("{}: {} must be {}, got {}", op, name, name_of(dtype), name_of(tensor.dtype())));
   }
   if (tensor.device() != stream.device()) {
     throw std::invalid_argument(
-        fmt::format("{}: {} is on {}, the stream on {}", op, name, tensor.device().string(), stream.device().string()));
+        formatted("{}: {} is on {}, the stream on {}", op, name, tensor.device().string(), stream.device().string()));
   }
 }
 
@@ -38,21 +37,21 @@ inline void check_tensor(std::string_view op, std::string_view name, const Tenso
                          const Stream& stream) {
   check_tensor(op, name, tensor, dtype, stream);
   if (tensor.shape() != shape) {
-    throw std::invalid_argument(fmt::format("{}: {} must be {}, got {}", op, name, shape.string(), tensor.shape().string()));
+    throw std::invalid_argument(formatted("{}: {} must be {}, got {}", op, name, shape.string(), tensor.shape().string()));
   }
 }
 
 /// That it has this rank.
 inline void check_rank(std::string_view op, std::string_view name, const Tensor& tensor, int rank) {
   if (tensor.rank() != rank) {
-    throw std::invalid_argument(fmt::format("{}: {} must have {} dimensions, got {}", op, name, rank, tensor.shape().string()));
+    throw std::invalid_argument(formatted("{}: {} must have {} dimensions, got {}", op, name, rank, tensor.shape().string()));
   }
 }
 
 /// That the two have no memory in common.
 inline void check_apart(std::string_view op, std::string_view name, const Tensor& a, std::string_view other, const Tensor& b) {
   if (a.bytes() < b.bytes() + b.nbytes() && b.bytes() < a.bytes() + a.nbytes()) {
-    throw std::invalid_argument(fmt::format("{}: {} and {} share memory", op, name, other));
+    throw std::invalid_argument(formatted("{}: {} and {} share memory", op, name, other));
   }
 }
 
@@ -62,7 +61,7 @@ inline bool finite_in_f32(double value) { return std::abs(value) <= double{std::
 /// That `good` holds of a number; `rule` says it in words.
 template <class Number>
 void check_value(std::string_view op, std::string_view name, Number value, bool good, std::string_view rule) {
-  if (!good) throw std::invalid_argument(fmt::format("{}: {} must be {}, got {}", op, name, rule, value));
+  if (!good) throw std::invalid_argument(formatted("{}: {} must be {}, got {}", op, name, rule, value));
 }
 
 }  // namespace gpucnn::kernels

@@ -5,8 +5,7 @@
 #include <stdexcept>
 #include <string>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/threads/float_environment.h>
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/common/clear_gradient.h>
@@ -22,32 +21,32 @@ std::int64_t covered(int kernel, int dilation) { return std::int64_t{dilation} *
 
 std::string words(const Padding2d& padding) {
   const auto [top, bottom, left, right, is_same] = padding;
-  if (top == bottom && left == right) return fmt::format("{}x{}", top, left);
-  return fmt::format("{} above, {} below, {} left, {} right", top, bottom, left, right);
+  if (top == bottom && left == right) return formatted("{}x{}", top, left);
+  return formatted("{} above, {} below, {} left, {} right", top, bottom, left, right);
 }
 
 void require_positive(const char* option, Size2 size) {
   if (size.height >= 1 && size.width >= 1) return;
-  throw std::invalid_argument(fmt::format("Conv2d: {} must be at least 1, got {}x{}", option, size.height, size.width));
+  throw std::invalid_argument(formatted("Conv2d: {} must be at least 1, got {}x{}", option, size.height, size.width));
 }
 
 void check_options(std::int64_t in_channels, std::int64_t out_channels, const Conv2dOptions& options) {
   if (in_channels < 1 || out_channels < 1) {
     throw std::invalid_argument(
-        fmt::format("Conv2d: in_channels and out_channels must be at least 1, got {} and {}", in_channels, out_channels));
+        formatted("Conv2d: in_channels and out_channels must be at least 1, got {} and {}", in_channels, out_channels));
   }
   require_positive("kernel_size", options.kernel_size);
   require_positive("stride", options.stride);
   require_positive("dilation", options.dilation);
   const Padding2d padding = with_sides(options).padding;
   if (std::min({padding.top, padding.bottom, padding.left, padding.right}) < 0) {
-    throw std::invalid_argument(fmt::format("Conv2d: padding must be at least 0, got {}", words(padding)));
+    throw std::invalid_argument(formatted("Conv2d: padding must be at least 0, got {}", words(padding)));
   }
   const std::int64_t groups = options.groups;
   if (groups < 1 || in_channels % groups != 0 || out_channels % groups != 0) {
-    throw std::invalid_argument(fmt::format(
-        "Conv2d: groups must be at least 1 and divide in_channels and out_channels, got {} groups of {} and {} channels", groups,
-        in_channels, out_channels));
+    throw std::invalid_argument(
+        formatted("Conv2d: groups must be at least 1 and divide in_channels and out_channels, got {} groups of {} and {} channels",
+                  groups, in_channels, out_channels));
   }
 }
 
@@ -57,12 +56,12 @@ Conv2dOptions with_sides(Conv2dOptions options) {
   if (!options.padding.is_same) return options;
   if (options.stride != 1) {
     throw std::invalid_argument(
-        fmt::format("Conv2d: padding \"same\" needs a stride of 1, got {}x{}", options.stride.height, options.stride.width));
+        formatted("Conv2d: padding \"same\" needs a stride of 1, got {}x{}", options.stride.height, options.stride.width));
   }
   const auto zeros = [](int kernel, int dilation) {
     const std::int64_t count = covered(kernel, dilation) - 1;
     if (count > std::numeric_limits<int>::max()) {
-      throw std::invalid_argument(fmt::format("Conv2d: padding \"same\" of a window of {} is more than 31 bits count", count + 1));
+      throw std::invalid_argument(formatted("Conv2d: padding \"same\" of a window of {} is more than 31 bits count", count + 1));
     }
     return static_cast<int>(count);
   };
@@ -79,10 +78,10 @@ Shape conv2d_weight_shape(std::int64_t in_channels, std::int64_t out_channels, c
 
 Shape conv2d_shape(const Shape& x, std::int64_t in_channels, std::int64_t out_channels, const Conv2dOptions& options) {
   check_options(in_channels, out_channels, options);
-  if (x.rank() == 3) throw std::invalid_argument(fmt::format("expects [N, C, H, W], got {}: add a batch dimension", x.string()));
-  if (x.rank() != 4) throw std::invalid_argument(fmt::format("expects [N, C, H, W], got {}", x.string()));
-  if (x[1] != in_channels) throw std::invalid_argument(fmt::format("expects {} input channels, got {}", in_channels, x[1]));
-  if (x[2] == 0 || x[3] == 0) throw std::invalid_argument(fmt::format("expects images of at least one pixel, got {}", x.string()));
+  if (x.rank() == 3) throw std::invalid_argument(formatted("expects [N, C, H, W], got {}: add a batch dimension", x.string()));
+  if (x.rank() != 4) throw std::invalid_argument(formatted("expects [N, C, H, W], got {}", x.string()));
+  if (x[1] != in_channels) throw std::invalid_argument(formatted("expects {} input channels, got {}", in_channels, x[1]));
+  if (x[2] == 0 || x[3] == 0) throw std::invalid_argument(formatted("expects images of at least one pixel, got {}", x.string()));
   const Size2 kernel = options.kernel_size, stride = options.stride, dilation = options.dilation;
   const Padding2d padding = with_sides(options).padding;
   const std::int64_t rows = covered(kernel.height, dilation.height), columns = covered(kernel.width, dilation.width);
@@ -90,7 +89,7 @@ Shape conv2d_shape(const Shape& x, std::int64_t in_channels, std::int64_t out_ch
   const std::uint64_t width = window_count(x[3], columns, stride.width, std::int64_t{padding.left} + padding.right);
   if (height == 0 || width == 0) {
     throw std::invalid_argument(
-        fmt::format("a window of {}x{} does not fit {} with padding {}", rows, columns, x.string(), words(padding)));
+        formatted("a window of {}x{} does not fit {} with padding {}", rows, columns, x.string(), words(padding)));
   }
   return {x[0], out_channels, height, width};
 }
@@ -115,7 +114,7 @@ Conv2dPlan::Conv2dPlan(Conv2dPlan&&) noexcept = default;
 Conv2dPlan& Conv2dPlan::operator=(Conv2dPlan&&) noexcept = default;
 
 Conv2dPlan::Impl* Conv2dPlan::impl_for(const char* op) const {
-  if (!impl_ && x_.numel()) throw std::logic_error(fmt::format("{}: the plan was moved from", op));
+  if (!impl_ && x_.numel()) throw std::logic_error(formatted("{}: the plan was moved from", op));
   return impl_.get();
 }
 

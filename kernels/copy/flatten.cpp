@@ -1,5 +1,6 @@
 #include <gpucnn/kernels/copy/flatten.h>
 
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/common/dispatch.h>
 #include <gpucnn/kernels/copy/twins.h>
@@ -8,7 +9,7 @@ namespace gpucnn::kernels {
 
 Shape flatten_shape(const Shape& x) {
   if (x.rank() < 2) {
-    throw std::invalid_argument(fmt::format("expects at least 2 dimensions, got {}: add a batch dimension", x.string()));
+    throw std::invalid_argument(formatted("expects at least 2 dimensions, got {}: add a batch dimension", x.string()));
   }
   return {x[0], Shape::from({x.begin() + 1, x.end()}).numel()};
 }

@@ -1,9 +1,8 @@
 #include <stdexcept>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/tensor.h>
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/copy/twins.h>
 
 namespace gpucnn::kernels {
@@ -15,10 +14,10 @@ void convert(const T* labels, std::int64_t N, std::int64_t num_classes, std::opt
   for (std::int64_t n = 0; n < N; ++n) {
     const auto label = static_cast<std::int64_t>(labels[n]);
     if (any && !std::in_range<std::int32_t>(label)) {
-      throw std::invalid_argument(fmt::format("to_i32: label {} at index {} is not an i32", label, n));
+      throw std::invalid_argument(formatted("to_i32: label {} at index {} is not an i32", label, n));
     }
     if (!any && (label < 0 || label >= num_classes) && !(ignored && label == *ignored)) {
-      throw std::invalid_argument(fmt::format("to_labels: label {} at index {} is outside [0, {})", label, n, num_classes));
+      throw std::invalid_argument(formatted("to_labels: label {} at index {} is outside [0, {})", label, n, num_classes));
     }
     y[n] = static_cast<std::int32_t>(label);
   }

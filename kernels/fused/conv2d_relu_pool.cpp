@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/threads/float_environment.h>
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/common/clear_gradient.h>
@@ -15,7 +16,7 @@ namespace {
 
 void check_image(std::string_view op, const Shape& x) {
   if (x.rank() != 4 || x[1] < 1 || x[2] < 2 || x[3] < 2) {
-    throw std::invalid_argument(fmt::format("{}: x must have a channel and be at least 2 high and wide, got {}", op, x.string()));
+    throw std::invalid_argument(formatted("{}: x must have a channel and be at least 2 high and wide, got {}", op, x.string()));
   }
 }
 
@@ -29,10 +30,10 @@ std::int64_t padded_image(const Shape& x) {
 /// Checks all inputs and returns the last y's shape before it is flattened. `kept`: whether a backward follows.
 Shape check_operands(std::string_view op, std::span<const Conv2dReluPool> convolutions, bool kept, Stream& stream) {
   if (stream.device().kind != Device::Kind::cpu) {
-    throw std::invalid_argument(fmt::format("{}: has no twin for {}", op, stream.device().string()));
+    throw std::invalid_argument(formatted("{}: has no twin for {}", op, stream.device().string()));
   }
   if (convolutions.empty() || convolutions.size() > kMaxConvolutions) {
-    throw std::invalid_argument(fmt::format("{}: takes 1 to {} convolutions, got {}", op, kMaxConvolutions, convolutions.size()));
+    throw std::invalid_argument(formatted("{}: takes 1 to {} convolutions, got {}", op, kMaxConvolutions, convolutions.size()));
   }
   check_tensor(op, "x", convolutions.front().x, DType::f32, stream);
   check_rank(op, "x", convolutions.front().x, 4);
@@ -89,9 +90,9 @@ void conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y, Stream&
   check_tensor(kOp, "y", y, flat_as(shape, y), DType::f32, stream);
   check_apart(kOp, "y", y, "x", convolutions.front().x);
   for (const Conv2dReluPool& conv : convolutions) {
-    if (!conv.kept) throw std::invalid_argument(fmt::format("{}: kept is null", kOp));
+    if (!conv.kept) throw std::invalid_argument(formatted("{}: kept is null", kOp));
     if (std::ranges::count(convolutions, conv.kept, &Conv2dReluPool::kept) > 1) {
-      throw std::invalid_argument(fmt::format("{}: kept is the same for two convolutions", kOp));
+      throw std::invalid_argument(formatted("{}: kept is the same for two convolutions", kOp));
     }
   }
   const FloatEnvironment standard;
@@ -104,7 +105,7 @@ void conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions, con
   const Shape shape = check_operands(kOp, convolutions, true, stream);
   check_tensor(kOp, "dy", dy, flat_as(shape, dy), DType::f32, stream);
   if (gradients.size() != convolutions.size()) {
-    throw std::invalid_argument(fmt::format("{}: {} convolutions and gradients of {}", kOp, convolutions.size(), gradients.size()));
+    throw std::invalid_argument(formatted("{}: {} convolutions and gradients of {}", kOp, convolutions.size(), gradients.size()));
   }
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     const Shape& weight = convolutions[i].weight.shape();

@@ -4,8 +4,7 @@
 #include <limits>
 #include <stdexcept>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/augment/check_augment.h>
 #include <gpucnn/kernels/augment/color_jitter.h>
 #include <gpucnn/kernels/augment/cutout.h>
@@ -23,18 +22,18 @@ void check_transform(std::string_view op, const ImageTransform& transform, const
   const std::int64_t channels = images[1];
   const std::size_t wanted = transform.mean.empty() && transform.std.empty() ? 0 : static_cast<std::size_t>(channels);
   if (transform.mean.size() != wanted || transform.std.size() != wanted) {
-    throw std::invalid_argument(fmt::format("{}: images of {} channels, got {} values of mean and {} of std", op, channels,
-                                            transform.mean.size(), transform.std.size()));
+    throw std::invalid_argument(formatted("{}: images of {} channels, got {} values of mean and {} of std", op, channels,
+                                          transform.mean.size(), transform.std.size()));
   }
   for (float mean : transform.mean) {
-    if (!std::isfinite(mean)) throw std::invalid_argument(fmt::format("{}: mean must be finite, got {}", op, mean));
+    if (!std::isfinite(mean)) throw std::invalid_argument(formatted("{}: mean must be finite, got {}", op, mean));
   }
   for (float std : transform.std) {
-    if (!(std > 0)) throw std::invalid_argument(fmt::format("{}: std must be > 0, got {}", op, std));
-    if (!std::isfinite(std)) throw std::invalid_argument(fmt::format("{}: std must be finite, got {}", op, std));
+    if (!(std > 0)) throw std::invalid_argument(formatted("{}: std must be > 0, got {}", op, std));
+    if (!std::isfinite(std)) throw std::invalid_argument(formatted("{}: std must be finite, got {}", op, std));
   }
   if (transform.crop_padding < 0) {
-    throw std::invalid_argument(fmt::format("{}: crop_padding must be >= 0, got {}", op, transform.crop_padding));
+    throw std::invalid_argument(formatted("{}: crop_padding must be >= 0, got {}", op, transform.crop_padding));
   }
   if (transform.random_resized_crop) check_random_resized_crop(op, *transform.random_resized_crop, images[2], images[3]);
   check_one_way(op, transform.random_resized_crop.has_value(), transform.crop_padding, transform.flip, transform.alternating_flip);
@@ -57,7 +56,7 @@ void check_image_batch(const Tensor& images, std::span<const std::int64_t> indic
   check_transform(kOp, transform, images.shape(), N);
   if (!transform.numbers.empty() && transform.numbers.size() != indices.size()) {
     throw std::invalid_argument(
-        fmt::format("{}: {} images need as many numbers, got {}", kOp, indices.size(), transform.numbers.size()));
+        formatted("{}: {} images need as many numbers, got {}", kOp, indices.size(), transform.numbers.size()));
   }
   check_tensor(kOp, "batch", batch, transform.batch_shape(images.shape(), N), DType::f32, stream);
 }
@@ -72,7 +71,7 @@ void check_order(std::string_view op, const Tensor& order, std::int64_t first, s
   if (first >= 0 && first <= length - N) return;
   std::int64_t last = 0;
   if (__builtin_add_overflow(first, N - 1, &last)) last = std::numeric_limits<std::int64_t>::max();
-  throw std::invalid_argument(fmt::format("{}: positions {} to {} are not in an order of {}", op, first, last, length));
+  throw std::invalid_argument(formatted("{}: positions {} to {} are not in an order of {}", op, first, last, length));
 }
 
 void check_rows(std::string_view op, const Tensor& rows, const Stream& stream) {

@@ -5,7 +5,7 @@
 #include <stdexcept>
 #include <string_view>
 
-#include <fmt/format.h>
+#include <gpucnn/core/text/formatted.h>
 
 namespace gpucnn::kernels {
 
@@ -13,7 +13,7 @@ namespace gpucnn::kernels {
 inline void check_indices(std::string_view op, std::span<const std::int64_t> indices, std::int64_t count) {
   for (std::size_t i = 0; i < indices.size(); ++i) {
     if (indices[i] < 0 || indices[i] >= count) {
-      throw std::invalid_argument(fmt::format("{}: index {} at position {} is not in [0, {})", op, indices[i], i, count));
+      throw std::invalid_argument(formatted("{}: index {} at position {} is not in [0, {})", op, indices[i], i, count));
     }
   }
 }

@@ -2,8 +2,7 @@
 
 #include <stdexcept>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/threads/float_environment.h>
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/common/clear_gradient.h>
@@ -14,9 +13,9 @@ namespace gpucnn::kernels {
 
 Shape linear_shape(const Shape& x, std::int64_t in_features, std::int64_t out_features) {
   if (x.rank() == 1)
-    throw std::invalid_argument(fmt::format("expects [N, {}], got {}: add a batch dimension", in_features, x.string()));
-  if (x.rank() != 2) throw std::invalid_argument(fmt::format("expects [N, {}], got {}", in_features, x.string()));
-  if (x[1] != in_features) throw std::invalid_argument(fmt::format("expects {} input features, got {}", in_features, x[1]));
+    throw std::invalid_argument(formatted("expects [N, {}], got {}: add a batch dimension", in_features, x.string()));
+  if (x.rank() != 2) throw std::invalid_argument(formatted("expects [N, {}], got {}", in_features, x.string()));
+  if (x[1] != in_features) throw std::invalid_argument(formatted("expects {} input features, got {}", in_features, x[1]));
   return {x[0], out_features};
 }
 
@@ -30,7 +29,7 @@ LinearPlan::LinearPlan(const Shape& x, std::int64_t out_features, bool bias, Dev
   require_precision(precision, device);
   if (weight_.numel() == 0) {
     throw std::invalid_argument(
-        fmt::format("linear: in_features and out_features must be at least 1, got {} and {}", weight_[1], weight_[0]));
+        formatted("linear: in_features and out_features must be at least 1, got {} and {}", weight_[1], weight_[0]));
   }
   const Stream stream(device);
   if (!x_.numel()) return;
@@ -44,7 +43,7 @@ LinearPlan::LinearPlan(LinearPlan&&) noexcept = default;
 LinearPlan& LinearPlan::operator=(LinearPlan&&) noexcept = default;
 
 LinearPlan::Impl* LinearPlan::impl_for(const char* op) const {
-  if (!impl_ && x_.numel()) throw std::logic_error(fmt::format("{}: the plan was moved from", op));
+  if (!impl_ && x_.numel()) throw std::logic_error(formatted("{}: the plan was moved from", op));
   return impl_.get();
 }
 

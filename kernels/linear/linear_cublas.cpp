@@ -2,11 +2,10 @@
 #include <cstdint>
 #include <optional>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/gpu/nvtx_range.h>
 #include <gpucnn/core/gpu/queue.h>
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/activation/activation.h>
 #include <gpucnn/kernels/conv/bias_grad.h>
 #include <gpucnn/kernels/conv/conv2d_implicit_gemm.h>
@@ -118,8 +117,8 @@ class Product {
       found = first_algorithm(alignment);
     }
     if (found) return *found;
-    throw DeviceError(fmt::format("cuBLASLt has no algorithm for the {} product of [{}, {}] and [{}, {}] on {}", name_of(dtype_),
-                                  M_, K_, K_, N_, device_.string()));
+    throw DeviceError(formatted("cuBLASLt has no algorithm for the {} product of [{}, {}] and [{}, {}] on {}", name_of(dtype_), M_,
+                                K_, K_, N_, device_.string()));
   }
 
   /// The library's first choice among those that give the same bits every time: no reduction through counters.

@@ -3,9 +3,8 @@
 #include <cmath>
 #include <stdexcept>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/tensor.h>
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/threads/parallel.h>
 #include <gpucnn/kernels/loss/softmax_row.h>
 #include <gpucnn/kernels/loss/twins.h>
@@ -41,7 +40,7 @@ double sum_of_weights(const Targets& targets, std::int64_t N) {
     const std::int32_t label = targets.labels[n];
     if (targets.is_ignored(n)) continue;
     if (label < 0 || label >= targets.C) {
-      throw std::invalid_argument(fmt::format("cross_entropy: label {} at index {} is outside [0, {})", label, n, targets.C));
+      throw std::invalid_argument(formatted("cross_entropy: label {} at index {} is outside [0, {})", label, n, targets.C));
     }
     sum += targets.weight_of(label);
   }

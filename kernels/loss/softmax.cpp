@@ -1,5 +1,6 @@
 #include <gpucnn/kernels/loss/softmax.h>
 
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/common/dispatch.h>
 #include <gpucnn/kernels/loss/twins.h>
@@ -11,7 +12,7 @@ namespace {
 DType check_rows(std::string_view op, std::string_view name, const Tensor& x, const Stream& stream) {
   const DType dtype = check_activation(op, name, x, stream);
   if (x.rank() != 2 && x.rank() != 4) {
-    throw std::invalid_argument(fmt::format("{}: {} must be [N, C] or [N, C, H, W], got {}", op, name, x.shape().string()));
+    throw std::invalid_argument(formatted("{}: {} must be [N, C] or [N, C, H, W], got {}", op, name, x.shape().string()));
   }
   return dtype;
 }

@@ -4,9 +4,8 @@
 #include <limits>
 #include <stdexcept>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/tensor.h>
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/threads/parallel.h>
 #include <gpucnn/kernels/loss/softmax_row.h>
 #include <gpucnn/kernels/loss/twins.h>
@@ -50,7 +49,7 @@ void cpu::softmax_cross_entropy(const Tensor& logits, const Tensor& labels, std:
         continue;
       }
       if (label[n] < 0 || label[n] >= C) {
-        throw std::invalid_argument(fmt::format("softmax_cross_entropy: label {} at index {} is outside [0, {})", label[n], n, C));
+        throw std::invalid_argument(formatted("softmax_cross_entropy: label {} at index {} is outside [0, {})", label[n], n, C));
       }
       sum += row_loss(x + n * C, label[n], dx ? dx + n * C : nullptr, C, counted);
     }

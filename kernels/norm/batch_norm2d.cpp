@@ -1,5 +1,6 @@
 #include <gpucnn/kernels/norm/batch_norm2d.h>
 
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/common/clear_gradient.h>
 #include <gpucnn/kernels/common/dispatch.h>
@@ -33,7 +34,7 @@ void batch_norm2d_statistics(const Tensor& x, double eps, Tensor& statistics, St
   check_eps(eps);
   const NormSizes sizes = sizes_of(kStatisticsOp, x);
   check_tensor(kStatisticsOp, "statistics", statistics, Shape{kStatistics, sizes.C}, DType::f32, stream);
-  if (x.numel() == 0) throw std::invalid_argument(fmt::format("{}: x is empty, {}", kStatisticsOp, x.shape().string()));
+  if (x.numel() == 0) throw std::invalid_argument(formatted("{}: x is empty, {}", kStatisticsOp, x.shape().string()));
   dispatch(
       stream, [&] { cpu::norm_statistics(x, sizes, eps, statistics, stream); },
       [&] { cuda::norm_statistics(x, sizes, eps, statistics, stream); });

@@ -1,5 +1,6 @@
 #include <gpucnn/kernels/norm/group_norm.h>
 
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/common/clear_gradient.h>
 #include <gpucnn/kernels/common/dispatch.h>
@@ -14,7 +15,7 @@ constexpr std::string_view kForward = "group_norm", kBackward = "group_norm_back
 NormSizes sizes_of(std::string_view op, const Tensor& x, std::int64_t groups) {
   check_rank(op, "x", x, 4);
   if (groups <= 0 || x.dim(1) % groups != 0) {
-    throw std::invalid_argument(fmt::format("{}: num_groups must divide the {} channels, got {}", op, x.dim(1), groups));
+    throw std::invalid_argument(formatted("{}: num_groups must divide the {} channels, got {}", op, x.dim(1), groups));
   }
   return {x.dim(0), x.dim(2) * x.dim(3), x.dim(1), groups};
 }

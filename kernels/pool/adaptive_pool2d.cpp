@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/common/dispatch.h>
 #include <gpucnn/kernels/pool/pool_shape.h>
@@ -19,13 +20,13 @@ bool has_pixels(const Shape& x) { return x.rank() == 4 && x[2] > 0 && x[3] > 0 &
 void check_pixels(std::string_view prefix, const Shape& x) {
   check_images(prefix, x);
   if (!has_pixels(x)) {
-    throw std::invalid_argument(fmt::format("{}an image must have 1 to {} pixels, got {}", prefix, kMaxPixels, x.string()));
+    throw std::invalid_argument(formatted("{}an image must have 1 to {} pixels, got {}", prefix, kMaxPixels, x.string()));
   }
 }
 
 /// That y: [N, C, Ho, Wo] divides x: [N, C, H, W] into bins.
 void check_bins(std::string_view op, std::string_view name, const Tensor& y, const Tensor& x, DType dtype, const Stream& stream) {
-  if (!has_pixels(x.shape())) check_pixels(fmt::format("{}: ", op), x.shape());  // texts are made for messages only
+  if (!has_pixels(x.shape())) check_pixels(formatted("{}: ", op), x.shape());  // texts are made for messages only
   check_tensor(op, name, y, dtype, stream);
   check_rank(op, name, y, 4);
   check_tensor(op, name, y, {x.dim(0), x.dim(1), y.dim(2), y.dim(3)}, dtype, stream);

@@ -3,27 +3,24 @@
 #include <cstdint>
 #include <limits>
 #include <stdexcept>
+#include <string>
 #include <string_view>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/shape.h>
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/common/window_count.h>
 #include <gpucnn/kernels/pool/pool2d_options.h>
 
-/// As 2x3, written only where a message needs it.
-template <>
-struct fmt::formatter<gpucnn::Size2> {
-  static constexpr auto parse(fmt::format_parse_context& context) { return context.begin(); }
-  template <class Context>
-  auto format(const gpucnn::Size2& size, Context& context) const {
-    return fmt::format_to(context.out(), "{}x{}", size.height, size.width);
-  }
-};
-
 /// Checks and shapes of all poolings with a window.
 namespace gpucnn::kernels {
+
+/// As 2x3.
+inline std::string text_of(Size2 size) { return formatted("{}x{}", size.height, size.width); }
+
+inline void check_value(std::string_view op, std::string_view name, Size2 size, bool good, std::string_view rule) {
+  if (!good) check_value(op, name, text_of(size), good, rule);
+}
 
 inline void check_pool(std::string_view op, const Pool2d& pool) {
   const Size2 kernel = pool.kernel_size, stride = pool.stride, padding = pool.padding, dilation = pool.dilation;
@@ -58,7 +55,7 @@ inline std::uint64_t pooled_size(std::int64_t size, int kernel_size, int stride,
 inline void check_images(std::string_view prefix, const Shape& x) {
   if (x.rank() != 4) {
     throw std::invalid_argument(
-        fmt::format("{}expects [N, C, H, W], got {}{}", prefix, x.string(), x.rank() == 3 ? ": add a batch dimension" : ""));
+        formatted("{}expects [N, C, H, W], got {}{}", prefix, x.string(), x.rank() == 3 ? ": add a batch dimension" : ""));
   }
 }
 
@@ -69,9 +66,9 @@ inline Shape pooled_shape(std::string_view prefix, const Shape& x, const Pool2d&
   const std::uint64_t height = pooled_size(x[2], kernel.height, stride.height, padding.height, dilation.height, pool.ceil_mode);
   const std::uint64_t width = pooled_size(x[3], kernel.width, stride.width, padding.width, dilation.width, pool.ceil_mode);
   if (x[2] == 0 || x[3] == 0 || height == 0 || width == 0) {
-    const std::string spread = dilation == 1 ? std::string() : fmt::format(", dilation {}", dilation);
-    throw std::invalid_argument(
-        fmt::format("{}a window of {} with padding {}{} does not fit {}", prefix, kernel, padding, spread, x.string()));
+    const std::string spread = dilation == 1 ? std::string() : formatted(", dilation {}", text_of(dilation));
+    throw std::invalid_argument(formatted("{}a window of {} with padding {}{} does not fit {}", prefix, text_of(kernel),
+                                          text_of(padding), spread, x.string()));
   }
   return {x[0], x[1], height, width};
 }

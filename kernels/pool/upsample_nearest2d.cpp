@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/common/dispatch.h>
 #include <gpucnn/kernels/pool/pool_shape.h>
@@ -19,7 +20,7 @@ std::uint64_t enlarged(std::int64_t size, int scale) {
 
 Shape enlarged_shape(std::string_view prefix, const Shape& x, Size2 scale) {
   check_images(prefix, x);
-  if (x[2] == 0 || x[3] == 0) throw std::invalid_argument(fmt::format("{}images of {} have no pixel", prefix, x.string()));
+  if (x[2] == 0 || x[3] == 0) throw std::invalid_argument(formatted("{}images of {} have no pixel", prefix, x.string()));
   return {x[0], x[1], enlarged(x[2], scale.height), enlarged(x[3], scale.width)};
 }
 

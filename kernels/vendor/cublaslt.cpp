@@ -3,11 +3,10 @@
 #include <map>
 #include <mutex>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/gpu/queue.h>
 #include <gpucnn/core/gpu/shared_library.h>
+#include <gpucnn/core/text/formatted.h>
 
 namespace gpucnn::kernels::cublaslt {
 
@@ -36,7 +35,7 @@ const Functions& functions() {
 void check(cublasStatus_t status, const char* call) {
   if (status == CUBLAS_STATUS_SUCCESS) return;
   throw DeviceError(
-      fmt::format("{} failed: {} ({})", call, functions().get_status_string(status), functions().get_status_name(status)));
+      formatted("{} failed: {} ({})", call, functions().get_status_string(status), functions().get_status_name(status)));
 }
 
 cublasLtHandle_t handle(Device device) {

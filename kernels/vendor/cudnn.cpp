@@ -4,11 +4,10 @@
 #include <map>
 #include <mutex>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/gpu/queue.h>
 #include <gpucnn/core/gpu/shared_library.h>
+#include <gpucnn/core/text/formatted.h>
 
 namespace gpucnn::kernels::cudnn {
 namespace {
@@ -60,7 +59,7 @@ void check(cudnnStatus_t status, const char* call) {
   std::array<char, 512> last{};
   functions().last_error_string(last.data(), last.size());
   throw DeviceError(
-      fmt::format("{} failed: {}{}{}", call, functions().error_string(status), last[0] ? ": " : "", std::string_view(last.data())));
+      formatted("{} failed: {}{}{}", call, functions().error_string(status), last[0] ? ": " : "", std::string_view(last.data())));
 }
 
 Descriptor::Descriptor(cudnnBackendDescriptorType_t type) {

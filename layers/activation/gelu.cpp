@@ -2,7 +2,7 @@
 
 #include <stdexcept>
 
-#include <fmt/format.h>
+#include <gpucnn/core/text/formatted.h>
 
 namespace gpucnn {
 namespace {
@@ -10,7 +10,7 @@ namespace {
 Activation::Kind kind_of(std::string_view approximate) {
   if (approximate == "none") return Activation::gelu;
   if (approximate == "tanh") return Activation::gelu_tanh;
-  throw std::invalid_argument(fmt::format("GELU: approximate must be \"none\" or \"tanh\", got \"{}\"", approximate));
+  throw std::invalid_argument(formatted("GELU: approximate must be \"none\" or \"tanh\", got \"{}\"", approximate));
 }
 
 }  // namespace

@@ -2,19 +2,18 @@
 
 #include <stdexcept>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/loss/softmax.h>
 
 namespace gpucnn {
 
 Softmax::Softmax(int dim) {
-  if (dim != 1) throw std::invalid_argument(fmt::format("Softmax: dim must be 1, that of the channels, got {}", dim));
+  if (dim != 1) throw std::invalid_argument(formatted("Softmax: dim must be 1, that of the channels, got {}", dim));
 }
 
 Shape Softmax::output_shape(const Shape& x) const {
   if (x.rank() != 2 && x.rank() != 4) {
-    throw std::invalid_argument(fmt::format("expects [N, C] or [N, C, H, W], got {}", x.string()));
+    throw std::invalid_argument(formatted("expects [N, C] or [N, C, H, W], got {}", x.string()));
   }
   return x;
 }

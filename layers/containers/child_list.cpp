@@ -4,8 +4,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/printable.h>
 
@@ -15,12 +14,12 @@ void ChildList::add(const Child& child, std::string_view otherwise) {
   std::string name = child.name_.empty() ? std::string(otherwise) : child.name_;
   if (name.find('.') != std::string::npos) {
     throw std::invalid_argument(
-        fmt::format("{}: the name '{}' must not have a dot in it", container_, printable(name, kMaxNameBytes)));
+        formatted("{}: the name '{}' must not have a dot in it", container_, printable(name, kMaxNameBytes)));
   }
   if (std::ranges::find(entries_, name, &Entry::name) != entries_.end()) {
-    throw std::invalid_argument(fmt::format("{}: there is already a child '{}'", container_, printable(name, kMaxNameBytes)));
+    throw std::invalid_argument(formatted("{}: there is already a child '{}'", container_, printable(name, kMaxNameBytes)));
   }
-  if (!child.module_) throw std::invalid_argument(fmt::format("{}: a child was moved from", container_));
+  if (!child.module_) throw std::invalid_argument(formatted("{}: a child was moved from", container_));
   Module::refuse_moved_from(*child.module_);
   entries_.push_back({std::move(name), std::move(child.module_)});
 }

@@ -2,8 +2,7 @@
 
 #include <stdexcept>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/combine/add.h>
 
 namespace gpucnn {
@@ -17,8 +16,8 @@ Shape Residual::output_shape(const Shape& x) const {
   const Shape y = shape_of(children_[0], x);
   const Shape other = has_shortcut() ? shape_of(children_[1], x) : x;
   if (y != other) {
-    throw std::invalid_argument(fmt::format("the body makes {} of {}, the shortcut {}; they must be equal to be added", y.string(),
-                                            x.string(), other.string()));
+    throw std::invalid_argument(formatted("the body makes {} of {}, the shortcut {}; they must be equal to be added", y.string(),
+                                          x.string(), other.string()));
   }
   return y;
 }

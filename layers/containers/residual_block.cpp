@@ -7,8 +7,7 @@
 #include <string_view>
 #include <utility>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/printable.h>
 #include <gpucnn/kernels/activation/activation.h>
@@ -33,7 +32,7 @@ void ResidualBlock::take_shortcut(const Child& child) {
     void operator()(std::string_view, Tensor&) override {}
     void operator()(std::string_view name, Module&) override {
       if (taken.emplace(name).second) return;
-      throw std::invalid_argument(fmt::format("ResidualBlock: there is already a child '{}'", printable(name, kMaxNameBytes)));
+      throw std::invalid_argument(formatted("ResidualBlock: there is already a child '{}'", printable(name, kMaxNameBytes)));
     }
   } names;
   ResidualBlock::members(names);
@@ -43,8 +42,8 @@ Shape ResidualBlock::output_shape(const Shape& x) const {
   const Shape y = Sequential::output_shape(x);
   const Shape other = has_shortcut() ? shape_of(shortcut_[0], x) : x;
   if (y != other) {
-    throw std::invalid_argument(fmt::format("the body makes {} of {}, the shortcut {}; they must be equal to be added", y.string(),
-                                            x.string(), other.string()));
+    throw std::invalid_argument(formatted("the body makes {} of {}, the shortcut {}; they must be equal to be added", y.string(),
+                                          x.string(), other.string()));
   }
   return y;
 }

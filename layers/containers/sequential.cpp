@@ -4,8 +4,7 @@
 #include <typeinfo>
 #include <utility>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/layers/fusion/fuse.h>
 
 namespace gpucnn {
@@ -50,7 +49,7 @@ Shape Sequential::output_shape(const Shape& x) const {
       // Again, for the message: what made the shape that did not fit?
       std::string made = shape_before.string();
       if (shape_before.rank() > 0) made = "[N" + made.substr(made.find_first_of(",]"));
-      shape_of(*entry.module, shape, before ? fmt::format(" ({} of {})", before->kind(), made) : "");
+      shape_of(*entry.module, shape, before ? formatted(" ({} of {})", before->kind(), made) : "");
       throw;
     }
     before = entry.module.get();

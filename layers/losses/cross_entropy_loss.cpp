@@ -3,9 +3,8 @@
 #include <stdexcept>
 #include <string_view>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/stream.h>
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/copy/labels.h>
 #include <gpucnn/kernels/loss/softmax_cross_entropy.h>
 
@@ -14,12 +13,12 @@ namespace gpucnn {
 CrossEntropyLoss::CrossEntropyLoss(const CrossEntropyLossOptions& options) : options_(options), weight_(options.weight) {
   const double smoothing = options.label_smoothing;
   if (!(smoothing >= 0 && smoothing <= 1)) {
-    throw std::invalid_argument(fmt::format("CrossEntropyLoss: label_smoothing must be in [0, 1], got {}", smoothing));
+    throw std::invalid_argument(formatted("CrossEntropyLoss: label_smoothing must be in [0, 1], got {}", smoothing));
   }
   const Tensor& weight = options.weight;
   if (weight.defined() && (weight.dtype() != DType::f32 || weight.rank() != 1)) {
     throw std::invalid_argument(
-        fmt::format("CrossEntropyLoss: weight must be f32 [C], got {} {}", name_of(weight.dtype()), weight.shape().string()));
+        formatted("CrossEntropyLoss: weight must be f32 [C], got {} {}", name_of(weight.dtype()), weight.shape().string()));
   }
 }
 
@@ -29,18 +28,18 @@ Tensor CrossEntropyLoss::prepare(const Tensor& logits, const Tensor& targets) co
   if (logits.rank() != 2 || !fits || logits.dim(0) != targets.dim(0)) {
     const auto words = [](const Tensor& tensor) { return tensor.defined() ? tensor.shape().string() : "undefined"; };
     throw std::invalid_argument(
-        fmt::format("CrossEntropyLoss: expects logits [N, C] and labels [N] or probabilities [N, C], got {} and {}", words(logits),
-                    words(targets)));
+        formatted("CrossEntropyLoss: expects logits [N, C] and labels [N] or probabilities [N, C], got {} and {}", words(logits),
+                  words(targets)));
   }
   const Tensor& weight = weight_.on(logits.device());
   if (weight.defined() && weight.dim(0) != logits.dim(1)) {
-    throw std::invalid_argument(fmt::format("CrossEntropyLoss: the weight is for {} classes, the logits {} have {}", weight.dim(0),
-                                            logits.shape().string(), logits.dim(1)));
+    throw std::invalid_argument(formatted("CrossEntropyLoss: the weight is for {} classes, the logits {} have {}", weight.dim(0),
+                                          logits.shape().string(), logits.dim(1)));
   }
   if (probable) {
     if (options_.ignore_index >= 0) {
       throw std::invalid_argument(
-          fmt::format("CrossEntropyLoss: probabilities have no label to ignore, but ignore_index is {}", options_.ignore_index));
+          formatted("CrossEntropyLoss: probabilities have no label to ignore, but ignore_index is {}", options_.ignore_index));
     }
     return targets;
   }
@@ -51,7 +50,7 @@ Tensor CrossEntropyLoss::prepare(const Tensor& logits, const Tensor& targets) co
   } catch (const std::invalid_argument& refusal) {
     std::string_view words = refusal.what();
     if (constexpr std::string_view kKernel = "to_labels: "; words.starts_with(kKernel)) words.remove_prefix(kKernel.size());
-    throw std::invalid_argument(fmt::format("CrossEntropyLoss: {}", words));
+    throw std::invalid_argument(formatted("CrossEntropyLoss: {}", words));
   }
   return classes;
 }

@@ -5,10 +5,9 @@
 #include <string_view>
 #include <typeinfo>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/stream.h>
 #include <gpucnn/core/text/class_name.h>
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/common/check.h>
 
 namespace gpucnn {
@@ -16,8 +15,7 @@ namespace {
 
 void require_of_classes(std::string_view option, const Tensor& weight) {
   if (!weight.defined() || (weight.dtype() == DType::f32 && weight.rank() == 1)) return;
-  throw std::invalid_argument(
-      fmt::format("{} must be f32 [C], got {} {}", option, name_of(weight.dtype()), weight.shape().string()));
+  throw std::invalid_argument(formatted("{} must be f32 [C], got {} {}", option, name_of(weight.dtype()), weight.shape().string()));
 }
 
 }  // namespace
@@ -39,15 +37,15 @@ kernels::ElementwiseLoss ElementwiseLoss::on(Device device) const {
 
 Tensor ElementwiseLoss::prepare(const Tensor& input, const Tensor& targets) const {
   if (!targets.defined() || targets.dtype() != DType::f32 || targets.shape() != input.shape()) {
-    throw std::invalid_argument(fmt::format(
+    throw std::invalid_argument(formatted(
         "{}: expects f32 targets of the input's shape {}, got {}", class_name(typeid(*this)), input.shape().string(),
-        targets.defined() ? fmt::format("{} {}", name_of(targets.dtype()), targets.shape().string()) : std::string("undefined")));
+        targets.defined() ? formatted("{} {}", name_of(targets.dtype()), targets.shape().string()) : std::string("undefined")));
   }
   const kernels::ElementwiseLoss function = on(input.device());
   for (const Tensor& weight : {function.weight, function.pos_weight}) {
     if (weight.defined() && (input.rank() != 2 || weight.shape() != Shape{input.dim(1)})) {
-      throw std::invalid_argument(fmt::format("{}: a weight of classes must be f32 [C] for an input [N, C], got {} for {}",
-                                              class_name(typeid(*this)), weight.shape().string(), input.shape().string()));
+      throw std::invalid_argument(formatted("{}: a weight of classes must be f32 [C] for an input [N, C], got {} for {}",
+                                            class_name(typeid(*this)), weight.shape().string(), input.shape().string()));
     }
   }
   return targets;

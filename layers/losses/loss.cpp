@@ -4,9 +4,8 @@
 #include <typeinfo>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/text/class_name.h>
+#include <gpucnn/core/text/formatted.h>
 
 namespace gpucnn {
 
@@ -33,8 +32,8 @@ Tensor Loss::operator()(const Tensor& input, const Tensor& targets) {
 Tensor Loss::evaluate(const Tensor& input, const Tensor& prepared) {
   dinput_ = {};
   if (!input.defined() || input.dtype() != DType::f32) {
-    throw std::invalid_argument(fmt::format("{}: expects an f32 input, got {}", class_name(typeid(*this)),
-                                            input.defined() ? name_of(input.dtype()) : std::string_view("an undefined tensor")));
+    throw std::invalid_argument(formatted("{}: expects an f32 input, got {}", class_name(typeid(*this)),
+                                          input.defined() ? name_of(input.dtype()) : std::string_view("an undefined tensor")));
   }
   Tensor dinput = Tensor::empty(input.shape(), DType::f32, input.device());
   Tensor loss = forward(input, prepared, dinput);
@@ -45,7 +44,7 @@ Tensor Loss::evaluate(const Tensor& input, const Tensor& prepared) {
 Tensor Loss::backward() {
   if (!dinput_.defined())
     throw std::logic_error(
-        fmt::format("{}: backward without a loss before it; each loss serves one backward", class_name(typeid(*this))));
+        formatted("{}: backward without a loss before it; each loss serves one backward", class_name(typeid(*this))));
   return std::exchange(dinput_, Tensor{});
 }
 

@@ -1,8 +1,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/copy/cast.h>
 #include <gpucnn/layers/module/module.h>
 #include <gpucnn/layers/module/module_root.h>
@@ -28,9 +27,9 @@ Module::ExclusiveCall::ExclusiveCall(Root& root, const Module& module) : root_(r
     return;
   }
   throw std::logic_error(
-      fmt::format("{}: another call of the same model is under way; only predict may run beside predict, and forward and gradients "
-                  "hand their context on: layer(x, context)",
-                  module.label()));
+      formatted("{}: another call of the same model is under way; only predict may run beside predict, and forward and gradients "
+                "hand their context on: layer(x, context)",
+                module.label()));
 }
 
 Module::ExclusiveCall::~ExclusiveCall() {
@@ -47,7 +46,7 @@ Module::Prediction::Prediction(Root& root, const Module& module) : root_(root) {
       return;
     }
     throw std::logic_error(
-        fmt::format("{}: another call of the same model is under way, which trains or changes it", module.label()));
+        formatted("{}: another call of the same model is under way, which trains or changes it", module.label()));
   } while (!root.busy.compare_exchange_weak(busy, busy + 1, std::memory_order_acquire));
 }
 
@@ -124,40 +123,40 @@ Tensor Module::run_forward(const Tensor& x, Context::Call& call) const {
 }
 
 void Module::check_input(const Tensor& x, const Root& root) const {
-  if (!x.defined()) throw std::invalid_argument(fmt::format("{}: the input is undefined", label()));
+  if (!x.defined()) throw std::invalid_argument(formatted("{}: the input is undefined", label()));
   if (x.dtype() != DType::f32) {
-    throw std::invalid_argument(fmt::format("{}: expects an f32 input, got {}", label(), name_of(x.dtype())));
+    throw std::invalid_argument(formatted("{}: expects an f32 input, got {}", label(), name_of(x.dtype())));
   }
   if (x.device() != root.stream.device()) {
     throw std::invalid_argument(
-        fmt::format("{}: the input is on {}, the model on {}", label(), x.device().string(), root.stream.device().string()));
+        formatted("{}: the input is on {}, the model on {}", label(), x.device().string(), root.stream.device().string()));
   }
 }
 
 /// Throws in the second use within one call whose backward would need both.
 void Module::note_use(const Context::Call& call) const {
   if (!call.predicting && std::exchange(last_call_, call.number) == call.number) {
-    throw std::logic_error(fmt::format("{}: used twice in one forward; a backward needs an instance for each use", label()));
+    throw std::logic_error(formatted("{}: used twice in one forward; a backward needs an instance for each use", label()));
   }
 }
 
 void Module::require_part_of(const Context::Call& call) const {
   refuse_moved_from(*this);
   if (shown_.load(std::memory_order_acquire) == &call.root) return;
-  throw std::logic_error(fmt::format("{}: is no part of the model that calls it; `members` must report it", label()));
+  throw std::logic_error(formatted("{}: is no part of the model that calls it; `members` must report it", label()));
 }
 
 // ---- backward --------------------------------------------------------------------------------------------------------
 
 void Module::fail_backward() const {
-  throw std::logic_error(fmt::format("{}: backward without a forward before it; each forward serves one backward", label()));
+  throw std::logic_error(formatted("{}: backward without a forward before it; each forward serves one backward", label()));
 }
 
 Tensor Module::backward(const Tensor& dy) {
   Root& root = named_root();
   if (!saved_ || !saved_->there) fail_backward();
   if (saved_->generation != root.generation) {
-    throw std::logic_error(fmt::format("{}: backward after the model was changed; what its forward kept is gone", label()));
+    throw std::logic_error(formatted("{}: backward after the model was changed; what its forward kept is gone", label()));
   }
   const ExclusiveCall alone(root, *this);
   if (spread_ != Parameter::freezes()) spread_input_grad();
@@ -183,18 +182,18 @@ Tensor Module::backward(const Tensor& dy, Context& context) {
 Tensor Module::run_backward(const Tensor& dy, Context::Call& call) {
   if (!saved_ || !saved_->there) fail_backward();
   if (saved_->call != call.forward && saved_->call != call.number) {
-    throw std::logic_error(fmt::format("{}: has had a forward of its own since that of the model whose backward this is", label()));
+    throw std::logic_error(formatted("{}: has had a forward of its own since that of the model whose backward this is", label()));
   }
   Root& root = call.root;
   const DType inside = activation_dtype(root.precision);
   if (!dy.defined() || (dy.dtype() != DType::f32 && dy.dtype() != inside) || dy.shape() != saved_->y) {
-    throw std::invalid_argument(fmt::format(
+    throw std::invalid_argument(formatted(
         "{}: backward expects an f32 gradient of {}, got {}", label(), saved_->y.string(),
-        dy.defined() ? fmt::format("{} {}", name_of(dy.dtype()), dy.shape().string()) : std::string("an undefined tensor")));
+        dy.defined() ? formatted("{} {}", name_of(dy.dtype()), dy.shape().string()) : std::string("an undefined tensor")));
   }
   if (dy.device() != root.stream.device()) {
     throw std::invalid_argument(
-        fmt::format("{}: the gradient is on {}, the model on {}", label(), dy.device().string(), root.stream.device().string()));
+        formatted("{}: the gradient is on {}, the model on {}", label(), dy.device().string(), root.stream.device().string()));
   }
   // From here on the forward has served, whether this succeeds or not.
   struct GiveBack {

@@ -1,8 +1,7 @@
 #include <stdexcept>
 #include <typeinfo>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/layers/module/module.h>
 #include <gpucnn/layers/module/module_root.h>
 #include <gpucnn/layers/module/module_tree.h>
@@ -10,7 +9,7 @@
 namespace gpucnn {
 
 std::unique_ptr<Module> Module::copy() const {
-  throw std::logic_error(fmt::format("{}: cannot be cloned: the class does not override copy", label()));
+  throw std::logic_error(formatted("{}: cannot be cloned: the class does not override copy", label()));
 }
 
 std::unique_ptr<Module> Module::copy_of(const Module& child) {
@@ -20,8 +19,8 @@ std::unique_ptr<Module> Module::copy_of(const Module& child) {
     const Module& copy = *made;
     if (typeid(copy) == typeid(child)) return made;
   }
-  throw std::logic_error(fmt::format("{}: cannot be cloned: copy makes {}; {} must override it", child.label(),
-                                     made ? "a " + made->kind() : std::string("nothing"), child.kind()));
+  throw std::logic_error(formatted("{}: cannot be cloned: copy makes {}; {} must override it", child.label(),
+                                   made ? "a " + made->kind() : std::string("nothing"), child.kind()));
 }
 
 std::unique_ptr<Module> Module::clone() const {
@@ -29,7 +28,7 @@ std::unique_ptr<Module> Module::clone() const {
   std::unique_ptr<Module> made = copy_of(*this);
   const ModuleTree from(const_cast<Module&>(*this), {}), to(*made, {});
   if (from.paths != to.paths || from.names != to.names) {
-    throw std::logic_error(fmt::format("{}: cannot be cloned: its copy has other layers or parameters", label()));
+    throw std::logic_error(formatted("{}: cannot be cloned: its copy has other layers or parameters", label()));
   }
   for (std::size_t i = 0; i < from.modules.size(); ++i) {
     to.modules[i]->training_ = from.modules[i]->training_;

@@ -3,8 +3,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/layers/module/module_root.h>
 
 namespace gpucnn {
@@ -31,13 +30,13 @@ void Context::save_one(const Tensor& tensor) {
 
 const Context::Saved& Context::forward_state() const {
   if (saved_ && backward_) return *saved_;
-  throw std::logic_error(fmt::format("{}: asks for what its forward kept, but no backward is under way", module_.label()));
+  throw std::logic_error(formatted("{}: asks for what its forward kept, but no backward is under way", module_.label()));
 }
 
 const Tensor& Context::saved(std::size_t i) const {
   const std::vector<Tensor>& tensors = forward_state().tensors;
   if (i >= tensors.size()) {
-    throw std::logic_error(fmt::format("{}: asks for saved tensor {} of {}", module_.label(), i, tensors.size()));
+    throw std::logic_error(formatted("{}: asks for saved tensor {} of {}", module_.label(), i, tensors.size()));
   }
   return tensors[i];
 }
@@ -55,7 +54,7 @@ Tensor Context::operand(const Parameter& parameter) const {
   if (call_.root.precision != Precision::bf16) return parameter.value();
   if (parameter.slot().values.bytes() != call_.root.values.bytes()) {
     throw std::logic_error(
-        fmt::format("{}: parameter {} lies in the memory of another model now", module_.label(), parameter.name()));
+        formatted("{}: parameter {} lies in the memory of another model now", module_.label(), parameter.name()));
   }
   return call_.root.operands.view(parameter.slot().first, parameter.shape());
 }

@@ -4,8 +4,7 @@
 #include <optional>
 #include <stdexcept>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/layers/module/module_root.h>
 #include <gpucnn/layers/module/module_tree.h>
 
@@ -17,7 +16,7 @@ int Module::register_full_backward_hook(Hook hook) { return add_hook(std::move(h
 
 int Module::add_hook(Hook hook, bool backward) {
   const ExclusiveCall alone(named_root(), *this);
-  if (!hook) throw std::invalid_argument(fmt::format("{}: a hook must be callable, got an empty function", label()));
+  if (!hook) throw std::invalid_argument(formatted("{}: a hook must be callable, got an empty function", label()));
   if (!hooks_) hooks_ = std::make_unique<Hooks>();
   const int number = ++Hooks::last_number;
   hooks_->entries.push_back({number, backward, std::move(hook)});
@@ -27,7 +26,7 @@ int Module::add_hook(Hook hook, bool backward) {
 void Module::remove_hook(int number) {
   const ExclusiveCall alone(named_root(), *this);
   if (!hooks_ || std::erase_if(hooks_->entries, [&](const Hooks::Entry& entry) { return entry.number == number; }) == 0) {
-    throw std::invalid_argument(fmt::format("{}: has no hook number {}", label(), number));
+    throw std::invalid_argument(formatted("{}: has no hook number {}", label(), number));
   }
   if (hooks_->entries.empty()) hooks_.reset();
 }

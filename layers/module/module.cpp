@@ -6,9 +6,8 @@
 #include <typeinfo>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include <gpucnn/core/text/class_name.h>
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/printable.h>
 #include <gpucnn/layers/module/hooks.h>
@@ -96,7 +95,7 @@ Module& Module::operator=(Module&& other) noexcept {
 }
 
 void Module::refuse_moved_from(const Module& module) {
-  if (module.moved_from_) throw std::logic_error(fmt::format("{}: was moved from; use what it was moved to", module.kind()));
+  if (module.moved_from_) throw std::logic_error(formatted("{}: was moved from; use what it was moved to", module.kind()));
 }
 
 void Module::members(Members&) {}
@@ -111,7 +110,7 @@ Shape Module::shape_of(const Module& child, const Shape& x, const std::string& h
   } catch (const LabelledError&) {
     throw;
   } catch (const std::invalid_argument& error) {
-    throw LabelledError(fmt::format("{}: {}{}", child.label(), error.what(), hint));
+    throw LabelledError(formatted("{}: {}{}", child.label(), error.what(), hint));
   }
 }
 
@@ -365,6 +364,6 @@ bool Module::learns(const Module& module) {
 
 std::string Module::kind() const { return class_name(typeid(*this)); }
 
-std::string Module::label() const { return path_.empty() ? kind() : fmt::format("{} {}", printable(path_, kMaxNameBytes), kind()); }
+std::string Module::label() const { return path_.empty() ? kind() : formatted("{} {}", printable(path_, kMaxNameBytes), kind()); }
 
 }  // namespace gpucnn

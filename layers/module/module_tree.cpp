@@ -3,20 +3,20 @@
 #include <stdexcept>
 #include <utility>
 
-#include <fmt/format.h>
+#include <gpucnn/core/text/formatted.h>
 
 namespace gpucnn {
 
 ModuleTree::ModuleTree(Module& root, const std::string& path) { visit(root, path); }
 
 std::string ModuleTree::join(std::string_view name) const {
-  return prefix_.empty() ? std::string(name) : fmt::format("{}.{}", prefix_, name);
+  return prefix_.empty() ? std::string(name) : formatted("{}.{}", prefix_, name);
 }
 
 void ModuleTree::visit(Module& module, const std::string& path) {
   Module::refuse_moved_from(module);
   if (!seen_modules_.insert(&module).second) {
-    throw std::logic_error(fmt::format("{}: is reported twice by members, as {}", module.kind(), path));
+    throw std::logic_error(formatted("{}: is reported twice by members, as {}", module.kind(), path));
   }
   modules.push_back(&module);
   paths.push_back(path);

@@ -3,8 +3,7 @@
 #include <string>
 #include <vector>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/near_name.h>
 #include <gpucnn/core/text/printable.h>
@@ -33,14 +32,14 @@ struct Children final : Members {
 std::string no_module(std::string_view path, std::string_view found, const Children& children) {
   const std::string_view rest = path.substr(found.empty() ? 0 : std::min(found.size() + 1, path.size()));
   const std::string_view wanted = rest.substr(0, rest.find('.'));
-  std::string text = fmt::format("there is no module '{}'", printable(path, kMaxNameBytes));
+  std::string text = formatted("there is no module '{}'", printable(path, kMaxNameBytes));
   const std::string where = found.empty() ? std::string("the model") : printable(found, kMaxNameBytes);
   if (const std::string* near = near_name(wanted, children.names)) {
     const std::string_view dot = found.empty() ? "" : ".";
-    return fmt::format("{}; did you mean '{}{}{}'?", text, printable(found, kMaxNameBytes), dot, printable(*near, kMaxNameBytes));
+    return formatted("{}; did you mean '{}{}{}'?", text, printable(found, kMaxNameBytes), dot, printable(*near, kMaxNameBytes));
   }
-  if (children.names.empty()) return fmt::format("{}; {} has none inside", text, where);
-  return fmt::format("{}; {} has {}", text, where, list_names(children.names));
+  if (children.names.empty()) return formatted("{}; {} has none inside", text, where);
+  return formatted("{}; {} has {}", text, where, list_names(children.names));
 }
 
 }  // namespace
@@ -63,7 +62,7 @@ Module& Module::part(std::string_view path) {
     });
     if (found == children.names.end()) {
       throw std::invalid_argument(
-          fmt::format("{}::at: {}", kind(), no_module(path, path.substr(0, done == 0 ? 0 : done - 1), children)));
+          formatted("{}::at: {}", kind(), no_module(path, path.substr(0, done == 0 ? 0 : done - 1), children)));
     }
     module = children.modules[static_cast<std::size_t>(found - children.names.begin())];
     done += found->size() + 1;
@@ -72,7 +71,7 @@ Module& Module::part(std::string_view path) {
 }
 
 void Module::fail_at(const Module& found) const {
-  throw std::invalid_argument(fmt::format("{}::at: {} is of another class", kind(), found.label()));
+  throw std::invalid_argument(formatted("{}::at: {} is of another class", kind(), found.label()));
 }
 
 }  // namespace gpucnn

@@ -4,8 +4,7 @@
 #include <string>
 #include <vector>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/layers/module/module.h>
 
@@ -31,12 +30,12 @@ std::string Module::summary(const Shape& x) {
   for (const auto& row : cells) {
     for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
   }
-  std::string table = fmt::format("{} on {}\n", kind(), x.string());
+  std::string table = formatted("{} on {}\n", kind(), x.string());
   for (const auto& row : cells) {
     table +=
-        fmt::format("{:<{}}  {:<{}}  {:<{}}  {:>{}}\n", row[0], widths[0], row[1], widths[1], row[2], widths[2], row[3], widths[3]);
+        formatted("{:<{}}  {:<{}}  {:<{}}  {:>{}}\n", row[0], widths[0], row[1], widths[1], row[2], widths[2], row[3], widths[3]);
   }
-  return table + fmt::format("Total parameters: {}\n", grouped(total));
+  return table + formatted("Total parameters: {}\n", grouped(total));
 }
 
 }  // namespace gpucnn

@@ -2,8 +2,7 @@
 
 #include <stdexcept>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/norm/batch_norm2d.h>
 
@@ -11,7 +10,7 @@ namespace gpucnn {
 
 BatchNorm2d::BatchNorm2d(int num_features, BatchNorm2dOptions options) : num_features_(num_features), options_(options) {
   if (num_features < 1) {
-    throw std::invalid_argument(fmt::format("BatchNorm2d: num_features must be at least 1, got {}", num_features));
+    throw std::invalid_argument(formatted("BatchNorm2d: num_features must be at least 1, got {}", num_features));
   }
   kernels::check_value("BatchNorm2d", "eps", options.eps, options.eps >= 0 && kernels::finite_in_f32(options.eps),
                        "finite in f32 and at least 0");
@@ -30,7 +29,7 @@ BatchNorm2d::BatchNorm2d(int num_features, BatchNorm2dOptions options) : num_fea
 
 Shape BatchNorm2d::output_shape(const Shape& x) const {
   if (x.rank() != 4 || x[1] != num_features_) {
-    throw std::invalid_argument(fmt::format("expects [N, {}, H, W], got {}", num_features_, x.string()));
+    throw std::invalid_argument(formatted("expects [N, {}, H, W], got {}", num_features_, x.string()));
   }
   return x;
 }
@@ -41,7 +40,7 @@ Tensor BatchNorm2d::forward(const Tensor& x, Context& context) const {
   const std::int64_t values = x.numel() / num_features_;
   if (uses_batch(context)) {
     if (values == 1) {
-      throw std::invalid_argument(fmt::format("{}: expected more than 1 value per channel, got {}", label(), x.shape().string()));
+      throw std::invalid_argument(formatted("{}: expected more than 1 value per channel, got {}", label(), x.shape().string()));
     }
     if (values > 0) kernels::batch_norm2d_statistics(x, options_.eps, statistics, stream);
     if (context.training() && options_.track_running_stats) {

@@ -2,8 +2,7 @@
 
 #include <stdexcept>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/norm/group_norm.h>
 
@@ -12,7 +11,7 @@ namespace gpucnn {
 GroupNorm::GroupNorm(int num_groups, int num_channels, GroupNormOptions options)
     : num_groups_(num_groups), num_channels_(num_channels), options_(options) {
   if (num_groups < 1 || num_channels < 1 || num_channels % num_groups != 0) {
-    throw std::invalid_argument(fmt::format(
+    throw std::invalid_argument(formatted(
         "GroupNorm: num_groups must be positive and divide num_channels, got {} groups of {} channels", num_groups, num_channels));
   }
   kernels::check_value("GroupNorm", "eps", options.eps, options.eps >= 0 && kernels::finite_in_f32(options.eps),
@@ -24,10 +23,10 @@ GroupNorm::GroupNorm(int num_groups, int num_channels, GroupNormOptions options)
 
 Shape GroupNorm::output_shape(const Shape& x) const {
   if (x.rank() != 4 || x[1] != num_channels_) {
-    throw std::invalid_argument(fmt::format("expects [N, {}, H, W], got {}", num_channels_, x.string()));
+    throw std::invalid_argument(formatted("expects [N, {}, H, W], got {}", num_channels_, x.string()));
   }
   if (x.numel() == num_groups_) {
-    throw std::invalid_argument(fmt::format("expected more than 1 value per group, got {}", x.string()));
+    throw std::invalid_argument(formatted("expected more than 1 value per group, got {}", x.string()));
   }
   return x;
 }

@@ -4,7 +4,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include <fmt/format.h>
+#include <gpucnn/core/text/formatted.h>
 
 namespace gpucnn {
 
@@ -14,8 +14,8 @@ LambdaLR::LambdaLR(Optimizer& optimizer, const Factor& lr_lambda)
 LambdaLR::LambdaLR(Optimizer& optimizer, std::vector<Factor> lr_lambda) : FormulaLR(optimizer), lr_lambdas_(std::move(lr_lambda)) {
   if (lr_lambdas_.size() != groups()) {
     throw std::invalid_argument(
-        fmt::format("LambdaLR: lr_lambda must be one function or one for each parameter group, got {} for {} groups",
-                    lr_lambdas_.size(), groups()));
+        formatted("LambdaLR: lr_lambda must be one function or one for each parameter group, got {} for {} groups",
+                  lr_lambdas_.size(), groups()));
   }
   if (!std::ranges::all_of(lr_lambdas_, [](const Factor& factor) { return static_cast<bool>(factor); })) {
     throw std::invalid_argument("LambdaLR: lr_lambda must not be empty");

@@ -3,8 +3,7 @@
 #include <cmath>
 #include <stdexcept>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/threads/float_environment.h>
 #include <gpucnn/kernels/common/check.h>
 
@@ -14,7 +13,7 @@ std::vector<double> PerGroup::values(std::size_t groups, std::string_view option
   if (values_.size() == 1) return std::vector<double>(groups, values_[0]);
   if (values_.size() != groups) {
     throw std::invalid_argument(
-        fmt::format("{} must be one number or one for each parameter group, got {} for {} groups", option, values_.size(), groups));
+        formatted("{} must be one number or one for each parameter group, got {} for {} groups", option, values_.size(), groups));
   }
   return values_;
 }
@@ -42,7 +41,7 @@ void LRScheduler::step() {
 }
 
 void LRScheduler::require(bool holds, std::string_view option, double value, std::string_view rule) {
-  if (!holds) throw std::invalid_argument(fmt::format("{} must be {}, got {}", option, rule, value));
+  if (!holds) throw std::invalid_argument(formatted("{} must be {}, got {}", option, rule, value));
 }
 
 void LRScheduler::require_count(std::string_view option, double value) {
@@ -81,7 +80,7 @@ std::vector<double> LRScheduler::state() const {
 
 void LRScheduler::check_state(std::span<const double> numbers) const {
   if (const std::size_t count = state().size(); numbers.size() != count) {
-    throw std::invalid_argument(fmt::format("LRScheduler::set_state: got {} numbers, expects {}", numbers.size(), count));
+    throw std::invalid_argument(formatted("LRScheduler::set_state: got {} numbers, expects {}", numbers.size(), count));
   }
   require_count("LRScheduler::set_state: steps", numbers[0]);
   for (const double lr : numbers.subspan(1, groups())) {

@@ -6,8 +6,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/common/check.h>
 
 namespace gpucnn {
@@ -101,7 +100,7 @@ void OneCycleLR::set_momentum() {
 
 void OneCycleLR::advance() {
   if (steps() > total_steps_) {
-    throw std::invalid_argument(fmt::format("OneCycleLR: step {} is beyond total_steps, {}", steps(), total_steps_));
+    throw std::invalid_argument(formatted("OneCycleLR: step {} is beyond total_steps, {}", steps(), total_steps_));
   }
   FormulaLR::advance();
   set_momentum();

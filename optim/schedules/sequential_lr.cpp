@@ -4,8 +4,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include <fmt/format.h>
-
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/threads/float_environment.h>
 #include <gpucnn/optim/schedules/reduce_lr_on_plateau.h>
 
@@ -18,20 +17,20 @@ SequentialLR::SequentialLR(Optimizer& optimizer, std::vector<std::reference_wrap
   for (std::size_t i = 0; i < schedulers_.size(); ++i) {
     const LRScheduler& scheduler = schedulers_[i];
     if (dynamic_cast<const ReduceLROnPlateau*>(&scheduler)) {
-      throw std::invalid_argument(fmt::format("SequentialLR: schedule {} is a ReduceLROnPlateau, which wants a metric", i));
+      throw std::invalid_argument(formatted("SequentialLR: schedule {} is a ReduceLROnPlateau, which wants a metric", i));
     }
     if (&scheduler.optimizer() != &optimizer) {
-      throw std::invalid_argument(fmt::format("SequentialLR: schedule {} is of another optimizer", i));
+      throw std::invalid_argument(formatted("SequentialLR: schedule {} is of another optimizer", i));
     }
   }
   if (milestones_.size() + 1 != schedulers_.size()) {
-    throw std::invalid_argument(fmt::format("SequentialLR: {} schedules want {} milestones, got {}", schedulers_.size(),
-                                            schedulers_.size() - 1, milestones_.size()));
+    throw std::invalid_argument(formatted("SequentialLR: {} schedules want {} milestones, got {}", schedulers_.size(),
+                                          schedulers_.size() - 1, milestones_.size()));
   }
   for (std::size_t i = 0; i < milestones_.size(); ++i) {
     const std::int64_t least = i == 0 ? 0 : milestones_[i - 1];
     require(milestones_[i] >= least, "SequentialLR: a milestone", static_cast<double>(milestones_[i]),
-            fmt::format("at least {}", least));
+            formatted("at least {}", least));
   }
   const FloatEnvironment standard;
   restart();

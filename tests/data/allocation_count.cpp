@@ -10,10 +10,15 @@ std::atomic<std::int64_t> calls{0};
 thread_local std::int64_t before_failure = -1;
 }  // namespace
 
-void* operator new(std::size_t bytes) {
+// As std::stable_sort allocates. AddressSanitizer has one of its own, whose memory the delete below may not free.
+void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
   ++calls;
-  if (before_failure >= 0 && before_failure-- == 0) throw std::bad_alloc();
-  if (void* memory = std::malloc(bytes ? bytes : 1)) return memory;
+  if (before_failure >= 0 && before_failure-- == 0) return nullptr;
+  return std::malloc(bytes ? bytes : 1);
+}
+
+void* operator new(std::size_t bytes) {
+  if (void* memory = operator new(bytes, std::nothrow)) return memory;
   throw std::bad_alloc();
 }
 

@@ -18,11 +18,16 @@ void note_size(std::size_t bytes) {
   for (std::size_t before = largest; before < bytes && !largest.compare_exchange_weak(before, bytes);) continue;
 }
 
-void* counted(std::size_t bytes, std::size_t alignment) {
+/// Null if there is no memory.
+void* counted(std::size_t bytes, std::size_t alignment) noexcept {
   ++(in_onednn ? onednns : ours);
   note_size(bytes);
   const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
-  if (void* memory = std::aligned_alloc(alignment, rounded ? rounded : alignment)) return memory;
+  return std::aligned_alloc(alignment, rounded ? rounded : alignment);
+}
+
+void* counted_or_thrown(std::size_t bytes, std::size_t alignment) {
+  if (void* memory = counted(bytes, alignment)) return memory;
   throw std::bad_alloc();
 }
 
@@ -34,8 +39,12 @@ Function* next(const char* name) {
 
 }  // namespace
 
-void* operator new(std::size_t bytes) { return counted(bytes, alignof(std::max_align_t)); }
-void* operator new(std::size_t bytes, std::align_val_t alignment) { return counted(bytes, static_cast<std::size_t>(alignment)); }
+void* operator new(std::size_t bytes) { return counted_or_thrown(bytes, alignof(std::max_align_t)); }
+void* operator new(std::size_t bytes, std::align_val_t alignment) {
+  return counted_or_thrown(bytes, static_cast<std::size_t>(alignment));
+}
+// As std::stable_sort allocates. AddressSanitizer has one of its own, whose memory the delete below may not free.
+void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept { return counted(bytes, alignof(std::max_align_t)); }
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
