@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 #include <new>
+#include <string_view>
 
 #include <gpucnn/core/error.h>
 #include <gpucnn/data/image/decoders.h>
@@ -20,6 +21,12 @@ using Handle = std::unique_ptr<void, Destroy>;
 
 [[noreturn]] void fail(const EncodedImage& image, tjhandle handle) {
   throw DataError(image.name, 0, kExpected, tjGetErrorStr2(handle));
+}
+
+/// Whether what failed last is bytes between two segments, which some cameras leave there and which no pixel comes from.
+bool is_padded(tjhandle handle) {
+  return tjGetErrorCode(handle) == TJERR_WARNING &&
+         std::string_view(tjGetErrorStr2(handle)).find("extraneous bytes before marker") != std::string_view::npos;
 }
 
 const unsigned char* data_of(const EncodedImage& image) { return reinterpret_cast<const unsigned char*>(image.bytes.data()); }
@@ -70,14 +77,16 @@ DecodedJpeg decode_jpeg(const EncodedImage& image, Size2 enough) {
   const bool inks = space == TJCS_CMYK || space == TJCS_YCCK, grey = space == TJCS_GRAY;
   const tjscalingfactor scaling{1, division_of({height, width}, enough)};
   Pixels pixels = Pixels::empty(TJSCALED(height, scaling), TJSCALED(width, scaling), inks ? 4 : grey ? 1 : 3);
-  // What is damaged gives warnings and grey areas otherwise, and hundreds of passes over a few bytes are an attack.
-  constexpr int kFlags = TJFLAG_STOPONWARNING | TJFLAG_LIMITSCANS;
-  if (tjDecompress2(handle.get(), data_of(image), size, pixels.values.get(), pixels.width, 0, pixels.height,
-                    inks   ? TJPF_CMYK
-                    : grey ? TJPF_GRAY
-                           : TJPF_RGB,
-                    kFlags) != 0) {
-    fail(image, handle.get());
+  const int format = inks ? TJPF_CMYK : grey ? TJPF_GRAY : TJPF_RGB;
+  const auto decode = [&](int flags) {
+    return tjDecompress2(handle.get(), data_of(image), size, pixels.values.get(), pixels.width, 0, pixels.height, format, flags) ==
+           0;
+  };
+  // Damage gives warnings and grey areas otherwise. Hundreds of passes over a few bytes are an attack.
+  if (!decode(TJFLAG_STOPONWARNING | TJFLAG_LIMITSCANS)) {
+    // The error that is kept is that of the last warning, so damage behind the padding is still seen.
+    if (is_padded(handle.get())) decode(TJFLAG_LIMITSCANS);
+    if (!is_padded(handle.get())) fail(image, handle.get());
   }
   return {inks ? from_inks(pixels) : std::move(pixels), {height, width}};
 }

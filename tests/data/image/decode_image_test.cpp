@@ -117,6 +117,16 @@ TEST(DecodeImage, NamesADamagedFile) {
   expect_damage(jpeg, "a JPEG image", "");
 }
 
+TEST(DecodeImage, AcceptsPaddingBetweenTheSegmentsOfAJpeg) {
+  const Bytes whole = plain_jpeg(32, 32, 200, 100, 50);
+  Bytes padded = whole;
+  padded.insert(padded.end() - 2, 6, std::byte{0});  // before the end marker
+  EXPECT_EQ(decode_image(padded).to_vector<std::uint8_t>(), decode_image(whole).to_vector<std::uint8_t>());
+  Bytes damaged = padded;
+  damaged.resize(damaged.size() - 2);
+  expect_damage(damaged, "a JPEG image", "");
+}
+
 TEST(DecodeImage, ChecksTheSizeBeforeItAllocates) {
   const Bytes png = plain_png(4, 4, 1, 2, 3), jpeg = plain_jpeg(8, 8, 1, 2, 3);
   expect_damage(with_png_size(png, 0, 0), "a PNG image", "");
