@@ -97,9 +97,15 @@ int workers(const Dataset& dataset, const Options& options) {
   return dynamic_cast<const TensorDataset*>(&dataset) ? 0 : std::min(options.threads, kMaxWorkers);
 }
 
+/// BatchNorm has no spread to divide by in a batch of one image, which a whole epoch would end in.
+bool is_last_alone(const Dataset& dataset, std::int64_t batch_size) {
+  return dataset.size() > batch_size && dataset.size() % batch_size == 1;
+}
+
 DataLoaderOptions train_options(const Options& options, const OpenedDataset& data, Device device) {
   return {.batch_size = options.batch_size,
           .shuffle = true,
+          .drop_last = is_last_alone(*data.train, options.batch_size),
           .seed = options.seed,
           .normalize = data.normalize,
           .crop_padding = options.augment ? 4 : 0,
