@@ -73,7 +73,7 @@ gpucnn_files(core/gpu CUDA add backend_cuda gpu_probe graph_capture launch nvtx_
 
 gpucnn_files(kernels/common PUBLIC size2 PRIVATE all_finite check clear_gradient declare_twins dispatch host_device shard_sums shards window_count)
 gpucnn_files(kernels/simd PRIVATE lanes max_abs prefetch vector_size vectors)
-gpucnn_files(kernels/cuda CUDA block_reduce vector_access)
+gpucnn_files(kernels/cuda CUDA block_reduce slice_sums vector_access)
 gpucnn_files(kernels/vendor PRIVATE onednn onednn_use CUDA cublaslt cudnn)
 
 gpucnn_ops(activation activation dropout)
@@ -95,8 +95,9 @@ gpucnn_files(kernels/conv
 gpucnn_ops(copy cast flatten labels)
 gpucnn_files(kernels/copy PRIVATE transpose transpose_cpu twins)
 gpucnn_files(kernels/fused
-  PRIVATE bands conv2d_relu_pool conv2d_relu_pool_backward_cpu conv2d_relu_pool_cpu conv2d_relu_pool_forward_cpu
-          conv2d_relu_pool_weights_cpu data_grad direct_conv pooled_conv relu_pool_epilogue weight_grad weight_grad_few_channels winograd)
+  PRIVATE bands conv2d_relu_pool conv2d_relu_pool_backward_cpu conv2d_relu_pool_cpu conv2d_relu_pool_cuda conv2d_relu_pool_forward_cpu
+          conv2d_relu_pool_weights_cpu data_grad direct_conv pooled_conv relu_pool_epilogue weight_grad weight_grad_few_channels winograd
+  CUDA conv2d_relu_pool_backward conv2d_relu_pool_forward pooled_tensors window_tile)
 gpucnn_ops(image image_batch)
 gpucnn_files(kernels/image PUBLIC image_transform random_resized_crop_options PRIVATE check_crop indices mirrored resized_crop twins)
 gpucnn_ops(linear linear)

@@ -44,6 +44,8 @@ void launch(const Stream& stream, const char* name, const LaunchShape& shape, vo
 
 /// Before a loop: its iterations are written out one after the other.
 #define GPUCNN_UNROLL _Pragma("unroll")
+/// They are not.
+#define GPUCNN_NO_UNROLL _Pragma("unroll 1")
 
 /// The LaunchShape's `shared_bytes`, aligned to 16 bytes.
 template <class T>

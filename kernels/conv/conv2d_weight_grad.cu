@@ -3,12 +3,12 @@
 #include <algorithm>
 
 #include <gpucnn/kernels/conv/implicit_gemm.h>
-#include <gpucnn/kernels/cuda/block_reduce.h>
+#include <gpucnn/kernels/cuda/slice_sums.h>
 #include <gpucnn/kernels/cuda/vector_access.h>
 
 // An implicit GEMM, split along K: of dy, transposed, [K, pixels], and the patches of x, [pixels, taps]. A block computes one tile
 // of the result over one slice of the pixels. Its main loop is double-buffered, with k-tiles of kTileK pixels; its teams of threads
-// share the pixels of a k-tile among them. A second kernel adds the slices.
+// share the pixels of a k-tile among them. slice_sums.h adds the slices.
 namespace gpucnn::kernels::cuda {
 namespace {
 
@@ -24,11 +24,6 @@ struct Tile {
 };
 using Large = Tile<32, 144, 8, 8, 2, 264>;  // 16 channels under a window of 3x3
 using Small = Tile<16, 32, 8, 4, 8, 528>;   // an image's 3
-
-/// Of a slice's sums: the gradient of the weight, then that of the bias.
-struct Sums {
-  std::int64_t weights, all;
-};
 
 /// How the work is divided among blocks.
 struct Division {
@@ -78,7 +73,7 @@ struct TileLoader {
 /// sums[slice] = what the slice's pixels add to the gradients. `kWidthC` channels of x are loaded at once, and `kWidthK` of dy. One
 /// function, although it is long: its parts share the registers and buffers that they capture.
 template <class Tile, int kWidthC, int kWidthK, class T>
-__global__ void slices_kernel(const T* x, const T* dy, float* sums, Window window, Sums count, Division d) {
+__global__ void slices_kernel(const T* x, const T* dy, float* sums, Window window, SliceSums count, Division d) {
   constexpr int kM = Tile::kM, kN = Tile::kN, kRows = Tile::kRows, kColumns = Tile::kColumns, kTeams = Tile::kTeams;
   constexpr int kTileK = Tile::kTileK;
   using LoaderK = TileLoader<Tile, kM, kWidthK>;
@@ -181,34 +176,10 @@ __global__ void slices_kernel(const T* x, const T* dy, float* sums, Window windo
   }
 }
 
-// Of a block that adds slices: neighbours, for each of which it has kLines threads, and what each of these reads at once.
-constexpr int kAdders = 8, kLines = 32, kAtOnce = 8;
-
-/// What the slices' sums add up to: dweight, and behind it dbias.
-__global__ void add_slices_kernel(const float* sums, int slices, Sums count, Conv2dPlan::Accumulate accumulate, float* dweight,
-                                  float* dbias) {
-  GPUCNN_SHARED(double, lines, kLines* kAdders);
-  const int column = static_cast<int>(threadIdx.x) % kAdders, line = static_cast<int>(threadIdx.x) / kAdders;
-  const std::int64_t weights = count.weights, width = count.all;
-  for (std::int64_t first = std::int64_t{blockIdx.x} * kAdders; first < width; first += std::int64_t{gridDim.x} * kAdders) {
-    const std::int64_t e = first + column;
-    const auto element = [=](std::int64_t slice) { return sums[slice * width + e]; };
-    double sum = e < width ? strided_sum<kAtOnce>(line, slices, kLines, element) : 0;
-    lines[threadIdx.x] = sum;
-    __syncthreads();
-    if (line == 0 && e < width) {
-      for (int i = 1; i < kLines; ++i) sum += lines[i * kAdders + column];
-      const bool to_weight = e < weights;
-      put_sum(sum, to_weight ? accumulate.dweight : accumulate.dbias, to_weight ? dweight + e : dbias + (e - weights));
-    }
-    __syncthreads();  // before the next columns are written
-  }
-}
-
 /// As many slices, of two k-tiles or more, as fill a large GPU with blocks; the same number on every GPU. No slice has more than
 /// `kMaxPixels`, from where on f32 sums become inexact, unless the slices would take more memory than `kMaxBytes`.
 template <class Tile>
-Division divide(const Window& window, const Sums& count) {
+Division divide(const Window& window, const SliceSums& count) {
   constexpr std::int64_t kMaxPixels = 8192, kMaxBytes = 64 << 20;
   const auto ceil_div = [](std::int64_t whole, std::int64_t each) { return (whole + each - 1) / each; };
   const std::int64_t tiles_m = ceil_div(window.K, Tile::kM), tiles_n = ceil_div(window.taps(), Tile::kN);
@@ -240,16 +211,14 @@ auto kernel_for(const Window& window, const T* x, const T* dy) {
 void conv2d_weight_grad(const Tensor& x, const Tensor& dy, const Conv2dOptions& options, Conv2dPlan::Accumulate accumulate,
                         Tensor& dweight, Tensor& dbias, Stream& stream) {
   const Window window = window_of(x.shape(), dy.shape(), options);
-  const Sums count{dweight.numel(), dweight.numel() + (options.bias ? window.K : 0)};
+  const SliceSums count{dweight.numel(), dweight.numel() + (options.bias ? window.K : 0)};
   const auto run = [&]<class Tile, class T>(Tile, T) {
     const Division division = divide<Tile>(window, count);
-    Tensor memory = Tensor::empty({division.slices * count.all}, DType::f32, stream.device());
+    Tensor memory = Tensor::empty({division.slices, count.all}, DType::f32, stream.device());
     launch(stream, "conv2d_weight_grad", {division.blocks(), Tile::kThreads},
            kernel_for<Tile>(window, x.device_data<T>(), dy.device_data<T>()), x.device_data<T>(), dy.device_data<T>(),
            memory.device_data<float>(), window, count, division);
-    launch(stream, "conv2d_weight_grad, slices", {(count.all + kAdders - 1) / kAdders, kLines * kAdders}, add_slices_kernel,
-           memory.device_data<float>(), division.slices, count, accumulate, dweight.device_data<float>(),
-           options.bias ? dbias.device_data<float>() : nullptr);
+    add_slices(memory, count, {dweight, accumulate.dweight}, {dbias, accumulate.dbias}, stream);
   };
   for_activation(x.dtype(), [&](auto element) {
     if (tiled<Small>(window) < tiled<Large>(window)) {

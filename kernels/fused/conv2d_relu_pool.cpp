@@ -4,15 +4,18 @@
 #include <stdexcept>
 
 #include <gpucnn/core/text/formatted.h>
-#include <gpucnn/core/threads/float_environment.h>
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/common/clear_gradient.h>
+#include <gpucnn/kernels/common/dispatch.h>
 #include <gpucnn/kernels/copy/flatten.h>
 #include <gpucnn/kernels/fused/conv2d_relu_pool_cpu.h>
+#include <gpucnn/kernels/fused/conv2d_relu_pool_cuda.h>
 #include <gpucnn/kernels/fused/pooled_conv.h>
 
 namespace gpucnn::kernels {
 namespace {
+
+bool is_on_cpu(Device device) { return device.kind == Device::Kind::cpu; }
 
 void check_image(std::string_view op, const Shape& x) {
   if (x.rank() != 4 || x[1] < 1 || x[2] < 2 || x[3] < 2) {
@@ -27,11 +30,22 @@ std::int64_t padded_image(const Shape& x) {
   return cpu::PooledConv(x, 0).padded_image();
 }
 
+constexpr std::int64_t kMaxExtent = 1 << 27;
+
+/// The kernels of a GPU count rows, columns and channels in 31 bits.
+void check_counts(std::string_view op, const Shape& x, std::int64_t K) {
+  const std::int64_t tiles = x[0] * (x[2] / 16 + 1) * (x[3] / 16 + 1);
+  if (std::max({x[0], x[1], x[2], x[3], K}) <= kMaxExtent && tiles <= kMaxExtent / (std::max(x[1], K) / 16 + 1)) return;
+  throw std::invalid_argument(
+      formatted("{}: images, channels, height, width and tiles of 16x16 must be at most {}, got {} to {} channels", op, kMaxExtent,
+                x.string(), K));
+}
+
+/// Of memory for the x of a convolution that is not the first.
+Shape memory_shape(const Shape& x, Device device) { return is_on_cpu(device) ? Shape{x[0], padded_image(x)} : x; }
+
 /// Checks all inputs and returns the last y's shape before it is flattened. `kept`: whether a backward follows.
 Shape check_operands(std::string_view op, std::span<const Conv2dReluPool> convolutions, bool kept, Stream& stream) {
-  if (stream.device().kind != Device::Kind::cpu) {
-    throw std::invalid_argument(formatted("{}: has no twin for {}", op, stream.device().string()));
-  }
   if (convolutions.empty() || convolutions.size() > kMaxConvolutions) {
     throw std::invalid_argument(formatted("{}: takes 1 to {} convolutions, got {}", op, kMaxConvolutions, convolutions.size()));
   }
@@ -43,10 +57,11 @@ Shape check_operands(std::string_view op, std::span<const Conv2dReluPool> convol
     check_tensor(op, "weight", conv.weight, DType::f32, stream);
     check_rank(op, "weight", conv.weight, 4);
     const std::int64_t K = conv.weight.dim(0);
+    if (!is_on_cpu(stream.device())) check_counts(op, shape, K);
     check_tensor(op, "weight", conv.weight, {K, shape[1], 3, 3}, DType::f32, stream);
     if (conv.bias.defined()) check_tensor(op, "bias", conv.bias, Shape{K}, DType::f32, stream);
     if (&conv != &convolutions.front() && kept) {
-      check_tensor(op, "x", conv.x, {shape[0], padded_image(shape)}, DType::f32, stream);
+      check_tensor(op, "x", conv.x, memory_shape(shape, stream.device()), DType::f32, stream);
     }
     shape = {shape[0], K, shape[2] / 2, shape[3] / 2};
     if (kept) check_tensor(op, "argmax", conv.argmax, shape, DType::u8, stream);
@@ -54,15 +69,50 @@ Shape check_operands(std::string_view op, std::span<const Conv2dReluPool> convol
   return shape;
 }
 
+/// One convolution after the other. Activations in between are the next one's x, or memory of the moment.
+void forward_in_turn(std::span<const Conv2dReluPool> convolutions, Tensor& y, Stream& stream) {
+  Tensor x = convolutions.front().x;
+  for (std::size_t i = 0; i < convolutions.size(); ++i) {
+    Conv2dReluPool conv = convolutions[i];
+    conv.x = x;
+    Tensor out = y;
+    if (i + 1 < convolutions.size()) {
+      out = convolutions[i + 1].x;
+      if (!conv.argmax.defined()) {
+        out = Tensor::empty({x.dim(0), conv.weight.dim(0), x.dim(2) / 2, x.dim(3) / 2}, DType::f32, stream.device());
+      }
+    }
+    cuda::conv2d_relu_pool(conv, out, stream);
+    x = out;
+  }
+}
+
+void backward_in_turn(std::span<const Conv2dReluPool> convolutions, const Tensor& dy, std::span<Conv2dReluPoolGradients> gradients,
+                      Tensor& dx, Stream& stream) {
+  Tensor gradient = dy;
+  for (std::size_t i = convolutions.size(); i-- > 0;) {
+    Tensor inner = i == 0 ? dx : Tensor::empty(convolutions[i].x.shape(), DType::f32, stream.device());
+    cuda::conv2d_relu_pool_backward(convolutions[i], gradient, gradients[i], inner, stream);
+    gradient = inner;
+  }
+}
+
 /// y's shape, or its flat shape if `given` has rank 2.
 Shape flat_as(const Shape& y, const Tensor& given) { return given.defined() && given.rank() == 2 ? flatten_shape(y) : y; }
 
 }  // namespace
 
-bool conv2d_relu_pool_serves(const Conv2dOptions& conv, const Pool2d& pool, Device device) {
-  return device.kind == Device::Kind::cpu && conv.kernel_size == 3 && conv.stride == 1 && conv.padding == 1 && conv.dilation == 1 &&
-         conv.groups == 1 && pool.kernel_size == 2 && pool.stride == 2 && pool.padding == 0 && pool.dilation == 1 &&
-         !pool.ceil_mode;
+bool conv2d_relu_pool_serves(const Conv2dOptions& conv, const Pool2d& pool) {
+  return conv.kernel_size == 3 && conv.stride == 1 && conv.padding == 1 && conv.dilation == 1 && conv.groups == 1 &&
+         pool.kernel_size == 2 && pool.stride == 2 && pool.padding == 0 && pool.dilation == 1 && !pool.ceil_mode;
+}
+
+bool conv2d_relu_pool_pays(const Shape& x, Device device) {
+  if (is_on_cpu(device)) return true;
+  constexpr std::int64_t kTile = 8;  // windows along each side: see window_tile.h
+  const std::int64_t rows = x[2] / 2, columns = x[3] / 2;
+  const auto whole = [](std::int64_t windows) { return (windows + kTile - 1) / kTile * kTile; };
+  return std::max({x[1], rows, columns}) <= kMaxExtent && 2 * rows * columns >= whole(rows) * whole(columns);
 }
 
 bool conv2d_relu_pool_fits(const Shape& image, std::span<const std::int64_t> channels) {
@@ -78,9 +128,9 @@ bool conv2d_relu_pool_fits(const Shape& image, std::span<const std::int64_t> cha
   return floats + shape.numel() <= kFloats;
 }
 
-Tensor conv2d_relu_pool_memory(const Shape& x) {
+Tensor conv2d_relu_pool_memory(const Shape& x, Device device) {
   check_image("conv2d_relu_pool_memory", x);
-  return Tensor::empty({x[0], padded_image(x)});
+  return Tensor::empty(memory_shape(x, device), DType::f32, device);
 }
 
 void conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y, Stream& stream) {
@@ -90,13 +140,15 @@ void conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y, Stream&
   check_tensor(kOp, "y", y, flat_as(shape, y), DType::f32, stream);
   check_apart(kOp, "y", y, "x", convolutions.front().x);
   for (const Conv2dReluPool& conv : convolutions) {
+    if (!is_on_cpu(stream.device())) break;
     if (!conv.kept) throw std::invalid_argument(formatted("{}: kept is null", kOp));
     if (std::ranges::count(convolutions, conv.kept, &Conv2dReluPool::kept) > 1) {
       throw std::invalid_argument(formatted("{}: kept is the same for two convolutions", kOp));
     }
   }
-  const FloatEnvironment standard;
-  if (y.numel()) cpu::conv2d_relu_pool(convolutions, y);
+  if (y.numel() == 0) return;
+  dispatch(
+      stream, [&] { cpu::conv2d_relu_pool(convolutions, y); }, [&] { forward_in_turn(convolutions, y, stream); });
 }
 
 void conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions, const Tensor& dy,
@@ -118,8 +170,11 @@ void conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions, con
     check_apart(kOp, "dx", dx, "x", x);
     check_apart(kOp, "dx", dx, "dy", dy);
   }
-  const FloatEnvironment standard;
-  if (x.dim(0) > 0) return cpu::conv2d_relu_pool_backward(convolutions, dy, gradients, dx);
+  if (x.dim(0) > 0) {
+    return dispatch(
+        stream, [&] { cpu::conv2d_relu_pool_backward(convolutions, dy, gradients, dx); },
+        [&] { backward_in_turn(convolutions, dy, gradients, dx, stream); });
+  }
   for (auto& [dweight, dbias, accumulate] : gradients) {
     clear_gradient(dweight, accumulate.dweight);
     clear_gradient(dbias, accumulate.dbias);

@@ -7,16 +7,20 @@
 #include <gpucnn/kernels/conv/conv2d.h>
 #include <gpucnn/kernels/pool/pool2d_options.h>
 
-/// A chain of convolutions on the CPU, each with ReLU and MaxPool2d as its epilogue. An image goes through the whole chain at a
-/// time, so that the activations in between stay in the cache.
+/// A chain of convolutions, each with ReLU and MaxPool2d as its epilogue, in f32. On the CPU an image goes through the whole chain
+/// at a time, so that the activations in between stay in the cache. On a GPU each convolution is a kernel.
 namespace gpucnn::kernels {
 
-/// Whether a convolution can be in a chain, for any channels and sizes. It must be on the CPU, 3x3 with stride 1, padding 1,
-/// dilation 1 and one group. Its pooling must be 2x2 with stride 2 and no padding.
-bool conv2d_relu_pool_serves(const Conv2dOptions& conv, const Pool2d& pool, Device device);
+/// Whether a convolution can be in a chain, for any channels and sizes. It must be 3x3 with stride 1, padding 1, dilation 1 and one
+/// group. Its pooling must be 2x2 with stride 2 and no padding.
+bool conv2d_relu_pool_serves(const Conv2dOptions& conv, const Pool2d& pool);
 
-/// The packed weights and bias of one convolution, kept from call to call. They are packed again only if their bits have changed,
-/// in inference never, so that each core finds them in its cache. One thread at a time.
+/// Whether the twin there is faster than the layers one by one, for an x of this shape. On a GPU, unless most of its tiles would
+/// lie outside of the image.
+bool conv2d_relu_pool_pays(const Shape& x, Device device);
+
+/// On the CPU, the packed weights and bias of one convolution, kept from call to call. They are packed again only if their bits
+/// have changed, in inference never, so that each core finds them in its cache. One thread at a time.
 class Conv2dReluPoolWeights {
  public:
   struct Packed {
@@ -45,22 +49,23 @@ struct Conv2dReluPool {
   /// u8 [N, K, H / 2, W / 2]: the winner's index in its window, as `max_pool2d` gives it, or 4 where ReLU gave 0. Undefined in all
   /// convolutions if no backward will follow.
   Tensor argmax;
-  Conv2dReluPoolWeights* kept = nullptr;  // not needed by the backward
+  Conv2dReluPoolWeights* kept = nullptr;  // for the forward on the CPU
 };
 
 /// Whether an image of shape [C, H, W] and its activations in a chain with these numbers of output channels fit into a core's
-/// cache. False if the input of a convolution has less than 2 rows or columns.
+/// cache, on the CPU. False if the input of a convolution has less than 2 rows or columns.
 bool conv2d_relu_pool_fits(const Shape& image, std::span<const std::int64_t> channels);
 
-/// Memory for the x, [N, C, H, W], of a convolution that is not the first, in the padded layout. Throws `std::invalid_argument` for
-/// a shape that cannot be in a chain.
-Tensor conv2d_relu_pool_memory(const Shape& x);
+/// Memory for the x, [N, C, H, W], of a convolution that is not the first, on the CPU in the padded layout. Throws
+/// `std::invalid_argument` for a shape that cannot be in a chain.
+Tensor conv2d_relu_pool_memory(const Shape& x, Device device);
 
 /// y = max_pool2d(relu(conv2d(x, weight) + bias)) of each convolution in turn, with the same rules for ties and NaN. Of outputs
 /// that differ by rounding either may win. y: f32 [N, K, H / 2, W / 2] of the last convolution, or flat, [N, K * (H / 2) * (W /
 /// 2)].
 ///
-/// From 8 channels on this is Winograd F(2x2,3x3): errors are relative to the largest product in a window's 4x4 patch of x.
+/// From 8 channels on, on the CPU, this is Winograd F(2x2,3x3): errors are relative to the largest product in a window's 4x4 patch
+/// of x.
 void conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y, Stream& stream);
 
 /// The outputs of the backward for one convolution's parameters.
@@ -71,7 +76,7 @@ struct Conv2dReluPoolGradients {
 };
 
 /// The gradients, from dy, of y's shape, and the x and argmax of the forward. dx: the first x's shape; undefined: not wanted. Sums
-/// over images do not depend on the number of threads.
+/// over images do not depend on the number of threads, nor on the GPU.
 ///
 /// Only winners have a gradient, so that only their quarter of the convolution's backward is computed. The three zeros beside each
 /// winner are left out, with any infinity or NaN that they would be multiplied with. Results below 2^-126 may be 0. The forward

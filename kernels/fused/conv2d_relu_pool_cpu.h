@@ -6,7 +6,7 @@
 #include <gpucnn/core/tensor.h>
 #include <gpucnn/kernels/fused/conv2d_relu_pool.h>
 
-/// The CPU's side of conv2d_relu_pool; a GPU has none.
+/// The CPU's side of conv2d_relu_pool: a whole chain.
 namespace gpucnn::kernels::cpu {
 
 void conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y);

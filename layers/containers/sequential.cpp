@@ -68,10 +68,10 @@ void Sequential::list_layers(std::vector<Module*>& layers) const {
   }
 }
 
-void Sequential::placed(Device device) {
+void Sequential::placed(Device) {
   std::vector<Module*> layers;
   list_layers(layers);
-  stages_ = fuse(layers, device);
+  stages_ = fuse(layers);
 }
 
 std::unique_ptr<Module> Sequential::copy() const { return copied_into(std::make_unique<Sequential>()); }

@@ -43,7 +43,6 @@ class ActivationEpilogue final : public Stage {
 }  // namespace
 
 const Pattern kActivationEpilogue{
-    .device = std::nullopt,
     // The function's input is not kept. A ReLU before a MaxPool2d goes with that one: it then has fewer elements.
     .match = [](std::span<Module* const> layers) -> std::size_t {
       const bool takes_epilogue = layer_at<Conv2d>(layers, 0) || layer_at<Linear>(layers, 0);

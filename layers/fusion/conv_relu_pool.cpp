@@ -8,6 +8,7 @@
 #include <gpucnn/kernels/fused/conv2d_relu_pool.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/flatten.h>
+#include <gpucnn/layers/fusion/fuse.h>
 #include <gpucnn/layers/fusion/pattern.h>
 #include <gpucnn/layers/module/plan_cache.h>
 #include <gpucnn/layers/pool/max_pool2d.h>
@@ -37,11 +38,13 @@ struct Link {
 template <class T>
 using ForEach = std::array<T, kernels::kMaxConvolutions>;
 
-/// All links in one pass if an image and its activations stay in cache, else each in a pass of its own. A Flatten behind the last
-/// one is done by its stores.
+/// On the CPU all links in one pass if an image and its activations stay in cache, else each in a pass of its own. On a GPU each
+/// has a kernel of its own, in fp32; in other precisions, and for images that do not fill its tiles, the layers run one by one. A
+/// Flatten behind the last one is done by its stores.
 class ConvReluPool final : public Stage {
  public:
-  explicit ConvReluPool(std::span<Module* const> layers) : flatten_(layer_at<Flatten>(layers, layers.size() - 1)) {
+  explicit ConvReluPool(std::span<Module* const> layers)
+      : flatten_(layer_at<Flatten>(layers, layers.size() - 1)), apart_(fuse_without_conv_relu_pool(layers)) {
     for (std::size_t i = 0; i + 2 < layers.size(); i += 3) {
       links_.push_back(std::unique_ptr<Link>(
           new Link{*layer_at<Conv2d>(layers, i), *activation_at(layers, i + 1), *layer_at<MaxPool2d>(layers, i + 2)}));
@@ -49,6 +52,13 @@ class ConvReluPool final : public Stage {
   }
 
   Tensor forward(const Tensor& x, Context& context) override {
+    const bool serves = context.precision() == Precision::fp32 && serves_all(x);
+    if (context.keeps()) ran_apart_ = !serves;
+    if (!serves) {
+      Tensor y = x;
+      for (const auto& stage : apart_) y = stage->forward(y, context);
+      return y;
+    }
     for (const auto& link : links_) {
       context.enter(link->conv);
       context.enter(link->relu);
@@ -63,6 +73,13 @@ class ConvReluPool final : public Stage {
   }
 
   Tensor backward(const Tensor& dy, Context& context) override {
+    if (ran_apart_) {
+      Tensor gradient = dy;
+      for (auto stage = apart_.rbegin(); stage != apart_.rend() && gradient.defined(); ++stage) {
+        gradient = (*stage)->backward(gradient, context);
+      }
+      return gradient;
+    }
     if (together_) return backward_pass(0, links_.size(), dy, context);
     Tensor gradient = dy;
     for (std::size_t i = links_.size(); i-- > 0;) {
@@ -76,7 +93,17 @@ class ConvReluPool final : public Stage {
   }
 
  private:
+  /// Whether the kernels are good for all links.
+  bool serves_all(const Tensor& x) const {
+    Shape shape = x.shape();
+    return std::ranges::all_of(links_, [&](const auto& link) {
+      const Shape given = std::exchange(shape, link->output_shape(shape));
+      return kernels::conv2d_relu_pool_pays(given, x.device());
+    });
+  }
+
   bool fits(const Tensor& x) const {
+    if (x.device().kind != Device::Kind::cpu) return false;
     ForEach<std::int64_t> channels;
     for (std::size_t i = 0; i < links_.size(); ++i) channels[i] = links_[i]->conv.out_channels();
     return kernels::conv2d_relu_pool_fits({x.dim(1), x.dim(2), x.dim(3)}, std::span(channels).first(links_.size()));
@@ -90,7 +117,7 @@ class ConvReluPool final : public Stage {
     Shape shape = x.shape();
     for (std::size_t i = first; i < last; ++i) {
       Link& link = *links_[i];
-      if (i > first) x = context.keeps() ? kernels::conv2d_relu_pool_memory(shape) : Tensor{};
+      if (i > first) x = context.keeps() ? kernels::conv2d_relu_pool_memory(shape, given.device()) : Tensor{};
       shape = link.output_shape(shape);
       const Tensor argmax = context.keeps() ? Tensor::empty(shape, DType::u8, given.device()) : Tensor{};
       packed[i].emplace(link.packed.take([](const auto&) { return true; }, [] { return kernels::Conv2dReluPoolWeights(); }));
@@ -127,8 +154,10 @@ class ConvReluPool final : public Stage {
   }
 
   std::vector<std::unique_ptr<Link>> links_;
-  Flatten* flatten_;       // null: y is not flattened
-  bool together_ = false;  // what the forward did that the next backward belongs to
+  Flatten* flatten_;                           // null: y is not flattened
+  std::vector<std::unique_ptr<Stage>> apart_;  // of the same layers, without their kernel
+  // What the forward did that the next backward belongs to.
+  bool together_ = false, ran_apart_ = false;
 };
 
 std::size_t match(std::span<Module* const> layers) {
@@ -137,7 +166,7 @@ std::size_t match(std::span<Module* const> layers) {
     const Conv2d* conv = layer_at<Conv2d>(layers, 3 * links);
     const MaxPool2d* pool = layer_at<MaxPool2d>(layers, 3 * links + 2);
     if (!conv || !is_relu(layers, 3 * links + 1) || !pool) break;
-    if (!kernels::conv2d_relu_pool_serves(conv->options(), pool->options(), Device::cpu())) break;
+    if (!kernels::conv2d_relu_pool_serves(conv->options(), pool->options())) break;
   }
   return links == 0 ? 0 : 3 * links + (layer_at<Flatten>(layers, 3 * links) ? 1 : 0);
 }
@@ -145,7 +174,6 @@ std::size_t match(std::span<Module* const> layers) {
 }  // namespace
 
 const Pattern kConvReluPool{
-    .device = Device::Kind::cpu,
     .match = match,
     .make = [](std::span<Module* const> layers) -> std::unique_ptr<Stage> { return std::make_unique<ConvReluPool>(layers); },
 };

@@ -19,13 +19,11 @@ std::vector<Parameter> parameters_of(std::span<Module* const> layers) {
   return all;
 }
 
-}  // namespace
-
-std::vector<std::unique_ptr<Stage>> fuse(std::span<Module* const> layers, Device device) {
+std::vector<std::unique_ptr<Stage>> fuse_by(std::span<const Pattern* const> patterns, std::span<Module* const> layers) {
   std::vector<std::unique_ptr<Stage>> stages;
   while (!layers.empty()) {
-    for (const Pattern* pattern : kPatterns) {
-      const std::size_t count = pattern->device.value_or(device.kind) == device.kind ? pattern->match(layers) : 0;
+    for (const Pattern* pattern : patterns) {
+      const std::size_t count = pattern->match(layers);
       if (count == 0) continue;
       stages.push_back(pattern->make(layers.first(count)));
       stages.back()->set_parameters(parameters_of(layers.first(count)));
@@ -34,6 +32,14 @@ std::vector<std::unique_ptr<Stage>> fuse(std::span<Module* const> layers, Device
     }
   }
   return stages;
+}
+
+}  // namespace
+
+std::vector<std::unique_ptr<Stage>> fuse(std::span<Module* const> layers) { return fuse_by(kPatterns, layers); }
+
+std::vector<std::unique_ptr<Stage>> fuse_without_conv_relu_pool(std::span<Module* const> layers) {
+  return fuse_by(std::span(kPatterns).subspan(1), layers);
 }
 
 }  // namespace gpucnn

@@ -4,12 +4,14 @@
 #include <span>
 #include <vector>
 
-#include <gpucnn/core/device.h>
 #include <gpucnn/layers/fusion/stage.h>
 
 namespace gpucnn {
 
-/// The stages of these layers on `device`, in order.
-std::vector<std::unique_ptr<Stage>> fuse(std::span<Module* const> layers, Device device);
+/// The stages of these layers, in order.
+std::vector<std::unique_ptr<Stage>> fuse(std::span<Module* const> layers);
+
+/// The same without the pattern kConvReluPool, for where it does not pay.
+std::vector<std::unique_ptr<Stage>> fuse_without_conv_relu_pool(std::span<Module* const> layers);
 
 }  // namespace gpucnn

@@ -52,7 +52,6 @@ class LinearReluDropout final : public Stage {
 }  // namespace
 
 const Pattern kLinearReluDropout{
-    .device = std::nullopt,
     .match = [](std::span<Module* const> layers) -> std::size_t {
       return layer_at<Linear>(layers, 0) && is_relu(layers, 1) && layer_at<Dropout>(layers, 2) ? 3 : 0;
     },

@@ -2,11 +2,9 @@
 
 #include <cstddef>
 #include <memory>
-#include <optional>
 #include <span>
 #include <typeinfo>
 
-#include <gpucnn/core/device.h>
 #include <gpucnn/layers/activation/activation_layer.h>
 #include <gpucnn/layers/fusion/stage.h>
 
@@ -14,8 +12,6 @@ namespace gpucnn {
 
 /// Layers side by side that a stage computes together. Each pattern has a file of its own, and its place in the list of fuse.cpp.
 struct Pattern {
-  /// Where it holds; nothing: on every device.
-  std::optional<Device::Kind> device;
   /// How many layers it takes, from the first one on; 0: it does not hold here.
   std::size_t (*match)(std::span<Module* const> layers);
   /// The stage of the layers that it takes.

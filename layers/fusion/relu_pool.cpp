@@ -49,7 +49,6 @@ class ReluPool final : public Stage {
 }  // namespace
 
 const Pattern kReluPool{
-    .device = std::nullopt,
     .match = [](std::span<Module* const> layers) -> std::size_t {
       const auto* pool = layer_at<MaxPool2d>(layers, 1);
       // A window with gaps may lie in the padding alone: its maximum is -infinity, which the ReLU would make 0.

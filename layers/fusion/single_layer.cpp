@@ -17,7 +17,6 @@ class SingleLayer final : public Stage {
 }  // namespace
 
 const Pattern kSingleLayer{
-    .device = std::nullopt,
     .match = [](std::span<Module* const>) -> std::size_t { return 1; },
     .make = [](std::span<Module* const> layers) -> std::unique_ptr<Stage> { return std::make_unique<SingleLayer>(*layers[0]); },
 };

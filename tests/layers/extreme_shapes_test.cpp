@@ -106,7 +106,7 @@ TEST(ExtremeShapes, OfJoinedLayers) {
       const std::array<std::int64_t, 2> channels{first, 3};
       shapes += answered([&] { kernels::conv2d_relu_pool_fits(Shape{x[1], x[2], x[3]}, channels); });
     }
-    if (x[0] == 0) shapes += answered([&] { kernels::conv2d_relu_pool_memory(x); });
+    if (x[0] == 0) shapes += answered([&] { kernels::conv2d_relu_pool_memory(x, Device::cpu()); });
   });
   EXPECT_GT(shapes, 0);
 }

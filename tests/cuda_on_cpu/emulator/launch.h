@@ -81,6 +81,7 @@ void launch(const Stream& stream, const char* name, const LaunchShape& shape, vo
       ::gpucnn::emulator::shared_memory(name##_site, sizeof(type) * (count)))
 
 #define GPUCNN_UNROLL
+#define GPUCNN_NO_UNROLL
 
 template <class T>
 T* dynamic_shared() {

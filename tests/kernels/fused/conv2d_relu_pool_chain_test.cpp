@@ -76,7 +76,7 @@ struct Together {
   explicit Together(const std::vector<Data>& chain) : problems(chain.begin(), chain.end()) {
     for (Problem& problem : problems) {
       convolutions.push_back(problem.operands());
-      if (convolutions.size() > 1) convolutions.back().x = conv2d_relu_pool_memory(problem.sizes.x());
+      if (convolutions.size() > 1) convolutions.back().x = conv2d_relu_pool_memory(problem.sizes.x(), Device::cpu());
       gradients.push_back({problem.dweight.tensor, problem.dbias.tensor, {}});
     }
   }

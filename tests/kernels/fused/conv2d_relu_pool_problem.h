@@ -67,12 +67,14 @@ inline Data whole_numbers(const Sizes& sizes) {
 class Fenced {
  public:
   Fenced() = default;
-  Fenced(const Shape& shape, std::int64_t at, DType dtype = DType::f32)
-      : first_(kFence + at), around_(Tensor::empty({first_ + shape.numel() + kFence}, dtype)) {
-    std::memset(around_.bytes(), 0xFF, around_.nbytes());
+  Fenced(const Shape& shape, std::int64_t at, DType dtype = DType::f32, Device device = Device::cpu()) : first_(kFence + at) {
+    Tensor around = Tensor::empty({first_ + shape.numel() + kFence}, dtype);
+    std::memset(around.bytes(), 0xFF, around.nbytes());
+    around_ = around.to(device);
     tensor = around_.view(first_, shape);
   }
-  Fenced(const std::vector<float>& values, const Shape& shape, std::int64_t at) : Fenced(shape, at) {
+  Fenced(const std::vector<float>& values, const Shape& shape, std::int64_t at, Device device = Device::cpu())
+      : Fenced(shape, at, DType::f32, device) {
     tensor.copy_from(Tensor::from(values, shape));
   }
 
@@ -80,8 +82,9 @@ class Fenced {
   bool holds() const {
     if (!tensor.defined()) return true;
     const auto untouched = [](std::byte byte) { return byte == std::byte{0xFF}; };
-    const std::byte *begin = tensor.bytes(), *end = begin + tensor.nbytes();
-    return std::all_of(around_.bytes(), begin, untouched) && std::all_of(end, around_.bytes() + around_.nbytes(), untouched);
+    const Tensor around = around_.to(Device::cpu());
+    const std::byte *begin = around.bytes() + first_ * (around.nbytes() / around.numel()), *end = begin + tensor.nbytes();
+    return std::all_of(around.bytes(), begin, untouched) && std::all_of(end, around.bytes() + around.nbytes(), untouched);
   }
 
  private:
@@ -107,17 +110,18 @@ struct Results {
 
 /// The tensors of one problem; results are NaN before they are computed.
 struct Problem {
-  explicit Problem(const Data& data, std::int64_t at = 0)
+  explicit Problem(const Data& data, std::int64_t at = 0, Device device = Device::cpu())
       : sizes(data.sizes),
-        x(data.x, sizes.x(), at),
-        weight(data.weight, sizes.weight(), at),
-        bias(sizes.bias ? Fenced(data.bias, {sizes.K}, at) : Fenced()),
-        dy(data.dy, sizes.y(), at),
-        y(sizes.y(), at),
-        dweight(sizes.weight(), at),
-        dbias(sizes.bias ? Fenced(Shape{sizes.K}, at) : Fenced()),
-        dx(sizes.x(), at),
-        argmax(sizes.y(), at, DType::u8) {}
+        stream(device),
+        x(data.x, sizes.x(), at, device),
+        weight(data.weight, sizes.weight(), at, device),
+        bias(sizes.bias ? Fenced(data.bias, {sizes.K}, at, device) : Fenced()),
+        dy(data.dy, sizes.y(), at, device),
+        y(sizes.y(), at, DType::f32, device),
+        dweight(sizes.weight(), at, DType::f32, device),
+        dbias(sizes.bias ? Fenced(Shape{sizes.K}, at, DType::f32, device) : Fenced()),
+        dx(sizes.x(), at, DType::f32, device),
+        argmax(sizes.y(), at, DType::u8, device) {}
 
   Conv2dReluPool operands() { return {weight.tensor, bias.tensor, x.tensor, argmax.tensor, &kept}; }
   void forward() {
@@ -143,8 +147,8 @@ struct Problem {
   Fenced x, weight, bias, dy, y, dweight, dbias, dx, argmax;
 };
 
-inline Results compute(const Data& data, std::int64_t at = 0) {
-  Problem problem(data, at);
+inline Results compute(const Data& data, std::int64_t at = 0, Device device = Device::cpu()) {
+  Problem problem(data, at, device);
   problem.forward();
   problem.backward();
   return problem.results();

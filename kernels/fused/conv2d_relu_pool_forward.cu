@@ -1,0 +1,112 @@
+#include <cmath>
+
+#include <gpucnn/kernels/fused/conv2d_relu_pool_cuda.h>
+#include <gpucnn/kernels/fused/pooled_tensors.h>
+#include <gpucnn/kernels/fused/window_tile.h>
+
+// In true fp32, on FFMA. A block computes one or two tiles of windows for 32 or 16 outputs; see window_tile.h.
+namespace gpucnn::kernels::cuda {
+namespace {
+
+constexpr std::uint8_t kNoWinner = 4;
+
+/// The winner of a window's four values, by max_pool2d's rules, behind a ReLU.
+struct Winner {
+  float value;
+  std::uint8_t index;
+};
+
+__device__ Winner winner_of(float first, float second, float third, float fourth) {
+  Winner best{first, 0};
+  const auto update = [&](float value, std::uint8_t index) {
+    if (value > best.value || std::isnan(value)) best = {value, index};
+  };
+  update(second, 1);
+  update(third, 2);
+  update(fourth, 3);
+  return best.value <= 0 ? Winner{0, kNoWinner} : best;
+}
+
+/// `argmax` and `bias` may be null. `wide`: 4 channels of y and argmax are written at once.
+template <int kOutputs, int kWidth>
+__global__ void __launch_bounds__(kTileThreads, 2)
+    forward_kernel(PooledSizes s, const float* x, const float* weight, const float* bias, PooledLayout layout, bool wide, float* y,
+                   std::uint8_t* argmax) {
+  using Block = WindowBlock<kOutputs>;
+  constexpr int kDepth = Block::kDepth, kPerThread = Block::kPerThread;
+  using Four = Lanes<float, 4>;
+  GPUCNN_SHARED(Four, memory, Block::kFloats / 4);
+  float *const planes = memory[0].at, *const weights = planes + Block::kPlanes;
+  const WindowTiles tiles = WindowTiles::of(s.Ho, s.Wo);
+  const int k_blocks = (s.K + kOutputs - 1) / kOutputs;
+  const int blocks = (tiles.count(s.N) + Block::kTiles - 1) / Block::kTiles * k_blocks;
+
+  for (int block = static_cast<int>(blockIdx.x); block < blocks; block += static_cast<int>(gridDim.x)) {
+    const int k_first = block % k_blocks * kOutputs;
+    const int first_tile = block / k_blocks * Block::kTiles;
+    float sums[4][kPerThread] = {};
+    GPUCNN_NO_UNROLL
+    for (int c_first = 0; c_first < s.C; c_first += kDepth) {
+      __syncthreads();  // before what others still read is written over
+      for (int t = 0; t < Block::kTiles; ++t) {
+        const WindowTile tile = tiles[first_tile + t];
+        const auto fetch = [&](int h, int w, int c) {
+          Lanes<float, kWidth> values{};
+          if (c_first + c < s.C) values = load<kWidth>(x + ((std::int64_t{tile.n} * s.H + h) * s.W + w) * s.C + c_first + c);
+          return values;
+        };
+        Block::template load_planes<kWidth>(tile, tile.n < s.N ? s.H : 0, s.W, fetch, planes + t * kDepth * Block::kPlane);
+      }
+      for (int item = static_cast<int>(threadIdx.x); item < kDepth * 9 * kOutputs; item += kTileThreads) {
+        const int c = item % kDepth, tap = item / kDepth % 9, o = item / (9 * kDepth), k = k_first + o;
+        float value = 0;
+        if (c_first + c < s.C && k < s.K) value = weight[(std::int64_t{k} * 9 + tap) * s.C + c_first + c];
+        weights[c * Block::kWeightPitch + tap * kOutputs + o] = value;
+      }
+      __syncthreads();
+      Block::add_products(planes, weights, std::min(kDepth, s.C - c_first), sums);
+    }
+
+    const WindowTile tile = tiles[first_tile + Block::tile()];
+    const int i = tile.top + Block::row(), j = tile.left + Block::column(), k = k_first + Block::output();
+    if (tile.n >= s.N || i >= s.Ho || j >= s.Wo || k >= s.K) continue;
+    float values[kPerThread];
+    std::uint8_t winners[kPerThread];
+    for (int o = 0; o < kPerThread; ++o) {
+      const float b = bias && k + o < s.K ? bias[k + o] : 0.0F;
+      const Winner winner = winner_of(sums[0][o] + b, sums[1][o] + b, sums[2][o] + b, sums[3][o] + b);
+      values[o] = winner.value;
+      winners[o] = winner.index;
+    }
+    const int count = std::min(kPerThread, s.K - k);
+    const std::int64_t pixel = std::int64_t{i} * s.Wo + j;
+    if (layout.at_channel == 1) {
+      store_eight(values, count, wide, y + tile.n * layout.image + pixel * layout.at_pixel + k);
+    } else {
+      for (int o = 0; o < count; ++o) y[tile.n * layout.image + pixel * layout.at_pixel + (k + o) * layout.at_channel] = values[o];
+    }
+    if (argmax) store_eight(winners, count, wide, argmax + (std::int64_t{tile.n} * s.Ho * s.Wo + pixel) * s.K + k);
+  }
+}
+
+}  // namespace
+
+void conv2d_relu_pool(const Conv2dReluPool& conv, Tensor& y, Stream& stream) {
+  const PooledSizes s = pooled_sizes(conv);
+  const float* const x = conv.x.device_data<float>();
+  float* const to = y.device_data<float>();
+  std::uint8_t* const argmax = conv.argmax.defined() ? Tensor(conv.argmax).device_data<std::uint8_t>() : nullptr;
+  const float* const bias = conv.bias.defined() ? conv.bias.device_data<float>() : nullptr;
+  const bool wide = s.K % 4 == 0 && are_aligned<4>(to, argmax);
+  const auto run = [&]<int kOutputs, int kWidth>() {
+    using Block = WindowBlock<kOutputs>;
+    const int tiles = WindowTiles::of(s.Ho, s.Wo).count(s.N), k_blocks = (s.K + kOutputs - 1) / kOutputs;
+    launch(stream, "conv2d_relu_pool", {(tiles + Block::kTiles - 1) / Block::kTiles * k_blocks, kTileThreads},
+           forward_kernel<kOutputs, kWidth>, s, x, conv.weight.device_data<float>(), bias, pooled_layout(s, y), wide, to, argmax);
+  };
+  const bool fours = s.C % 4 == 0 && are_aligned<4>(x);
+  if (s.K <= 16) return fours ? run.template operator()<16, 4>() : run.template operator()<16, 1>();
+  return fours ? run.template operator()<32, 4>() : run.template operator()<32, 1>();
+}
+
+}  // namespace gpucnn::kernels::cuda
