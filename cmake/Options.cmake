@@ -8,6 +8,8 @@ function(gpucnn_options target)
   target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;--expt-relaxed-constexpr;-Xcompiler=-Wall,-Wextra>")
   if(GPUCNN_WERROR)
     target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:-Werror>" "$<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings>")
+    # A kernel that keeps registers in memory is as wrong as one that warns.
+    target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:-Xptxas=--warn-on-spills,--warning-as-error>")
   endif()
   if(GPUCNN_SANITIZE)
     target_compile_options(${target} PRIVATE

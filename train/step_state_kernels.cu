@@ -23,9 +23,9 @@ __device__ std::int64_t first_largest(const float* row, std::int64_t C) {
 // Of `labels` and `probabilities` one is null. For targets that are no classes both are: then C is 0. Only a label is ignored.
 // One block: a batch has few rows, and the report must be written once. A thread for each row, where count_correct has a warp: the
 // classes are few, and all rows are this block's.
-__global__ void report_kernel(const float* logits, const std::int32_t* labels, const float* probabilities, bool ignores,
-                              std::int32_t ignored, std::int64_t N, std::int64_t C, const float* loss, StepState* state,
-                              StepReport* reports, std::int64_t slots) {
+__global__ void __launch_bounds__(kThreads)
+    report_kernel(const float* logits, const std::int32_t* labels, const float* probabilities, bool ignores, std::int32_t ignored,
+                  std::int64_t N, std::int64_t C, const float* loss, StepState* state, StepReport* reports, std::int64_t slots) {
   std::int64_t count = 0, left_out = 0;
   for (std::int64_t n = threadIdx.x; n < N; n += kThreads) {
     const bool skip = ignores && labels[n] == ignored;
@@ -50,14 +50,15 @@ __global__ void report_kernel(const float* logits, const std::int32_t* labels, c
   *static_cast<volatile std::int64_t*>(&report->number) = number;
 }
 
-__global__ void advance_kernel(StepState* state, std::int64_t images, bool counts_forward) {
+__global__ void __launch_bounds__(1) advance_kernel(StepState* state, std::int64_t images, bool counts_forward) {
   if (counts_forward) ++state->random_step;
   ++state->updates;
   ++state->steps;
   state->first += images;
 }
 
-__global__ void guard_kernel(const StepState* state, std::uint8_t* buffer, std::uint8_t* backup, std::int64_t bytes) {
+__global__ void __launch_bounds__(kThreads)
+    guard_kernel(const StepState* state, std::uint8_t* buffer, std::uint8_t* backup, std::int64_t bytes) {
   const bool runs = state->failed == 0 || state->failed == state->steps + 1;
   const std::uint8_t* from = runs ? buffer : backup;
   std::uint8_t* to = runs ? backup : buffer;
@@ -65,7 +66,7 @@ __global__ void guard_kernel(const StepState* state, std::uint8_t* buffer, std::
   for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < bytes; i += stride) to[i] = from[i];
 }
 
-__global__ void set_state_kernel(StepState* state, StepState now, bool forget_failure) {
+__global__ void __launch_bounds__(1) set_state_kernel(StepState* state, StepState now, bool forget_failure) {
   now.failed = forget_failure ? 0 : state->failed;
   *state = now;
 }

@@ -9,7 +9,8 @@ namespace {
 constexpr int kAtOnce = 4, kAtOnceBackward = 2;
 
 template <class T>
-__global__ void activation_kernel(Activation function, const T* x, T* y, std::int64_t count, bool wide) {
+__global__ void __launch_bounds__(kThreads)
+    activation_kernel(Activation function, const T* x, T* y, std::int64_t count, bool wide) {
   with_functor(function, [=](const auto& functor) {
     for_elements<kAtOnce>(
         count, wide, [=](auto width, std::int64_t i) { return load<width>(x + i); },
@@ -26,7 +27,8 @@ struct Gradient {
 };
 
 template <class T>
-__global__ void activation_backward_kernel(Activation function, const T* kept, const T* dy, T* dx, std::int64_t count, bool wide) {
+__global__ void __launch_bounds__(kThreads)
+    activation_backward_kernel(Activation function, const T* kept, const T* dy, T* dx, std::int64_t count, bool wide) {
   with_functor(function, [=](const auto& functor) {
     for_elements<kAtOnceBackward>(
         count, wide,

@@ -34,7 +34,8 @@ __device__ Mask todays(Mask mask, const StepState* state) {
 
 /// Elements whose memory is in logical order and aligned: a thread that holds four of them draws one block for them.
 template <class T>
-__global__ void dropout_kernel(Mask captured, const StepState* state, const T* x, T* y, std::int64_t count) {
+__global__ void __launch_bounds__(kThreads)
+    dropout_kernel(Mask captured, const StepState* state, const T* x, T* y, std::int64_t count) {
   const Mask mask = todays(captured, state);
   for_elements<kAtOnce>(
       count, true, [=](auto width, std::int64_t i) { return load<width>(x + i); },
@@ -53,8 +54,9 @@ __global__ void dropout_kernel(Mask captured, const StepState* state, const T* x
 /// four elements in one plane, where they are neighbouring pixels; neighbouring threads take neighbouring channels. A block across
 /// the border of two planes is drawn for each. `blocks` counts the blocks that a plane can meet.
 template <class T>
-__global__ void dropout_planes_kernel(Mask captured, const StepState* state, const T* x, T* y, std::int64_t N, std::int64_t C,
-                                      std::int64_t pixels, std::int64_t blocks) {
+__global__ void __launch_bounds__(kThreads)
+    dropout_planes_kernel(Mask captured, const StepState* state, const T* x, T* y, std::int64_t N, std::int64_t C,
+                          std::int64_t pixels, std::int64_t blocks) {
   const Mask mask = todays(captured, state);
   const std::int64_t stride = std::int64_t{gridDim.x} * kThreads;
   for (std::int64_t t = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; t < N * blocks * C; t += stride) {
@@ -75,8 +77,8 @@ __global__ void dropout_planes_kernel(Mask captured, const StepState* state, con
 constexpr std::int64_t kPixels = 8;
 
 template <int kWidth, class T>
-__global__ void dropout2d_kernel(Mask captured, const StepState* state, const T* x, T* y, std::int64_t N, std::int64_t C,
-                                 std::int64_t pixels) {
+__global__ void __launch_bounds__(kThreads)
+    dropout2d_kernel(Mask captured, const StepState* state, const T* x, T* y, std::int64_t N, std::int64_t C, std::int64_t pixels) {
   const Mask mask = todays(captured, state);
   const std::int64_t groups = C / kWidth, parts = (pixels + kPixels - 1) / kPixels, stride = std::int64_t{gridDim.x} * kThreads;
   for (std::int64_t t = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; t < N * parts * groups; t += stride) {

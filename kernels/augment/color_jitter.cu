@@ -13,8 +13,9 @@ namespace {
 constexpr int kThreads = 256;
 
 // A block for each image: its contrast needs the mean over all of it. Every thread comes back to the pixels it has written.
-__global__ void jitter_kernel(float* images, ColorRanges ranges, BatchPosition position, const StepState* state, std::int64_t N,
-                              std::int64_t C, std::int64_t pixels) {
+__global__ void __launch_bounds__(kThreads)
+    jitter_kernel(float* images, ColorRanges ranges, BatchPosition position, const StepState* state, std::int64_t N, std::int64_t C,
+                  std::int64_t pixels) {
   GPUCNN_SHARED(ColorFactors, shared, 1);
   GPUCNN_SHARED(float, means, 1);
   const BatchPosition batch = at_step(position, state);

@@ -12,8 +12,9 @@ namespace {
 constexpr int kThreads = 128;
 
 // A block for each image.
-__global__ void cutout_kernel(float* images, std::int64_t size, BatchPosition position, const StepState* state, std::int64_t N,
-                              std::int64_t C, std::int64_t H, std::int64_t W) {
+__global__ void __launch_bounds__(kThreads)
+    cutout_kernel(float* images, std::int64_t size, BatchPosition position, const StepState* state, std::int64_t N, std::int64_t C,
+                  std::int64_t H, std::int64_t W) {
   const BatchPosition batch = at_step(position, state);
   for (std::int64_t i = blockIdx.x; i < N; i += gridDim.x) {
     const Box square = cutout_square(size, batch, image_position(batch, i), H, W);

@@ -27,7 +27,8 @@ __device__ double block_total(const Norm& norm, double value) {
 
 /// What each block comes to: the norm itself if there is one block, else totals[block].
 template <class Norm>
-__global__ void norm_kernel(Norm norm, const float* x, std::int64_t count, bool wide, double* totals, float* result) {
+__global__ void __launch_bounds__(kThreads)
+    norm_kernel(Norm norm, const float* x, std::int64_t count, bool wide, double* totals, float* result) {
   double sum = 0;
   for_elements<kAtOnce>(
       count, wide, [=](auto width, std::int64_t i) { return load<width>(x + i); },
@@ -44,14 +45,16 @@ __global__ void norm_kernel(Norm norm, const float* x, std::int64_t count, bool 
 }
 
 template <class Norm>
-__global__ void norm_of_totals_kernel(Norm norm, const double* totals, std::int64_t blocks, float* result) {
+__global__ void __launch_bounds__(kThreads)
+    norm_of_totals_kernel(Norm norm, const double* totals, std::int64_t blocks, float* result) {
   double sum = 0;
   for (std::int64_t b = threadIdx.x; b < blocks; b += kThreads) sum = norm.join(sum, totals[b]);
   sum = block_total(norm, sum);
   if (threadIdx.x == 0) *result = static_cast<float>(norm.root(sum));
 }
 
-__global__ void clip_by_norm_kernel(const float* total_norm, float max_norm, float* gradient, std::int64_t count, bool wide) {
+__global__ void __launch_bounds__(kThreads)
+    clip_by_norm_kernel(const float* total_norm, float max_norm, float* gradient, std::int64_t count, bool wide) {
   const float coefficient = clip_coefficient(*total_norm, max_norm);
   if (coefficient == 1) return;
   for_elements<kAtOnce>(
@@ -62,7 +65,7 @@ __global__ void clip_by_norm_kernel(const float* total_norm, float max_norm, flo
       });
 }
 
-__global__ void clip_by_value_kernel(float clip_value, float* gradient, std::int64_t count, bool wide) {
+__global__ void __launch_bounds__(kThreads) clip_by_value_kernel(float clip_value, float* gradient, std::int64_t count, bool wide) {
   for_elements<kAtOnce>(
       count, wide, [=](auto width, std::int64_t i) { return load<width>(gradient + i); },
       [=]<int kWidth>(std::int64_t i, Lanes<float, kWidth> lanes) {

@@ -14,7 +14,7 @@ struct Summands {
 };
 
 template <class T>
-__global__ void add_kernel(const T* a, const T* b, T* y, std::int64_t count, bool wide) {
+__global__ void __launch_bounds__(kThreads) add_kernel(const T* a, const T* b, T* y, std::int64_t count, bool wide) {
   for_elements<kAtOnce>(
       count, wide,
       [=](auto width, std::int64_t i) {

@@ -7,8 +7,8 @@ namespace gpucnn::kernels::cuda {
 namespace {
 
 template <class T>
-__global__ void copy_rows_kernel(const T* from, std::int64_t from_pitch, T* to, std::int64_t to_pitch, std::int64_t rows,
-                                 std::int64_t width) {
+__global__ void __launch_bounds__(kThreads)
+    copy_rows_kernel(const T* from, std::int64_t from_pitch, T* to, std::int64_t to_pitch, std::int64_t rows, std::int64_t width) {
   const std::int64_t stride = std::int64_t{gridDim.x} * blockDim.x;
   for (std::int64_t e = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; e < rows * width; e += stride) {
     const std::int64_t r = e / width, c = e % width;

@@ -36,7 +36,8 @@ Division divide(std::int64_t R, std::int64_t K) {
 
 /// sums[slice, k] = the sum over the slice's rows; where there is one slice, dbias is written at once.
 template <class T>
-__global__ void slices_kernel(const T* dy, Division d, double* sums, bool accumulate, float* dbias) {
+__global__ void __launch_bounds__(kThreads, sizeof(T) == 2 ? 4 : 0)
+    slices_kernel(const T* dy, Division d, double* sums, bool accumulate, float* dbias) {
   GPUCNN_SHARED(double, shared, kThreads);
   const std::int64_t line = threadIdx.x / d.columns, column = threadIdx.x % d.columns;
   for (std::int64_t block = blockIdx.x; block < d.tiles * d.slices; block += gridDim.x) {
@@ -63,7 +64,8 @@ __global__ void slices_kernel(const T* dy, Division d, double* sums, bool accumu
 }
 
 /// A warp adds the slices of one column.
-__global__ void columns_kernel(const double* sums, std::int64_t slices, std::int64_t K, bool accumulate, float* dbias) {
+__global__ void __launch_bounds__(kThreads)
+    columns_kernel(const double* sums, std::int64_t slices, std::int64_t K, bool accumulate, float* dbias) {
   constexpr int kWarps = kThreads / kWarp;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   for (std::int64_t k = std::int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarp; k < K; k += std::int64_t{gridDim.x} * kWarps) {

@@ -46,8 +46,8 @@ __device__ float times_padding(const float* values, std::int64_t step, std::int6
 }
 
 /// `bias` may be null.
-__global__ void forward_kernel(const float* x, const float* weight, const float* bias, Activation epilogue, float* y,
-                               std::int64_t count, Sizes s) {
+__global__ void __launch_bounds__(kThreads) forward_kernel(const float* x, const float* weight, const float* bias,
+                                                           Activation epilogue, float* y, std::int64_t count, Sizes s) {
   for (std::int64_t e = first_element(); e < count; e += all_threads()) {
     const auto [n, i, j, k] = pixel_of(e, s.Ho, s.Wo, s.K);
     const float* from = x + n * s.H * s.W * s.C + k / s.Kg * s.Cg;
@@ -74,7 +74,8 @@ __device__ bool reads(std::int64_t at, std::int64_t tap, std::int64_t stride, st
   return start >= 0 && start % stride == 0 && out < outputs;
 }
 
-__global__ void backward_data_kernel(const float* dy, const float* weight, float* dx, std::int64_t count, Sizes s) {
+__global__ void __launch_bounds__(kThreads, 4)
+    backward_data_kernel(const float* dy, const float* weight, float* dx, std::int64_t count, Sizes s) {
   for (std::int64_t e = first_element(); e < count; e += all_threads()) {
     const auto [n, h, v, c] = pixel_of(e, s.H, s.W, s.C);
     const std::int64_t group = c / s.Cg, step = s.kH * s.kW * s.Cg;
@@ -105,8 +106,8 @@ __device__ void columns_inside(const Sizes& s, std::int64_t t, std::int64_t& fir
 }
 
 /// sums[slice, weight] = the gradient of one weight over `rows` output rows of the batch.
-__global__ void backward_weights_kernel(const float* x, const float* dy, double* sums, std::int64_t slices, std::int64_t rows,
-                                        Sizes s) {
+__global__ void __launch_bounds__(kThreads)
+    backward_weights_kernel(const float* x, const float* dy, double* sums, std::int64_t slices, std::int64_t rows, Sizes s) {
   constexpr std::int64_t kRun = 32;  // products added in float: no more, because rounding grows with the sum
   const std::int64_t weights = s.weight_numel();
   for (std::int64_t e = first_element(); e < slices * weights; e += all_threads()) {
@@ -137,7 +138,8 @@ __global__ void backward_weights_kernel(const float* x, const float* dy, double*
   }
 }
 
-__global__ void add_slices_kernel(const double* sums, std::int64_t slices, std::int64_t count, bool accumulate, float* dweight) {
+__global__ void __launch_bounds__(kThreads)
+    add_slices_kernel(const double* sums, std::int64_t slices, std::int64_t count, bool accumulate, float* dweight) {
   for (std::int64_t e = first_element(); e < count; e += all_threads()) {
     double sum = 0;
     for (std::int64_t slice = 0; slice < slices; ++slice) sum += sums[slice * count + e];

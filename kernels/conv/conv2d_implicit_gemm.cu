@@ -91,8 +91,8 @@ struct PatchLoader {
 /// `kWidth` channels of x are loaded at once. `bias` may be null. One function, although it is long: its parts share the registers
 /// and buffers that they capture.
 template <class Tile, int kWidth, class T>
-__global__ void convolve_kernel(const T* x, const T* weight, const T* bias, T* y, Window window, WeightLayout layout,
-                                Epilogue epilogue) {
+__global__ void __launch_bounds__(Tile::kThreads, kWidth == 1 && Tile::kN > Narrow::kN ? 4 : 0)
+    convolve_kernel(const T* x, const T* weight, const T* bias, T* y, Window window, WeightLayout layout, Epilogue epilogue) {
   using Loader = PatchLoader<Tile, kWidth>;
   constexpr int kM = Tile::kM, kN = Tile::kN, kRows = Tile::kRows, kColumns = Tile::kColumns, kDepth = Tile::kDepth;
   constexpr int kWeights = kDepth * kN / Tile::kThreads;

@@ -73,7 +73,8 @@ struct TileLoader {
 /// sums[slice] = what the slice's pixels add to the gradients. `kWidthC` channels of x are loaded at once, and `kWidthK` of dy. One
 /// function, although it is long: its parts share the registers and buffers that they capture.
 template <class Tile, int kWidthC, int kWidthK, class T>
-__global__ void slices_kernel(const T* x, const T* dy, float* sums, Window window, SliceSums count, Division d) {
+__global__ void __launch_bounds__(Tile::kThreads)
+    slices_kernel(const T* x, const T* dy, float* sums, Window window, SliceSums count, Division d) {
   constexpr int kM = Tile::kM, kN = Tile::kN, kRows = Tile::kRows, kColumns = Tile::kColumns, kTeams = Tile::kTeams;
   constexpr int kTileK = Tile::kTileK;
   using LoaderK = TileLoader<Tile, kM, kWidthK>;

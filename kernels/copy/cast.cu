@@ -9,7 +9,7 @@ namespace {
 constexpr int kAtOnce = 4;
 
 template <class From, class To>
-__global__ void cast_kernel(const From* x, To* y, std::int64_t count, bool wide) {
+__global__ void __launch_bounds__(kThreads) cast_kernel(const From* x, To* y, std::int64_t count, bool wide) {
   for_elements<kAtOnce>(
       count, wide, [=](auto width, std::int64_t i) { return load<width>(x + i); },
       [=]<int kWidth>(std::int64_t i, const Lanes<From, kWidth>& values) {

@@ -27,7 +27,7 @@ __host__ __device__ unsigned pitch(const Matrices& m) { return m.tile_columns | 
 
 /// y[n][c][r] = x[n][r][c].
 template <class T>
-__global__ void transpose_kernel(Matrices m, const T* x, T* y) {
+__global__ void __launch_bounds__(kThreads) transpose_kernel(Matrices m, const T* x, T* y) {
   T* tile = dynamic_shared<T>();
   const std::int64_t across = m.tiles_across(), down = m.tiles_down(), tiles = m.count * down * across;
   for (std::int64_t t = blockIdx.x; t < tiles; t += gridDim.x) {

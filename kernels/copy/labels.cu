@@ -33,8 +33,8 @@ __device__ void report(const T* labels, std::int64_t index, std::int64_t classes
 }
 
 template <class T>
-__global__ void labels_kernel(const T* labels, std::int64_t N, std::int64_t classes, bool ignores, std::int64_t ignored,
-                              std::int32_t* y, gpu::Misuse* misuse) {
+__global__ void __launch_bounds__(kThreads) labels_kernel(const T* labels, std::int64_t N, std::int64_t classes, bool ignores,
+                                                          std::int64_t ignored, std::int32_t* y, gpu::Misuse* misuse) {
   GPUCNN_SHARED(std::int64_t, firsts, kWarps);
   std::int64_t outside = kNone;
   for (std::int64_t n = threadIdx.x; n < N; n += kThreads) {

@@ -9,8 +9,8 @@ namespace {
 constexpr int kAdders = 8, kLines = 32, kAtOnce = 8;
 
 /// What the slices' sums add up to: dweight, and behind it dbias.
-__global__ void add_slices_kernel(const float* sums, int slices, SliceSums count, bool add_weight, bool add_bias, float* dweight,
-                                  float* dbias) {
+__global__ void __launch_bounds__(kLines* kAdders) add_slices_kernel(const float* sums, int slices, SliceSums count,
+                                                                     bool add_weight, bool add_bias, float* dweight, float* dbias) {
   GPUCNN_SHARED(double, lines, kLines* kAdders);
   const int column = static_cast<int>(threadIdx.x) % kAdders, line = static_cast<int>(threadIdx.x) / kAdders;
   const std::int64_t weights = count.weights, width = count.all;

@@ -114,9 +114,9 @@ __device__ Lanes<float, 4> transform_four(const T* image, const Source& source, 
 
 /// `channels`: mean and std of more than kMaxChannels channels, one after the other, or null; `labels` may be null.
 template <bool kResized, class T>
-__global__ void batch_kernel(const T* images, const std::int32_t* labels, const std::int64_t* indices, const std::int64_t* numbers,
-                             const StepState* state, const float* channels, BatchTask task, float* batch,
-                             std::int32_t* batch_labels) {
+__global__ void __launch_bounds__(kThreads, kResized ? 3 : 0)
+    batch_kernel(const T* images, const std::int32_t* labels, const std::int64_t* indices, const std::int64_t* numbers,
+                 const StepState* state, const float* channels, BatchTask task, float* batch, std::int32_t* batch_labels) {
   GPUCNN_SHARED(Source, source, 1);
   GPUCNN_SHARED(float, means, kMaxChannels);
   GPUCNN_SHARED(float, stds, kMaxChannels);

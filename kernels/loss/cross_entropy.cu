@@ -10,8 +10,8 @@ constexpr int kRows = kThreads / kWarp;  // a row for each warp
 __device__ double weight_of(const float* weight, std::int64_t c) { return weight ? static_cast<double>(weight[c]) : 1; }
 
 /// *divisor = the sum of the weights of the labels that count. One outside [0, C) adds nothing: its row makes the loss NaN.
-__global__ void divisor_kernel(const std::int32_t* labels, const float* weight, std::int32_t ignored, double* divisor,
-                               std::int64_t N, std::int64_t C) {
+__global__ void __launch_bounds__(kThreads) divisor_kernel(const std::int32_t* labels, const float* weight, std::int32_t ignored,
+                                                           double* divisor, std::int64_t N, std::int64_t C) {
   double sum = 0;
   for (std::int64_t n = threadIdx.x; n < N; n += kThreads) {
     const std::int32_t label = labels[n];
@@ -52,9 +52,10 @@ __device__ double row_loss(const float* x, std::int64_t label, const float* t, c
 
 /// sums[g] = the losses of rows kRows * g and following. One of `labels` and `t` is null. All are divided by *divisor,
 /// or by `fixed_divisor` where that is null.
-__global__ void loss_kernel(const float* x, const std::int32_t* labels, const float* t, const float* weight, std::int32_t ignored,
-                            double kept, double spread, const double* divisor, double fixed_divisor, float* dx, double* sums,
-                            std::int64_t N, std::int64_t C) {
+__global__ void __launch_bounds__(kThreads)
+    loss_kernel(const float* x, const std::int32_t* labels, const float* t, const float* weight, std::int32_t ignored, double kept,
+                double spread, const double* divisor, double fixed_divisor, float* dx, double* sums, std::int64_t N,
+                std::int64_t C) {
   const std::int64_t groups = (N + kRows - 1) / kRows;
   for (std::int64_t g = blockIdx.x; g < groups; g += gridDim.x) {
     const std::int64_t n = g * kRows + threadIdx.x / kWarp;
@@ -74,7 +75,8 @@ __global__ void loss_kernel(const float* x, const std::int32_t* labels, const fl
   }
 }
 
-__global__ void total_kernel(const double* sums, std::int64_t groups, const double* divisor, double fixed_divisor, float* loss) {
+__global__ void __launch_bounds__(kThreads)
+    total_kernel(const double* sums, std::int64_t groups, const double* divisor, double fixed_divisor, float* loss) {
   double sum = 0;
   for (std::int64_t g = threadIdx.x; g < groups; g += kThreads) sum += sums[g];
   sum = block_sum<kThreads>(sum);

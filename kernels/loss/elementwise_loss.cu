@@ -10,8 +10,9 @@ constexpr int kThreads = 256;
 constexpr std::int64_t kMaxSums = 1024;
 
 /// sums[b] = the costs of the elements that block b takes.
-__global__ void cost_kernel(ElementwiseLoss::Kind kind, double beta, const float* x, const float* t, const float* weight,
-                            const float* pos_weight, double divisor, float* dx, double* sums, std::int64_t count, std::int64_t C) {
+__global__ void __launch_bounds__(kThreads)
+    cost_kernel(ElementwiseLoss::Kind kind, double beta, const float* x, const float* t, const float* weight,
+                const float* pos_weight, double divisor, float* dx, double* sums, std::int64_t count, std::int64_t C) {
   double sum = 0;
   const std::int64_t stride = std::int64_t{gridDim.x} * kThreads;
   for (std::int64_t i = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; i < count; i += stride) {
@@ -25,7 +26,8 @@ __global__ void cost_kernel(ElementwiseLoss::Kind kind, double beta, const float
   if (threadIdx.x == 0) sums[blockIdx.x] = sum;
 }
 
-__global__ void cost_total_kernel(const double* sums, std::int64_t blocks, double divisor, float* loss) {
+__global__ void __launch_bounds__(kThreads)
+    cost_total_kernel(const double* sums, std::int64_t blocks, double divisor, float* loss) {
   double sum = 0;
   for (std::int64_t b = threadIdx.x; b < blocks; b += kThreads) sum += sums[b];
   sum = block_sum<kThreads>(sum);

@@ -17,7 +17,7 @@ __device__ void for_rows(std::int64_t rows, std::int64_t C, const Body& body) {
 }
 
 template <class T>
-__global__ void softmax_kernel(const T* x, T* y, std::int64_t rows, std::int64_t C) {
+__global__ void __launch_bounds__(kThreads) softmax_kernel(const T* x, T* y, std::int64_t rows, std::int64_t C) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   for_rows(rows, C, [=](std::int64_t first) {
     if constexpr (std::is_same_v<T, float>) {
@@ -34,7 +34,8 @@ __global__ void softmax_kernel(const T* x, T* y, std::int64_t rows, std::int64_t
 }
 
 template <class T>
-__global__ void softmax_backward_kernel(const T* y, const T* dy, T* dx, std::int64_t rows, std::int64_t C) {
+__global__ void __launch_bounds__(kThreads)
+    softmax_backward_kernel(const T* y, const T* dy, T* dx, std::int64_t rows, std::int64_t C) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const auto wide = [](T value) { return static_cast<double>(widen(value)); };
   for_rows(rows, C, [=](std::int64_t first) {

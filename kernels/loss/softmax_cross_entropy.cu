@@ -20,7 +20,8 @@ __device__ std::int64_t count_labels(const std::int32_t* labels, std::int64_t N,
   return *everywhere;
 }
 
-__global__ void count_kernel(const std::int32_t* labels, std::int64_t N, std::int32_t ignored, std::int64_t* counted) {
+__global__ void __launch_bounds__(kThreads)
+    count_kernel(const std::int32_t* labels, std::int64_t N, std::int32_t ignored, std::int64_t* counted) {
   const std::int64_t count = count_labels(labels, N, ignored);
   if (threadIdx.x == 0) *counted = count;
 }
@@ -48,8 +49,8 @@ __device__ double row_loss(const float* x, std::int32_t label, float* dx, std::i
 
 /// sums[g] = the losses of rows kRows * g and following. *counted is how many rows count: read where N is beyond kMaxCountedByEach,
 /// else written.
-__global__ void loss_kernel(const float* x, const std::int32_t* labels, std::int32_t ignored, float* dx, double* sums,
-                            std::int64_t* counted, std::int64_t N, std::int64_t C) {
+__global__ void __launch_bounds__(kThreads) loss_kernel(const float* x, const std::int32_t* labels, std::int32_t ignored, float* dx,
+                                                        double* sums, std::int64_t* counted, std::int64_t N, std::int64_t C) {
   const std::int64_t count = N > kMaxCountedByEach ? *counted : count_labels(labels, N, ignored);
   if (N <= kMaxCountedByEach && blockIdx.x == 0 && threadIdx.x == 0) *counted = count;
   const std::int64_t groups = (N + kRows - 1) / kRows;
@@ -61,7 +62,8 @@ __global__ void loss_kernel(const float* x, const std::int32_t* labels, std::int
   }
 }
 
-__global__ void mean_kernel(const double* sums, std::int64_t groups, float* loss, const std::int64_t* counted) {
+__global__ void __launch_bounds__(kThreads)
+    mean_kernel(const double* sums, std::int64_t groups, float* loss, const std::int64_t* counted) {
   double sum = 0;
   for (std::int64_t g = threadIdx.x; g < groups; g += kThreads) sum += sums[g];
   sum = block_sum<kThreads>(sum);

@@ -7,7 +7,7 @@ namespace {
 
 constexpr int kThreads = 256, kRows = kThreads / kWarp;  // a row for each warp
 
-__global__ void argmax_kernel(const float* x, std::int64_t* y, std::int64_t N, std::int64_t C) {
+__global__ void __launch_bounds__(kThreads) argmax_kernel(const float* x, std::int64_t* y, std::int64_t N, std::int64_t C) {
   for (std::int64_t n = std::int64_t{blockIdx.x} * kRows + threadIdx.x / kWarp; n < N; n += std::int64_t{gridDim.x} * kRows) {
     const Largest largest = first_largest(x + n * C, C);
     if (threadIdx.x % kWarp == 0) y[n] = largest.index;

@@ -8,8 +8,9 @@ namespace {
 constexpr int kThreads = 256, kRows = kThreads / kWarp;  // a row for each warp
 
 /// counts[g] = how many of the rows kRows * g and following are right. One of `labels` and `probabilities` is null.
-__global__ void group_kernel(const float* logits, const std::int32_t* labels, const float* probabilities, std::int64_t* counts,
-                             std::int64_t N, std::int64_t C) {
+__global__ void __launch_bounds__(kThreads)
+    group_kernel(const float* logits, const std::int32_t* labels, const float* probabilities, std::int64_t* counts, std::int64_t N,
+                 std::int64_t C) {
   const std::int64_t groups = (N + kRows - 1) / kRows;
   for (std::int64_t g = blockIdx.x; g < groups; g += gridDim.x) {
     const std::int64_t n = g * kRows + threadIdx.x / kWarp;
@@ -27,7 +28,7 @@ __global__ void group_kernel(const float* logits, const std::int32_t* labels, co
   }
 }
 
-__global__ void total_kernel(const std::int64_t* counts, std::int64_t groups, float* count) {
+__global__ void __launch_bounds__(kThreads) total_kernel(const std::int64_t* counts, std::int64_t groups, float* count) {
   std::int64_t total = 0;
   for (std::int64_t g = threadIdx.x; g < groups; g += kThreads) total += counts[g];
   total = block_sum<kThreads>(total);

@@ -20,8 +20,9 @@ struct Gradients {
 };
 
 /// A captured step reads `state`, which is null otherwise.
-__global__ void direction_kernel(double momentum, bool nesterov, int group, const StepState* state, const float* dweight,
-                                 float* buffer, float* direction, std::int64_t count, bool wide) {
+__global__ void __launch_bounds__(kThreads)
+    direction_kernel(double momentum, bool nesterov, int group, const StepState* state, const float* dweight, float* buffer,
+                     float* direction, std::int64_t count, bool wide) {
   if (state) {
     if (state->failed) return;
     momentum = state->momentum[group];
@@ -49,8 +50,8 @@ struct Weights {
   Lanes<float, kWidth> direction, weight;
 };
 
-__global__ void update_kernel(MuonStep s, const StepState* state, const float* direction, float* weight, std::int64_t count,
-                              bool wide) {
+__global__ void __launch_bounds__(kThreads)
+    update_kernel(MuonStep s, const StepState* state, const float* direction, float* weight, std::int64_t count, bool wide) {
   if (state) {
     if (state->failed) return;
     s.lr = state->lr[s.group];

@@ -24,7 +24,7 @@ Division divide(std::int64_t count) {
 }
 
 /// The sum of the squares of each slice.
-__global__ void squares_kernel(const float* x, std::int64_t count, Division d, double* sums) {
+__global__ void __launch_bounds__(kThreads) squares_kernel(const float* x, std::int64_t count, Division d, double* sums) {
   for (std::int64_t slice = blockIdx.x; slice < d.slices; slice += gridDim.x) {
     const std::int64_t first = slice * d.slice, end = first + d.slice < count ? first + d.slice : count;
     double sum = 0;
@@ -37,7 +37,8 @@ __global__ void squares_kernel(const float* x, std::int64_t count, Division d, d
   }
 }
 
-__global__ void scale_kernel(const float* x, std::int64_t count, const double* sums, std::int64_t slices, float eps, float* y) {
+__global__ void __launch_bounds__(kThreads)
+    scale_kernel(const float* x, std::int64_t count, const double* sums, std::int64_t slices, float eps, float* y) {
   GPUCNN_SHARED(float, divisor, 1);
   const double sum = block_sum<kThreads>(threadIdx.x < slices ? sums[threadIdx.x] : 0.0);
   if (threadIdx.x == 0) {
@@ -50,7 +51,8 @@ __global__ void scale_kernel(const float* x, std::int64_t count, const double* s
   }
 }
 
-__global__ void polynomial_kernel(const float* gram, const float* square, std::int64_t S, float a, float b, float c, float* y) {
+__global__ void __launch_bounds__(kThreads)
+    polynomial_kernel(const float* gram, const float* square, std::int64_t S, float a, float b, float c, float* y) {
   for (std::int64_t i = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; i < S * S; i += std::int64_t{gridDim.x} * kThreads) {
     y[i] = fmaf(c, square[i], fmaf(b, gram[i], i % (S + 1) == 0 ? a : 0.0F));
   }

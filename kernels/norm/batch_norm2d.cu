@@ -6,7 +6,8 @@
 namespace gpucnn::kernels::cuda {
 namespace {
 
-__global__ void running_kernel(const float* mean, const float* var, std::int64_t C, double eps, float* statistics) {
+__global__ void __launch_bounds__(kThreads)
+    running_kernel(const float* mean, const float* var, std::int64_t C, double eps, float* statistics) {
   const std::int64_t stride = std::int64_t{gridDim.x} * kThreads;
   for (std::int64_t c = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; c < C; c += stride) {
     statistics[kMean * C + c] = mean[c];
@@ -17,12 +18,12 @@ __global__ void running_kernel(const float* mean, const float* var, std::int64_t
 }
 
 /// By itself, so that all threads of `update_kernel` see it counted.
-__global__ void count_kernel(std::int64_t* batches) {
+__global__ void __launch_bounds__(1) count_kernel(std::int64_t* batches) {
   if (blockIdx.x == 0 && threadIdx.x == 0) ++*batches;
 }
 
-__global__ void update_kernel(const float* statistics, std::int64_t C, double unbiased, bool cumulative, double momentum,
-                              const std::int64_t* batches, float* mean, float* var) {
+__global__ void __launch_bounds__(kThreads) update_kernel(const float* statistics, std::int64_t C, double unbiased, bool cumulative,
+                                                          double momentum, const std::int64_t* batches, float* mean, float* var) {
   const double factor = cumulative ? 1 / static_cast<double>(*batches) : momentum;
   const std::int64_t stride = std::int64_t{gridDim.x} * kThreads;
   for (std::int64_t c = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; c < C; c += stride) {

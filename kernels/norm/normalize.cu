@@ -57,7 +57,7 @@ __device__ float center_of(float value) { return value - value == 0 ? value : 0.
 
 /// The doubles sums[segment, slice, 2, C]: of f and f * (x - center), where f is dy, or without `known` x - center.
 template <int kWidth, class T>
-__global__ void sums_kernel(const T* x, const T* dy, const float* known, Division d, double* sums) {
+__global__ void __launch_bounds__(kThreads) sums_kernel(const T* x, const T* dy, const float* known, Division d, double* sums) {
   GPUCNN_SHARED(double, shared, 2 * kWidth * kThreads);
   const NormSizes& s = d.sizes;
   const std::int64_t blocks = s.S * d.slices * d.tiles;
@@ -103,7 +103,8 @@ __global__ void sums_kernel(const T* x, const T* dy, const float* known, Divisio
 }
 
 /// A warp adds the slices of one column: totals[segment, 2, C].
-__global__ void totals_kernel(const double* sums, std::int64_t S, std::int64_t slices, std::int64_t C, double* totals) {
+__global__ void __launch_bounds__(kThreads)
+    totals_kernel(const double* sums, std::int64_t S, std::int64_t slices, std::int64_t C, double* totals) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const std::int64_t count = S * 2 * C;
   for (std::int64_t i = std::int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarp; i < count; i += std::int64_t{gridDim.x} * kWarps) {
@@ -117,7 +118,8 @@ __global__ void totals_kernel(const double* sums, std::int64_t S, std::int64_t s
 
 /// A warp makes a group's statistics from its columns' sums.
 template <class T>
-__global__ void statistics_kernel(const T* x, const double* totals, NormSizes s, double eps, float* statistics) {
+__global__ void __launch_bounds__(kThreads, 2)
+    statistics_kernel(const T* x, const double* totals, NormSizes s, double eps, float* statistics) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const std::int64_t groups = s.S * s.G, width = s.C / s.G;
   const auto R = static_cast<double>(s.R);
@@ -146,7 +148,8 @@ __global__ void statistics_kernel(const T* x, const double* totals, NormSizes s,
 }
 
 /// A warp makes slope and offset of a group's dx, [2, S * G], from its columns' sums.
-__global__ void terms_kernel(const double* totals, const float* statistics, const float* weight, NormSizes s, float* terms) {
+__global__ void __launch_bounds__(kThreads)
+    terms_kernel(const double* totals, const float* statistics, const float* weight, NormSizes s, float* terms) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const std::int64_t groups = s.S * s.G, width = s.C / s.G;
   for (std::int64_t i = std::int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarp; i < groups;
@@ -170,8 +173,8 @@ __global__ void terms_kernel(const double* totals, const float* statistics, cons
 }
 
 /// A thread adds a column's sums over the segments.
-__global__ void gradients_kernel(const double* totals, const float* statistics, NormSizes s, bool add_weight, bool add_bias,
-                                 float* dweight, float* dbias) {
+__global__ void __launch_bounds__(kThreads) gradients_kernel(const double* totals, const float* statistics, NormSizes s,
+                                                             bool add_weight, bool add_bias, float* dweight, float* dbias) {
   const std::int64_t groups = s.S * s.G, width = s.C / s.G;
   for (std::int64_t c = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; c < s.C; c += std::int64_t{gridDim.x} * kThreads) {
     double plain = 0, weighted = 0;
@@ -188,7 +191,8 @@ __global__ void gradients_kernel(const double* totals, const float* statistics, 
 
 /// y = (x - mean) scale + offset.
 template <int kWidth, class T>
-__global__ void normalize_kernel(const T* x, const float* statistics, const float* weight, const float* bias, Division d, T* y) {
+__global__ void __launch_bounds__(kThreads)
+    normalize_kernel(const T* x, const float* statistics, const float* weight, const float* bias, Division d, T* y) {
   const NormSizes& s = d.sizes;
   const std::int64_t groups = s.S * s.G, blocks = s.S * d.slices * d.tiles;
   for (std::int64_t block = blockIdx.x; block < blocks; block += gridDim.x) {
@@ -214,8 +218,8 @@ __global__ void normalize_kernel(const T* x, const float* statistics, const floa
 
 /// dx = dy scale + (x - mean) slope + offset; without `terms` dx = dy scale.
 template <int kWidth, class T>
-__global__ void backward_kernel(const T* x, const T* dy, const float* statistics, const float* weight, const float* terms,
-                                Division d, T* dx) {
+__global__ void __launch_bounds__(kThreads)
+    backward_kernel(const T* x, const T* dy, const float* statistics, const float* weight, const float* terms, Division d, T* dx) {
   const NormSizes& s = d.sizes;
   const std::int64_t groups = s.S * s.G, blocks = s.S * d.slices * d.tiles;
   for (std::int64_t block = blockIdx.x; block < blocks; block += gridDim.x) {

@@ -79,15 +79,17 @@ __device__ void update(const Coefficients& s, const float* dweight, float* weigh
 }
 
 template <bool kAmsgrad>
-__global__ void adam_kernel(Coefficients s, const float* dweight, float* weight, float* m, float* v, float* max_v,
-                            std::int64_t count, bool wide) {
+__global__ void __launch_bounds__(kThreads, kAmsgrad ? 4 : 0)
+    adam_kernel(Coefficients s, const float* dweight, float* weight, float* m, float* v, float* max_v, std::int64_t count,
+                bool wide) {
   update<kAmsgrad>(s, dweight, weight, m, v, max_v, count, wide);
 }
 
 /// The same in a captured step, whose number, learning rate and beta1 are those of the StepState.
 template <bool kAmsgrad>
-__global__ void adam_captured_kernel(AdamStep s, const StepState* state, const float* dweight, float* weight, float* m, float* v,
-                                     float* max_v, std::int64_t count, bool wide) {
+__global__ void __launch_bounds__(kThreads, kAmsgrad ? 4 : 0)
+    adam_captured_kernel(AdamStep s, const StepState* state, const float* dweight, float* weight, float* m, float* v, float* max_v,
+                         std::int64_t count, bool wide) {
   if (state->failed) return;
   GPUCNN_SHARED(Coefficients, shared, 1);
   if (threadIdx.x == 0) {

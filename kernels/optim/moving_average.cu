@@ -20,8 +20,9 @@ __device__ float averaged(AverageWeights w, float average, float x) {
 
 /// `state`: of a captured step, or null.
 template <class T>
-__global__ void average_kernel(AverageWeights weights, const StepState* state, const std::int64_t* n_averaged, const T* x,
-                               T* average, std::int64_t count, bool wide) {
+__global__ void __launch_bounds__(kThreads)
+    average_kernel(AverageWeights weights, const StepState* state, const std::int64_t* n_averaged, const T* x, T* average,
+                   std::int64_t count, bool wide) {
   if (state && state->failed) return;
   const bool copies = *n_averaged == 0;
   for_elements<kAtOnce>(
@@ -38,7 +39,7 @@ __global__ void average_kernel(AverageWeights weights, const StepState* state, c
       });
 }
 
-__global__ void count_kernel(const StepState* state, std::int64_t* n_averaged) {
+__global__ void __launch_bounds__(1) count_kernel(const StepState* state, std::int64_t* n_averaged) {
   if (state && state->failed) return;
   ++*n_averaged;
 }

@@ -23,8 +23,9 @@ struct Elements {
 };
 
 /// A captured step reads `state`, which is null otherwise.
-__global__ void rmsprop_kernel(Coefficients s, const StepState* state, const float* dweight, float* weight, float* square,
-                               float* velocity, float* mean, std::int64_t count, bool wide) {
+__global__ void __launch_bounds__(kThreads)
+    rmsprop_kernel(Coefficients s, const StepState* state, const float* dweight, float* weight, float* square, float* velocity,
+                   float* mean, std::int64_t count, bool wide) {
   if (state) {
     if (state->failed) return;
     s.lr = static_cast<float>(state->lr[s.group]);

@@ -24,8 +24,8 @@ struct Elements {
 };
 
 /// A captured step reads `state`, which is null otherwise.
-__global__ void sgd_kernel(Coefficients s, const StepState* state, const float* dweight, float* weight, float* velocity,
-                           std::int64_t count, bool wide) {
+__global__ void __launch_bounds__(kThreads) sgd_kernel(Coefficients s, const StepState* state, const float* dweight, float* weight,
+                                                       float* velocity, std::int64_t count, bool wide) {
   if (state) {
     if (state->failed) return;
     s.lr = static_cast<float>(state->lr[s.group]);

@@ -57,7 +57,7 @@ __device__ inline Taps taps_inside(std::int64_t begin, std::int64_t size, int ta
 
 /// For any window. Index: argmax's type.
 template <int kWidth, class T, class Index>
-__global__ void pool_kernel(Extents s, Pool2d pool, const T* x, T* y, Index* argmax) {
+__global__ void __launch_bounds__(kThreads) pool_kernel(Extents s, Pool2d pool, const T* x, T* y, Index* argmax) {
   const Size2 kernel = pool.kernel_size, stride = pool.stride, padding = pool.padding, dilation = pool.dilation;
   const std::int64_t items = s.N * s.Ho * s.Wo * s.C / kWidth, threads = std::int64_t{gridDim.x} * kThreads;
   for (std::int64_t item = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; item < items; item += threads) {
@@ -84,7 +84,7 @@ __global__ void pool_kernel(Extents s, Pool2d pool, const T* x, T* y, Index* arg
 
 /// The same for a window and a stride of 2 without padding.
 template <int kWidth, class T>
-__global__ void pool_2x2_kernel(Extents s, const T* x, T* y, std::uint8_t* argmax) {
+__global__ void __launch_bounds__(kThreads) pool_2x2_kernel(Extents s, const T* x, T* y, std::uint8_t* argmax) {
   const std::int64_t items = s.N * s.Ho * s.Wo * s.C / kWidth, threads = std::int64_t{gridDim.x} * kThreads;
   for (std::int64_t item = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; item < items; item += threads) {
     const auto [n, i, j, c] = pixel_of<kWidth>(item, s.C, s.Ho, s.Wo);
@@ -112,7 +112,8 @@ __device__ Lanes<T, kWidth> select(Lanes<T, kWidth> dy, const Lanes<Index, kWidt
 
 /// For any window: each element of dx adds up the windows that it lies in, so that no two threads write to one element.
 template <int kWidth, class T, class Index>
-__global__ void pool_backward_kernel(Extents s, Pool2d pool, const T* dy, const Index* argmax, T* dx) {
+__global__ void __launch_bounds__(kThreads, sizeof(Index) == 1 ? 3 : 2)
+    pool_backward_kernel(Extents s, Pool2d pool, const T* dy, const Index* argmax, T* dx) {
   const Size2 kernel = pool.kernel_size, stride = pool.stride, padding = pool.padding, dilation = pool.dilation;
   const std::int64_t height = std::int64_t{kernel.height - 1} * dilation.height + 1;
   const std::int64_t width = std::int64_t{kernel.width - 1} * dilation.width + 1;
@@ -151,7 +152,7 @@ __global__ void pool_backward_kernel(Extents s, Pool2d pool, const T* dy, const 
 /// The same for a window and a stride of 2 without padding. An item is a window and its four elements of dx. No window covers the
 /// last row and column of an odd height and width: their items have fewer elements, and no window.
 template <int kWidth, class T>
-__global__ void pool_backward_2x2_kernel(Extents s, const T* dy, const std::uint8_t* argmax, T* dx) {
+__global__ void __launch_bounds__(kThreads) pool_backward_2x2_kernel(Extents s, const T* dy, const std::uint8_t* argmax, T* dx) {
   const std::int64_t height = (s.H + 1) / 2, width = (s.W + 1) / 2;
   const std::int64_t items = s.N * height * width * s.C / kWidth, threads = std::int64_t{gridDim.x} * kThreads;
   for (std::int64_t item = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; item < items; item += threads) {

@@ -7,7 +7,7 @@ namespace gpucnn::kernels::cuda {
 namespace {
 
 template <int kWidth, class T>
-__global__ void upsample_nearest2d_kernel(Extents s, int height, int width, const T* x, T* y) {
+__global__ void __launch_bounds__(kThreads) upsample_nearest2d_kernel(Extents s, int height, int width, const T* x, T* y) {
   const std::int64_t items = s.N * s.Ho * s.Wo * s.C / kWidth, threads = std::int64_t{gridDim.x} * kThreads;
   for (std::int64_t item = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; item < items; item += threads) {
     const auto [n, i, j, c] = pixel_of<kWidth>(item, s.C, s.Ho, s.Wo);

@@ -11,7 +11,7 @@ namespace {
 
 /// Rows are added up by themselves, which keeps the sum of a large window exact.
 template <int kWidth, class T>
-__global__ void mean_kernel(Extents s, PoolWindows windows, const T* x, T* y) {
+__global__ void __launch_bounds__(kThreads) mean_kernel(Extents s, PoolWindows windows, const T* x, T* y) {
   const std::int64_t items = s.N * s.Ho * s.Wo * s.C / kWidth, threads = std::int64_t{gridDim.x} * kThreads;
   for (std::int64_t item = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; item < items; item += threads) {
     const auto [n, i, j, c] = pixel_of<kWidth>(item, s.C, s.Ho, s.Wo);
@@ -34,7 +34,7 @@ __global__ void mean_kernel(Extents s, PoolWindows windows, const T* x, T* y) {
 
 /// Each element of dx adds up the windows that it lies in, so that no two threads write to one element.
 template <int kWidth, class T>
-__global__ void mean_backward_kernel(Extents s, PoolWindows windows, const T* dy, T* dx) {
+__global__ void __launch_bounds__(kThreads, 3) mean_backward_kernel(Extents s, PoolWindows windows, const T* dy, T* dx) {
   const std::int64_t items = s.N * s.H * s.W * s.C / kWidth, threads = std::int64_t{gridDim.x} * kThreads;
   for (std::int64_t item = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; item < items; item += threads) {
     const auto [n, h, w, c] = pixel_of<kWidth>(item, s.C, s.H, s.W);
@@ -55,7 +55,7 @@ __global__ void mean_backward_kernel(Extents s, PoolWindows windows, const T* dy
 }
 
 template <int kWidth, class T>
-__global__ void max_kernel(Extents s, PoolWindows windows, const T* x, T* y, std::int32_t* argmax) {
+__global__ void __launch_bounds__(kThreads) max_kernel(Extents s, PoolWindows windows, const T* x, T* y, std::int32_t* argmax) {
   const std::int64_t items = s.N * s.Ho * s.Wo * s.C / kWidth, threads = std::int64_t{gridDim.x} * kThreads;
   for (std::int64_t item = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; item < items; item += threads) {
     const auto [n, i, j, c] = pixel_of<kWidth>(item, s.C, s.Ho, s.Wo);
@@ -89,7 +89,8 @@ __global__ void max_kernel(Extents s, PoolWindows windows, const T* x, T* y, std
 
 /// As `mean_backward_kernel`.
 template <int kWidth, class T>
-__global__ void max_backward_kernel(Extents s, PoolWindows windows, const T* dy, const std::int32_t* argmax, T* dx) {
+__global__ void __launch_bounds__(kThreads)
+    max_backward_kernel(Extents s, PoolWindows windows, const T* dy, const std::int32_t* argmax, T* dx) {
   const std::int64_t items = s.N * s.H * s.W * s.C / kWidth, threads = std::int64_t{gridDim.x} * kThreads;
   for (std::int64_t item = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; item < items; item += threads) {
     const auto [n, h, w, c] = pixel_of<kWidth>(item, s.C, s.H, s.W);

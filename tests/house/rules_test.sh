@@ -117,6 +117,9 @@ cuda=$(sed -n 's/^CU[A-Z_]* //p' "$sources")
 others=$(grep -rlE '#include <(gpucnn/core/gpu/|gpucnn/kernels/cuda/|cuda|cudnn|cublas)' "${rooms[@]}" | sort | comm -23 - <(printf '%s\n' "$cuda" | sort))
 [ -z "$others" ] || fail "only files that builds with CUDA add include from core/gpu/ or the toolkit, but so does:" "$others"
 
+# A kernel says its threads, so that ptxas knows how many registers each may have: scripts/kernel_resources.
+if grep -rnE '__global__ void' "${rooms[@]}" | grep -v '__global__ void __launch_bounds__('; then fail "a kernel lacks __launch_bounds__"; fi
+
 # A folder that holds more than 25 files wants rooms.
 while read -r folder; do
   count=$(find "$folder" -maxdepth 1 -type f | wc -l)

@@ -17,6 +17,8 @@
 /// The part of CUDA's device language that libgpucnn's kernels are written in, for a compiler of C++. A kernel that uses more does
 /// not compile here: add it, with what CUDA's manual says of it.
 
+#define __launch_bounds__(...)  // for ptxas alone
+
 extern uint3 threadIdx, blockIdx;
 extern dim3 blockDim, gridDim;
 
