@@ -10,16 +10,18 @@ import argparse
 import json
 import pathlib
 
-PRECISIONS = ("fp32", "tf32", "bf16")
+PRECISIONS = ("bf16", "fp32", "tf32")
 STAGES = (
     "build",
     "test",
+    "steps",
+    "parity",
+    *(f"pytorch-{p}" for p in PRECISIONS),
+    "profile",
+    "repeat",
     "memcheck",
     "racecheck",
-    "parity",
-    "repeat",
     "kernels",
-    *(f"pytorch-{p}" for p in PRECISIONS),
 )
 OF_COPY = 0.9  # what a kernel on large tensors must reach of the copy's bandwidth
 BOUND_BY_MEMORY = (
@@ -88,6 +90,11 @@ def large_kernels(report):
     ]
 
 
+def read_steps(folder):
+    """What the stage steps measured: the bench's lines."""
+    return [json.loads(line) for line in (folder / "steps.json").read_text().splitlines()]
+
+
 def targets(report):
     """The first figures to reach."""
     rows = []
@@ -153,6 +160,21 @@ def with_gpu(report):
         lines += table(
             head, [(name, *(f"{values[key]:.1e}" for key in keys)) for name, values in batches]
         )
+    if report["steps"]:
+        batches = sorted({row["batch"] for row in report["steps"]})
+        rows = []
+        for precision in dict.fromkeys(row["precision"] for row in report["steps"]):
+            times = {
+                row["batch"]: row["median_ms"] * 1000
+                for row in report["steps"]
+                if row["precision"] == precision
+            }
+            rows.append((precision, *(f"{times[b]:,.1f}" if b in times else "" for b in batches)))
+        lines += [
+            "Training steps of SimpleCNN by libgpucnn alone, medians in µs, by images a step:",
+            "",
+        ]
+        lines += table(("", *(f">{batch}" for batch in batches)), rows)
     if report["kernels"]:
         copy = report["kernels"]["copy_bytes_per_second"]
         rows = [
@@ -228,10 +250,11 @@ def main():
     options = parser.parse_args()
     folder = options.folder
     report = {"machine": read_facts(folder), "stages": read_stages(folder)}
-    report |= {"targets": [], "parity": None, "kernels": None, "pytorch": {}}
+    report |= {"targets": [], "steps": None, "parity": None, "kernels": None, "pytorch": {}}
     passed = {s["stage"] for s in report["stages"] if s["result"] == "passed"}
     if report["machine"]["gpu"]:
         # A file of a stage that broke off is no measurement.
+        report["steps"] = read_steps(folder) if "steps" in passed else None
         report["parity"] = read_json(folder / "parity.json") if "parity" in passed else None
         report["kernels"] = read_kernels(folder) if "kernels" in passed else None
         report["pytorch"] = {

@@ -29,7 +29,7 @@ new_machine() {
   mkdir "$project/benchmarks" "$project/docs"
   cp "$root/benchmarks/gpu_report.py" "$project/benchmarks/"
   : >"$calls"
-  for tool in bash sh env sed tr tail head mkdir dirname cat grep awk uname chmod rm ls cut paste date find sort xargs cksum cmp touch tar xz ar readlink \
+  for tool in bash sh env sed tr tail head mkdir dirname cat grep awk uname chmod rm mv ls cut paste date sleep find sort xargs cksum cmp touch tar xz ar readlink \
     dpkg-deb; do
     if command -v "$tool" >/dev/null; then ln -s "$(command -v "$tool")" "$bin/$tool"; fi
   done
@@ -71,8 +71,11 @@ case "$1" in
  {"name": "large/max_pool2d/2x2/8192/16/32/real_time", "real_time": 1, "time_unit": "us", "bytes_per_second": 2.4e12, "of_copy": 0.8}]}
 J
 ;; esac; done' | program benchmarks/kernels_bench "$2"
-    echo 'case "$*" in *bf16*) echo "simple_cnn_bench: bf16 needs a GPU of compute capability 8.0 or later; cuda:0 has 7.5"; exit 1 ;; esac' | program benchmarks/simple_cnn_bench "$2"
-    echo 'for out; do :; done; mkdir -p "$out"; echo weights >"$out/last.safetensors"; echo weights >"$out/best.safetensors"' | program samples/train_cifar "$2"
+    echo 'case "$*" in *bf16*) echo "simple_cnn_bench: bf16 needs a GPU of compute capability 8.0 or later; cuda:0 has 7.5"; exit 1 ;; esac
+while [ $# -gt 1 ]; do case "$1" in --precision) precision="$2" ;; --batch) batch="$2" ;; esac; shift; done
+echo "{\"what\":\"train\",\"batch\":$batch,\"precision\":\"$precision\",\"median_ms\":0.0${batch}5123,\"p10_ms\":0.1}"' | program benchmarks/simple_cnn_bench "$2"
+    for name in core kernels layers train; do echo 'exit 0' | program "tests/test_$name" "$2"; done
+    echo '[ "$1" != --help ] || exit 0; for out; do :; done; mkdir -p "$out"; echo weights >"$out/last.safetensors"; echo weights >"$out/best.safetensors"' | program samples/train_cifar "$2"
     ;;
 esac
 END
@@ -99,6 +102,9 @@ expect "with the packages of .deps/" called "-DCMAKE_PREFIX_PATH=$project/.deps/
 expect "which it unpacks" test -e "$project/.deps/root/usr/include/fmt/format.h"
 expect "it runs the tests that need a GPU" called "ctest .*-L gpu"
 expect "memcheck sees three programs" test "$(grep -c 'compute-sanitizer --tool memcheck .*test_' "$calls")" = 3
+expect "a step is timed in each precision and size" table "| fp32 | 45.1 | 12.9 | 10.2 | 41.0 |"
+expect "in the order of what is worth most" test "$(printf '%s\n' "$output" | sed -n 's/^==== //p' | head -n 4 | paste -sd ' ')" = "build test steps parity"
+expect "without nsys nodes are not timed" says "not run, 0 s: nsys is not there"
 expect "racecheck sees the kernels of libgpucnn" called "compute-sanitizer --tool racecheck --kernel-name kns=gpucnn"
 expect "a precision that the GPU has not is no failure" says "not run, 0 s: simple_cnn_bench: bf16 needs a GPU of compute capability 8.0"
 expect "the tables name GPU, driver and versions" table "NVIDIA H100 80GB HBM3, driver 580.159.04, CUDA 13.0, cuDNN 9.19.1, PyTorch 2.11.0"
@@ -107,7 +113,22 @@ expect "and what was not" table "| max_pool2d/2x2 on large tensors, of a copy's 
 expect "and the comparison" table "tf32, batch 128: time of PyTorch's whole-step CUDA graph / libgpucnn's | > 1 | 1.50 | yes |"
 expect "the JSON is whole" python3 -c "import json, sys; json.load(open(sys.argv[1]))" "$project/build-gpu/report/gpu_check.json"
 check
-expect "a second call runs only what has not passed" test "$(printf '%s\n' "$output" | grep -c '^====')" = 1
+expect "a second call runs only what has not passed" test "$(printf '%s\n' "$output" | sed -n 's/^==== //p' | paste -sd ' ')" = "pytorch-bf16 profile"
+rm "$project/build-gpu/report/build.result"
+check build
+expect "a build that was carried here is used" says "passed, 0 s: built before from these sources, for compute capability 9.0"
+expect "and not made again" not_called "cmake -S"
+printf '#!/bin/sh\nexit 127\n' >"$project/build-gpu/tests/test_train"
+check build
+expect "if its programs start" called "cmake --build"
+echo newer >"$project/core"
+check build
+expect "and if it is of these sources" called "cmake --build"
+printf 'while [ $# -gt 0 ]; do [ "$1" != --output ] || name="$2"; shift; done\n: >"$name.nsys-rep"; echo Start >"${name}_cuda_gpu_trace.csv"\n' | stand_in nsys
+check profile
+expect "with nsys nodes are timed" called "nsys profile --trace cuda --cuda-graph-trace node .*--precision bf16 --batch 4096"
+expect "and left as CSV" test -s "$project/build-gpu/report/profile-bf16-4096.csv"
+rm "$bin/nsys"
 check sanitize
 expect "a named stage runs again" called "compute-sanitizer --tool memcheck"
 expect "and no other" not_called "ctest"
@@ -123,8 +144,8 @@ rm "$machine/torch"
 echo changed >"$project/core"
 check
 expect "failures end in an error" code_is 1
-expect "after everything else has run" says "==== pytorch-bf16"
-expect "that names them" ends_with_line "scripts/gpu_check: failed: test memcheck racecheck pytorch-fp32 pytorch-tf32 pytorch-bf16"
+expect "after everything else has run" says "==== kernels"
+expect "that names them" ends_with_line "scripts/gpu_check: failed: test pytorch-bf16 pytorch-fp32 pytorch-tf32 memcheck racecheck"
 expect "a skipped test is a failure" says "tests were skipped on a machine with a GPU"
 expect "what a tool said is shown" says "Invalid __global__ write"
 expect "PyTorch is missed" says "python3 has no PyTorch (pip install torch)"
@@ -189,5 +210,27 @@ expect "a driver that fails is quoted" says "no GPU: nvidia-smi says: NVIDIA-SMI
 check frob
 expect "an unknown stage is a wrong call" code_is 2
 expect "answered by the usage" says "usage: scripts/gpu_check"
+
+new_machine
+check --minutes 12
+expect "within minutes everything passes too" code_is 0
+expect "and is measured more shortly" called "compare_pytorch.py .*--batches 128 1024 --seconds 0.2 --rounds 3"
+for wrong in 0 x 1.5; do
+  check --minutes "$wrong"
+  expect "'$wrong' minutes are a wrong call" code_is 2
+done
+
+# Minutes that are seconds long, and stages that need hardly any.
+new_machine
+sed -i -e 's/60 \* minutes/minutes/' -e 's/printf 60/printf 1/' "$project/scripts/gpu_check"
+printf 'echo $$ >"%s/ctest"\nexec sleep 60\n' "$machine" | stand_in ctest
+check --minutes 5
+expect "a stage that takes longer is no failure" code_is 0
+expect "it is broken off" says "broken off: the 5 minutes are over"
+has_ended() { ! grep -qsE '^State:[[:space:]]+[RSD]' "/proc/$1/status"; }
+expect "with what it has started" has_ended "$(cat "$machine/ctest")"
+expect "what does not fit is left out, with its reason" table "| steps | not run | 0 | left out: it takes 10 s or more, and -*[0-9]* s of 5 min are left |"
+expect "and named" says "no time was left for: test steps parity pytorch-bf16 pytorch-fp32 pytorch-tf32 profile repeat memcheck racecheck kernels"
+expect "what has passed has passed" table "| build | passed |"
 
 finish
