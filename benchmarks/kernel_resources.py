@@ -12,6 +12,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import textwrap
 from typing import NamedTuple
 
 import occupancy
@@ -211,41 +212,45 @@ def print_text(resources, capabilities):
 def print_markdown(resources, capabilities):
     """A row for each kernel, with the widest figures of its instances; those that fill a multiprocessor anyway in one sentence."""
     heads = " / ".join(capabilities)
-    print(
-        f"| kernel | of | threads | shared | registers {heads} | stack | blocks {heads} | warps {heads} |"
+    columns = (
+        "threads",
+        "shared",
+        f"registers {heads}",
+        "stack",
+        f"blocks {heads}",
+        f"warps {heads}",
     )
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-    full = []
+    print("| " + " | ".join(("file", "kernel", "instances", *columns)) + " |")
+    print("| --- | --- |" + " ---: |" * (1 + len(columns)))
+    full = {}
     for (file, kernel), rs in by_kernel(resources, lambda r: r.kernel.split("<")[0]).items():
-        groups = [[r for r in rs if r.capability == c] for c in capabilities]
-        if all(
-            r.threads == 1
-            or r.warps * occupancy.WARP == occupancy.MULTIPROCESSORS[r.capability].threads
-            for r in rs
-        ):
-            full.append(f"{kernel} of {file}")
+        file = file.removeprefix("kernels/")
+        if all(fills(r) for r in rs):
+            full.setdefault(file, []).append(f"`{kernel}`")
             continue
-        threads = sorted({r.threads for r in rs})
-        print(
-            "| "
-            + " | ".join(
-                (
-                    f"{kernel}, {file}",
-                    str(len(groups[0])),
-                    " to ".join(map(str, sorted({threads[0], threads[-1]}))),
-                    f"{max(r.static_shared + r.dynamic_shared for r in rs):,}",
-                    each(max(r.registers for r in g) for g in groups),
-                    each(max(r.stack for r in g) for g in groups),
-                    each(min(r.blocks for r in g) for g in groups),
-                    each(min(r.warps for r in g) for g in groups),
-                )
-            )
-            + " |"
+        groups = [[r for r in rs if r.capability == c] for c in capabilities]
+        threads = {min(r.threads for r in rs), max(r.threads for r in rs)}
+        figures = (
+            len(groups[0]),
+            " to ".join(map(str, sorted(threads))),
+            f"{max(r.static_shared + r.dynamic_shared for r in rs):,}",
+            each(max(r.registers for r in g) for g in groups),
+            each(max(r.stack for r in g) for g in groups),
+            each(min(r.blocks for r in g) for g in groups),
+            each(min(r.warps for r in g) for g in groups),
         )
-    print(
-        "\nThese fill a multiprocessor of each with their threads, or have but one: "
-        + ", ".join(full)
-        + "."
+        print("| " + " | ".join((f"`{file}`", f"`{kernel}`", *map(str, figures))) + " |")
+    named = "; ".join(f"{', '.join(kernels)} of `{file}`" for file, kernels in full.items())
+    sentence = (
+        f"These fill a multiprocessor of each kind with threads, or have one thread: {named}."
+    )
+    print("\n" + textwrap.fill(sentence, 100, break_on_hyphens=False))
+
+
+def fills(r):
+    return (
+        r.threads == 1
+        or r.warps * occupancy.WARP == occupancy.MULTIPROCESSORS[r.capability].threads
     )
 
 

@@ -18,6 +18,7 @@ class Operation {
  public:
   virtual ~Operation() = default;
   virtual void run(int gpu) = 0;
+  virtual const char* name() const = 0;
 };
 
 using Operations = std::vector<std::shared_ptr<Operation>>;
@@ -65,6 +66,7 @@ class Launch final : public Operation {
     kernel_->translate(gpu);
     emulator::run(*kernel_);
   }
+  const char* name() const override { return kernel_->name; }
 
  private:
   std::shared_ptr<emulator::Kernel> kernel_;
@@ -77,6 +79,7 @@ class VendorCall final : public Operation {
     if (destroy_) destroy_(argument_);
   }
   void run(int) override { call_(argument_); }
+  const char* name() const override { return "vendor"; }
 
  private:
   void (*call_)(void*);
@@ -95,6 +98,7 @@ class Copy final : public Operation {
     from_ = snapshot_.data();
   }
   void run(int) override { std::memcpy(address(to_), address(const_cast<void*>(from_)), bytes_); }
+  const char* name() const override { return "copy"; }
 
  private:
   void* address(void* end) const { return is_device_pointer(end) ? host_address(end, bytes_, -1, "cudaMemcpyAsync") : end; }
@@ -109,6 +113,7 @@ class Set final : public Operation {
  public:
   Set(void* to, int value, std::size_t bytes) : to_(to), value_(value), bytes_(bytes) {}
   void run(int gpu) override { std::memset(host_address(to_, bytes_, gpu, "cudaMemsetAsync"), value_, bytes_); }
+  const char* name() const override { return "memset"; }
 
  private:
   void* to_;
@@ -248,6 +253,22 @@ cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t
 
 // ---- graphs ----------------------------------------------------------------------------------------------------------
 
+namespace {
+
+/// The names of the nodes of the last graph, not the nodes, which go when their graph goes.
+std::vector<const char*>& last_nodes() {
+  static auto& last = *new std::vector<const char*>;
+  return last;
+}
+
+}  // namespace
+
+int gpucnn_standin_graph_nodes(const char** names, int count) {
+  const std::scoped_lock lock(mutex());
+  std::copy_n(last_nodes().begin(), std::min<std::size_t>(static_cast<std::size_t>(count), last_nodes().size()), names);
+  return static_cast<int>(last_nodes().size());
+}
+
 cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode) {
   const std::scoped_lock lock(mutex());
   StandinStream& stream = stream_of(handle);
@@ -270,7 +291,11 @@ cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t* graph) {
 }
 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* made, cudaGraph_t graph, unsigned long long) {
-  *made = reinterpret_cast<cudaGraphExec_t>(new Operations(*reinterpret_cast<Operations*>(graph)));
+  const Operations& captured = *reinterpret_cast<Operations*>(graph);
+  *made = reinterpret_cast<cudaGraphExec_t>(new Operations(captured));
+  const std::scoped_lock lock(mutex());
+  last_nodes().clear();
+  for (const auto& operation : captured) last_nodes().push_back(operation->name());
   return cudaSuccess;
 }
 

@@ -56,5 +56,9 @@ struct gpucnn_standin_calls {
 /// Weak, so that a test that is linked against the real cudart too can ask whether it is there.
 __attribute__((weak)) gpucnn_standin_calls gpucnn_standin_counts(void);
 
+/// The first `count` nodes of the graph that was instantiated last: what a launch calls its kernel, "vendor", "copy" or "memset".
+/// Gives how many it has. Weak, as above.
+__attribute__((weak)) int gpucnn_standin_graph_nodes(const char** names, int count);
+
 }  // extern "C"
 #pragma GCC visibility pop

@@ -1,0 +1,342 @@
+#!/usr/bin/env python3
+"""What each node of SimpleCNN's captured training step costs on a GPU: bytes, FLOPs, floor and expected time.
+
+    benchmarks/gpu_account.py                                    # each precision at batch 4, 128, 1024 and 4096, on an H100
+    benchmarks/gpu_account.py --gpu h200 --precision bf16 --batch 128
+    benchmarks/gpu_account.py --precision bf16 --batch 128 --profile build-gpu/report/profile-bf16-128.csv
+
+The floor is what the GPU's peak rates allow; the expectation is a model, no measurement. A profile, the CSV of nsys that the stage
+`profile` of scripts/gpu_check leaves, puts measured times beside them. The nodes must be those that benchmarks/step_nodes.txt lists,
+and a test holds that list against a captured step (tests/train/step_nodes_test.cpp).
+"""
+
+import argparse
+import csv
+import pathlib
+import statistics
+import sys
+from typing import Callable, NamedTuple
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PRECISIONS = ("bf16", "tf32", "fp32")
+BATCHES = (4, 128, 1024, 4096)
+
+
+class Gpu(NamedTuple):
+    name: str
+    peak: dict  # FLOP/s, dense
+    memory: float  # bytes/s
+    copy: float  # bytes/s that a large copy reaches, read and written
+    cache: float  # bytes/s where all lies in the second-level cache
+    cache_bytes: float
+
+
+# ---- constants, and where they come from -------------------------------------------------------
+
+TFLOPS, MFLOP, TB, MB, US = 1e12, 1e6, 1e12, 1e6, 1e-6
+# NVIDIA's data sheets of the H100 SXM and the H200 SXM; tensor rates there are with sparsity, twice these.
+PEAK = {"fp32": 67 * TFLOPS, "tf32": 494.7 * TFLOPS, "bf16": 989.4 * TFLOPS}
+GPUS = {
+    # copy: measured, docs/gpu.md. cache: an estimate.
+    "h100": Gpu("H100 80GB HBM3", PEAK, 3.35 * TB, 2.995 * TB, 4.5 * TB, 45 * MB),
+    # copy: an estimate, the same part of the data sheet's rate.
+    "h200": Gpu("H200", PEAK, 4.8 * TB, 4.8 / 3.35 * 2.995 * TB, 4.5 * TB, 45 * MB),
+}
+GAP = 1.0 * US  # from one node of a graph to the next: an estimate
+SMALLEST = 0.7 * US  # the body of a kernel that does hardly anything: an estimate
+SLICES = 10 * US  # adding the slices of a weight gradient: "10 to 16 µs", docs/gpu.md
+LAST_LAYER = 5.6 * US  # what fc2's weight gradient takes beside two small nodes: 9 µs, docs/gpu.md
+# Rates that our convolutions reached at batch 128 on an H100 in true fp32 (docs/gpu.md): FLOPs of the account / time.
+# Larger batches fill the GPU better; the account does not know by how much.
+FFMA = {
+    "conv1": 113 * MFLOP / 13,  # FLOPs a µs
+    "conv2": 302 * MFLOP / 17,
+    "conv2 dx": 302 * MFLOP / 22,
+    "conv1 dweight": 113 * MFLOP / 18,  # 30 µs, without the slices' 12
+    "conv2 dweight": 302 * MFLOP / 18,
+}
+# Parts of the peak that cuDNN and cuBLASLt reach at these sizes, on tensor cores and without: estimates.
+TENSOR = {"bf16": 0.13, "tf32": 0.10}
+GEMM = 0.4
+
+# Whole steps on an H100, in µs, commit 21e0130, docs/gpu.md: how far off the expectation is.
+MEASURED = {
+    "fp32": {4: 112, 128: 183, 1024: 742},
+    "tf32": {4: 98, 128: 169, 1024: 613},
+    "bf16": {4: 98, 128: 159, 1024: 588},
+}
+
+# ---- SimpleCNN: elements of an image, and weights ----------------------------------------------
+
+X, C1, P1, C2, P2, H, O = 3072, 16384, 4096, 8192, 2048, 128, 10
+CONV1, CONV2, FC1, FC2 = 2 * 27 * C1, 2 * 144 * C2, 2 * P2 * H, 2 * H * O  # FLOPs of an image
+W1, W2, WF1, WF2 = 16 * 28, 32 * 145, H * (P2 + 1), O * (H + 1)  # weights with biases
+WEIGHTS = W1 + W2 + WF1 + WF2
+
+
+class Node(NamedTuple):
+    launch: str  # what the library calls the launch, or "vendor"
+    what: str
+    image_bytes: float  # read and written, for each image
+    fixed_bytes: float = 0
+    image_flops: float = 0
+    rate: Callable = None  # FLOP/s that are expected, by GPU; None: memory alone decides
+    extra: float = 0  # seconds beside
+
+
+def ours(name):
+    return lambda gpu: FFMA[name] / US
+
+
+def vendors(precision):
+    part = GEMM if precision == "fp32" else TENSOR[precision]
+    return lambda gpu: part * gpu.peak[precision]
+
+
+def step(precision):
+    """The nodes of a step, in order. Activations are of `e` bytes; gradients of weights are f32."""
+    bf16 = precision == "bf16"
+    e = 2 if bf16 else 4
+    products = vendors(precision)
+    conv2 = ("conv2d", ours("conv2")) if precision == "fp32" else ("vendor", products)
+    conv2_dx = ("conv2d", ours("conv2 dx")) if precision == "fp32" else ("vendor", products)
+    slices = "conv2d_weight_grad, slices"
+    nodes = [Node("ordered_batch", "gather and normalise", X + 4 * X)]
+    if bf16:
+        nodes += [
+            Node("cast", "weights to bf16", 0, 6 * WEIGHTS),
+            Node("cast", "images to bf16", 6 * X),
+        ]
+    nodes += [
+        Node("conv2d", "conv1", e * (X + C1), e * W1, CONV1, ours("conv1")),
+        Node("max_pool2d", "pool1", e * (C1 + P1) + P1),
+        Node("activation", "relu1", 2 * e * P1),
+        Node(conv2[0], "conv2", e * (P1 + C2), e * W2, CONV2, conv2[1]),
+        Node("max_pool2d", "pool2", e * (C2 + P2) + P2),
+        Node("activation", "relu2", 2 * e * P2),
+        Node("flatten", "flatten", 2 * e * P2),
+        Node("vendor", "fc1", e * (P2 + H), e * WF1, FC1, products),
+        Node("activation", "relu3", 2 * e * H),
+        Node("dropout", "dropout", 2 * e * H),
+        Node("vendor", "fc2", e * (H + O), e * WF2, FC2, products),
+    ]
+    if bf16:
+        nodes.append(Node("cast", "logits to f32", 6 * O))
+    nodes += [
+        Node("softmax_cross_entropy", "loss of each image", 8 * O),
+        Node("softmax_cross_entropy", "mean loss", 1),
+        Node("report_step", "report", 4 * O),
+    ]
+    if bf16:
+        nodes.append(Node("cast", "dlogits to bf16", 6 * O))
+    nodes += [
+        Node("conv2d_weight_grad", "fc2 dweight", e * (H + O), 4 * WF2, FC2, products, LAST_LAYER),
+        Node(slices, "fc2 dweight, sum", 0, 8 * WF2),
+        Node("vendor", "fc2 dx", e * (H + O), e * WF2, FC2, products),
+        Node("dropout", "dropout backward", 2 * e * H),
+        Node("activation_backward", "relu3 backward", 3 * e * H),
+        Node("vendor", "fc1 dweight", e * (P2 + H), 4 * WF1, FC1, products),
+        Node("bias_grad", "fc1 dbias", e * H),
+        Node("vendor", "fc1 dx", e * (P2 + H), e * WF1, FC1, products),
+        Node("flatten_backward", "flatten backward", 2 * e * P2),
+        Node("activation_backward", "relu2 backward", 3 * e * P2),
+        Node("max_pool2d_backward", "pool2 backward", e * (P2 + C2) + P2),
+        Node(
+            "conv2d_weight_grad",
+            "conv2 dweight",
+            e * (P1 + C2),
+            4 * 264 * W2,
+            CONV2,
+            ours("conv2 dweight"),
+        ),
+        Node(slices, "conv2 dweight, sum", 0, 4 * 265 * W2, extra=SLICES),
+        Node(conv2_dx[0], "conv2 dx", e * (P1 + C2), e * W2, CONV2, conv2_dx[1]),
+        Node("activation_backward", "relu1 backward", 3 * e * P1),
+        Node("max_pool2d_backward", "pool1 backward", e * (P1 + C1) + P1),
+        Node(
+            "conv2d_weight_grad",
+            "conv1 dweight",
+            e * (X + C1),
+            4 * 528 * W1,
+            CONV1,
+            ours("conv1 dweight"),
+        ),
+        Node(slices, "conv1 dweight, sum", 0, 4 * 529 * W1, extra=SLICES),
+        Node("adam", "Adam", 0, 28 * WEIGHTS),
+        Node("advance_step_state", "clock", 0, 64),
+    ]
+    return nodes
+
+
+def floor(node, batch, gpu, precision):
+    """The least time that the data sheet's rates allow, in seconds."""
+    return max(bytes_of(node, batch) / gpu.memory, node.image_flops * batch / gpu.peak[precision])
+
+
+def expected(node, batch, gpu):
+    size = bytes_of(node, batch)
+    by_memory = size / (gpu.cache if size < gpu.cache_bytes else gpu.copy)
+    by_products = node.image_flops * batch / node.rate(gpu) if node.rate else 0
+    return GAP + max(SMALLEST, by_memory, by_products) + node.extra
+
+
+def bytes_of(node, batch):
+    return node.image_bytes * batch + node.fixed_bytes
+
+
+# ---- what a captured step has ------------------------------------------------------------------
+
+
+def read_nodes(file, precision):
+    prefix = precision + " "
+    return [l.removeprefix(prefix) for l in file.read_text().splitlines() if l.startswith(prefix)]
+
+
+def check(file, precision):
+    """Ends the program unless the account has the nodes of the list, in its order."""
+    listed, assumed = read_nodes(file, precision), [node.launch for node in step(precision)]
+    if listed == assumed:
+        return
+    at = next(
+        (i for i, (a, b) in enumerate(zip(listed, assumed)) if a != b),
+        min(len(listed), len(assumed)),
+    )
+    found = [nodes[at] if at < len(nodes) else "none" for nodes in (listed, assumed)]
+    sys.exit(
+        f"gpu_account: node {at + 1} of a step in {precision} is {found[0]} in {file}, and {found[1]} in the account:"
+        f" {len(listed)} nodes there, {len(assumed)} here"
+    )
+
+
+# ---- what was measured -------------------------------------------------------------------------
+
+
+def read_profile(file):
+    """The names and durations in seconds of what the GPU did, in order."""
+    lines = file.read_text().splitlines()
+    head = next((i for i, line in enumerate(lines) if line.startswith("Start (ns)")), None)
+    if head is None:
+        sys.exit(f"gpu_account: {file} is no CSV of nsys' cuda_gpu_trace")
+    return [
+        (row["Name"], float(row["Start (ns)"]) * 1e-9, float(row["Duration (ns)"]) * 1e-9)
+        for row in csv.DictReader(lines[head:])
+    ]
+
+
+def is_ours(name):
+    return "gpucnn" in name
+
+
+def measured(nodes, trace):
+    """Median seconds of each node and of a step. Of neighbouring nodes of a vendor the first has the time of all, the others None."""
+    ends = [i for i, (name, _, _) in enumerate(trace) if "advance_kernel" in name]
+    steps = [trace[a + 1 : b + 1] for a, b in zip(ends, ends[1:])]
+    own = sum(node.launch != "vendor" for node in nodes)
+    steps = [s for s in steps if sum(is_ours(name) for name, _, _ in s) == own]
+    if len(steps) < 3:
+        sys.exit(
+            f"gpu_account: the profile has {len(steps)} steps with the {own} kernels of ours that the account has; 3 are needed"
+        )
+    columns = []
+    for s in steps:
+        times, at = [], 0
+        for i, node in enumerate(nodes):
+            if node.launch != "vendor":
+                times.append(s[at][2])
+                at += 1
+            elif i > 0 and nodes[i - 1].launch == "vendor":
+                times.append(None)
+            else:
+                begin = at
+                while at < len(s) and not is_ours(s[at][0]):
+                    at += 1
+                times.append(sum(duration for _, _, duration in s[begin:at]))
+        columns.append(times)
+    medians = [statistics.median(t) if t[0] is not None else None for t in zip(*columns)]
+    whole = statistics.median(
+        b[-1][1] + b[-1][2] - a[-1][1] - a[-1][2] for a, b in zip(steps, steps[1:])
+    )
+    return medians, whole
+
+
+# ---- the table ---------------------------------------------------------------------------------
+
+
+def print_account(precision, batch, gpu, profile):
+    nodes = step(precision)
+    print(
+        f"\n{precision}, batch {batch}, {gpu.name}: {len(nodes)} nodes; µs, expected with the gap of {GAP / US:.1f} before each\n"
+    )
+    row = "{:>3} {:<28} {:<28} {:>9} {:>9} {:>8} {:>9}"
+    head = ["", "node", "what", "MB", "MFLOP", "floor", "expected"]
+    times, whole = (
+        measured(nodes, read_profile(profile)) if profile else ([None] * len(nodes), None)
+    )
+    print(row.format(*head) + ("  measured" if profile else ""))
+    sums = [0.0] * 5
+    for i, (node, time) in enumerate(zip(nodes, times)):
+        figures = (
+            bytes_of(node, batch) / 1e6,
+            node.image_flops * batch / 1e6,
+            floor(node, batch, gpu, precision) / US,
+            expected(node, batch, gpu) / US,
+            (time or 0) / US,
+        )
+        sums = [a + b for a, b in zip(sums, figures)]
+        texts = (
+            f"{figures[0]:,.2f}",
+            f"{figures[1]:,.1f}",
+            f"{figures[2]:,.2f}",
+            f"{figures[3]:,.1f}",
+        )
+        beside = "" if not profile else "         ^" if time is None else f"{figures[4]:>10,.1f}"
+        print(row.format(i + 1, node.launch, node.what, *texts) + beside)
+    texts = (f"{sums[0]:,.2f}", f"{sums[1]:,.1f}", f"{sums[2]:,.2f}", f"{sums[3]:,.1f}")
+    print(row.format("", "sum", "", *texts) + (f"{sums[4]:>10,.1f}" if profile else ""))
+    known = MEASURED[precision].get(batch)
+    if known and gpu is GPUS["h100"]:
+        print(f"    measured on 2026-11-27: {known:,}, expected / measured {sums[3] / known:.2f}")
+    if profile:
+        print(
+            f"    from step to step: {whole / US:,.1f}, of which {(whole - sums[4] * US) / US:,.1f} between nodes"
+        )
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--gpu", choices=GPUS, default="h100", help="whose rates (h100)")
+    parser.add_argument("--precision", choices=PRECISIONS, help="this one only")
+    parser.add_argument("--batch", type=int, choices=BATCHES, help="this size only")
+    parser.add_argument(
+        "--profile",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="measured times, of one precision and batch",
+    )
+    parser.add_argument(
+        "--check",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="only compare the nodes with those that this file lists",
+    )
+    options = parser.parse_args()
+    if options.profile and not (options.precision and options.batch):
+        parser.error("--profile is of one --precision and one --batch")
+    precisions = [options.precision] if options.precision else PRECISIONS
+    for precision in precisions:
+        check(options.check or ROOT / "benchmarks/step_nodes.txt", precision)
+    if options.check:
+        print(
+            "the nodes are those of the account: "
+            + ", ".join(f"{len(step(p))} in {p}" for p in precisions)
+        )
+        return
+    for precision in precisions:
+        for batch in [options.batch] if options.batch else BATCHES:
+            print_account(precision, batch, GPUS[options.gpu], options.profile)
+
+
+if __name__ == "__main__":
+    main()
