@@ -10,13 +10,10 @@
 
 #include "emulator.h"
 
-// The registers of a thread are not limited here.
-#undef __launch_bounds__
-#define __launch_bounds__(...)
-
 /// The part of CUDA's device language that libgpucnn's kernels are written in, for a compiler of C++. A kernel that uses more does
 /// not compile here: add it, with what CUDA's manual says of it.
 
+#undef __launch_bounds__
 #define __launch_bounds__(...)  // for ptxas alone
 
 extern uint3 threadIdx, blockIdx;
