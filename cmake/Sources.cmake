@@ -69,7 +69,9 @@ gpucnn_files(core/host PRIVATE host_memory input_file processors retry CPU_ONLY 
 gpucnn_files(core/threads
   PUBLIC parallel threads
   PRIVATE float_environment flush_subnormals preempted_thread signals_blocked thread_team works_alone)
-gpucnn_files(core/gpu CUDA add backend_cuda gpu_probe graph_capture launch nvtx_range probe probe_kernel queue shared_library step_state)
+gpucnn_files(core/gpu
+  CUDA add backend_cuda dependent_launch dynamic_shared gpu_probe graph_capture launch nvtx_range probe probe_kernel queue shared_library
+       step_state)
 
 gpucnn_files(kernels/common PUBLIC size2 PRIVATE all_finite check clear_gradient declare_twins dispatch host_device shard_sums shards window_count)
 gpucnn_files(kernels/simd PRIVATE lanes max_abs prefetch vector_size vectors)

@@ -87,14 +87,7 @@ void add(Device device, float* sum, const float* more, std::int64_t count) {
   gpu::add(device, sum, more, count);
 }
 
-int compute_capability(Device device) {
-  if (is_cpu(device)) return 0;
-  int major = 0, minor = 0;
-  const int index = gpu::queue(device).index();
-  gpu::check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, index), "cudaDeviceGetAttribute");
-  gpu::check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, index), "cudaDeviceGetAttribute");
-  return 10 * major + minor;
-}
+int compute_capability(Device device) { return is_cpu(device) ? 0 : gpu::queue(device).compute_capability(); }
 
 void synchronize(Device device) {
   if (!is_cpu(device)) gpu::queue(device).synchronize();

@@ -64,10 +64,15 @@ Queue& queue(Device device) {
 Queue::Queue(int index) : index_(index), synchronous_(is_synchronous()) {
   const CurrentGpu current(index);
   check(current.status(), "cudaSetDevice");
-  check(cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount, index), "cudaDeviceGetAttribute");
-  int reads_host_memory = 0;
-  check(cudaDeviceGetAttribute(&reads_host_memory, cudaDevAttrPageableMemoryAccess, index), "cudaDeviceGetAttribute");
-  reads_host_memory_ = reads_host_memory != 0;
+  const auto attribute = [index](cudaDeviceAttr which) {
+    int value = 0;
+    check(cudaDeviceGetAttribute(&value, which, index), "cudaDeviceGetAttribute");
+    return value;
+  };
+  multiprocessors_ = attribute(cudaDevAttrMultiProcessorCount);
+  compute_capability_ = 10 * attribute(cudaDevAttrComputeCapabilityMajor) + attribute(cudaDevAttrComputeCapabilityMinor);
+  max_shared_bytes_ = static_cast<std::size_t>(attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin));
+  reads_host_memory_ = attribute(cudaDevAttrPageableMemoryAccess) != 0;
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
   void* host = nullptr;
   void* device = nullptr;

@@ -2,6 +2,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -64,6 +65,10 @@ class Queue {
  public:
   int index() const noexcept { return index_; }
   int multiprocessors() const noexcept { return multiprocessors_; }
+  /// As 90 for 9.0.
+  int compute_capability() const noexcept { return compute_capability_; }
+  /// The most shared memory that a block can have, if its launch asks for it.
+  std::size_t max_shared_bytes() const noexcept { return max_shared_bytes_; }
 
   /// Where to queue work, with this GPU as the calling thread's current one until the end of the statement:
   /// `cudaMemsetAsync(memory, 0, bytes, queue.stream())`. A capture's own stream while this thread captures.
@@ -107,7 +112,8 @@ class Queue {
   void give_back(cudaStream_t capture_stream) noexcept;
 
   int index_;
-  int multiprocessors_ = 0;
+  int multiprocessors_ = 0, compute_capability_ = 0;
+  std::size_t max_shared_bytes_ = 0;
   bool synchronous_;                // GPUCNN_CUDA_SYNC=1
   bool reads_host_memory_ = false;  // itself, pageable memory too: copies from there are not staged
   cudaStream_t stream_ = nullptr;

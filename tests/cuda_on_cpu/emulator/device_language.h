@@ -13,8 +13,9 @@
 /// The part of CUDA's device language that libgpucnn's kernels are written in, for a compiler of C++. A kernel that uses more does
 /// not compile here: add it, with what CUDA's manual says of it.
 
+// Registers are for real GPUs.
 #undef __launch_bounds__
-#define __launch_bounds__(...)  // for ptxas alone
+#define __launch_bounds__(...)
 
 extern uint3 threadIdx, blockIdx;
 extern dim3 blockDim, gridDim;

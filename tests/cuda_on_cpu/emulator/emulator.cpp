@@ -6,6 +6,7 @@
 #include <cstring>
 #include <deque>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -46,7 +47,7 @@ struct Meeting {
   std::uint32_t came = 0;
   // A lane can be one turn ahead of another that has not read its values yet.
   int turn = 0;
-  std::uint64_t values[2][kWarp] = {};
+  WarpValues values[2][kMaxMeetingValues] = {};
   void* sync[2] = {};
   std::uint64_t block = 0;
 };
@@ -89,19 +90,28 @@ class Emulator {
   void* shared(const SharedSite* site, std::size_t bytes);
   std::size_t dynamic_shared_bytes() const { return kernel_ ? kernel_->shared_bytes : 0; }
   int block_barrier(bool predicate);
-  const std::uint64_t* meet(const char* operation, std::uint32_t mask, std::uint64_t value, bool orders_memory);
-  [[noreturn]] void fail(std::string_view what) const;
+  const WarpValues* meet(const char* operation, std::uint32_t mask, std::span<const std::uint64_t> values, bool orders_memory);
+  const SharedArray* shared_array(const void* address) const;
 
- private:
   struct Thread {
     Fiber* fiber = nullptr;
     const char* waits_for = nullptr;
+    bool waited_for_previous = false;
+    // Copies that it has asked for: those before `copies_made` are made. Groups are counted from 1; 0 is of none yet.
+    std::vector<AsyncCopy> copies;
+    std::size_t copies_made = 0;
+    std::int64_t groups = 0;
   };
+  /// The one that runs; fails outside a kernel, where nobody can `what`.
+  Thread& running_thread(const char* what);
+  [[noreturn]] void fail(std::string_view what) const;
 
+ private:
   void begin_epoch();
   void end_epoch();
   void begin_block(std::uint32_t block);
   void end_block();
+  void end_thread();
 
   std::unique_ptr<void, void (*)(void*)> allocate_shared(std::size_t bytes);
   int in_order(int index, int count) const { return reverse_ ? count - 1 - index : index; }
@@ -214,18 +224,29 @@ std::unique_ptr<void, void (*)(void*)> Emulator::allocate_shared(std::size_t byt
 }
 
 void* Emulator::shared(const SharedSite* site, std::size_t bytes) {
-  std::size_t all = bytes;
+  std::size_t fixed = site ? bytes : 0;
   for (SharedArray& array : shared_) {
     if (array.site == site) {
       if (array.block != block_) array.fill_for(block_);
       return array.memory.get();
     }
-    all += array.bytes;
+    if (array.site) fixed += array.bytes;
   }
-  if (all > kMaxShared) fail("more than 48 KiB of shared memory");
+  if (fixed > kMaxStaticShared) fail("more than 48 KiB of static shared memory");
+  if (const std::size_t all = fixed + dynamic_shared_bytes(); all > kernel_->max_shared_bytes) {
+    fail(fmt::format("{} bytes of shared memory, static and dynamic, where the launch allows {}", all, kernel_->max_shared_bytes));
+  }
   shared_.push_back({site, bytes, allocate_shared(bytes)});
   shared_.back().fill_for(block_);
   return shared_.back().memory.get();
+}
+
+const SharedArray* Emulator::shared_array(const void* address) const {
+  for (const SharedArray& array : shared_) {
+    const auto* first = static_cast<const char*>(array.memory.get());
+    if (array.block == block_ && address >= first && address < first + array.bytes) return &array;
+  }
+  return nullptr;
 }
 
 // ---- threads ---------------------------------------------------------------------------------------------------------
@@ -238,6 +259,7 @@ void Emulator::work(Worker& self) {
     if (self.epoch != epoch_) Fiber::acquire(&epoch_begin_);
     self.epoch = epoch_;
     kernel_->call();
+    end_thread();
     ++ended_;
     // For ThreadSanitizer every thread of a block is a fiber, or it would see no race between two threads.
     if (!kThreadSanitizer && ready_count_ == 0 && started_ < kernel_->threads) {
@@ -247,6 +269,22 @@ void Emulator::work(Worker& self) {
     if constexpr (!kThreadSanitizer) idle_.push_back(&self);
     self.fiber.switch_to(next_fiber());
   }
+}
+
+/// What a kernel's end must not leave undone.
+void Emulator::end_thread() {
+  Thread& thread = running_thread("end");
+  if (thread.copies_made < thread.copies.size()) fail("ends with an async_copy that it has not waited for");
+  if (kernel_->overlaps_previous && !thread.waited_for_previous) {
+    fail("ends without wait_for_previous_kernel(), though its launch overlaps the kernel before");
+  }
+  thread.waited_for_previous = false;
+  thread.groups = 0;
+}
+
+Emulator::Thread& Emulator::running_thread(const char* what) {
+  if (running_ < 0) fail(fmt::format("{} outside a kernel", what));
+  return threads_[static_cast<std::size_t>(running_)];
 }
 
 /// Whom to switch to: a thread that need not wait any more, else one that has not begun, else back to `run`.
@@ -333,7 +371,8 @@ Meeting& Emulator::meeting(int warp, std::uint32_t mask) {
   return *found;
 }
 
-const std::uint64_t* Emulator::meet(const char* operation, std::uint32_t mask, std::uint64_t value, bool orders_memory) {
+const WarpValues* Emulator::meet(const char* operation, std::uint32_t mask, std::span<const std::uint64_t> values,
+                                 bool orders_memory) {
   if (running_ < 0) fail("a warp operation outside a kernel");
   const int warp = running_ / kWarp, lane = running_ % kWarp;
   const int lanes = std::min(kWarp, kernel_->threads - warp * kWarp);
@@ -347,7 +386,7 @@ const std::uint64_t* Emulator::meet(const char* operation, std::uint32_t mask, s
   }
   here.operation = operation;
   const int turn = here.turn & 1;
-  here.values[turn][lane] = value;
+  for (std::size_t i = 0; i < values.size(); ++i) here.values[turn][i][lane] = values[i];
   if (orders_memory) Fiber::release(here.sync[turn]);
   here.came |= 1U << lane;
   const bool last = here.came == mask;
@@ -396,9 +435,46 @@ void* dynamic_shared_memory() { return emulator().shared(nullptr, emulator().dyn
 
 int block_barrier(bool predicate) { return emulator().block_barrier(predicate); }
 
-const std::uint64_t* warp_meeting(const char* operation, std::uint32_t mask, std::uint64_t value, bool orders_memory) {
-  return emulator().meet(operation, mask, value, orders_memory);
+const WarpValues* warp_meeting(const char* operation, std::uint32_t mask, std::span<const std::uint64_t> values,
+                               bool orders_memory) {
+  return emulator().meet(operation, mask, values, orders_memory);
 }
+
+bool is_shared(const void* address) { return emulator().shared_array(address) != nullptr; }
+
+void require_shared(const char* operation, const void* address, std::size_t bytes) {
+  const SharedArray* array = emulator().shared_array(address);
+  if (!array) emulator().fail(fmt::format("{} at an address that is not in the block's shared memory", operation));
+  const auto* end = static_cast<const char*>(array->memory.get()) + array->bytes;
+  if (!kAddressSanitizer && static_cast<const char*>(address) + bytes > end) {
+    emulator().fail(fmt::format("{} goes beyond an array in shared memory", operation));
+  }
+}
+
+void add_async_copy(const AsyncCopy& copy) { emulator().running_thread("async_copy").copies.push_back(copy); }
+
+void commit_async_copies() {
+  auto& thread = emulator().running_thread("async_copy_commit");
+  ++thread.groups;
+  for (std::size_t i = thread.copies.size(); i-- > thread.copies_made && thread.copies[i].group == 0;) {
+    thread.copies[i].group = thread.groups;
+  }
+}
+
+bool take_async_copy(int pending, AsyncCopy* copy) {
+  auto& thread = emulator().running_thread("async_copy_wait");
+  if (thread.copies_made == thread.copies.size()) return false;
+  const AsyncCopy& oldest = thread.copies[thread.copies_made];
+  if (oldest.group == 0 || oldest.group > thread.groups - pending) return false;
+  *copy = oldest;
+  if (++thread.copies_made == thread.copies.size()) {
+    thread.copies.clear();
+    thread.copies_made = 0;
+  }
+  return true;
+}
+
+void waited_for_previous_kernel() { emulator().running_thread("wait_for_previous_kernel").waited_for_previous = true; }
 
 void fail(const char* what) { emulator().fail(what); }
 

@@ -97,23 +97,12 @@ TEST(Emulator, SharedMemoryIsNanInEveryBlock) {
   EXPECT_THAT(y.values(), Each(testing::IsNan()));
 }
 
-__global__ void large_kernel(float* y) {
-  GPUCNN_SHARED(float, values, 12 * 1024 - 1);
-  values[0] = dynamic_shared<float>()[0];
-  y[0] = values[0];
-}
+__global__ void __launch_bounds__(64, 2) bounded_kernel(int* y) { y[threadIdx.x] = 1; }
 
-TEST(EmulatorDeathTest, GivesABlockNoMoreThan48KiB) {
-  const DeviceMemory<float> y(1);
-  launch(stream(), "large", {1, 1, 4}, large_kernel, y.data());
-  EXPECT_EQ(y.values().size(), 1U);
-  EXPECT_DEATH(
-      {
-        launch(stream(), "large", {1, 1, 8}, large_kernel, y.data());
-        y.values();
-      },
-      "kernel large, block 0.*more than 48 KiB");
-  EXPECT_THROW(launch(stream(), "large", {1, 1, 48 * 1024 + 1}, large_kernel, y.data()), DeviceError);
+TEST(Emulator, KnowsLaunchBounds) {
+  const DeviceMemory<int> y(64);
+  launch(stream(), "bounded", {1, 64}, bounded_kernel, y.data());
+  EXPECT_THAT(y.values(), Each(1));
 }
 
 TEST(Emulator, RefusesBlocksThatNoGpuRuns) {

@@ -7,13 +7,6 @@
 #include <cstdio>
 #include <cstdlib>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define GPUCNN_FIBERS_TELL_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define GPUCNN_FIBERS_TELL_ASAN 1
-#endif
-#endif
 #if defined(GPUCNN_FIBERS_TELL_ASAN)
 #include <sanitizer/common_interface_defs.h>
 #endif

@@ -6,6 +6,19 @@
 /// lose its place on the stack; GPUCNN_FIBERS_TELL_TSAN=1 says that the rest of the program is.
 namespace gpucnn::emulator {
 
+#if defined(__SANITIZE_ADDRESS__)
+#define GPUCNN_FIBERS_TELL_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define GPUCNN_FIBERS_TELL_ASAN 1
+#endif
+#endif
+
+#if defined(GPUCNN_FIBERS_TELL_ASAN)
+inline constexpr bool kAddressSanitizer = true;
+#else
+inline constexpr bool kAddressSanitizer = false;
+#endif
 #if defined(GPUCNN_FIBERS_TELL_TSAN)
 inline constexpr bool kThreadSanitizer = true;
 #else

@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <gpucnn/core/gpu/dynamic_shared.h>
 #include <gpucnn/core/gpu/nvtx_range.h>
 #include <gpucnn/core/gpu/queue.h>
 #include <gpucnn/core/stream.h>
@@ -24,6 +25,7 @@ struct LaunchShape {
   std::int64_t blocks;
   int threads;
   std::size_t shared_bytes = 0;
+  bool overlaps_previous = false;
 };
 
 namespace emulator {
@@ -36,7 +38,9 @@ class KernelCall final : public Kernel {
       : Kernel(kernel_name, grid, shape.threads, shape.shared_bytes),
         kernel_(kernel),
         given_(arguments...),
-        translated_(arguments...) {}
+        translated_(arguments...) {
+    overlaps_previous = shape.overlaps_previous;
+  }
 
   void translate(int gpu) override {
     [&]<std::size_t... I>(std::index_sequence<I...>) {
@@ -45,6 +49,7 @@ class KernelCall final : public Kernel {
     (std::index_sequence_for<Parameters...>());
   }
   void call() const override { std::apply(kernel_, translated_); }
+  const void* address() const override { return reinterpret_cast<const void*>(kernel_); }
 
  private:
   template <class T>
@@ -71,6 +76,7 @@ void launch(const Stream& stream, const char* name, const LaunchShape& shape, vo
   const gpu::Range range(name);
   const auto blocks = static_cast<std::uint32_t>(std::min<std::int64_t>(shape.blocks, gpu::kMaxBlocks));
   auto call = std::make_shared<emulator::KernelCall<Parameters...>>(name, blocks, shape, kernel, arguments...);
+  if (shape.shared_bytes > 0) gpu::allow_dynamic_shared(queue, call->address(), name, shape.shared_bytes);
   gpu::check(standin::enqueue_kernel(queue.stream(), std::move(call)), name);
   queue.after_launch(name);
 }

@@ -1,8 +1,10 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -24,6 +26,11 @@ int capability() {
   const std::string digits = text ? text : "9.0";
   const std::size_t dot = digits.find('.');
   return std::atoi(digits.c_str()) * 10 + (dot == std::string::npos ? 0 : std::atoi(digits.c_str() + dot + 1));
+}
+
+std::map<std::pair<int, const void*>, std::size_t>& dynamic_shared() {
+  static auto& asked = *new std::map<std::pair<int, const void*>, std::size_t>;
+  return asked;
 }
 
 thread_local int gpu_of_thread = 0;
@@ -62,6 +69,26 @@ cudaError_t availability() {
 }
 
 int current_gpu() { return gpu_of_thread; }
+
+std::size_t max_shared_bytes() {
+  // "Maximum amount of shared memory per thread block" in CUDA's table of compute capabilities.
+  switch (settings().capability) {
+    case 75: return 64 * 1024;
+    case 80:
+    case 87: return 163 * 1024;
+    case 86:
+    case 89:
+    case 120:
+    case 121: return 99 * 1024;
+    default: return emulator::kMaxShared;
+  }
+}
+
+std::size_t dynamic_shared_asked(int gpu, const void* kernel) {
+  const std::scoped_lock lock(mutex());
+  const auto found = dynamic_shared().find({gpu, kernel});
+  return found == dynamic_shared().end() ? 0 : found->second;
+}
 
 void stop(std::string_view sentence) {
   std::fputs(fmt::format("CUDA stand-in: {}\n", sentence).c_str(), stderr);
@@ -185,8 +212,18 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int gpu
     case cudaDevAttrPageableMemoryAccess: *value = 0; break;
     case cudaDevAttrComputeCapabilityMajor: *value = settings().capability / 10; break;
     case cudaDevAttrComputeCapabilityMinor: *value = settings().capability % 10; break;
+    case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = static_cast<int>(max_shared_bytes()); break;
     default: stop("cudaDeviceGetAttribute: an attribute that it does not know");
   }
+  return cudaSuccess;
+}
+
+cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute attribute, int value) {
+  if (availability() != cudaSuccess) return result(availability());
+  if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize) stop("cudaFuncSetAttribute: an attribute that it does not know");
+  if (value < 0 || static_cast<std::size_t>(value) > max_shared_bytes()) return result(cudaErrorInvalidValue);
+  const std::scoped_lock lock(mutex());
+  dynamic_shared()[{current_gpu(), kernel}] = static_cast<std::size_t>(value);
   return cudaSuccess;
 }
 

@@ -137,10 +137,11 @@ cudaError_t enqueue(cudaStream_t handle, std::shared_ptr<Operation> operation) {
 
 cudaError_t enqueue_kernel(cudaStream_t handle, std::shared_ptr<emulator::Kernel> kernel) {
   const std::scoped_lock lock(mutex());
-  if (kernel->threads < 1 || kernel->threads > emulator::kMaxThreads || kernel->shared_bytes > emulator::kMaxShared) {
-    return result(cudaErrorInvalidConfiguration);
-  }
+  if (kernel->threads < 1 || kernel->threads > emulator::kMaxThreads) return result(cudaErrorInvalidConfiguration);
   if (!is_current(stream_of(handle))) return result(cudaErrorInvalidResourceHandle);
+  const std::size_t asked = dynamic_shared_asked(stream_of(handle).gpu, kernel->address());
+  if (kernel->shared_bytes > std::max(asked, emulator::kMaxStaticShared)) return result(cudaErrorInvalidValue);
+  if (asked > 0) kernel->max_shared_bytes = max_shared_bytes();
   kernel->translate(stream_of(handle).gpu);  // whoever gives a kernel a wrong pointer is told here, where he stands
   ++calls().launches;
   return enqueue(handle, std::make_shared<Launch>(std::move(kernel)));

@@ -36,6 +36,12 @@ cudaError_t availability();
 /// The calling thread's GPU.
 int current_gpu();
 
+/// The shared memory that a block of the GPUs can have.
+std::size_t max_shared_bytes();
+
+/// What cudaFuncSetAttribute has asked for, of dynamic shared memory, on this GPU; 0: nothing.
+std::size_t dynamic_shared_asked(int gpu, const void* kernel);
+
 /// Prints the sentence and aborts: a program error that real CUDA would answer with wrong results, or not always.
 [[noreturn]] void stop(std::string_view sentence);
 
