@@ -72,6 +72,7 @@ gpucnn_files(core/threads
 gpucnn_files(core/gpu
   CUDA add backend_cuda dependent_launch dynamic_shared gpu_probe graph_capture launch nvtx_range probe probe_kernel queue shared_library
        step_state)
+gpucnn_files(core/gpu/warp CUDA async_copy ldmatrix mma packed_bf16)
 
 gpucnn_files(kernels/common PUBLIC size2 PRIVATE all_finite check clear_gradient declare_twins dispatch host_device shard_sums shards window_count)
 gpucnn_files(kernels/simd PRIVATE lanes max_abs prefetch vector_size vectors)

@@ -28,10 +28,24 @@ void share(const Kernel& kernel, bool fault) {
   EXPECT_EQ(y.values()[63], 63);
 }
 
+void load(bool fault) {
+  const DeviceMemory<float> y(32);
+  planted::load_dynamic_matrices(Stream(Device::cuda()), y.data(), fault);
+  EXPECT_EQ(y.values()[30], 30);
+}
+
+void copy(bool fault) {
+  const DeviceMemory<float> x(std::vector<float>(64, 1)), y(64);
+  planted::copy_beyond(Stream(Device::cuda()), x.data(), y.data(), fault);
+  EXPECT_THAT(y.values(), testing::Each(1));
+}
+
 TEST(Overrun, CleanKernelsPass) {
   write(kCount, false);
   share(write_static_shared, false);
   share(write_dynamic_shared, false);
+  load(false);
+  copy(false);
 }
 
 TEST(OverrunDeathTest, OfGlobalMemory) { EXPECT_DEATH(write(kCount, true), kOverrun); }
@@ -39,6 +53,8 @@ TEST(OverrunDeathTest, OfStaticSharedMemory) {
   EXPECT_DEATH(share(write_static_shared, true), "planted\\.cu.*(out of bounds|overflow)|overflow.*planted\\.cu");
 }
 TEST(OverrunDeathTest, OfDynamicSharedMemory) { EXPECT_DEATH(share(write_dynamic_shared, true), kOverrun); }
+TEST(OverrunDeathTest, OfTheLastRowOfAnLdmatrix) { EXPECT_DEATH(load(true), kOverrun); }
+TEST(OverrunDeathTest, OfTheSourceOfAnAsyncCopy) { EXPECT_DEATH(copy(true), kOverrun); }
 
 }  // namespace
 }  // namespace gpucnn

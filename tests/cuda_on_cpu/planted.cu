@@ -1,6 +1,8 @@
 #include "planted.h"
 
 #include <gpucnn/core/gpu/launch.h>
+#include <gpucnn/core/gpu/warp/async_copy.h>
+#include <gpucnn/core/gpu/warp/ldmatrix.h>
 
 namespace gpucnn::planted {
 namespace {
@@ -66,6 +68,41 @@ __global__ void sum_in_last_block_kernel(float* y, float* partial, unsigned* fin
   y[0] = sum;
 }
 
+__global__ void load_matrices_kernel(float* y, bool fault) {
+  GPUCNN_SHARED(float, values, 4 * 32);
+  for (unsigned i = threadIdx.x; i < 4 * 32; i += 32) values[i] = static_cast<float>(i);
+  if (!fault) __syncwarp();
+  std::uint32_t rows[4];
+  warp::ldmatrix(rows, &values[4 * threadIdx.x]);
+  for (unsigned i = 0; i < 2; ++i) y[32 * i + threadIdx.x] = __builtin_bit_cast(float, rows[i]);
+}
+
+__global__ void load_dynamic_matrices_kernel(float* y) {
+  float* values = dynamic_shared<float>();
+  if (threadIdx.x < 31) values[threadIdx.x] = static_cast<float>(threadIdx.x);
+  __syncwarp();
+  std::uint32_t rows[2];
+  warp::ldmatrix(rows, &values[4 * (threadIdx.x % 8)]);
+  y[threadIdx.x] = __builtin_bit_cast(float, rows[0]);
+}
+
+enum class Copy { clean, read_before_wait, write_before_read, read_beyond };
+
+__global__ void copy_kernel(const float* x, float* y, Copy fault) {
+  GPUCNN_SHARED(float, values, kThreads);
+  values[threadIdx.x] = 0;
+  __syncthreads();
+  const unsigned other = kThreads - 1 - threadIdx.x;
+  const float old = values[other];
+  if (fault != Copy::write_before_read) __syncthreads();
+  warp::async_copy<4>(&values[threadIdx.x], &x[threadIdx.x + (fault == Copy::read_beyond ? 1 : 0)]);
+  warp::async_copy_commit();
+  if (fault != Copy::read_before_wait) warp::async_copy_wait<0>();
+  __syncthreads();
+  y[threadIdx.x] = values[other] + old;
+  if (fault == Copy::read_before_wait) warp::async_copy_wait<0>();
+}
+
 }  // namespace
 
 void write_global(const Stream& stream, float* y, std::int64_t count, bool fault) {
@@ -96,6 +133,26 @@ void write_from_blocks(const Stream& stream, float* y, bool fault) {
 
 void sum_in_last_block(const Stream& stream, float* y, float* partial, unsigned* finished, bool fault) {
   launch(stream, "sum_in_last_block", {4, kThreads}, sum_in_last_block_kernel, y, partial, finished, fault);
+}
+
+void load_matrices(const Stream& stream, float* y, bool fault) {
+  launch(stream, "load_matrices", {1, 32}, load_matrices_kernel, y, fault);
+}
+
+void load_dynamic_matrices(const Stream& stream, float* y, bool fault) {
+  launch(stream, "load_dynamic_matrices", {1, 32, (fault ? 31 : 32) * sizeof(float)}, load_dynamic_matrices_kernel, y);
+}
+
+void copy_and_read(const Stream& stream, const float* x, float* y, bool fault) {
+  launch(stream, "copy_and_read", {1, kThreads}, copy_kernel, x, y, fault ? Copy::read_before_wait : Copy::clean);
+}
+
+void copy_over(const Stream& stream, const float* x, float* y, bool fault) {
+  launch(stream, "copy_over", {1, kThreads}, copy_kernel, x, y, fault ? Copy::write_before_read : Copy::clean);
+}
+
+void copy_beyond(const Stream& stream, const float* x, float* y, bool fault) {
+  launch(stream, "copy_beyond", {1, kThreads}, copy_kernel, x, y, fault ? Copy::read_beyond : Copy::clean);
 }
 
 }  // namespace gpucnn::planted

@@ -29,4 +29,19 @@ void write_from_blocks(const Stream& stream, float* y, bool fault);
 /// y[0] = the sum of 4 blocks' numbers, added by the block that is last; with the fault it does not ask which one is.
 void sum_in_last_block(const Stream& stream, float* y, float* partial, unsigned* finished, bool fault);
 
+/// y[i] = i for 64 floats that a warp reads from shared memory as matrices; with the fault there is no __syncwarp between writing
+/// and reading.
+void load_matrices(const Stream& stream, float* y, bool fault);
+
+/// y[i] = i for 31 floats that a warp reads as matrices; with the fault there is no memory for the 32nd, which it reads too.
+void load_dynamic_matrices(const Stream& stream, float* y, bool fault);
+
+/// y[i] = x[63 - i] through an async_copy into shared memory, whose old values others read first. With the fault
+///   copy_and_read: the wait comes behind the reads,
+///   copy_over: there is no barrier between the reads of the old values and the copy,
+///   copy_beyond: the last thread copies x[64].
+void copy_and_read(const Stream& stream, const float* x, float* y, bool fault);
+void copy_over(const Stream& stream, const float* x, float* y, bool fault);
+void copy_beyond(const Stream& stream, const float* x, float* y, bool fault);
+
 }  // namespace gpucnn::planted

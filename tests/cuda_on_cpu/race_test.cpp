@@ -26,6 +26,14 @@ void sum_in_last_block(bool fault) {
   EXPECT_THAT(y.values(), testing::ElementsAre(6));
 }
 
+using Copy = void (*)(const Stream&, const float*, float*, bool);
+
+void run(Copy copy, bool fault) {
+  const DeviceMemory<float> x(std::vector<float>(64, 1)), y(64);
+  copy(Stream(Device::cuda()), x.data(), y.data(), fault);
+  EXPECT_THAT(y.values(), testing::Each(1));
+}
+
 /// ThreadSanitizer ends a process with this code if it has found something.
 void expect_race(const std::function<void()>& body) {
   EXPECT_EXIT(
@@ -47,6 +55,9 @@ TEST(Race, CleanKernelsPass) {
     run(planted::write_twice, false);
     run(planted::write_from_blocks, false);
     sum_in_last_block(false);
+    run(planted::load_matrices, false);
+    run(planted::copy_and_read, false);
+    run(planted::copy_over, false);
   }
 }
 
@@ -54,6 +65,13 @@ TEST(RaceDeathTest, AMissingBarrier) { expect_race(planted::reverse); }
 TEST(RaceDeathTest, AShuffleIsNoBarrier) { expect_race(planted::reverse_warp); }
 TEST(RaceDeathTest, TwoThreadsOfABlock) { expect_race(planted::write_twice); }
 TEST(RaceDeathTest, TwoBlocks) { expect_race(planted::write_from_blocks); }
+TEST(RaceDeathTest, AnLdmatrixIsNoBarrier) { expect_race(planted::load_matrices); }
+TEST(RaceDeathTest, AnAsyncCopyThatIsReadBeforeItsWait) {
+  expect_race([] { run(planted::copy_and_read, true); });
+}
+TEST(RaceDeathTest, AnAsyncCopyOverWhatIsStillRead) {
+  expect_race([] { run(planted::copy_over, true); });
+}
 TEST(RaceDeathTest, ABlockThatDoesNotKnowItIsLast) {
   expect_race([] { sum_in_last_block(true); });
 }
