@@ -1,5 +1,7 @@
 #include "planted.h"
 
+#include <bit>
+
 #include <gpucnn/core/gpu/launch.h>
 #include <gpucnn/core/gpu/warp/async_copy.h>
 #include <gpucnn/core/gpu/warp/ldmatrix.h>
@@ -70,11 +72,11 @@ __global__ void sum_in_last_block_kernel(float* y, float* partial, unsigned* fin
 
 __global__ void load_matrices_kernel(float* y, bool fault) {
   GPUCNN_SHARED(float, values, 4 * 32);
-  for (unsigned i = threadIdx.x; i < 4 * 32; i += 32) values[i] = static_cast<float>(i);
+  for (unsigned i = threadIdx.x; i < 4 * 32; i += 32) values[i ^ 1] = static_cast<float>(i ^ 1);  // another lane reads it
   if (!fault) __syncwarp();
   std::uint32_t rows[4];
   warp::ldmatrix(rows, &values[4 * threadIdx.x]);
-  for (unsigned i = 0; i < 2; ++i) y[32 * i + threadIdx.x] = __builtin_bit_cast(float, rows[i]);
+  for (unsigned i = 0; i < 2; ++i) y[32 * i + threadIdx.x] = std::bit_cast<float>(rows[i]);
 }
 
 __global__ void load_dynamic_matrices_kernel(float* y) {
@@ -83,7 +85,7 @@ __global__ void load_dynamic_matrices_kernel(float* y) {
   __syncwarp();
   std::uint32_t rows[2];
   warp::ldmatrix(rows, &values[4 * (threadIdx.x % 8)]);
-  y[threadIdx.x] = __builtin_bit_cast(float, rows[0]);
+  y[threadIdx.x] = std::bit_cast<float>(rows[0]);
 }
 
 enum class Copy { clean, read_before_wait, write_before_read, read_beyond };
