@@ -5,8 +5,8 @@
 /// one after the other.
 namespace gpucnn {
 
-/// The calling block needs no more room than it has: the next kernel of the stream may begin beside this one as soon as every block
-/// has called this or ended. Only a hint, for a launch that does not overlap does not hear it. Promises nothing about memory.
+/// Lets the next kernel of the stream begin beside this one, if its launch overlaps, as soon as every block has called this or
+/// ended. Only a hint, which promises nothing about memory. Best called when the rest of the block leaves room for others.
 __device__ __forceinline__ void launch_dependents() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");

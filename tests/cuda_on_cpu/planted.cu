@@ -99,6 +99,7 @@ __global__ void copy_kernel(const float* x, float* y, Copy fault) {
   if (fault != Copy::write_before_read) __syncthreads();
   warp::async_copy<4>(&values[threadIdx.x], &x[threadIdx.x + (fault == Copy::read_beyond ? 1 : 0)]);
   warp::async_copy_commit();
+  __syncthreads();  // which does not order the reads of old values before the copy, but before its wait
   if (fault != Copy::read_before_wait) warp::async_copy_wait<0>();
   __syncthreads();
   y[threadIdx.x] = values[other] + old;
