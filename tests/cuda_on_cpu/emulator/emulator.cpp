@@ -88,6 +88,7 @@ class Emulator {
   void work(Worker& self);
 
   void* shared(const SharedSite* site, std::size_t bytes);
+  int compute_capability() const { return kernel_ ? kernel_->compute_capability : 0; }
   std::size_t dynamic_shared_bytes() const { return kernel_ ? kernel_->shared_bytes : 0; }
   int block_barrier(bool predicate);
   const WarpValues* meet(const char* operation, std::uint32_t mask, std::span<const std::uint64_t> values, bool orders_memory);
@@ -438,6 +439,12 @@ int block_barrier(bool predicate) { return emulator().block_barrier(predicate); 
 const WarpValues* warp_meeting(const char* operation, std::uint32_t mask, std::span<const std::uint64_t> values,
                                bool orders_memory) {
   return emulator().meet(operation, mask, values, orders_memory);
+}
+
+void require_capability_8(const char* operation) {
+  const int here = emulator().compute_capability();
+  if (here < 80)
+    emulator().fail(fmt::format("{} needs compute capability 8.0, and this GPU has {}.{}", operation, here / 10, here % 10));
 }
 
 bool is_shared(const void* address) { return emulator().shared_array(address) != nullptr; }

@@ -37,6 +37,8 @@ class Kernel {
   const std::size_t shared_bytes;
   /// Of static and dynamic shared memory together.
   std::size_t max_shared_bytes = kMaxStaticShared;
+  /// Of the GPU that it runs on, as 90 for 9.0.
+  int compute_capability = 90;
   /// Whether it may begin before the kernel before it has ended. Then each thread must have waited for that when it ends.
   bool overlaps_previous = false;
 };
@@ -70,6 +72,9 @@ const WarpValues* warp_meeting(const char* operation, std::uint32_t mask, std::s
 inline const std::uint64_t* warp_meeting(const char* operation, std::uint32_t mask, std::uint64_t value, bool orders_memory) {
   return *warp_meeting(operation, mask, std::span(&value, 1), orders_memory);
 }
+
+/// Aborts on GPUs below compute capability 8.0, which do not know the operation.
+void require_capability_8(const char* operation);
 
 /// Aborts unless the bytes lie in one array of the block's shared memory. Under AddressSanitizer only the first must, because that
 /// tells the line where the others are read.

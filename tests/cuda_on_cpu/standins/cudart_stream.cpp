@@ -141,6 +141,7 @@ cudaError_t enqueue_kernel(cudaStream_t handle, std::shared_ptr<emulator::Kernel
   if (!is_current(stream_of(handle))) return result(cudaErrorInvalidResourceHandle);
   const std::size_t asked = dynamic_shared_asked(stream_of(handle).gpu, kernel->address());
   if (kernel->shared_bytes > std::max(asked, emulator::kMaxStaticShared)) return result(cudaErrorInvalidValue);
+  kernel->compute_capability = settings().capability;
   if (asked > 0) kernel->max_shared_bytes = max_shared_bytes();
   kernel->translate(stream_of(handle).gpu);  // whoever gives a kernel a wrong pointer is told here, where he stands
   ++calls().launches;

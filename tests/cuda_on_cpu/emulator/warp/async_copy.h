@@ -23,6 +23,7 @@ inline void write_destination(const AsyncCopy& copy, const unsigned char* bytes)
 }
 
 inline void begin_async_copy(AsyncCopy copy) {
+  require_capability_8("async_copy");
   const auto misaligned = [&](const void* end) {
     return reinterpret_cast<std::uintptr_t>(end) % static_cast<std::uintptr_t>(copy.bytes) != 0;
   };
@@ -54,11 +55,15 @@ void async_copy(void* to_shared, const void* from_global) {
   async_copy<kBytes>(to_shared, from_global, kBytes);
 }
 
-inline void async_copy_commit() { emulator::commit_async_copies(); }
+inline void async_copy_commit() {
+  emulator::require_capability_8("async_copy_commit");
+  emulator::commit_async_copies();
+}
 
 template <int kPending>
 void async_copy_wait() {
   static_assert(kPending >= 0);
+  emulator::require_capability_8("async_copy_wait");
   emulator::AsyncCopy copy{};
   while (emulator::take_async_copy(kPending, &copy)) {
     unsigned char bytes[16] = {};

@@ -9,6 +9,7 @@ namespace gpucnn::emulator {
 
 template <int kMatrices>
 const std::uint64_t* matrix_rows(const char* operation, const void* row) {
+  require_capability_8(operation);
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   if (lane < 8 * kMatrices) {
     if (reinterpret_cast<std::uintptr_t>(row) % 16 != 0) fail("ldmatrix of a row whose address is no multiple of 16 bytes");

@@ -22,6 +22,7 @@ inline float tf32_of(std::uint32_t word) {
 class Fragments {
  public:
   Fragments(const char* operation, const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
+    require_capability_8(operation);
     const std::uint64_t own[] = {pair(a[0], a[1]), pair(a[2], a[3]), pair(b[0], b[1])};
     all_ = warp_meeting(operation, 0xFFFFFFFFU, own, false);
   }
@@ -68,6 +69,7 @@ inline void mma_tf32(float (&d)[4], const std::uint32_t (&a)[4], const std::uint
 }
 
 inline std::uint32_t to_tf32(float value) {
+  emulator::require_capability_8("to_tf32");
   if (std::isnan(value)) return 0x7FFFFFFFU;
   const auto bits = std::bit_cast<std::uint32_t>(value);
   return std::isinf(value) ? bits : (bits + 0x1000U) & ~0x1FFFU;

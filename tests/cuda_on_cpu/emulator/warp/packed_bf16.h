@@ -5,6 +5,8 @@
 
 #include <gpucnn/core/bf16.h>
 
+#include "emulator/emulator.h"
+
 /// What core/gpu/warp/packed_bf16.h is to nvcc.
 namespace gpucnn::emulator {
 
@@ -28,10 +30,12 @@ inline std::uint32_t rounded_to_bf16(float value) { return std::isnan(value) ? k
 namespace gpucnn::warp {
 
 inline std::uint32_t pack_bf16(float first, float second) {
+  emulator::require_capability_8("pack_bf16");
   return emulator::rounded_to_bf16(first) | emulator::rounded_to_bf16(second) << 16;
 }
 
 inline std::uint32_t max_bf16(std::uint32_t a, std::uint32_t b) {
+  emulator::require_capability_8("max_bf16");
   return emulator::halves(a, b, [](float x, float y) {
     if (std::isnan(x) || std::isnan(y)) return emulator::kNanBf16;
     if (x == y) return emulator::rounded_to_bf16(std::signbit(x) ? y : x);
@@ -40,6 +44,7 @@ inline std::uint32_t max_bf16(std::uint32_t a, std::uint32_t b) {
 }
 
 inline std::uint32_t equal_bf16(std::uint32_t a, std::uint32_t b) {
+  emulator::require_capability_8("equal_bf16");
   return emulator::halves(a, b, [](float x, float y) { return x == y ? 0xFFFFU : 0U; });
 }
 

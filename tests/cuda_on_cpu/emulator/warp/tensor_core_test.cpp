@@ -147,7 +147,7 @@ __global__ void deserted_mma_kernel() {
 
 TEST(EmulatedMmaDeathTest, WantsAllLanes) {
   EXPECT_DEATH(run("deserted", 32, deserted_mma_kernel), "kernel deserted, block 0.*thread 0 waits at mma_bf16");
-  EXPECT_DEATH(run("short", 24, deserted_mma_kernel), "kernel short, block 0, thread 0: mma_bf16 .*the warp has 24 threads");
+  EXPECT_DEATH(run("short", 24, deserted_mma_kernel), "kernel short, block 0, thread [0-9]+: mma_bf16 .*the warp has 24 threads");
 }
 
 __global__ void to_tf32_kernel(const float* x, std::uint32_t* y) { y[threadIdx.x] = warp::to_tf32(x[threadIdx.x]); }
@@ -160,6 +160,16 @@ TEST(EmulatedMma, RoundsToTf32) {
   std::vector<float> floats;
   for (const std::uint32_t bits : y.values()) floats.push_back(std::bit_cast<float>(bits));
   EXPECT_THAT(floats, ElementsAre(1.0F, 1 + 0x1p-10F, -1 - 0x1p-10F, 1.0F, infinity, -infinity));
+}
+
+TEST(EmulatedMmaDeathTest, IsNotThereOnOldGpus) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  setenv("GPUCNN_STANDIN_CAPABILITY", "7.5", 1);
+  EXPECT_DEATH(run("deserted", 32, deserted_mma_kernel),
+               "kernel deserted, block 0, thread [0-9]+: mma_bf16 needs compute capability 8.0, and this GPU has 7.5");
+  const DeviceMemory<float> x({1}), y(1);
+  EXPECT_DEATH(run("to_tf32", 1, to_tf32_kernel, x.data(), reinterpret_cast<std::uint32_t*>(y.data())), "to_tf32 needs compute");
+  unsetenv("GPUCNN_STANDIN_CAPABILITY");
 }
 
 // ---- ldmatrix --------------------------------------------------------------------------------------------------------
