@@ -25,7 +25,7 @@ __device__ void draw(const MixTask& task, const StepState* state, Mixture* mixtu
   __syncthreads();
 }
 
-__global__ void __launch_bounds__(kThreads, 5) mix_kernel(const float* images, const StepState* state, MixTask task, float* mixed) {
+__global__ void __launch_bounds__(kThreads, 4) mix_kernel(const float* images, const StepState* state, MixTask task, float* mixed) {
   GPUCNN_SHARED(Mixture, mixture, 1);
   draw(task, state, mixture);
   const std::int64_t size = task.C * task.H * task.W, stride = std::int64_t{gridDim.x} * blockDim.x;
