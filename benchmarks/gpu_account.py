@@ -33,7 +33,7 @@ class Gpu(NamedTuple):
 
 # ---- constants, and where they come from -------------------------------------------------------
 
-TFLOPS, MFLOP, TB, MB, US = 1e12, 1e6, 1e12, 1e6, 1e-6
+TFLOPS, TB, MB, US = 1e12, 1e12, 1e6, 1e-6
 # NVIDIA's data sheets of the H100 SXM and the H200 SXM; tensor rates there are with sparsity, twice these.
 PEAK = {"fp32": 67 * TFLOPS, "tf32": 494.7 * TFLOPS, "bf16": 989.4 * TFLOPS}
 GPUS = {
@@ -46,15 +46,9 @@ GAP = 1.0 * US  # from one node of a graph to the next: an estimate
 SMALLEST = 0.7 * US  # the body of a kernel that does hardly anything: an estimate
 SLICES = 10 * US  # adding the slices of a weight gradient: "10 to 16 µs", docs/gpu.md
 LAST_LAYER = 5.6 * US  # what fc2's weight gradient takes beside two small nodes: 9 µs, docs/gpu.md
-# Rates that our convolutions reached at batch 128 on an H100 in true fp32 (docs/gpu.md): FLOPs of the account / time.
-# Larger batches fill the GPU better; the account does not know by how much.
-FFMA = {
-    "conv1": 113 * MFLOP / 13,  # FLOPs a µs
-    "conv1 dweight": 113 * MFLOP / 18,  # 30 µs, without the slices' 12
-    "conv2 dweight": 302 * MFLOP / 18,
-}
-# Part of the peak that the fused convolutions reach in true fp32: 288 of 314 instructions of the inner loop are FFMA. An estimate.
-FUSED = 0.5
+# Parts of the peak that the fused convolutions reach: estimates. In fp32 288 of 314 instructions of the inner loop are FFMA. On
+# tensor cores mma.sync reaches 63 % of Hopper's peak at most (arXiv:2501.12084), and there is pooling to do.
+FUSED = {"fp32": 0.5, "tf32": 0.25, "bf16": 0.2}
 # The weight's gradient has a quarter of a dense one's products, and reads shared memory as often: as slow as a dense one.
 SPARSE = 0.25
 # Parts of the peak that cuDNN and cuBLASLt reach at these sizes, on tensor cores and without: estimates.
@@ -88,86 +82,49 @@ class Node(NamedTuple):
     extra: float = 0  # seconds beside
 
 
-def ours(name):
-    return lambda gpu: FFMA[name] / US
-
-
 def vendors(precision):
     part = GEMM if precision == "fp32" else TENSOR[precision]
     return lambda gpu: part * gpu.peak[precision]
 
 
-def fused(part=1.0):
-    return lambda gpu: part * FUSED * gpu.peak["fp32"]
+def fused(precision, forward, backward=0.0):
+    """FLOP/s where `forward` of the FLOPs run as the forward does, and `backward` as a dense gradient of the weight on FFMA."""
+
+    def rate(gpu):
+        dense = FUSED[precision] * gpu.peak[precision]
+        ffma = FUSED["fp32"] * gpu.peak["fp32"]
+        return (forward + SPARSE * backward) / (forward / dense + backward / ffma)
+
+    return rate
 
 
 def convolutions(precision):
     """The nodes forward and backward. Activations are of `e` bytes; gradients of weights are f32."""
-    slices = [
-        Node("add_slices", "conv2 dweight, sum", 0, 4 * 265 * W2, extra=SLICES),
-        Node("add_slices", "conv1 dweight, sum", 0, 4 * 265 * W1, extra=SLICES),
-    ]
-    if precision == "fp32":
-        forward = "conv2d_relu_pool"
-        both = 1 + SPARSE  # of CONV2's FLOPs: dx and dweight
-        return [
-            Node(forward, "conv1 to pool1", 4 * (X + P1) + P1, 4 * W1, CONV1, fused()),
-            Node(forward, "conv2 to flatten", 4 * (P1 + P2) + P2, 4 * W2, CONV2, fused()),
-        ], [
-            Node(
-                forward + "_backward",
-                "conv2 backward",
-                4 * (2 * P1 + 2 * P2) + 2 * P2,
-                4 * 265 * W2,
-                both * CONV2,
-                fused(both / 2),
-            ),
-            slices[0],
-            Node(
-                forward + "_backward",
-                "conv1 backward",
-                4 * (X + P1) + P1,
-                4 * 265 * W1,
-                SPARSE * CONV1,
-                fused(SPARSE),
-            ),
-            slices[1],
-        ]
     e = 2 if precision == "bf16" else 4
-    products = vendors(precision)
+    forward, backward = "conv2d_relu_pool", "conv2d_relu_pool_backward"
+    dense = fused(precision, 1)
     return [
-        Node("conv2d", "conv1", e * (X + C1), e * W1, CONV1, ours("conv1")),
-        Node("max_pool2d", "pool1", e * (C1 + P1) + P1),
-        Node("activation", "relu1", 2 * e * P1),
-        Node("vendor", "conv2", e * (P1 + C2), e * W2, CONV2, products),
-        Node("max_pool2d", "pool2", e * (C2 + P2) + P2),
-        Node("activation", "relu2", 2 * e * P2),
-        Node("flatten", "flatten", 2 * e * P2),
+        Node(forward, "conv1 to pool1", e * (X + P1) + P1, e * W1, CONV1, dense),
+        Node(forward, "conv2 to flatten", e * (P1 + P2) + P2, e * W2, CONV2, dense),
     ], [
-        Node("flatten_backward", "flatten backward", 2 * e * P2),
-        Node("activation_backward", "relu2 backward", 3 * e * P2),
-        Node("max_pool2d_backward", "pool2 backward", e * (P2 + C2) + P2),
         Node(
-            "conv2d_weight_grad",
-            "conv2 dweight",
-            e * (P1 + C2),
-            4 * 264 * W2,
-            CONV2,
-            ours("conv2 dweight"),
+            backward,
+            "conv2 backward",
+            2 * e * (P1 + P2) + 2 * P2,
+            4 * 265 * W2,
+            (1 + SPARSE) * CONV2,
+            fused(precision, 1, 1),
         ),
-        slices[0],
-        Node("vendor", "conv2 dx", e * (P1 + C2), e * W2, CONV2, products),
-        Node("activation_backward", "relu1 backward", 3 * e * P1),
-        Node("max_pool2d_backward", "pool1 backward", e * (P1 + C1) + P1),
+        Node("add_slices", "conv2 dweight, sum", 0, 4 * 265 * W2, extra=SLICES),
         Node(
-            "conv2d_weight_grad",
-            "conv1 dweight",
-            e * (X + C1),
-            4 * 528 * W1,
-            CONV1,
-            ours("conv1 dweight"),
+            backward,
+            "conv1 backward",
+            e * (X + P1) + P1,
+            4 * 265 * W1,
+            SPARSE * CONV1,
+            fused(precision, 0, 1),
         ),
-        slices[1]._replace(fixed_bytes=4 * 529 * W1),
+        Node("add_slices", "conv1 dweight, sum", 0, 4 * 265 * W1, extra=SLICES),
     ]
 
 

@@ -49,19 +49,23 @@ Shape check_operands(std::string_view op, std::span<const Conv2dReluPool> convol
   if (convolutions.empty() || convolutions.size() > kMaxConvolutions) {
     throw std::invalid_argument(formatted("{}: takes 1 to {} convolutions, got {}", op, kMaxConvolutions, convolutions.size()));
   }
-  check_tensor(op, "x", convolutions.front().x, DType::f32, stream);
+  const Precision precision = convolutions.front().precision;
+  const DType dtype = activation_dtype(precision);
+  if (precision != Precision::fp32) require_precision(precision, stream.device());
+  check_tensor(op, "x", convolutions.front().x, dtype, stream);
   check_rank(op, "x", convolutions.front().x, 4);
   Shape shape = convolutions.front().x.shape();
   for (const Conv2dReluPool& conv : convolutions) {
     check_image(op, shape);
-    check_tensor(op, "weight", conv.weight, DType::f32, stream);
+    if (conv.precision != precision) throw std::invalid_argument(formatted("{}: convolutions of several precisions", op));
+    check_tensor(op, "weight", conv.weight, dtype, stream);
     check_rank(op, "weight", conv.weight, 4);
     const std::int64_t K = conv.weight.dim(0);
     if (!is_on_cpu(stream.device())) check_counts(op, shape, K);
-    check_tensor(op, "weight", conv.weight, {K, shape[1], 3, 3}, DType::f32, stream);
-    if (conv.bias.defined()) check_tensor(op, "bias", conv.bias, Shape{K}, DType::f32, stream);
+    check_tensor(op, "weight", conv.weight, {K, shape[1], 3, 3}, dtype, stream);
+    if (conv.bias.defined()) check_tensor(op, "bias", conv.bias, Shape{K}, dtype, stream);
     if (&conv != &convolutions.front() && kept) {
-      check_tensor(op, "x", conv.x, memory_shape(shape, stream.device()), DType::f32, stream);
+      check_tensor(op, "x", conv.x, memory_shape(shape, stream.device()), dtype, stream);
     }
     shape = {shape[0], K, shape[2] / 2, shape[3] / 2};
     if (kept) check_tensor(op, "argmax", conv.argmax, shape, DType::u8, stream);
@@ -79,10 +83,14 @@ void forward_in_turn(std::span<const Conv2dReluPool> convolutions, Tensor& y, St
     if (i + 1 < convolutions.size()) {
       out = convolutions[i + 1].x;
       if (!conv.argmax.defined()) {
-        out = Tensor::empty({x.dim(0), conv.weight.dim(0), x.dim(2) / 2, x.dim(3) / 2}, DType::f32, stream.device());
+        out = Tensor::empty({x.dim(0), conv.weight.dim(0), x.dim(2) / 2, x.dim(3) / 2}, x.dtype(), stream.device());
       }
     }
-    cuda::conv2d_relu_pool(conv, out, stream);
+    if (conv.precision == Precision::fp32) {
+      cuda::conv2d_relu_pool(conv, out, stream);
+    } else {
+      cuda::conv2d_relu_pool_tensor_cores(conv, out, stream);
+    }
     x = out;
   }
 }
@@ -91,7 +99,7 @@ void backward_in_turn(std::span<const Conv2dReluPool> convolutions, const Tensor
                       Tensor& dx, Stream& stream) {
   Tensor gradient = dy;
   for (std::size_t i = convolutions.size(); i-- > 0;) {
-    Tensor inner = i == 0 ? dx : Tensor::empty(convolutions[i].x.shape(), DType::f32, stream.device());
+    Tensor inner = i == 0 ? dx : Tensor::empty(convolutions[i].x.shape(), dy.dtype(), stream.device());
     cuda::conv2d_relu_pool_backward(convolutions[i], gradient, gradients[i], inner, stream);
     gradient = inner;
   }
@@ -137,7 +145,7 @@ void conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y, Stream&
   constexpr std::string_view kOp = "conv2d_relu_pool";
   const bool kept = std::ranges::any_of(convolutions, [](const Conv2dReluPool& conv) { return conv.argmax.defined(); });
   const Shape shape = check_operands(kOp, convolutions, kept, stream);
-  check_tensor(kOp, "y", y, flat_as(shape, y), DType::f32, stream);
+  check_tensor(kOp, "y", y, flat_as(shape, y), convolutions.front().x.dtype(), stream);
   check_apart(kOp, "y", y, "x", convolutions.front().x);
   for (const Conv2dReluPool& conv : convolutions) {
     if (!is_on_cpu(stream.device())) break;
@@ -155,7 +163,8 @@ void conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions, con
                                std::span<Conv2dReluPoolGradients> gradients, Tensor& dx, Stream& stream) {
   constexpr std::string_view kOp = "conv2d_relu_pool_backward";
   const Shape shape = check_operands(kOp, convolutions, true, stream);
-  check_tensor(kOp, "dy", dy, flat_as(shape, dy), DType::f32, stream);
+  const DType dtype = convolutions.front().x.dtype();
+  check_tensor(kOp, "dy", dy, flat_as(shape, dy), dtype, stream);
   if (gradients.size() != convolutions.size()) {
     throw std::invalid_argument(formatted("{}: {} convolutions and gradients of {}", kOp, convolutions.size(), gradients.size()));
   }
@@ -166,7 +175,7 @@ void conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions, con
   }
   const Tensor& x = convolutions.front().x;
   if (dx.defined()) {
-    check_tensor(kOp, "dx", dx, x.shape(), DType::f32, stream);
+    check_tensor(kOp, "dx", dx, x.shape(), dtype, stream);
     check_apart(kOp, "dx", dx, "x", x);
     check_apart(kOp, "dx", dx, "dy", dy);
   }

@@ -2,12 +2,13 @@
 
 #include <span>
 
+#include <gpucnn/core/precision.h>
 #include <gpucnn/core/stream.h>
 #include <gpucnn/core/tensor.h>
 #include <gpucnn/kernels/conv/conv2d.h>
 #include <gpucnn/kernels/pool/pool2d_options.h>
 
-/// A chain of convolutions, each with ReLU and MaxPool2d as its epilogue, in f32. On the CPU an image goes through the whole chain
+/// A chain of convolutions, each with ReLU and MaxPool2d as its epilogue. On the CPU an image goes through the whole chain
 /// at a time, so that the activations in between stay in the cache. On a GPU each convolution is a kernel.
 namespace gpucnn::kernels {
 
@@ -41,15 +42,16 @@ inline constexpr std::size_t kMaxConvolutions = 8;
 
 /// One convolution of a chain, with its ReLU and pooling.
 struct Conv2dReluPool {
-  Tensor weight;  // f32 [K, C, 3, 3]
-  Tensor bias;    // f32 [K]; undefined: none
-  /// f32. The first convolution's is its input: [N, C, H, W], H and W at least 2. The others' is memory for the output of the one
+  Tensor weight;  // [K, C, 3, 3]; like bias and x of the precision's `activation_dtype`
+  Tensor bias;    // [K]; undefined: none
+  /// The first convolution's is its input: [N, C, H, W], H and W at least 2. The others' is memory for the output of the one
   /// before, as `conv2d_relu_pool_memory` makes it, or undefined if no backward will follow.
   Tensor x;
   /// u8 [N, K, H / 2, W / 2]: the winner's index in its window, as `max_pool2d` gives it, or 4 where ReLU gave 0. Undefined in all
   /// convolutions if no backward will follow.
   Tensor argmax;
   Conv2dReluPoolWeights* kept = nullptr;  // for the forward on the CPU
+  Precision precision = Precision::fp32;  // the others on a GPU of compute capability 8.0 or later
 };
 
 /// Whether an image of shape [C, H, W] and its activations in a chain with these numbers of output channels fit into a core's
@@ -61,8 +63,8 @@ bool conv2d_relu_pool_fits(const Shape& image, std::span<const std::int64_t> cha
 Tensor conv2d_relu_pool_memory(const Shape& x, Device device);
 
 /// y = max_pool2d(relu(conv2d(x, weight) + bias)) of each convolution in turn, with the same rules for ties and NaN. Of outputs
-/// that differ by rounding either may win. y: f32 [N, K, H / 2, W / 2] of the last convolution, or flat, [N, K * (H / 2) * (W /
-/// 2)].
+/// that differ by rounding either may win. y: of x's dtype, [N, K, H / 2, W / 2] of the last convolution, or flat, [N, K * (H / 2)
+/// * (W / 2)].
 ///
 /// From 8 channels on, on the CPU, this is Winograd F(2x2,3x3): errors are relative to the largest product in a window's 4x4 patch
 /// of x.

@@ -1,31 +1,11 @@
-#include <cmath>
-
 #include <gpucnn/kernels/fused/conv2d_relu_pool_cuda.h>
 #include <gpucnn/kernels/fused/pooled_tensors.h>
 #include <gpucnn/kernels/fused/window_tile.h>
+#include <gpucnn/kernels/fused/winner.h>
 
 // In true fp32, on FFMA. A block computes one or two tiles of windows for 32 or 16 outputs; see window_tile.h.
 namespace gpucnn::kernels::cuda {
 namespace {
-
-constexpr std::uint8_t kNoWinner = 4;
-
-/// The winner of a window's four values, by max_pool2d's rules, behind a ReLU.
-struct Winner {
-  float value;
-  std::uint8_t index;
-};
-
-__device__ Winner winner_of(float first, float second, float third, float fourth) {
-  Winner best{first, 0};
-  const auto update = [&](float value, std::uint8_t index) {
-    if (value > best.value || std::isnan(value)) best = {value, index};
-  };
-  update(second, 1);
-  update(third, 2);
-  update(fourth, 3);
-  return best.value <= 0 ? Winner{0, kNoWinner} : best;
-}
 
 /// `argmax` and `bias` may be null. `wide`: 4 channels of y and argmax are written at once.
 template <int kOutputs, int kWidth>

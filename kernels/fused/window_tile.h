@@ -71,8 +71,8 @@ struct WindowBlock {
   template <int kWidth, class Fetch>
   __device__ static void load_planes(const WindowTile& tile, int height, int width, const Fetch& fetch, float* planes) {
     constexpr int kGroups = kDepth / kWidth;
-    GPUCNN_NO_UNROLL  // the registers are the sums'
-        for (int item = static_cast<int>(threadIdx.x); item < kHaloPixels * kHaloPixels * kGroups; item += kTileThreads) {
+    GPUCNN_NO_UNROLL
+    for (int item = static_cast<int>(threadIdx.x); item < kHaloPixels * kHaloPixels * kGroups; item += kTileThreads) {
       const int pixel = item / kGroups, c = item % kGroups * kWidth, r = pixel / kHaloPixels, q = pixel % kHaloPixels;
       const int h = 2 * tile.top - 1 + r, w = 2 * tile.left - 1 + q;
       Lanes<float, kWidth> values{};

@@ -29,9 +29,15 @@ struct Link {
 
   Shape output_shape(const Shape& given) const { return pool.output_shape(conv.output_shape(given)); }
 
-  kernels::Conv2dReluPool operands(const Tensor& input, const Tensor& argmax_memory, kernels::Conv2dReluPoolWeights* kept) const {
+  kernels::Conv2dReluPool operands(const Context& context, const Tensor& input, const Tensor& argmax_memory,
+                                   kernels::Conv2dReluPoolWeights* kept) const {
     const Parameter bias = conv.bias();
-    return {conv.weight().value(), bias.defined() ? bias.value() : Tensor{}, input, argmax_memory, kept};
+    return {.weight = context.operand(conv.weight()),
+            .bias = bias.defined() ? context.operand(bias) : Tensor{},
+            .x = input,
+            .argmax = argmax_memory,
+            .kept = kept,
+            .precision = context.precision()};
   }
 };
 
@@ -39,8 +45,8 @@ template <class T>
 using ForEach = std::array<T, kernels::kMaxConvolutions>;
 
 /// On the CPU all links in one pass if an image and its activations stay in cache, else each in a pass of its own. On a GPU each
-/// has a kernel of its own, in fp32; in other precisions, and for images that do not fill its tiles, the layers run one by one. A
-/// Flatten behind the last one is done by its stores.
+/// has a kernel of its own. The layers run one by one for images that do not fill its tiles. A Flatten behind the last one is
+/// done by its stores.
 class ConvReluPool final : public Stage {
  public:
   explicit ConvReluPool(std::span<Module* const> layers)
@@ -52,7 +58,7 @@ class ConvReluPool final : public Stage {
   }
 
   Tensor forward(const Tensor& x, Context& context) override {
-    const bool serves = context.precision() == Precision::fp32 && serves_all(x);
+    const bool serves = serves_all(x);
     if (context.keeps()) ran_apart_ = !serves;
     if (!serves) {
       Tensor y = x;
@@ -121,10 +127,10 @@ class ConvReluPool final : public Stage {
       shape = link.output_shape(shape);
       const Tensor argmax = context.keeps() ? Tensor::empty(shape, DType::u8, given.device()) : Tensor{};
       packed[i].emplace(link.packed.take([](const auto&) { return true; }, [] { return kernels::Conv2dReluPoolWeights(); }));
-      convolutions[i - first] = link.operands(x, argmax, &**packed[i]);
+      convolutions[i - first] = link.operands(context, x, argmax, &**packed[i]);
     }
     if (flatten_ && last == links_.size()) shape = {shape[0], shape[1] * shape[2] * shape[3]};
-    Tensor y = Tensor::empty(shape, DType::f32, given.device());
+    Tensor y = Tensor::empty(shape, given.dtype(), given.device());
     kernels::conv2d_relu_pool(std::span(convolutions).first(last - first), y, context.stream());
     for (std::size_t i = first; context.keeps() && i < last; ++i) {  // behind all that may fail
       links_[i]->x = convolutions[i - first].x;
@@ -138,7 +144,7 @@ class ConvReluPool final : public Stage {
     ForEach<kernels::Conv2dReluPoolGradients> gradients;
     for (std::size_t i = first; i < last; ++i) {
       Link& link = *links_[i];
-      convolutions[i - first] = link.operands(std::exchange(link.x, {}), std::exchange(link.argmax, {}), nullptr);
+      convolutions[i - first] = link.operands(context, std::exchange(link.x, {}), std::exchange(link.argmax, {}), nullptr);
     }
     for (std::size_t i = first; i < last; ++i) {
       Parameter weight = links_[i]->conv.weight(), bias = links_[i]->conv.bias();
@@ -147,7 +153,7 @@ class ConvReluPool final : public Stage {
       gradients[i - first] = {dweight, dbias, {add_weight, add_bias}};
     }
     const Tensor& x = convolutions[0].x;
-    Tensor dx = links_[first]->conv.input_grad() ? Tensor::empty(x.shape(), DType::f32, x.device()) : Tensor{};
+    Tensor dx = links_[first]->conv.input_grad() ? Tensor::empty(x.shape(), x.dtype(), x.device()) : Tensor{};
     kernels::conv2d_relu_pool_backward(std::span(convolutions).first(last - first), dy, std::span(gradients).first(last - first),
                                        dx, context.stream());
     return dx;

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <gpucnn/core/bf16.h>
+#include <gpucnn/kernels/copy/cast.h>
+
 #include "conv2d_relu_pool_problem.h"
 #include "device_test.h"
 
@@ -16,6 +19,53 @@ const Sizes kSizes[] = {
     {17, 1, 6, 7, 70},       {3, 70, 2, 3, 65, false}, {1, 8, 33, 20, 12},
 };
 
+/// Tensors of a precision's activations, whose first elements lie `at` elements behind a boundary.
+struct Rounded {
+  DType dtype;
+  std::int64_t at;
+  Stream& stream;
+
+  Tensor empty(const Shape& shape) const { return Tensor::empty({shape.numel() + at}, dtype, stream.device()).view(at, shape); }
+  Tensor operator()(const std::vector<float>& values, const Shape& shape) const {
+    const Tensor given = Tensor::from(values, shape, stream.device());
+    Tensor tensor = empty(shape);
+    if (dtype == DType::f32) {
+      tensor.copy_from(given);
+    } else {
+      cast(given, tensor, stream);
+    }
+    return tensor;
+  }
+  std::vector<float> values(const Tensor& tensor) const {
+    if (dtype == DType::f32) return tensor.to_vector<float>();
+    Tensor wide = Tensor::empty(tensor.shape(), DType::f32, stream.device());
+    cast(tensor, wide, stream);
+    return wide.to_vector<float>();
+  }
+};
+
+/// y, argmax and the gradients from operands of the precision.
+Results backward_in(Precision precision, const Data& data, std::int64_t at, Device device) {
+  const Sizes& sizes = data.sizes;
+  Stream stream(device);
+  const Rounded rounded{activation_dtype(precision), at, stream};
+  Conv2dReluPool conv{.weight = rounded(data.weight, sizes.weight()),
+                      .bias = sizes.bias ? rounded(data.bias, {sizes.K}) : Tensor{},
+                      .x = rounded(data.x, sizes.x()),
+                      .argmax = Tensor::empty(sizes.y(), DType::u8, device),
+                      .precision = precision};
+  Tensor y = rounded.empty(sizes.y()), dx = rounded.empty(sizes.x());
+  conv2d_relu_pool({&conv, 1}, y, stream);
+  Conv2dReluPoolGradients gradients{.dweight = Tensor::empty(sizes.weight(), DType::f32, device),
+                                    .dbias = sizes.bias ? Tensor::empty({sizes.K}, DType::f32, device) : Tensor{}};
+  conv2d_relu_pool_backward({&conv, 1}, rounded(data.dy, sizes.y()), {&gradients, 1}, dx, stream);
+  return {.y = rounded.values(y),
+          .dweight = gradients.dweight.to_vector<float>(),
+          .dbias = sizes.bias ? gradients.dbias.to_vector<float>() : std::vector<float>(),
+          .dx = rounded.values(dx),
+          .argmax = conv.argmax.to_vector<std::uint8_t>()};
+}
+
 class Conv2dReluPoolGpuTest : public DeviceTest {
  protected:
   void expect_reference(const Data& data, std::int64_t at) {
@@ -26,6 +76,26 @@ class Conv2dReluPoolGpuTest : public DeviceTest {
     // Where two are as large up to rounding, either may win.
     expect_close(at_argmax(data.sizes, expected.activations, actual.argmax), expected.y, kSum);
     expect_gradients(actual, reference_backward(data, actual.argmax), kSum);
+  }
+
+  /// In a precision that rounds, of numbers whose products and sums it has exactly.
+  void expect_exactly(Precision precision, const Sizes& sizes, std::int64_t at) {
+    SCOPED_TRACE(sizes.string() + ", from element " + std::to_string(at) + " in " + std::string(name_of(precision)));
+    const auto rounded = [precision](Values values) {
+      if (precision != Precision::bf16) return values;
+      for (double& value : values) value = to_float(to_bf16(static_cast<float>(value)));
+      return values;
+    };
+    const Data data = whole_numbers(sizes);
+    const Results actual = backward_in(precision, data, at, device());
+    const Values conv = rounded(reference::conv2d(sizes.conv(), widen(data.x), widen(data.weight), widen(data.bias)));
+    const auto [y, argmax] = reference::max_pool2d(sizes.pool(), reference::relu(conv));
+    expect_close(actual.y, y, kSameValue);
+    for (std::size_t e = 0; e < y.size(); ++e) ASSERT_EQ(actual.argmax[e], y[e] > 0 ? argmax[e] : kNoWinner) << e;
+    const reference::Conv2dGradients expected = reference_backward(data, actual.argmax);
+    expect_close(actual.dweight, expected.dweight, kSameValue);
+    if (sizes.bias) expect_close(actual.dbias, expected.dbias, kSameValue);
+    expect_close(actual.dx, rounded(expected.dx), kSameValue);
   }
 };
 INSTANTIATE_TEST_SUITE_P(Devices, Conv2dReluPoolGpuTest, testing::Values(Device::cuda()), device_name);
@@ -51,11 +121,12 @@ TEST_P(Conv2dReluPoolGpuTest, OfEqualsChoosesWhatTheReferenceDoes) {
 TEST_P(Conv2dReluPoolGpuTest, ServesManySizesAndManyMoreDo) {
   std::mt19937 random(18);
   const auto draw = [&](int first, int last) { return std::int64_t{std::uniform_int_distribution(first, last)(random)}; };
-  constexpr std::int64_t kMaxProducts = 500'000;
+  constexpr std::int64_t kMaxProducts = 250'000;
   for (int drawn = 0; drawn < 300;) {
     const Sizes sizes{draw(1, 9), draw(1, 70), draw(2, 67), draw(2, 67), draw(1, 70), draw(0, 3) > 0};
     if (sizes.N * sizes.C * sizes.H * sizes.W * sizes.K > kMaxProducts) continue;
     expect_reference(random_data(sizes), 0);
+    expect_exactly(drawn % 2 == 0 ? Precision::tf32 : Precision::bf16, sizes, 0);
     ++drawn;
   }
 }
@@ -158,6 +229,23 @@ TEST_P(Conv2dReluPoolGpuTest, RunsAChainConvolutionByConvolution) {
   EXPECT_EQ(head.dx.tensor.to_vector<float>(), alone.dx.tensor.to_vector<float>());
   EXPECT_EQ(head.dweight.tensor.to_vector<float>(), alone.dweight.tensor.to_vector<float>());
   EXPECT_EQ(tail.dbias.tensor.to_vector<float>(), last.dbias.tensor.to_vector<float>());
+}
+
+TEST_P(Conv2dReluPoolGpuTest, OnTensorCoresMultipliesExactlyWhatTheyHold) {
+  for (const Precision precision : {Precision::tf32, Precision::bf16}) {
+    for (const Sizes& sizes : kSizes) {
+      for (const int at : {0, 1}) expect_exactly(precision, sizes, at);
+    }
+  }
+}
+
+TEST_P(Conv2dReluPoolGpuTest, InTf32RoundsFactorsToTenBits) {
+  const Sizes sizes{2, 20, 16, 18, 40};
+  const Data data = random_data(sizes);
+  const std::vector<float> actual = backward_in(Precision::tf32, data, 0, device()).y;
+  const Values expected = reference_forward(data).y;
+  expect_close(actual, expected, {.relative = 2e-3, .of_largest = 2e-3});
+  EXPECT_THAT(actual, testing::Not(testing::ElementsAreArray(compute(data, 0, device()).y)));
 }
 
 TEST_P(Conv2dReluPoolGpuTest, PaysWhereTilesAreHalfFull) {
