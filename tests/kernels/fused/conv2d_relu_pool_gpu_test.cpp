@@ -242,6 +242,14 @@ TEST_P(Conv2dReluPoolGpuTest, OnTensorCoresMultipliesExactlyWhatTheyHold) {
   }
 }
 
+// Short, for ThreadSanitizer.
+TEST_P(Conv2dReluPoolGpuTest, OnTensorCoresServesSeveralBlocks) {
+  for (const Precision precision : {Precision::tf32, Precision::bf16}) {
+    expect_exactly(precision, {2, 20, 10, 18, 36}, 0);
+    expect_exactly(precision, {3, 3, 18, 6, 5}, 0);
+  }
+}
+
 TEST_P(Conv2dReluPoolGpuTest, InTf32RoundsFactorsToTenBits) {
   const Sizes sizes{2, 20, 16, 18, 40};
   const Data data = random_data(sizes);
