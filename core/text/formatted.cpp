@@ -1,5 +1,5 @@
 // Here alone fmt comes as a header with all its code, so an installed library needs no fmt.
-#define FMT_HEADER_ONLY
+#define FMT_HEADER_ONLY  // NOLINT(readability-identifier-naming): the name is fmt's
 
 #include <gpucnn/core/text/formatted.h>
 
