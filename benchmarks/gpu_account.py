@@ -55,13 +55,12 @@ SPARSE = 0.25
 TENSOR = {"bf16": 0.13, "tf32": 0.10}
 GEMM = 0.4
 
-# Whole steps on an H100, in µs, commit 21e0130, docs/gpu.md: how far off the expectation is.
+# Whole steps on an H100, in µs, commit 21e0130, docs/gpu.md; their convolutions were not fused yet.
 MEASURED = {
     "fp32": {4: 112, 128: 183, 1024: 742},
     "tf32": {4: 98, 128: 169, 1024: 613},
     "bf16": {4: 98, 128: 159, 1024: 588},
 }
-
 MEASURED_NODES = {"fp32": 35, "tf32": 35, "bf16": 39}
 
 # ---- SimpleCNN: elements of an image, and weights ----------------------------------------------
@@ -301,9 +300,7 @@ def print_account(precision, batch, gpu, profile):
     print(row.format("", "sum", "", *texts) + (f"{sums[4]:>10,.1f}" if profile else ""))
     known = MEASURED[precision].get(batch)
     if known and gpu is GPUS["h100"]:
-        nodes_then = MEASURED_NODES[precision]
-        ratio = f", expected / measured {sums[3] / known:.2f}" if len(nodes) == nodes_then else ""
-        print(f"    measured on 2026-11-27, with {nodes_then} nodes: {known:,}{ratio}")
+        print(f"    measured on 2026-11-27, with {MEASURED_NODES[precision]} nodes: {known:,}")
     if profile:
         print(
             f"    from step to step: {whole / US:,.1f}, of which {(whole - sums[4] * US) / US:,.1f} between nodes"

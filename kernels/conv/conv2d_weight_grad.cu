@@ -177,17 +177,15 @@ __global__ void __launch_bounds__(Tile::kThreads)
   }
 }
 
-/// As many slices, of two k-tiles or more, as fill a large GPU with blocks; the same number on every GPU. No slice has more than
-/// `kMaxPixels`, from where on f32 sums become inexact, unless the slices would take more memory than `kMaxBytes`.
+/// As many slices, of two k-tiles or more, as fill a large GPU with blocks, and `min_slices`; the same number on every GPU.
 template <class Tile>
 Division divide(const Window& window, const SliceSums& count) {
-  constexpr std::int64_t kMaxPixels = 8192, kMaxBytes = 64 << 20;
+  constexpr std::int64_t kMaxPixels = 8192;
   const auto ceil_div = [](std::int64_t whole, std::int64_t each) { return (whole + each - 1) / each; };
   const std::int64_t tiles_m = ceil_div(window.K, Tile::kM), tiles_n = ceil_div(window.taps(), Tile::kN);
-  const std::int64_t min_slices =
-      std::min(ceil_div(window.pixels, kMaxPixels), std::max<std::int64_t>(1, kMaxBytes / (count.all * 4)));
+  const std::int64_t least = min_slices(window.pixels, kMaxPixels, count);
   const std::int64_t max_slices = std::max(1, window.pixels / (2 * Tile::kTileK));
-  const std::int64_t wanted = std::max(std::min(Tile::kBlocks / (tiles_m * tiles_n), max_slices), min_slices);
+  const std::int64_t wanted = std::max(std::min(Tile::kBlocks / (tiles_m * tiles_n), max_slices), least);
   const std::int64_t pixels = ceil_div(ceil_div(window.pixels, wanted), Tile::kTileK) * Tile::kTileK;
   const auto extent = [](std::int64_t value) { return static_cast<int>(value); };
   return {extent(tiles_m), extent(tiles_n), extent(ceil_div(window.pixels, pixels)), extent(pixels)};

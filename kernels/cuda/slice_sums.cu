@@ -1,5 +1,7 @@
 #include <gpucnn/kernels/cuda/slice_sums.h>
 
+#include <algorithm>
+
 #include <gpucnn/kernels/cuda/block_reduce.h>
 
 namespace gpucnn::kernels::cuda {
@@ -30,6 +32,11 @@ __global__ void __launch_bounds__(kLines* kAdders) add_slices_kernel(const float
 }
 
 }  // namespace
+
+std::int64_t min_slices(std::int64_t whole, std::int64_t max_parts, const SliceSums& count) {
+  constexpr std::int64_t kMaxBytes = 64 << 20;
+  return std::min((whole + max_parts - 1) / max_parts, std::max<std::int64_t>(1, kMaxBytes / (count.all * 4)));
+}
 
 void add_slices(const Tensor& sums, const SliceSums& count, Target dweight, Target dbias, Stream& stream) {
   launch(stream, "add_slices", {(count.all + kAdders - 1) / kAdders, kLines * kAdders}, add_slices_kernel,

@@ -13,6 +13,10 @@ struct SliceSums {
   std::int64_t weights, all;  // elements of the first, and of a row
 };
 
+/// The fewest slices of `whole` parts of the work: none has more than `max_parts`, from where on f32 sums become inexact, unless
+/// the slices would take more than 64 MiB.
+std::int64_t min_slices(std::int64_t whole, std::int64_t max_parts, const SliceSums& count);
+
 /// A gradient, f32, that is written, or added to.
 struct Target {
   Tensor& gradient;

@@ -137,13 +137,11 @@ __global__ void __launch_bounds__(kTileThreads, 2) backward_kernel(PooledSizes s
   }
 }
 
-/// Tiles of a slice: as many slices as fill a large GPU with blocks, the same number on every GPU. No slice has more than
-/// `kMaxTiles`, from where on f32 sums become inexact, unless the slices would take more memory than `kMaxBytes`.
+/// Tiles of a slice: as many slices as fill a large GPU with blocks, and `min_slices`; the same number on every GPU.
 int divide(std::int64_t tiles, std::int64_t blocks, const SliceSums& count) {
-  constexpr std::int64_t kBlocks = 264, kMaxTiles = 32, kMaxBytes = 64 << 20;
-  const auto ceil_div = [](std::int64_t whole, std::int64_t each) { return (whole + each - 1) / each; };
-  const std::int64_t exact = std::min(ceil_div(tiles, kMaxTiles), std::max<std::int64_t>(1, kMaxBytes / (count.all * 4)));
-  return static_cast<int>(ceil_div(tiles, std::clamp<std::int64_t>(std::max(kBlocks / blocks, exact), 1, tiles)));
+  constexpr std::int64_t kBlocks = 264, kMaxTiles = 32;
+  const std::int64_t slices = std::clamp<std::int64_t>(std::max(kBlocks / blocks, min_slices(tiles, kMaxTiles, count)), 1, tiles);
+  return static_cast<int>((tiles + slices - 1) / slices);
 }
 
 /// The gradients of one convolution, all of one precision.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <gpucnn/kernels/fused/pooled_gradients.h>
+#include <gpucnn/kernels/fused/winner.h>
 
 /// The gradient of the weight from the winners alone: a quarter of the products of a dense one. On FFMA, in f32. In .cu files only.
 namespace gpucnn::kernels::cuda {
@@ -53,7 +54,7 @@ struct DweightBlock {
       int winners[kAtOnce];
       for (int q = 0; q < kAtOnce; ++q) {
         const int at = w + q * kTeams, i = tile.top + at / kTileWindows, j = tile.left + at % kTileWindows;
-        winners[q] = 4;
+        winners[q] = kNoWinner;
         gradients[q] = 0;
         if (at < kWindows && i < o.s.Ho && j < o.s.Wo && k < o.s.K) {
           winners[q] = o.argmax[o.winner_at(tile.n, i, j, k)];
@@ -61,7 +62,7 @@ struct DweightBlock {
         }
       }
       for (int q = 0; q < kAtOnce; ++q) {
-        if (winners[q] > 3) continue;
+        if (winners[q] == kNoWinner) continue;
         const int at = w + q * kTeams;
         const int r = at / kTileWindows * 2 + winners[q] / 2, column = at % kTileWindows * 2 + winners[q] % 2;
         const float* const patch = pixels + r * kRow + column * kInputs + 4 * quad();
