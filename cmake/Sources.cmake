@@ -68,7 +68,7 @@ gpucnn_files(core/text PUBLIC printable PRIVATE class_name formatted name_list n
 gpucnn_files(core/host PRIVATE host_memory input_file processors retry CPU_ONLY backend_cpu)
 gpucnn_files(core/threads
   PUBLIC parallel threads
-  PRIVATE float_environment flush_subnormals preempted_thread signals_blocked thread_team works_alone)
+  PRIVATE float_environment flush_subnormals fork_safe_mutex preempted_thread signals_blocked thread_team works_alone)
 gpucnn_files(core/gpu
   CUDA add backend_cuda dependent_launch dynamic_shared gpu_probe graph_capture launch nvtx_range probe probe_kernel queue shared_library
        step_state)

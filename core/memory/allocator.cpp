@@ -14,6 +14,7 @@
 #include <gpucnn/core/backend.h>
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/memory/memory_plan.h>
+#include <gpucnn/core/threads/fork_safe_mutex.h>
 
 namespace gpucnn {
 namespace {
@@ -132,7 +133,7 @@ class Pool {
   }
 
   const Device device_;
-  std::mutex mutex_;
+  ForkSafeMutex mutex_;
   std::array<Storage*, kBins> free_{};
   AllocatorStats stats_;
 };
@@ -143,8 +144,8 @@ Pool& pool_of(Device device) {
   std::atomic<Pool*>& shared = pools[device.kind == Device::Kind::cpu ? 0U : static_cast<std::size_t>(device.index) + 1];
   Pool* pool = shared.load(std::memory_order_acquire);
   if (pool) return *pool;
-  auto made = std::make_unique<Pool>(device);  // other threads may do the same; the first is kept
-  return shared.compare_exchange_strong(pool, made.get(), std::memory_order_acq_rel) ? *made.release() : *pool;
+  auto* const made = new Pool(device);  // other threads may do the same; the first is used, and none is destroyed
+  return shared.compare_exchange_strong(pool, made, std::memory_order_acq_rel) ? *made : *pool;
 }
 
 }  // namespace

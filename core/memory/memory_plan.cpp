@@ -4,14 +4,16 @@
 #include <mutex>
 #include <stdexcept>
 
+#include <gpucnn/core/threads/fork_safe_mutex.h>
+
 namespace gpucnn {
 namespace {
 
 thread_local MemoryPlan* open_plan = nullptr;
 
 /// Guards the plans' lists and the blocks' word of whose they are. One for all: it is held for moments, and only by captures.
-std::mutex& guard() {
-  static std::mutex& mutex = *new std::mutex;
+ForkSafeMutex& guard() {
+  static ForkSafeMutex& mutex = *new ForkSafeMutex;
   return mutex;
 }
 

@@ -1,5 +1,9 @@
 #include <gpucnn/core/memory/allocator.h>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
 #include <cstring>
 #include <thread>
 #include <vector>
@@ -115,6 +119,33 @@ TEST(Allocator, ServesSeveralThreads) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(torn, 0);
   EXPECT_EQ(allocator_stats(Device::cpu()).in_use, in_use);
+}
+
+TEST(Allocator, ServesAForkedChildWhateverOtherThreadsDo) {
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "ThreadSanitizer does not follow a fork amid other threads' locks";
+#endif
+  std::atomic<bool> ended{false};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 2; ++i) {
+    threads.emplace_back([&ended] {
+      while (!ended) allocate_storage(100, Device::cpu());
+    });
+  }
+  int wrong = 0;
+  for (int i = 0; i < 200 && wrong == 0; ++i) {
+    const pid_t child = fork();
+    if (child == 0) {
+      alarm(20);  // a hang ends it
+      allocate_storage(100, Device::cpu());
+      _exit(0);
+    }
+    int status = 0;
+    if (waitpid(child, &status, 0) != child || !WIFEXITED(status) || WEXITSTATUS(status) != 0) ++wrong;
+  }
+  ended = true;
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
 }
 
 }  // namespace
