@@ -76,11 +76,11 @@ gpucnn_files(core/gpu/warp CUDA async_copy ldmatrix mma packed_bf16)
 
 gpucnn_files(kernels/common PUBLIC size2 PRIVATE all_finite check clear_gradient declare_twins dispatch host_device shard_sums shards window_count)
 gpucnn_files(kernels/simd PRIVATE lanes max_abs prefetch vector_size vectors)
-gpucnn_files(kernels/cuda CUDA block_reduce slice_sums vector_access)
+gpucnn_files(kernels/cuda CUDA block_reduce loss_parts slice_sums vector_access)
 gpucnn_files(kernels/vendor PRIVATE onednn onednn_use CUDA cublaslt cudnn)
 
 gpucnn_ops(activation activation dropout)
-gpucnn_files(kernels/activation PRIVATE activation_block functors functors_cpu twins CUDA functors_cuda)
+gpucnn_files(kernels/activation PRIVATE activation_block functors functors_cpu twins CUDA dropout_mask functors_cuda)
 gpucnn_ops(augment color_jitter cutout mix)
 gpucnn_files(kernels/augment
   PUBLIC batch_position color_jitter_options mix_options
@@ -101,6 +101,7 @@ gpucnn_files(kernels/fused
   PRIVATE bands conv2d_relu_pool conv2d_relu_pool_backward_cpu conv2d_relu_pool_cpu conv2d_relu_pool_cuda conv2d_relu_pool_forward_cpu
           conv2d_relu_pool_weights_cpu data_grad direct_conv pooled_conv relu_pool_epilogue weight_grad weight_grad_few_channels winograd
   CUDA conv2d_relu_pool_backward conv2d_relu_pool_forward conv2d_relu_pool_tensor_cores dweight_slices pooled_gradients pooled_tensors tensor_tile window_tile winner)
+gpucnn_files(kernels/head CUDA linear_head)
 gpucnn_ops(image image_batch)
 gpucnn_files(kernels/image PUBLIC image_transform random_resized_crop_options PRIVATE check_crop indices mirrored resized_crop twins)
 gpucnn_ops(linear linear)

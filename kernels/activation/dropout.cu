@@ -1,8 +1,6 @@
-#include <array>
-#include <cmath>
-
 #include <gpucnn/core/gpu/launch.h>
 #include <gpucnn/core/memory/layout.h>
+#include <gpucnn/kernels/activation/dropout_mask.h>
 #include <gpucnn/kernels/activation/twins.h>
 #include <gpucnn/kernels/cuda/vector_access.h>
 
@@ -12,39 +10,19 @@ namespace {
 
 constexpr int kAtOnce = 2;
 
-/// The factor of an element is 0 where the upper 24 bits of its word are below `threshold`, and `scale` elsewhere.
-struct Mask {
-  RandomStream random;
-  std::uint32_t threshold;
-  float scale;
-};
-
-__device__ float factor(const Mask& mask, std::uint32_t word) { return word >> 8 < mask.threshold ? 0 : mask.scale; }
-
-/// words[k], without an index that would put them into memory.
-__device__ std::uint32_t word_of(const std::array<std::uint32_t, 4>& words, std::int64_t k) {
-  return k == 0 ? words[0] : k == 1 ? words[1] : k == 2 ? words[2] : words[3];
-}
-
-/// A captured step counts by `state`, which is null otherwise.
-__device__ Mask todays(Mask mask, const StepState* state) {
-  if (state) mask.random = mask.random.at(state->random_step);
-  return mask;
-}
-
 /// Elements whose memory is in logical order and aligned: a thread that holds four of them draws one block for them.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    dropout_kernel(Mask captured, const StepState* state, const T* x, T* y, std::int64_t count) {
-  const Mask mask = todays(captured, state);
+    dropout_kernel(DropoutMask captured, const StepState* state, const T* x, T* y, std::int64_t count) {
+  const DropoutMask mask = captured.todays(state);
   for_elements<kAtOnce>(
       count, true, [=](auto width, std::int64_t i) { return load<width>(x + i); },
       [=]<int kWidth>(std::int64_t i, Lanes<T, kWidth> values) {
         const auto words = mask.random.block(static_cast<std::uint64_t>(i) / 4);
         if constexpr (kWidth == 4) {
-          for (int k = 0; k < kWidth; ++k) values.at[k] = narrow<T>(widen(values.at[k]) * factor(mask, words[k]));
+          for (int k = 0; k < kWidth; ++k) values.at[k] = narrow<T>(widen(values.at[k]) * mask.factor(words[k]));
         } else {
-          values.at[0] = narrow<T>(widen(values.at[0]) * factor(mask, word_of(words, i % 4)));
+          values.at[0] = narrow<T>(widen(values.at[0]) * mask.factor(word_of(words, i % 4)));
         }
         store(values, y + i);
       });
@@ -55,9 +33,9 @@ __global__ void __launch_bounds__(kThreads)
 /// the border of two planes is drawn for each. `blocks` counts the blocks that a plane can meet.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    dropout_planes_kernel(Mask captured, const StepState* state, const T* x, T* y, std::int64_t N, std::int64_t C,
+    dropout_planes_kernel(DropoutMask captured, const StepState* state, const T* x, T* y, std::int64_t N, std::int64_t C,
                           std::int64_t pixels, std::int64_t blocks) {
-  const Mask mask = todays(captured, state);
+  const DropoutMask mask = captured.todays(state);
   const std::int64_t stride = std::int64_t{gridDim.x} * kThreads;
   for (std::int64_t t = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; t < N * blocks * C; t += stride) {
     const std::int64_t c = t % C, n = t / C / blocks, first = (n * C + c) * pixels;  // logical index of the plane
@@ -68,7 +46,7 @@ __global__ void __launch_bounds__(kThreads)
     }
     const auto words = mask.random.block(static_cast<std::uint64_t>(block));
     for (int k = 0; k < 4; ++k) {
-      if (pixel + k >= 0 && pixel + k < pixels) y[index + k * C] = narrow<T>(values[k] * factor(mask, words[k]));
+      if (pixel + k >= 0 && pixel + k < pixels) y[index + k * C] = narrow<T>(values[k] * mask.factor(words[k]));
     }
   }
 }
@@ -77,16 +55,16 @@ __global__ void __launch_bounds__(kThreads)
 constexpr std::int64_t kPixels = 8;
 
 template <int kWidth, class T>
-__global__ void __launch_bounds__(kThreads)
-    dropout2d_kernel(Mask captured, const StepState* state, const T* x, T* y, std::int64_t N, std::int64_t C, std::int64_t pixels) {
-  const Mask mask = todays(captured, state);
+__global__ void __launch_bounds__(kThreads) dropout2d_kernel(DropoutMask captured, const StepState* state, const T* x, T* y,
+                                                             std::int64_t N, std::int64_t C, std::int64_t pixels) {
+  const DropoutMask mask = captured.todays(state);
   const std::int64_t groups = C / kWidth, parts = (pixels + kPixels - 1) / kPixels, stride = std::int64_t{gridDim.x} * kThreads;
   for (std::int64_t t = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; t < N * parts * groups; t += stride) {
     const std::int64_t c = t % groups * kWidth, n = t / groups / parts, first = t / groups % parts * kPixels;
     const std::int64_t e = n * C + c;
     const auto words = mask.random.block(static_cast<std::uint64_t>(e) / 4);
     float factors[kWidth];
-    for (int k = 0; k < kWidth; ++k) factors[k] = factor(mask, kWidth == 4 ? words[k] : word_of(words, e % 4));
+    for (int k = 0; k < kWidth; ++k) factors[k] = mask.factor(kWidth == 4 ? words[k] : word_of(words, e % 4));
     for (std::int64_t pixel = first; pixel < first + kPixels && pixel < pixels; ++pixel) {
       const std::int64_t index = (n * pixels + pixel) * C + c;
       auto values = load<kWidth>(x + index);
@@ -96,13 +74,8 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-Mask mask_of(double p, const RandomStream& random) {
-  // uniform(e) is the upper 24 bits of a word times 2^-24, so that it is below p exactly where those bits are below this.
-  return {random, static_cast<std::uint32_t>(std::ceil(p * 0x1p24)), p < 1 ? static_cast<float>(1 / (1 - p)) : 0.0F};
-}
-
 template <class T>
-void run(const Tensor& x, const Mask& mask, Tensor& y, const Stream& stream) {
+void run(const Tensor& x, const DropoutMask& mask, Tensor& y, const Stream& stream) {
   const T* from = x.device_data<T>();
   T* to = y.device_data<T>();
   const StepState* state = gpu::queue(stream.device()).step_state();
@@ -122,7 +95,7 @@ void run(const Tensor& x, const Mask& mask, Tensor& y, const Stream& stream) {
 }  // namespace cuda
 
 void cuda::dropout(const Tensor& x, double p, const RandomStream& random, Tensor& y, Stream& stream) {
-  for_activation(x.dtype(), [&]<class T>(T) { run<T>(x, mask_of(p, random), y, stream); });
+  for_activation(x.dtype(), [&]<class T>(T) { run<T>(x, DropoutMask::of(p, random), y, stream); });
 }
 
 void cuda::dropout2d(const Tensor& x, double p, const RandomStream& random, Tensor& y, Stream& stream) {
@@ -133,7 +106,7 @@ void cuda::dropout2d(const Tensor& x, double p, const RandomStream& random, Tens
     T* to = y.device_data<T>();
     const auto run = [&]<int kWidth>(std::integral_constant<int, kWidth>) {
       const LaunchShape shape = grid(stream, N * ((pixels + kPixels - 1) / kPixels) * (C / kWidth));
-      launch(stream, "dropout2d", shape, dropout2d_kernel<kWidth, T>, mask_of(p, random), state, from, to, N, C, pixels);
+      launch(stream, "dropout2d", shape, dropout2d_kernel<kWidth, T>, DropoutMask::of(p, random), state, from, to, N, C, pixels);
     };
     if (C % 4 == 0 && are_aligned<4>(from, to)) {
       run(std::integral_constant<int, 4>());

@@ -36,6 +36,7 @@ kernels_below() {
     image) printf 'common simd cuda augment' ;;
     conv) printf 'common simd cuda vendor activation copy' ;;
     linear) printf 'common simd cuda vendor activation conv' ;; # cuBLASLt's products have bias gradients like a convolution's
+    head) printf 'common cuda activation' ;;
     fused) printf 'common simd cuda conv copy pool' ;;
     *) printf 'unknown' ;;
   esac
@@ -97,9 +98,11 @@ for room in . layers/*/; do
   done
 done
 if grep -ln '#include <gpucnn/layers/fusion/' layers/containers/* | grep -v '^layers/containers/sequential\.cpp$'; then fail "Sequential alone joins layers"; fi
-if grep -rln '#include <gpucnn/kernels/fused/' kernels layers models train data optim io | grep -vE '^(kernels/fused|layers/fusion)/'; then
-  fail "layers/fusion/ alone uses kernels/fused/"
-fi
+for room in fused head; do
+  if grep -rln "#include <gpucnn/kernels/$room/" kernels layers models train data optim io | grep -vE "^(kernels/$room|layers/fusion)/"; then
+    fail "layers/fusion/ alone uses kernels/$room/"
+  fi
+done
 
 # A friend is a class of the same floor or of one below.
 friends=$(grep -rnoE '^ *friend (class|struct) [A-Za-z0-9_]+;' "${rooms[@]}" || true)
