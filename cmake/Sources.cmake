@@ -71,12 +71,12 @@ gpucnn_files(core/threads
   PRIVATE float_environment flush_subnormals fork_safe_mutex preempted_thread signals_blocked thread_team works_alone)
 gpucnn_files(core/gpu
   CUDA add backend_cuda dependent_launch dynamic_shared gpu_probe graph_capture launch nvtx_range probe probe_kernel queue shared_library
-       step_state)
+       step_report step_state)
 gpucnn_files(core/gpu/warp CUDA async_copy ldmatrix mma packed_bf16)
 
 gpucnn_files(kernels/common PUBLIC size2 PRIVATE all_finite check clear_gradient declare_twins dispatch host_device shard_sums shards window_count)
 gpucnn_files(kernels/simd PRIVATE lanes max_abs prefetch vector_size vectors)
-gpucnn_files(kernels/cuda CUDA block_reduce loss_parts slice_sums vector_access)
+gpucnn_files(kernels/cuda CUDA block_reduce loss_parts slice_sums slice_total step_end step_tail vector_access)
 gpucnn_files(kernels/vendor PRIVATE onednn onednn_use CUDA cublaslt cudnn)
 
 gpucnn_ops(activation activation dropout)
@@ -115,7 +115,7 @@ gpucnn_files(kernels/muon PRIVATE twins)
 gpucnn_ops(norm batch_norm2d group_norm)
 gpucnn_files(kernels/norm PRIVATE normalize normalize_cpu twins)
 gpucnn_ops(optim adam moving_average rmsprop sgd)
-gpucnn_files(kernels/optim PRIVATE average_formula flushed_update parallel_update twins)
+gpucnn_files(kernels/optim PRIVATE average_formula flushed_update integer_power parallel_update twins CUDA adam_tail adam_update)
 gpucnn_ops(pool adaptive_pool2d avg_pool2d max_pool2d upsample_nearest2d)
 gpucnn_files(kernels/pool PUBLIC pool2d_options PRIVATE pool_shape pool_windows twins window_pool window_pool_cpu CUDA pixels)
 

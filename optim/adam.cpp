@@ -31,8 +31,9 @@ void Adam::update(const Range& range, Stream& stream) {
   now.lr = lr(range.group);
   now.betas.first = momentum(range.group);
   Tensor values = range.values, exp_avg = state(0, range), exp_avg_sq = state(1, range), max_exp_avg_sq = state(2, range);
-  kernels::adam(range.grads, adam_step(now, decoupled_, range.step, range.group), values, exp_avg, exp_avg_sq, max_exp_avg_sq,
-                stream);
+  kernels::AdamStep step = adam_step(now, decoupled_, range.step, range.group);
+  step.is_whole = range.is_whole;
+  kernels::adam(range.grads, step, values, exp_avg, exp_avg_sq, max_exp_avg_sq, stream);
 }
 
 }  // namespace gpucnn

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <span>
 #include <stdexcept>
 #include <string_view>
 #include <utility>
@@ -131,6 +132,7 @@ void Optimizer::step() {
     device_ = now;
   }
   Stream stream(device_);
+  bool begun = false;
   for (std::size_t i = 0; i < items_.size();) {
     if (!items_[i].parameter.has_grad()) {
       ++i;
@@ -149,7 +151,11 @@ void Optimizer::step() {
       count += Arena::padded(items_[i].parameter.numel());
       ++items_[i].steps;
     }
-    update({slot.values.view(slot.first, {count}), slot.grads.view(slot.first, {count}), first, count, steps + 1, group}, stream);
+    const auto rest = std::span(items_).subspan(i);
+    const bool is_whole = !begun && std::ranges::none_of(rest, [](const Item& item) { return item.parameter.has_grad(); });
+    begun = true;
+    update({slot.values.view(slot.first, {count}), slot.grads.view(slot.first, {count}), first, count, steps + 1, group, is_whole},
+           stream);
   }
   ++steps_;
 }

@@ -118,6 +118,7 @@ class GPUCNN_API Optimizer {
     std::int64_t first, count;  // from the optimizer's first parameter on, each padded as in an arena
     std::int64_t step;          // this one, counted from 1
     std::size_t group;
+    bool is_whole;  // the only one of this step
   };
   virtual void update(const Range& range, Stream& stream) = 0;
   /// The range's part of state number `i`: f32 [count]. Undefined if the group has none.

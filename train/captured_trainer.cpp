@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <gpucnn/data/mixed_batch.h>
+#include <gpucnn/kernels/cuda/step_tail.h>
 #include <gpucnn/kernels/image/image_batch.h>
 #include <gpucnn/train/train_step.h>
 
@@ -224,10 +225,18 @@ void CapturedTrainer::record(std::int64_t images) {
   const std::uint64_t random_step = model_.random_step();
   const Tensor output = model_(batch.inputs);
   const Tensor loss = evaluate(output, batch.labels);
+  const bool counts_forward = model_.random_step() != random_step;
+  if (!update_.is_adam_alone() || !buffers_.empty()) {  // whose guard must know of the failure, and not of the next step
+    model_.backward(loss_.backward());
+    update_();
+    guard_buffers();
+    return gpu::advance(state_.on_device(), images, counts_forward, stream_);
+  }
+  kernels::cuda::StepTail tail(state_.on_device(), std::nullopt, {images, counts_forward});
   model_.backward(loss_.backward());
   update_();
-  guard_buffers();
-  gpu::advance(state_.on_device(), images, model_.random_step() != random_step, stream_);
+  tail.flush(stream_);
+  if (!tail.is_closed()) gpu::advance(state_.on_device(), images, counts_forward, stream_);
 }
 
 void CapturedTrainer::launch(const CapturedStep& step, const StepState& now) {

@@ -8,6 +8,7 @@
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/printable.h>
 #include <gpucnn/kernels/common/check.h>
+#include <gpucnn/optim/adam.h>
 #include <gpucnn/optim/clip_grad.h>
 
 namespace gpucnn {
@@ -52,6 +53,10 @@ void ParameterUpdate::find_parameters() {
 void ParameterUpdate::prepare() {
   find_parameters();
   if (options_.ema) options_.ema->prepare();
+}
+
+bool ParameterUpdate::is_adam_alone() const {
+  return clipped_.empty() && !options_.ema && dynamic_cast<const Adam*>(&optimizer_);
 }
 
 void ParameterUpdate::operator()() {

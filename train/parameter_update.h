@@ -30,6 +30,8 @@ class GPUCNN_API ParameterUpdate {
 
   /// Before a step: what may fail. Throws as ExponentialMovingAverage::prepare, and for a layer that was replaced, as above.
   void prepare();
+  /// Whether it is Adam's update alone, with nothing before or behind it.
+  bool is_adam_alone() const;
   /// Behind backward. Clips the gradients of the optimizer's parameters.
   void operator()();
 

@@ -1,7 +1,6 @@
-#include <limits>
-
 #include <gpucnn/core/gpu/launch.h>
 #include <gpucnn/kernels/cuda/block_reduce.h>
+#include <gpucnn/kernels/cuda/step_end.h>
 #include <gpucnn/train/step_state_kernels.h>
 
 namespace gpucnn::gpu {
@@ -37,24 +36,11 @@ __global__ void __launch_bounds__(kThreads)
   count = kernels::cuda::block_sum<kThreads>(count);
   left_out = kernels::cuda::block_sum<kThreads>(left_out);
   if (threadIdx.x != 0) return;
-  const std::int64_t number = state->steps + 1;
-  const bool finite = fabsf(*loss) <= std::numeric_limits<float>::max();
-  if (!finite && state->failed == 0) state->failed = number;
-  StepReport* report = reports + state->steps % slots;
-  report->correct = count;
-  report->images = N;
-  report->ignored = left_out;
-  report->failed = state->failed;
-  report->loss = static_cast<double>(*loss);
-  __threadfence_system();
-  *static_cast<volatile std::int64_t*>(&report->number) = number;
+  kernels::cuda::write_report(*loss, count, N, left_out, state, reports, slots);
 }
 
 __global__ void __launch_bounds__(1) advance_kernel(StepState* state, std::int64_t images, bool counts_forward) {
-  if (counts_forward) ++state->random_step;
-  ++state->updates;
-  ++state->steps;
-  state->first += images;
+  kernels::cuda::advance_state(state, images, counts_forward);
 }
 
 __global__ void __launch_bounds__(kThreads)

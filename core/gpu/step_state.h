@@ -16,6 +16,7 @@ struct StepState {
   std::int64_t updates = 0;       ///< optimizer steps since the capture: add to the step number that was captured
   std::int64_t failed = 0;        ///< the step, from 1, whose loss was not finite; from then on optimizers write nothing. 0: none
   std::int64_t steps = 0;         ///< training steps before this one
+  std::uint32_t arrived = 0;      ///< blocks of the step's last kernel that have read this; 0 between steps
   double lr[kMaxStepStateGroups]{};        ///< the learning rate of each group of parameters
   double momentum[kMaxStepStateGroups]{};  ///< its momentum, or Adam's beta1
 };

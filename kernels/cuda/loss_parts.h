@@ -1,8 +1,6 @@
 #pragma once
 
-#include <cmath>
 #include <cstdint>
-#include <limits>
 
 #include <gpucnn/kernels/cuda/block_reduce.h>
 
@@ -19,8 +17,6 @@ struct LossPart {
 struct LossTotal {
   float loss;  // the mean over the rows that are not ignored; NaN without one
   std::int64_t correct, ignored;
-
-  __device__ bool is_finite() const { return fabsf(loss) <= std::numeric_limits<float>::max(); }
 };
 
 /// In thread 0 the total of a batch of N, in the same order in every kernel; in the others nothing of use. A block of `kThreads`.

@@ -1,35 +1,16 @@
 #include <gpucnn/kernels/optim/adam.h>
 
-#include <cmath>
-
 #include <gpucnn/core/gpu/launch.h>
+#include <gpucnn/kernels/cuda/step_tail.h>
 #include <gpucnn/kernels/cuda/vector_access.h>
+#include <gpucnn/kernels/optim/adam_tail.h>
+#include <gpucnn/kernels/optim/adam_update.h>
 #include <gpucnn/kernels/optim/twins.h>
 
 namespace gpucnn::kernels::cuda {
 namespace {
 
 constexpr int kAtOnce = 1;
-
-/// What is the same for all elements.
-struct Coefficients {
-  float decay, beta1, rest1, beta2, rest2, rate, correction, eps, shrink;
-  bool maximize;
-};
-
-__host__ __device__ Coefficients coefficients_of(const AdamStep& s) {
-  const auto step = static_cast<double>(s.step);
-  return {.decay = s.decoupled ? 0.0F : static_cast<float>(s.weight_decay),
-          .beta1 = static_cast<float>(s.beta1),
-          .rest1 = static_cast<float>(1 - s.beta1),
-          .beta2 = static_cast<float>(s.beta2),
-          .rest2 = static_cast<float>(1 - s.beta2),
-          .rate = static_cast<float>(s.lr / (1 - std::pow(s.beta1, step))),
-          .correction = static_cast<float>(std::sqrt(1 - std::pow(s.beta2, step))),
-          .eps = static_cast<float>(s.eps),
-          .shrink = s.decoupled ? static_cast<float>(1 - s.lr * s.weight_decay) : 1.0F,
-          .maximize = s.maximize};
-}
 
 template <int kWidth, bool kAmsgrad>
 struct Elements {
@@ -42,7 +23,7 @@ struct Elements<kWidth, true> : Elements<kWidth, false> {
 
 /// Without AMSGrad `max_v` is null.
 template <bool kAmsgrad>
-__device__ void update(const Coefficients& s, const float* dweight, float* weight, float* m, float* v, float* max_v,
+__device__ void update(const AdamCoefficients& s, const float* dweight, float* weight, float* m, float* v, float* max_v,
                        std::int64_t count, bool wide) {
   for_elements<kAtOnce>(
       count, wide,
@@ -57,19 +38,9 @@ __device__ void update(const Coefficients& s, const float* dweight, float* weigh
       },
       [=]<int kWidth>(std::int64_t i, Elements<kWidth, kAmsgrad> e) {
         for (int k = 0; k < kWidth; ++k) {
-          float& w = e.weight.at[k];
-          float& mean = e.m.at[k];
-          float& square = e.v.at[k];
-          const float g = fmaf(s.decay, w, s.maximize ? -e.dweight.at[k] : e.dweight.at[k]);
-          // PyTorch's lerp goes from the nearer end, so that beta1 = 0 gives m = g exactly.
-          mean = s.rest1 < 0.5F ? fmaf(s.rest1, g - mean, mean) : fmaf(-s.beta1, g - mean, g);
-          square = fmaf(s.rest2 * g, g, s.beta2 * square);
-          float largest = square;
-          if constexpr (kAmsgrad) {
-            largest = square < e.max_v.at[k] ? e.max_v.at[k] : square;  // the square where that is NaN
-            e.max_v.at[k] = largest;
-          }
-          w = fmaf(s.shrink, w, -(s.rate * mean / (std::sqrt(largest) / s.correction + s.eps)));
+          float* max_square = nullptr;
+          if constexpr (kAmsgrad) max_square = &e.max_v.at[k];
+          s.update(e.dweight.at[k], e.weight.at[k], e.m.at[k], e.v.at[k], max_square);
         }
         if constexpr (kAmsgrad) store(e.max_v, max_v + i);
         store(e.m, m + i);
@@ -80,7 +51,7 @@ __device__ void update(const Coefficients& s, const float* dweight, float* weigh
 
 template <bool kAmsgrad>
 __global__ void __launch_bounds__(kThreads, kAmsgrad ? 4 : 0)
-    adam_kernel(Coefficients s, const float* dweight, float* weight, float* m, float* v, float* max_v, std::int64_t count,
+    adam_kernel(AdamCoefficients s, const float* dweight, float* weight, float* m, float* v, float* max_v, std::int64_t count,
                 bool wide) {
   update<kAmsgrad>(s, dweight, weight, m, v, max_v, count, wide);
 }
@@ -91,12 +62,12 @@ __global__ void __launch_bounds__(kThreads, kAmsgrad ? 4 : 0)
     adam_captured_kernel(AdamStep s, const StepState* state, const float* dweight, float* weight, float* m, float* v, float* max_v,
                          std::int64_t count, bool wide) {
   if (state->failed) return;
-  GPUCNN_SHARED(Coefficients, shared, 1);
+  GPUCNN_SHARED(AdamCoefficients, shared, 1);
   if (threadIdx.x == 0) {
     s.lr = state->lr[s.group];
     s.beta1 = state->momentum[s.group];
     s.step += state->updates;
-    shared[0] = coefficients_of(s);
+    shared[0] = AdamCoefficients::of(s);
   }
   __syncthreads();
   update<kAmsgrad>(shared[0], dweight, weight, m, v, max_v, count, wide);
@@ -117,11 +88,15 @@ void cuda::adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Ten
   const bool wide = are_aligned<4>(gradient, value, mean, square, largest);
   const LaunchShape shape = element_grid(stream, count, wide, kAtOnce);
   if (const StepState* state = gpu::queue(stream.device()).step_state()) {
+    if (StepTail* const tail = StepTail::open()) {
+      if (step.is_whole && !largest) return adam_tail(dweight, step, weight, m, v, *tail, stream);
+      tail->flush(stream);
+    }
     launch(stream, "adam", shape, largest ? adam_captured_kernel<true> : adam_captured_kernel<false>, step, state, gradient, value,
            mean, square, largest, count, wide);
   } else {
-    launch(stream, "adam", shape, largest ? adam_kernel<true> : adam_kernel<false>, coefficients_of(step), gradient, value, mean,
-           square, largest, count, wide);
+    launch(stream, "adam", shape, largest ? adam_kernel<true> : adam_kernel<false>, AdamCoefficients::of(step), gradient, value,
+           mean, square, largest, count, wide);
   }
 }
 

@@ -18,6 +18,7 @@ struct AdamStep {
   int group = 0;           ///< of the parameters: whose numbers of StepState a captured step takes
   bool maximize = false;   ///< takes -dweight for dweight
   bool decoupled = false;  ///< AdamW: weight_decay shrinks the weight, and is not in g
+  bool is_whole = false;   ///< it is all that the optimizer does in this step, so that a captured step may end in it
 };
 
 /// Kingma and Ba, "Adam" (ICLR 2015), in PyTorch's order of operations:

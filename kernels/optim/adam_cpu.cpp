@@ -2,6 +2,7 @@
 #include <limits>
 
 #include <gpucnn/kernels/optim/adam.h>
+#include <gpucnn/kernels/optim/integer_power.h>
 #include <gpucnn/kernels/optim/parallel_update.h>
 #include <gpucnn/kernels/optim/twins.h>
 
@@ -80,14 +81,13 @@ namespace {
 constexpr std::int64_t kGrain = 16 * 1024;  // elements a task
 
 AdamCoefficients coefficients_of(const AdamStep& s) {
-  const auto step = static_cast<double>(s.step);
   return {.decay = s.decoupled ? 0.0F : static_cast<float>(s.weight_decay),
           .beta1 = static_cast<float>(s.beta1),
           .rest1 = static_cast<float>(1 - s.beta1),
           .beta2 = static_cast<float>(s.beta2),
           .rest2 = static_cast<float>(1 - s.beta2),
-          .rate = static_cast<float>(s.lr / (1 - std::pow(s.beta1, step))),
-          .correction = static_cast<float>(1 / std::sqrt(1 - std::pow(s.beta2, step))),
+          .rate = static_cast<float>(s.lr / (1 - integer_power(s.beta1, s.step))),
+          .correction = static_cast<float>(1 / std::sqrt(1 - integer_power(s.beta2, s.step))),
           .eps = static_cast<float>(s.eps),
           .shrink = s.decoupled ? static_cast<float>(1 - s.lr * s.weight_decay) : 1.0F,
           .sign = s.maximize ? -0.0F : 0.0F};

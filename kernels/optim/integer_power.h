@@ -1,0 +1,20 @@
+#pragma once
+
+#include <cstdint>
+
+#include <gpucnn/kernels/common/host_device.h>
+
+namespace gpucnn::kernels {
+
+/// base^n for n >= 0, by squaring: on both devices the same bits, and on a GPU a few products where `pow` takes hundreds of
+/// instructions. Its error is at most 2 log2(n) roundings.
+GPUCNN_HOST_DEVICE constexpr double integer_power(double base, std::int64_t n) {
+  double power = 1;
+  for (; n > 0; n /= 2) {
+    if (n % 2 != 0) power *= base;
+    base *= base;
+  }
+  return power;
+}
+
+}  // namespace gpucnn::kernels
