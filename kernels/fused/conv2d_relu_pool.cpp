@@ -58,12 +58,12 @@ Shape check_operands(std::string_view op, std::span<const Conv2dReluPool> convol
   for (const Conv2dReluPool& conv : convolutions) {
     check_image(op, shape);
     if (conv.precision != precision) throw std::invalid_argument(formatted("{}: convolutions of several precisions", op));
-    check_tensor(op, "weight", conv.weight, dtype, stream);
+    check_tensor(op, "weight", conv.weight, DType::f32, stream);
     check_rank(op, "weight", conv.weight, 4);
     const std::int64_t K = conv.weight.dim(0);
     if (!is_on_cpu(stream.device())) check_counts(op, shape, K);
-    check_tensor(op, "weight", conv.weight, {K, shape[1], 3, 3}, dtype, stream);
-    if (conv.bias.defined()) check_tensor(op, "bias", conv.bias, Shape{K}, dtype, stream);
+    check_tensor(op, "weight", conv.weight, {K, shape[1], 3, 3}, DType::f32, stream);
+    if (conv.bias.defined()) check_tensor(op, "bias", conv.bias, Shape{K}, DType::f32, stream);
     if (&conv != &convolutions.front() && kept) {
       check_tensor(op, "x", conv.x, memory_shape(shape, stream.device()), dtype, stream);
     }

@@ -42,10 +42,11 @@ inline constexpr std::size_t kMaxConvolutions = 8;
 
 /// One convolution of a chain, with its ReLU and pooling.
 struct Conv2dReluPool {
-  Tensor weight;  // [K, C, 3, 3]; like bias and x of the precision's `activation_dtype`
-  Tensor bias;    // [K]; undefined: none
-  /// The first convolution's is its input: [N, C, H, W], H and W at least 2. The others' is memory for the output of the one
-  /// before, as `conv2d_relu_pool_memory` makes it, or undefined if no backward will follow.
+  /// f32 [K, C, 3, 3]. In bf16 the kernels round weight and bias as they load them, to what `cast` would have made of them.
+  Tensor weight;
+  Tensor bias;  // f32 [K]; undefined: none
+  /// Of the precision's `activation_dtype`. The first convolution's is its input: [N, C, H, W], H and W at least 2. The others' is
+  /// memory for the output of the one before, as `conv2d_relu_pool_memory` makes it, or undefined if no backward will follow.
   Tensor x;
   /// u8 [N, K, H / 2, W / 2]: the winner's index in its window, as `max_pool2d` gives it, or 4 where ReLU gave 0. Undefined in all
   /// convolutions if no backward will follow.

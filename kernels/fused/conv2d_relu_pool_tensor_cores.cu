@@ -9,13 +9,13 @@ namespace {
 
 /// How wide memory may be read and written.
 struct Width {
-  bool inputs, outputs;  // whole chunks of x and the weight; pairs of y and argmax
+  bool inputs, weights, outputs;  // whole chunks of x; fours of the weight; pairs of y and argmax
 };
 
 /// `argmax` and `bias` may be null.
 template <int kOutputs, class T>
 __global__ void __launch_bounds__(kTileThreads, 2)
-    tensor_core_kernel(PooledSizes s, const T* x, const T* weight, const T* bias, PooledLayout layout, Width width, T* y,
+    tensor_core_kernel(PooledSizes s, const T* x, const float* weight, const float* bias, PooledLayout layout, Width width, T* y,
                        std::uint8_t* argmax) {
   using Block = TensorBlock<kOutputs, T>;
   constexpr int kTiles = Block::kTiles, kInChunk = Block::kInChunk;
@@ -41,8 +41,8 @@ __global__ void __launch_bounds__(kTileThreads, 2)
       }
       for (int item = static_cast<int>(threadIdx.x); item < Block::kWeights; item += kTileThreads) {
         const int chunk = item % 2, tap = item / 2 % 9, output = item / 18, k = k_first + output, c = c_first + chunk * kInChunk;
-        const T* const from = weight + (std::int64_t{k} * 9 + tap) * s.C + c;
-        memory[Block::weight_at(tap, output, chunk)] = chunk_of<T>(load_some(from, k < s.K ? s.C - c : 0, width.inputs));
+        const float* const from = weight + (std::int64_t{k} * 9 + tap) * s.C + c;
+        memory[Block::weight_at(tap, output, chunk)] = chunk_of<T>(load_weights<T>(from, k < s.K ? s.C - c : 0, width.weights));
       }
       __syncthreads();
       Block::add_products(memory, sums);
@@ -55,7 +55,7 @@ __global__ void __launch_bounds__(kTileThreads, 2)
       Lanes<T, 2> pooled;
       Lanes<std::uint8_t, 2> winners;
       for (int e = 0; e < 2; ++e) {
-        const float add = bias && k + e < s.K ? widen(bias[k + e]) : 0.0F;
+        const float add = bias && k + e < s.K ? widen(narrow<T>(bias[k + e])) : 0.0F;
         float rounded[4];  // as a convolution of its own would give them to the pooling
         for (int p = 0; p < 4; ++p) rounded[p] = widen(narrow<T>(values[p][e] + add));
         const Winner winner = winner_of(rounded[0], rounded[1], rounded[2], rounded[3]);
@@ -76,13 +76,14 @@ __global__ void __launch_bounds__(kTileThreads, 2)
 void conv2d_relu_pool_tensor_cores(const Conv2dReluPool& conv, Tensor& y, Stream& stream) {
   const PooledSizes s = pooled_sizes(conv);
   for_activation(conv.x.dtype(), [&]<class T>(T) {
-    const T *const x = conv.x.device_data<T>(), *const weight = conv.weight.device_data<T>();
-    const T* const bias = conv.bias.defined() ? conv.bias.device_data<T>() : nullptr;
+    const T* const x = conv.x.device_data<T>();
+    const float* const weight = conv.weight.device_data<float>();
+    const float* const bias = conv.bias.defined() ? conv.bias.device_data<float>() : nullptr;
     T* const to = y.device_data<T>();
     std::uint8_t* const argmax = conv.argmax.defined() ? Tensor(conv.argmax).device_data<std::uint8_t>() : nullptr;
     constexpr int kInChunk = Operand<T>::kInChunk;
     const PooledLayout layout = pooled_layout(s, y);
-    const Width width{s.C % kInChunk == 0 && are_aligned<kInChunk>(x, weight),
+    const Width width{s.C % kInChunk == 0 && are_aligned<kInChunk>(x), s.C % kInChunk == 0 && are_aligned<4>(weight),
                       layout.at_channel == 1 && s.K % 2 == 0 && are_aligned<2>(to, argmax)};
     const auto run = [&]<int kOutputs>() {
       constexpr int kTiles = TensorBlock<kOutputs, T>::kTiles;

@@ -47,6 +47,22 @@ __device__ Lanes<T, Operand<T>::kInChunk> load_some(const T* from, int count, bo
   return elements;
 }
 
+/// The same of a weight, rounded to T; `wide`: four may be loaded at once.
+template <class T>
+__device__ Lanes<T, Operand<T>::kInChunk> load_weights(const float* from, int count, bool wide) {
+  constexpr int kInChunk = Operand<T>::kInChunk;
+  Lanes<T, kInChunk> elements{};
+  if (wide && count >= kInChunk) {
+    for (int e = 0; e < kInChunk; e += 4) {
+      const auto four = load<4>(from + e);
+      for (int i = 0; i < 4; ++i) elements.at[e + i] = narrow<T>(four.at[i]);
+    }
+    return elements;
+  }
+  for (int e = 0; e < kInChunk && e < count; ++e) elements.at[e] = narrow<T>(from[e]);
+  return elements;
+}
+
 /// How a block of kTileThreads computes tiles as an implicit GEMM. The 16 rows of an mma are windows, and each of a window's four
 /// pixels has sums of its own. A warp has the 16 windows of two rows of a tile, and 16 outputs. Inputs go through shared memory,
 /// two chunks of channels at a time.
