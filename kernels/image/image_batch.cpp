@@ -97,8 +97,8 @@ void augment(const ImageTransform& transform, Tensor& batch, Stream& stream, con
     color_jitter(batch, transform.color_jitter, transform.position(), stream);
     if (!transform.mean.empty() && batch.numel() > 0) {
       dispatch(
-          stream, [&] { cpu::normalize_images(batch, transform.mean, transform.std, stream); },
-          [&] { cuda::normalize_images(batch, transform.mean, transform.std, stream); });
+          stream, [&] { cpu::normalize_images(batch, transform.mean, transform.std, batch, stream); },
+          [&] { cuda::normalize_images(batch, transform.mean, transform.std, batch, stream); });
     }
   }
   if (transform.cutout > 0) cutout(batch, transform.cutout, transform.position(), stream);
@@ -117,12 +117,19 @@ void gather_indexed(const Tensor& images, const Tensor& labels, std::span<const 
 /// What both of `ordered_batch` do; `labels` and `batch_labels` may be undefined.
 void gather_ordered(const Tensor& images, const Tensor& labels, const Tensor& order, const ImageTransform& transform, Tensor& batch,
                     Tensor& batch_labels, Stream& stream) {
-  augment(transform, batch, stream, [&](ImageTransform here) {
+  // What changes colours and cuts squares out works in f32.
+  const bool apart = batch.dtype() != DType::f32 && (transform.color_jitter.any() || transform.cutout > 0);
+  Tensor values = apart ? Tensor::empty(batch.shape(), DType::f32, batch.device()) : batch;
+  augment(transform, values, stream, [&](ImageTransform here) {
     here.numbers = {};  // those of `order`
     dispatch(
-        stream, [&] { cpu::ordered_batch(images, labels, order, here, batch, batch_labels, stream); },
-        [&] { cuda::ordered_batch(images, labels, order, here, batch, batch_labels, stream); });
+        stream, [&] { cpu::ordered_batch(images, labels, order, here, values, batch_labels, stream); },
+        [&] { cuda::ordered_batch(images, labels, order, here, values, batch_labels, stream); });
   });
+  if (!apart || batch.numel() == 0) return;
+  dispatch(
+      stream, [&] { cpu::normalize_images(values, {}, {}, batch, stream); },
+      [&] { cuda::normalize_images(values, {}, {}, batch, stream); });
 }
 
 }  // namespace
@@ -151,7 +158,8 @@ void ordered_batch(const Tensor& images, const Tensor& labels, const Tensor& ord
   check_rank(kOp, "batch_labels", batch_labels, 1);
   const std::int64_t N = batch_labels.dim(0);
   check_transform(kOp, transform, images.shape(), N);
-  check_tensor(kOp, "batch", batch, transform.batch_shape(images.shape(), N), DType::f32, stream);
+  const DType dtype = check_activation(kOp, "batch", batch, stream);
+  check_tensor(kOp, "batch", batch, transform.batch_shape(images.shape(), N), dtype, stream);
   check_order(kOp, order, transform.first, N, images.dim(0), stream);
   gather_ordered(images, labels, order, transform, batch, batch_labels, stream);
 }
@@ -159,9 +167,10 @@ void ordered_batch(const Tensor& images, const Tensor& labels, const Tensor& ord
 void ordered_batch(const Tensor& images, const Tensor& order, const ImageTransform& transform, Tensor& batch, Stream& stream) {
   constexpr const char* kOp = "ordered_batch";
   check_images(kOp, images, stream);
+  const DType dtype = check_activation(kOp, "batch", batch, stream);
   const std::int64_t N = batch.rank() == 4 ? batch.dim(0) : 0;
   check_transform(kOp, transform, images.shape(), N);
-  check_tensor(kOp, "batch", batch, transform.batch_shape(images.shape(), N), DType::f32, stream);
+  check_tensor(kOp, "batch", batch, transform.batch_shape(images.shape(), N), dtype, stream);
   check_order(kOp, order, transform.first, N, images.dim(0), stream);
   Tensor none;
   gather_ordered(images, none, order, transform, batch, none, stream);

@@ -112,11 +112,19 @@ __device__ Lanes<float, 4> transform_four(const T* image, const Source& source, 
   return values;
 }
 
+/// to[0] to to[count - 1] = the first of the values, rounded; `count` > 0 may be larger than 4, and `to` need not be aligned.
+__device__ void store_some(const Lanes<float, 4>& values, std::int64_t count, bf16* to) {
+  Lanes<bf16, 4> rounded;
+  for (int e = 0; e < 4; ++e) rounded.at[e] = to_bf16(values.at[e]);
+  if (count >= 4 && are_aligned<4>(to)) return store(rounded, to);
+  for (int e = 0; e < 4 && e < count; ++e) to[e] = rounded.at[e];
+}
+
 /// `channels`: mean and std of more than kMaxChannels channels, one after the other, or null; `labels` may be null.
-template <bool kResized, class T>
+template <bool kResized, class T, class To>
 __global__ void __launch_bounds__(kThreads, kResized ? 3 : 0)
     batch_kernel(const T* images, const std::int32_t* labels, const std::int64_t* indices, const std::int64_t* numbers,
-                 const StepState* state, const float* channels, BatchTask task, float* batch, std::int32_t* batch_labels) {
+                 const StepState* state, const float* channels, BatchTask task, To* batch, std::int32_t* batch_labels) {
   GPUCNN_SHARED(Source, source, 1);
   GPUCNN_SHARED(float, means, kMaxChannels);
   GPUCNN_SHARED(float, stds, kMaxChannels);
@@ -195,11 +203,13 @@ struct BatchTensors {
 void launch_batch(const Tensor& images, BatchTensors& tensors, const StepState* state, const BatchTask& task, bool resized,
                   Stream& stream) {
   const auto run = [&]<bool kResized, class T>(std::bool_constant<kResized>, const T* from) {
-    launch(stream, task.ordered ? "ordered_batch" : "image_batch", {task.N * task.pieces(), kThreads}, batch_kernel<kResized, T>,
-           from, data_if_defined<std::int32_t>(tensors.labels), data_if_defined<std::int64_t>(tensors.indices),
-           data_if_defined<std::int64_t>(tensors.numbers), state, data_if_defined<float>(tensors.channels), task,
-           tensors.batch.device_data<float>(),
-           tensors.batch_labels.defined() ? tensors.batch_labels.device_data<std::int32_t>() : nullptr);
+    for_activation(tensors.batch.dtype(), [&]<class To>(To) {
+      launch(stream, task.ordered ? "ordered_batch" : "image_batch", {task.N * task.pieces(), kThreads},
+             batch_kernel<kResized, T, To>, from, data_if_defined<std::int32_t>(tensors.labels),
+             data_if_defined<std::int64_t>(tensors.indices), data_if_defined<std::int64_t>(tensors.numbers), state,
+             data_if_defined<float>(tensors.channels), task, tensors.batch.device_data<To>(),
+             tensors.batch_labels.defined() ? tensors.batch_labels.device_data<std::int32_t>() : nullptr);
+    });
   };
   const auto with_dtype = [&](auto kind) {
     if (images.dtype() == DType::u8) return run(kind, images.device_data<std::uint8_t>());
@@ -243,11 +253,12 @@ void cuda::ordered_batch(const Tensor& images, const Tensor& labels, const Tenso
   launch_batch(images, tensors, state, task, transform.random_resized_crop.has_value(), stream);
 }
 
-void cuda::normalize_images(Tensor& images, std::span<const float> mean, std::span<const float> std, Stream& stream) {
+void cuda::normalize_images(const Tensor& images, std::span<const float> mean, std::span<const float> std, Tensor& batch,
+                            Stream& stream) {
   const ImageTransform transform{.mean = mean, .std = std};
-  const BatchTask task = task_of(images, transform, images);
+  const BatchTask task = task_of(images, transform, batch);
   Tensor none;
-  BatchTensors tensors{{}, {}, {}, channel_table(task, transform, stream.device()), images, none};
+  BatchTensors tensors{{}, {}, {}, channel_table(task, transform, stream.device()), batch, none};
   launch_batch(images, tensors, nullptr, task, false, stream);
 }
 
