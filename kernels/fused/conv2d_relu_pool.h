@@ -6,6 +6,7 @@
 #include <gpucnn/core/stream.h>
 #include <gpucnn/core/tensor.h>
 #include <gpucnn/kernels/conv/conv2d.h>
+#include <gpucnn/kernels/image/ordered_batch.h>
 #include <gpucnn/kernels/pool/pool2d_options.h>
 
 /// A chain of convolutions, each with ReLU and MaxPool2d as its epilogue. On the CPU an image goes through the whole chain
@@ -53,7 +54,14 @@ struct Conv2dReluPool {
   Tensor argmax;
   Conv2dReluPoolWeights* kept = nullptr;  // for the forward on the CPU
   Precision precision = Precision::fp32;  // the others on a GPU of compute capability 8.0 or later
+  /// x is the batch of this, still to be gathered: the forward gathers it, and writes x and the labels beside y, with the bits that
+  /// `ordered_batch` would have written before. Only for the first convolution, where `conv2d_relu_pool_gathers`.
+  const OrderedBatch* gathers = nullptr;
 };
+
+/// Whether the forward there can gather this batch itself: on a GPU, at most 4 channels, without random_resized_crop, color_jitter
+/// and cutout. Crops, flips and normalisation are in.
+bool conv2d_relu_pool_gathers(const OrderedBatch& batch, Device device);
 
 /// Whether an image of shape [C, H, W] and its activations in a chain with these numbers of output channels fit into a core's
 /// cache, on the CPU. False if the input of a convolution has less than 2 rows or columns.

@@ -12,6 +12,7 @@
 #include <gpucnn/kernels/common/dispatch.h>
 #include <gpucnn/kernels/image/check_crop.h>
 #include <gpucnn/kernels/image/indices.h>
+#include <gpucnn/kernels/image/ordered_batch.h>
 #include <gpucnn/kernels/image/twins.h>
 
 namespace gpucnn::kernels {
@@ -149,31 +150,35 @@ void image_batch(const Tensor& images, const Tensor& labels, std::span<const std
   gather_indexed(images, labels, indices, transform, batch, batch_labels, stream);
 }
 
+void check_ordered_batch(std::string_view op, const OrderedBatch& all, const Stream& stream) {
+  const auto& [images, labels, order, transform, batch, batch_labels] = all;
+  check_images(op, images, stream);
+  if (labels.defined()) {
+    check_tensor(op, "labels", labels, Shape{images.dim(0)}, DType::i32, stream);
+    check_tensor(op, "batch_labels", batch_labels, DType::i32, stream);
+    check_rank(op, "batch_labels", batch_labels, 1);
+  }
+  const DType dtype = check_activation(op, "batch", batch, stream);
+  const std::int64_t N = labels.defined() ? batch_labels.dim(0) : batch.rank() == 4 ? batch.dim(0) : 0;
+  check_transform(op, transform, images.shape(), N);
+  check_tensor(op, "batch", batch, transform.batch_shape(images.shape(), N), dtype, stream);
+  check_order(op, order, transform.first, N, images.dim(0), stream);
+}
+
+void ordered_batch(const OrderedBatch& all, Stream& stream) {
+  check_ordered_batch("ordered_batch", all, stream);
+  Tensor batch = all.batch, batch_labels = all.labels.defined() ? all.batch_labels : Tensor();
+  gather_ordered(all.images, all.labels, all.order, all.transform, batch, batch_labels, stream);
+}
+
 void ordered_batch(const Tensor& images, const Tensor& labels, const Tensor& order, const ImageTransform& transform, Tensor& batch,
                    Tensor& batch_labels, Stream& stream) {
-  constexpr const char* kOp = "ordered_batch";
-  check_images(kOp, images, stream);
-  check_tensor(kOp, "labels", labels, Shape{images.dim(0)}, DType::i32, stream);
-  check_tensor(kOp, "batch_labels", batch_labels, DType::i32, stream);
-  check_rank(kOp, "batch_labels", batch_labels, 1);
-  const std::int64_t N = batch_labels.dim(0);
-  check_transform(kOp, transform, images.shape(), N);
-  const DType dtype = check_activation(kOp, "batch", batch, stream);
-  check_tensor(kOp, "batch", batch, transform.batch_shape(images.shape(), N), dtype, stream);
-  check_order(kOp, order, transform.first, N, images.dim(0), stream);
-  gather_ordered(images, labels, order, transform, batch, batch_labels, stream);
+  check_tensor("ordered_batch", "labels", labels, DType::i32, stream);
+  ordered_batch({images, labels, order, transform, batch, batch_labels}, stream);
 }
 
 void ordered_batch(const Tensor& images, const Tensor& order, const ImageTransform& transform, Tensor& batch, Stream& stream) {
-  constexpr const char* kOp = "ordered_batch";
-  check_images(kOp, images, stream);
-  const DType dtype = check_activation(kOp, "batch", batch, stream);
-  const std::int64_t N = batch.rank() == 4 ? batch.dim(0) : 0;
-  check_transform(kOp, transform, images.shape(), N);
-  check_tensor(kOp, "batch", batch, transform.batch_shape(images.shape(), N), dtype, stream);
-  check_order(kOp, order, transform.first, N, images.dim(0), stream);
-  Tensor none;
-  gather_ordered(images, none, order, transform, batch, none, stream);
+  ordered_batch({images, {}, order, transform, batch, {}}, stream);
 }
 
 void row_batch(const Tensor& rows, std::span<const std::int64_t> indices, Tensor& batch, Stream& stream) {

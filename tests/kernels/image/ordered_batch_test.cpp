@@ -62,6 +62,18 @@ TEST_P(OrderedBatchTest, IsImageBatchOfItsPartOfTheOrder) {
   }
 }
 
+TEST_P(OrderedBatchTest, DividesEveryByteBy255) {
+  std::vector<std::uint8_t> all(256);
+  std::vector<float> expected;
+  for (std::size_t value = 0; value < all.size(); ++value) {
+    all[value] = static_cast<std::uint8_t>(value);
+    expected.push_back(static_cast<float>(value) / 255.0F);
+  }
+  Tensor batch = empty({1, 1, 16, 16});
+  ordered_batch(tensor(all, {1, 1, 16, 16}), order({0}), {}, batch, stream());
+  EXPECT_EQ(batch.to_vector<float>(), expected);
+}
+
 TEST_P(OrderedBatchTest, RowsOfNumbersAreTakenAsTheyAre) {
   const Tensor rows = tensor<float>({1, -2, 3, 400, 5, -0.0F}, {3, 2}), entries = order({2, 0, 1, 1});
   Tensor batch = empty({2, 2});
