@@ -100,10 +100,13 @@ gpucnn_files(kernels/copy PRIVATE transpose transpose_cpu twins)
 gpucnn_files(kernels/fused
   PRIVATE bands conv2d_relu_pool conv2d_relu_pool_backward_cpu conv2d_relu_pool_cpu conv2d_relu_pool_cuda conv2d_relu_pool_forward_cpu
           conv2d_relu_pool_weights_cpu data_grad direct_conv pooled_conv relu_pool_epilogue weight_grad weight_grad_few_channels winograd
-  CUDA conv2d_relu_pool_backward conv2d_relu_pool_forward conv2d_relu_pool_tensor_cores dweight_slices pooled_gradients pooled_tensors tensor_tile window_tile winner)
+  CUDA conv2d_relu_pool_backward conv2d_relu_pool_forward conv2d_relu_pool_tensor_cores dweight_slices pooled_gradients pooled_tensors tensor_tile tile_input window_tile winner)
 gpucnn_files(kernels/head CUDA linear_head)
 gpucnn_ops(image image_batch)
-gpucnn_files(kernels/image PUBLIC image_transform random_resized_crop_options PRIVATE check_crop indices mirrored resized_crop twins)
+gpucnn_files(kernels/image
+  PUBLIC image_transform random_resized_crop_options
+  PRIVATE check_crop indices mirrored ordered_batch resized_crop twins
+  CUDA batch_source)
 gpucnn_ops(linear linear)
 gpucnn_files(kernels/linear PRIVATE gemm linear_impl packed_panels sparse_rows CUDA linear_cublas)
 gpucnn_ops(loss cross_entropy elementwise_loss softmax softmax_cross_entropy)

@@ -58,12 +58,12 @@ Shape check_operands(std::string_view op, std::span<const Conv2dReluPool> convol
   for (const Conv2dReluPool& conv : convolutions) {
     check_image(op, shape);
     if (conv.precision != precision) throw std::invalid_argument(formatted("{}: convolutions of several precisions", op));
-    check_tensor(op, "weight", conv.weight, dtype, stream);
+    check_tensor(op, "weight", conv.weight, DType::f32, stream);
     check_rank(op, "weight", conv.weight, 4);
     const std::int64_t K = conv.weight.dim(0);
     if (!is_on_cpu(stream.device())) check_counts(op, shape, K);
-    check_tensor(op, "weight", conv.weight, {K, shape[1], 3, 3}, dtype, stream);
-    if (conv.bias.defined()) check_tensor(op, "bias", conv.bias, Shape{K}, dtype, stream);
+    check_tensor(op, "weight", conv.weight, {K, shape[1], 3, 3}, DType::f32, stream);
+    if (conv.bias.defined()) check_tensor(op, "bias", conv.bias, Shape{K}, DType::f32, stream);
     if (&conv != &convolutions.front() && kept) {
       check_tensor(op, "x", conv.x, memory_shape(shape, stream.device()), dtype, stream);
     }
@@ -71,6 +71,25 @@ Shape check_operands(std::string_view op, std::span<const Conv2dReluPool> convol
     if (kept) check_tensor(op, "argmax", conv.argmax, shape, DType::u8, stream);
   }
   return shape;
+}
+
+/// The batch that the first convolution gathers, if it does so.
+void check_gathers(std::string_view op, std::span<const Conv2dReluPool> convolutions, const Stream& stream) {
+  for (const Conv2dReluPool& conv : convolutions.subspan(1)) {
+    if (conv.gathers) throw std::invalid_argument(formatted("{}: only the first convolution can gather its batch", op));
+  }
+  const OrderedBatch* const gathers = convolutions.front().gathers;
+  const Tensor& x = convolutions.front().x;
+  if (!gathers) return;
+  check_ordered_batch(op, *gathers, stream);
+  if (!conv2d_relu_pool_gathers(*gathers, stream.device())) {
+    throw std::invalid_argument(
+        formatted("{}: gathers on a GPU, up to 4 channels, cropped, mirrored and normalised at most; got images of {} on {}", op,
+                  gathers->images.shape().string(), stream.device().string()));
+  }
+  const Tensor& batch = gathers->batch;
+  if (x.bytes() == batch.bytes() && x.shape() == batch.shape() && x.dtype() == batch.dtype()) return;
+  throw std::invalid_argument(formatted("{}: x must be the batch to gather, got another tensor of {}", op, x.shape().string()));
 }
 
 /// One convolution after the other. Activations in between are the next one's x, or memory of the moment.
@@ -123,6 +142,16 @@ bool conv2d_relu_pool_pays(const Shape& x, Device device) {
   return std::max({x[1], rows, columns}) <= kMaxExtent && 2 * rows * columns >= whole(rows) * whole(columns);
 }
 
+bool conv2d_relu_pool_gathers(const OrderedBatch& batch, Device device) {
+  const Tensor& images = batch.images;
+  const ImageTransform& transform = batch.transform;
+  if (is_on_cpu(device) || !images.defined() || images.rank() != 4 || images.dim(1) < 1 || images.dim(1) > 4) return false;
+  if (transform.random_resized_crop || transform.color_jitter.any() || transform.cutout > 0) return false;
+  // Elements of an image, and rows and columns of a crop, are counted in 31 bits.
+  const std::int64_t H = images.dim(2), W = images.dim(3);
+  return std::max({H, W, std::int64_t{transform.crop_padding}}) <= kMaxExtent && H * W <= kMaxExtent;
+}
+
 bool conv2d_relu_pool_fits(const Shape& image, std::span<const std::int64_t> channels) {
   constexpr std::int64_t kFloats = 128 * 1024;
   Shape shape = {1, image[0], image[1], image[2]};
@@ -147,6 +176,7 @@ void conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y, Stream&
   const Shape shape = check_operands(kOp, convolutions, kept, stream);
   check_tensor(kOp, "y", y, flat_as(shape, y), convolutions.front().x.dtype(), stream);
   check_apart(kOp, "y", y, "x", convolutions.front().x);
+  check_gathers(kOp, convolutions, stream);
   for (const Conv2dReluPool& conv : convolutions) {
     if (!is_on_cpu(stream.device())) break;
     if (!conv.kept) throw std::invalid_argument(formatted("{}: kept is null", kOp));
@@ -154,7 +184,10 @@ void conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y, Stream&
       throw std::invalid_argument(formatted("{}: kept is the same for two convolutions", kOp));
     }
   }
-  if (y.numel() == 0) return;
+  if (y.numel() == 0) {
+    if (const OrderedBatch* const batch = convolutions.front().gathers) ordered_batch(*batch, stream);
+    return;
+  }
   dispatch(
       stream, [&] { cpu::conv2d_relu_pool(convolutions, y); }, [&] { forward_in_turn(convolutions, y, stream); });
 }

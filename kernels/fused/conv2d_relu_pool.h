@@ -6,6 +6,7 @@
 #include <gpucnn/core/stream.h>
 #include <gpucnn/core/tensor.h>
 #include <gpucnn/kernels/conv/conv2d.h>
+#include <gpucnn/kernels/image/ordered_batch.h>
 #include <gpucnn/kernels/pool/pool2d_options.h>
 
 /// A chain of convolutions, each with ReLU and MaxPool2d as its epilogue. On the CPU an image goes through the whole chain
@@ -42,17 +43,25 @@ inline constexpr std::size_t kMaxConvolutions = 8;
 
 /// One convolution of a chain, with its ReLU and pooling.
 struct Conv2dReluPool {
-  Tensor weight;  // [K, C, 3, 3]; like bias and x of the precision's `activation_dtype`
-  Tensor bias;    // [K]; undefined: none
-  /// The first convolution's is its input: [N, C, H, W], H and W at least 2. The others' is memory for the output of the one
-  /// before, as `conv2d_relu_pool_memory` makes it, or undefined if no backward will follow.
+  /// f32 [K, C, 3, 3]. In bf16 the kernels round weight and bias as they load them, to what `cast` would have made of them.
+  Tensor weight;
+  Tensor bias;  // f32 [K]; undefined: none
+  /// Of the precision's `activation_dtype`. The first convolution's is its input: [N, C, H, W], H and W at least 2. The others' is
+  /// memory for the output of the one before, as `conv2d_relu_pool_memory` makes it, or undefined if no backward will follow.
   Tensor x;
   /// u8 [N, K, H / 2, W / 2]: the winner's index in its window, as `max_pool2d` gives it, or 4 where ReLU gave 0. Undefined in all
   /// convolutions if no backward will follow.
   Tensor argmax;
   Conv2dReluPoolWeights* kept = nullptr;  // for the forward on the CPU
   Precision precision = Precision::fp32;  // the others on a GPU of compute capability 8.0 or later
+  /// x is the batch of this, still to be gathered: the forward gathers it, and writes x and the labels beside y, with the bits that
+  /// `ordered_batch` would have written before. Only for the first convolution, where `conv2d_relu_pool_gathers`.
+  const OrderedBatch* gathers = nullptr;
 };
+
+/// Whether the forward there can gather this batch itself: on a GPU, at most 4 channels, without random_resized_crop, color_jitter
+/// and cutout. Crops, flips and normalisation are in.
+bool conv2d_relu_pool_gathers(const OrderedBatch& batch, Device device);
 
 /// Whether an image of shape [C, H, W] and its activations in a chain with these numbers of output channels fit into a core's
 /// cache, on the CPU. False if the input of a convolution has less than 2 rows or columns.

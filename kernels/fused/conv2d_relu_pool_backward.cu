@@ -87,10 +87,10 @@ struct TensorDx {
       for (int item = static_cast<int>(threadIdx.x); item < Block::kWeights; item += kTileThreads) {
         const int output = item % kOutputs, tap = item / kOutputs % 9, chunk = item / (9 * kOutputs);
         const int c = c_first + output, k = k_first + chunk * kInChunk;
-        const T* from = o.weight + (std::int64_t{k} * 9 + tap) * s.C + c;
+        const float* from = o.weight + (std::int64_t{k} * 9 + tap) * s.C + c;
         Lanes<T, kInChunk> elements{};
         for (int e = 0; e < kInChunk; ++e, from += 9 * s.C) {
-          if (c < s.C && k + e < s.K) elements.at[e] = *from;
+          if (c < s.C && k + e < s.K) elements.at[e] = narrow<T>(*from);
         }
         memory[Block::weight_at(8 - tap, output, chunk)] = chunk_of<T>(elements);
       }
@@ -121,8 +121,9 @@ struct NoDx {
 };
 
 template <class Dx, class Dweight, class T>
-__global__ void __launch_bounds__(kTileThreads, 2) backward_kernel(PooledSizes s, BackwardPlan plan, const T* x, const T* weight,
-                                                                   const T* dy, const std::uint8_t* argmax, float* sums, T* dx) {
+__global__ void __launch_bounds__(kTileThreads, 2)
+    backward_kernel(PooledSizes s, BackwardPlan plan, const T* x, const float* weight, const T* dy, const std::uint8_t* argmax,
+                    float* sums, T* dx) {
   using Four = Lanes<float, 4>;
   GPUCNN_SHARED(Four, memory, (std::max(Dx::kBytes, Dweight::kFloats * 4) + 15) / 16);
   const BackwardOperands<T> o{s, plan, x, weight, dy, argmax, sums, dx};
@@ -191,7 +192,7 @@ class Backward {
   template <class Dx, class Dweight>
   void launch_kernel(float* sums) {
     launch(stream_, "conv2d_relu_pool_backward", {plan_.dweight_blocks + plan_.dx_blocks, kTileThreads},
-           backward_kernel<Dx, Dweight, T>, s_, plan_, conv_.x.device_data<T>(), conv_.weight.device_data<T>(),
+           backward_kernel<Dx, Dweight, T>, s_, plan_, conv_.x.device_data<T>(), conv_.weight.device_data<float>(),
            dy_.device_data<T>(), conv_.argmax.device_data<std::uint8_t>(), sums, dx_.defined() ? dx_.device_data<T>() : nullptr);
   }
 

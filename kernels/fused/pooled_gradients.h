@@ -18,7 +18,9 @@ template <class T>
 struct BackwardOperands {
   PooledSizes s;
   BackwardPlan plan;
-  const T *x, *weight, *dy;
+  const T* x;
+  const float* weight;
+  const T* dy;
   const std::uint8_t* argmax;
   float* sums;
   T* dx;

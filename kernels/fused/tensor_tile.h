@@ -47,6 +47,22 @@ __device__ Lanes<T, Operand<T>::kInChunk> load_some(const T* from, int count, bo
   return elements;
 }
 
+/// The same of a weight, rounded to T; `wide`: four may be loaded at once.
+template <class T>
+__device__ Lanes<T, Operand<T>::kInChunk> load_weights(const float* from, int count, bool wide) {
+  constexpr int kInChunk = Operand<T>::kInChunk;
+  Lanes<T, kInChunk> elements{};
+  if (wide && count >= kInChunk) {
+    for (int e = 0; e < kInChunk; e += 4) {
+      const auto four = load<4>(from + e);
+      for (int i = 0; i < 4; ++i) elements.at[e + i] = narrow<T>(four.at[i]);
+    }
+    return elements;
+  }
+  for (int e = 0; e < kInChunk && e < count; ++e) elements.at[e] = narrow<T>(from[e]);
+  return elements;
+}
+
 /// How a block of kTileThreads computes tiles as an implicit GEMM. The 16 rows of an mma are windows, and each of a window's four
 /// pixels has sums of its own. A warp has the 16 windows of two rows of a tile, and 16 outputs. Inputs go through shared memory,
 /// two chunks of channels at a time.
@@ -78,16 +94,17 @@ struct TensorBlock {
   }
 
   /// Brings two chunks of each pixel of a tile and its halo to shared memory, as the block's tile `t`. fetch(h, w, chunk) gives one
-  /// of them, of an image of which `height` x `width` pixels are not zero.
-  template <class Fetch>
+  /// of the first kFetched, of an image of which `height` x `width` pixels are not zero; others are zeros.
+  template <int kFetched = 2, class Fetch>
   __device__ static void load_pixels(const WindowTile& tile, int t, int height, int width, const Fetch& fetch, Chunk* memory) {
     GPUCNN_NO_UNROLL
-    for (int item = static_cast<int>(threadIdx.x); item < kPixels; item += kTileThreads) {
-      const int chunk = item % 2, r = item / 2 / kHaloPixels, q = item / 2 % kHaloPixels;
+    for (int item = static_cast<int>(threadIdx.x); item < kPixels / 2 * kFetched; item += kTileThreads) {
+      const int chunk = item % kFetched, r = item / kFetched / kHaloPixels, q = item / kFetched % kHaloPixels;
       const int h = 2 * tile.top - 1 + r, w = 2 * tile.left - 1 + q;
       Chunk value{};
       if (h >= 0 && h < height && w >= 0 && w < width) value = fetch(h, w, chunk);
       memory[pixel_at(t, r, q, chunk)] = value;
+      if (kFetched == 1) memory[pixel_at(t, r, q, 1)] = Chunk{};
     }
   }
 

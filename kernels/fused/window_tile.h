@@ -66,11 +66,11 @@ struct WindowBlock {
   /// The first of its outputs, of the block's.
   __device__ static int output() { return static_cast<int>(threadIdx.x) / kWindows % (kOutputs / kPerThread) * kPerThread; }
 
-  /// Brings kDepth channels of a tile and its halo to `planes`. fetch(h, w, c) gives `kWidth` channels from c on of a pixel of the
-  /// image, of which `height` x `width` are not zero.
-  template <int kWidth, class Fetch>
+  /// Brings the first kChannels of kDepth channels of a tile and its halo to `planes`. fetch(h, w, c) gives `kWidth` channels from
+  /// c on of a pixel of the image, of which `height` x `width` are not zero.
+  template <int kWidth, int kChannels = kDepth, class Fetch>
   __device__ static void load_planes(const WindowTile& tile, int height, int width, const Fetch& fetch, float* planes) {
-    constexpr int kGroups = kDepth / kWidth;
+    constexpr int kGroups = kChannels / kWidth;
     GPUCNN_NO_UNROLL
     for (int item = static_cast<int>(threadIdx.x); item < kHaloPixels * kHaloPixels * kGroups; item += kTileThreads) {
       const int pixel = item / kGroups, c = item % kGroups * kWidth, r = pixel / kHaloPixels, q = pixel % kHaloPixels;

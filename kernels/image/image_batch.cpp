@@ -12,6 +12,7 @@
 #include <gpucnn/kernels/common/dispatch.h>
 #include <gpucnn/kernels/image/check_crop.h>
 #include <gpucnn/kernels/image/indices.h>
+#include <gpucnn/kernels/image/ordered_batch.h>
 #include <gpucnn/kernels/image/twins.h>
 
 namespace gpucnn::kernels {
@@ -97,8 +98,8 @@ void augment(const ImageTransform& transform, Tensor& batch, Stream& stream, con
     color_jitter(batch, transform.color_jitter, transform.position(), stream);
     if (!transform.mean.empty() && batch.numel() > 0) {
       dispatch(
-          stream, [&] { cpu::normalize_images(batch, transform.mean, transform.std, stream); },
-          [&] { cuda::normalize_images(batch, transform.mean, transform.std, stream); });
+          stream, [&] { cpu::normalize_images(batch, transform.mean, transform.std, batch, stream); },
+          [&] { cuda::normalize_images(batch, transform.mean, transform.std, batch, stream); });
     }
   }
   if (transform.cutout > 0) cutout(batch, transform.cutout, transform.position(), stream);
@@ -117,12 +118,19 @@ void gather_indexed(const Tensor& images, const Tensor& labels, std::span<const 
 /// What both of `ordered_batch` do; `labels` and `batch_labels` may be undefined.
 void gather_ordered(const Tensor& images, const Tensor& labels, const Tensor& order, const ImageTransform& transform, Tensor& batch,
                     Tensor& batch_labels, Stream& stream) {
-  augment(transform, batch, stream, [&](ImageTransform here) {
+  // What changes colours and cuts squares out works in f32.
+  const bool apart = batch.dtype() != DType::f32 && (transform.color_jitter.any() || transform.cutout > 0);
+  Tensor values = apart ? Tensor::empty(batch.shape(), DType::f32, batch.device()) : batch;
+  augment(transform, values, stream, [&](ImageTransform here) {
     here.numbers = {};  // those of `order`
     dispatch(
-        stream, [&] { cpu::ordered_batch(images, labels, order, here, batch, batch_labels, stream); },
-        [&] { cuda::ordered_batch(images, labels, order, here, batch, batch_labels, stream); });
+        stream, [&] { cpu::ordered_batch(images, labels, order, here, values, batch_labels, stream); },
+        [&] { cuda::ordered_batch(images, labels, order, here, values, batch_labels, stream); });
   });
+  if (!apart || batch.numel() == 0) return;
+  dispatch(
+      stream, [&] { cpu::normalize_images(values, {}, {}, batch, stream); },
+      [&] { cuda::normalize_images(values, {}, {}, batch, stream); });
 }
 
 }  // namespace
@@ -142,29 +150,35 @@ void image_batch(const Tensor& images, const Tensor& labels, std::span<const std
   gather_indexed(images, labels, indices, transform, batch, batch_labels, stream);
 }
 
+void check_ordered_batch(std::string_view op, const OrderedBatch& all, const Stream& stream) {
+  const auto& [images, labels, order, transform, batch, batch_labels] = all;
+  check_images(op, images, stream);
+  if (labels.defined()) {
+    check_tensor(op, "labels", labels, Shape{images.dim(0)}, DType::i32, stream);
+    check_tensor(op, "batch_labels", batch_labels, DType::i32, stream);
+    check_rank(op, "batch_labels", batch_labels, 1);
+  }
+  const DType dtype = check_activation(op, "batch", batch, stream);
+  const std::int64_t N = labels.defined() ? batch_labels.dim(0) : batch.rank() == 4 ? batch.dim(0) : 0;
+  check_transform(op, transform, images.shape(), N);
+  check_tensor(op, "batch", batch, transform.batch_shape(images.shape(), N), dtype, stream);
+  check_order(op, order, transform.first, N, images.dim(0), stream);
+}
+
+void ordered_batch(const OrderedBatch& all, Stream& stream) {
+  check_ordered_batch("ordered_batch", all, stream);
+  Tensor batch = all.batch, batch_labels = all.labels.defined() ? all.batch_labels : Tensor();
+  gather_ordered(all.images, all.labels, all.order, all.transform, batch, batch_labels, stream);
+}
+
 void ordered_batch(const Tensor& images, const Tensor& labels, const Tensor& order, const ImageTransform& transform, Tensor& batch,
                    Tensor& batch_labels, Stream& stream) {
-  constexpr const char* kOp = "ordered_batch";
-  check_images(kOp, images, stream);
-  check_tensor(kOp, "labels", labels, Shape{images.dim(0)}, DType::i32, stream);
-  check_tensor(kOp, "batch_labels", batch_labels, DType::i32, stream);
-  check_rank(kOp, "batch_labels", batch_labels, 1);
-  const std::int64_t N = batch_labels.dim(0);
-  check_transform(kOp, transform, images.shape(), N);
-  check_tensor(kOp, "batch", batch, transform.batch_shape(images.shape(), N), DType::f32, stream);
-  check_order(kOp, order, transform.first, N, images.dim(0), stream);
-  gather_ordered(images, labels, order, transform, batch, batch_labels, stream);
+  check_tensor("ordered_batch", "labels", labels, DType::i32, stream);
+  ordered_batch({images, labels, order, transform, batch, batch_labels}, stream);
 }
 
 void ordered_batch(const Tensor& images, const Tensor& order, const ImageTransform& transform, Tensor& batch, Stream& stream) {
-  constexpr const char* kOp = "ordered_batch";
-  check_images(kOp, images, stream);
-  const std::int64_t N = batch.rank() == 4 ? batch.dim(0) : 0;
-  check_transform(kOp, transform, images.shape(), N);
-  check_tensor(kOp, "batch", batch, transform.batch_shape(images.shape(), N), DType::f32, stream);
-  check_order(kOp, order, transform.first, N, images.dim(0), stream);
-  Tensor none;
-  gather_ordered(images, none, order, transform, batch, none, stream);
+  ordered_batch({images, {}, order, transform, batch, {}}, stream);
 }
 
 void row_batch(const Tensor& rows, std::span<const std::int64_t> indices, Tensor& batch, Stream& stream) {

@@ -41,7 +41,8 @@ GPUCNN_API void image_batch(const Tensor& images, std::span<const std::int64_t> 
                             Tensor& batch, Stream& stream);
 
 /// `image_batch` with labels for the next N indices of an epoch: order[transform.first] to order[transform.first + N - 1]. order:
-/// i64 [L] on the stream's device, each entry in [0, M), with 0 <= transform.first <= L - N.
+/// i64 [L] on the stream's device, each entry in [0, M), with 0 <= transform.first <= L - N. On a GPU batch may be bf16: then all
+/// is computed in f32, and rounded once.
 ///
 /// A GPU does not check the entries of `order`: one outside is taken for the nearest inside. While a step is captured there,
 /// StepState replaces transform.first and transform.epoch. The caller then keeps the position inside `order`, and images of more

@@ -251,13 +251,14 @@ void cpu::ordered_batch(const Tensor& images, const Tensor& labels, const Tensor
   cpu::image_batch(images, labels, indices, transform, batch, batch_labels, stream);
 }
 
-void cpu::normalize_images(Tensor& images, std::span<const float> mean, std::span<const float> std, Stream&) {
+void cpu::normalize_images(const Tensor& images, std::span<const float> mean, std::span<const float> std, Tensor& batch, Stream&) {
   const std::int64_t C = images.dim(1), H = images.dim(2), W = images.dim(3), size = C * H * W;
   const Tensor rows = channel_rows(mean, std, W, C);
   const ImageTask task = plain_task(rows, H, W, C);
-  float* values = images.data<float>();
+  const float* from = images.data<float>();
+  float* to = batch.data<float>();
   parallel_ranges(images.dim(0), std::max<std::int64_t>(1, kGrain / size), [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t i = first; i < last; ++i) transform_u8_or_f32(task, values + i * size, values + i * size);
+    for (std::int64_t i = first; i < last; ++i) transform_u8_or_f32(task, from + i * size, to + i * size);
   });
 }
 

@@ -16,7 +16,9 @@ GPUCNN_TWINS(void image_batch(const Tensor& images, const Tensor& labels, std::s
 GPUCNN_TWINS(void ordered_batch(const Tensor& images, const Tensor& labels, const Tensor& order, const ImageTransform& transform,
                                 Tensor& batch, Tensor& batch_labels, Stream& stream))
 
-/// (value - mean[c]) / std[c] in place. images: f32 [N, C, H, W].
-GPUCNN_TWINS(void normalize_images(Tensor& images, std::span<const float> mean, std::span<const float> std, Stream& stream))
+/// batch = (images - mean[c]) / std[c], or images if mean and std are empty. images: f32 [N, C, H, W]; batch: the same tensor, or
+/// one of this shape apart from it; on a GPU it may be bf16, to which values are rounded once.
+GPUCNN_TWINS(void normalize_images(const Tensor& images, std::span<const float> mean, std::span<const float> std, Tensor& batch,
+                                   Stream& stream))
 
 }  // namespace gpucnn::kernels

@@ -32,8 +32,8 @@ struct Link {
   kernels::Conv2dReluPool operands(const Context& context, const Tensor& input, const Tensor& argmax_memory,
                                    kernels::Conv2dReluPoolWeights* kept) const {
     const Parameter bias = conv.bias();
-    return {.weight = context.operand(conv.weight()),
-            .bias = bias.defined() ? context.operand(bias) : Tensor{},
+    return {.weight = conv.weight().value(),
+            .bias = bias.defined() ? bias.value() : Tensor{},
             .x = input,
             .argmax = argmax_memory,
             .kept = kept,

@@ -37,7 +37,7 @@ kernels_below() {
     conv) printf 'common simd cuda vendor activation copy' ;;
     linear) printf 'common simd cuda vendor activation conv' ;; # cuBLASLt's products have bias gradients like a convolution's
     head) printf 'common cuda activation' ;;
-    fused) printf 'common simd cuda conv copy pool' ;;
+    fused) printf 'common simd cuda conv copy image pool' ;;
     *) printf 'unknown' ;;
   esac
 }

@@ -8,6 +8,7 @@
 
 #include "conv2d_relu_pool_problem.h"
 #include "device_test.h"
+#include "misuse.h"
 
 // What conv2d_relu_pool_test.cpp holds the CPU's chain to, of the kernels of a GPU.
 namespace gpucnn::kernels {
@@ -49,8 +50,9 @@ Results backward_in(Precision precision, const Data& data, std::int64_t at, Devi
   const Sizes& sizes = data.sizes;
   Stream stream(device);
   const Rounded rounded{activation_dtype(precision), at, stream};
-  Conv2dReluPool conv{.weight = rounded(data.weight, sizes.weight()),
-                      .bias = sizes.bias ? rounded(data.bias, {sizes.K}) : Tensor{},
+  const Rounded full{DType::f32, at, stream};
+  Conv2dReluPool conv{.weight = full(data.weight, sizes.weight()),
+                      .bias = sizes.bias ? full(data.bias, {sizes.K}) : Tensor{},
                       .x = rounded(data.x, sizes.x()),
                       .argmax = Tensor::empty(sizes.y(), DType::u8, device),
                       .precision = precision};
@@ -257,6 +259,38 @@ TEST_P(Conv2dReluPoolGpuTest, InTf32RoundsFactorsToTenBits) {
   const Values expected = reference_forward(data).y;
   expect_close(actual, expected, {.relative = 2e-3, .of_largest = 2e-3});
   EXPECT_THAT(actual, testing::Not(testing::ElementsAreArray(compute(data, 0, device()).y)));
+}
+
+TEST_P(Conv2dReluPoolGpuTest, InBf16RoundsWeightAndBiasAsACopyWould) {
+  const auto rounded = [](std::vector<float> values) {
+    for (float& value : values) value = to_float(to_bf16(value));
+    return values;
+  };
+  for (const Sizes& sizes : kSizes) {
+    for (const int at : {0, 1}) {
+      SCOPED_TRACE(sizes.string() + ", from element " + std::to_string(at));
+      const Data data = random_data(sizes);
+      Data copied = data;
+      copied.weight = rounded(data.weight);
+      copied.bias = rounded(data.bias);
+      ASSERT_NE(copied.weight, data.weight);
+      EXPECT_EQ(backward_in(Precision::bf16, data, at, device()).all(), backward_in(Precision::bf16, copied, at, device()).all());
+    }
+  }
+}
+
+TEST_P(Conv2dReluPoolGpuTest, RefusesWeightsInBf16) {
+  const Data data = random_data({2, 3, 16, 16, 4});
+  const Rounded rounded{DType::bf16, 0, stream()}, full{DType::f32, 0, stream()};
+  Tensor y = rounded.empty(data.sizes.y());
+  const auto with = [&](const Tensor& weight, const Tensor& bias) {
+    Conv2dReluPool conv{.weight = weight, .bias = bias, .x = rounded(data.x, data.sizes.x()), .precision = Precision::bf16};
+    conv2d_relu_pool({&conv, 1}, y, stream());
+  };
+  const Tensor weight = full(data.weight, data.sizes.weight()), bias = full(data.bias, {data.sizes.K});
+  EXPECT_THAT([&] { with(rounded(data.weight, data.sizes.weight()), bias); }, misuse("weight must be f32, got bf16"));
+  EXPECT_THAT([&] { with(weight, rounded(data.bias, {data.sizes.K})); }, misuse("bias must be f32, got bf16"));
+  with(weight, bias);
 }
 
 TEST_P(Conv2dReluPoolGpuTest, PaysWhereTilesAreHalfFull) {

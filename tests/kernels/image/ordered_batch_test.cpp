@@ -5,7 +5,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <gpucnn/core/bf16.h>
 #include <gpucnn/core/random.h>
+#include <gpucnn/kernels/copy/cast.h>
 
 #include "device_test.h"
 #include "misuse.h"
@@ -58,6 +60,18 @@ TEST_P(OrderedBatchTest, IsImageBatchOfItsPartOfTheOrder) {
       }
     }
   }
+}
+
+TEST_P(OrderedBatchTest, DividesEveryByteBy255) {
+  std::vector<std::uint8_t> all(256);
+  std::vector<float> expected;
+  for (std::size_t value = 0; value < all.size(); ++value) {
+    all[value] = static_cast<std::uint8_t>(value);
+    expected.push_back(static_cast<float>(value) / 255.0F);
+  }
+  Tensor batch = empty({1, 1, 16, 16});
+  ordered_batch(tensor(all, {1, 1, 16, 16}), order({0}), {}, batch, stream());
+  EXPECT_EQ(batch.to_vector<float>(), expected);
 }
 
 TEST_P(OrderedBatchTest, RowsOfNumbersAreTakenAsTheyAre) {
@@ -115,7 +129,14 @@ TEST(OrderedBatch, OnTheCpuRefusesAnEntryOutside) {
               misuse("ordered_batch: index 3 at position 1 is not in [0, 3)"));
 }
 
-class OrderedBatchGpuTest : public OrderedBatchTest {};
+class OrderedBatchGpuTest : public OrderedBatchTest {
+ protected:
+  std::vector<float> widened(const Tensor& tensor) {
+    Tensor wide = empty(tensor.shape());
+    cast(tensor, wide, stream());
+    return wide.to_vector<float>();
+  }
+};
 INSTANTIATE_TEST_SUITE_P(Devices, OrderedBatchGpuTest, testing::Values(Device::cuda()), device_name);
 
 TEST_P(OrderedBatchGpuTest, TakesAnEntryOutsideForTheNearestInside) {
@@ -124,6 +145,47 @@ TEST_P(OrderedBatchGpuTest, TakesAnEntryOutsideForTheNearestInside) {
   ordered_batch(images, labels(3), order({3, -1, std::int64_t{1} << 40, 1}), {}, batch, batch_labels, stream());
   EXPECT_THAT(batch.to_vector<float>(), testing::ElementsAre(30, 10, 30, 20));
   EXPECT_THAT(batch_labels.to_vector<std::int32_t>(), testing::ElementsAre(102, 100, 102, 101));
+}
+
+TEST_P(OrderedBatchGpuTest, InBf16RoundsOnceWhatItWritesInF32) {
+  const std::vector<float> mean(17, 0.4F), std(17, 0.3F);
+  const Indices entries{4, 0, 3, 1, 2, 2, 0};
+  for (const Shape& shape : {Shape{5, 3, 32, 32}, Shape{5, 1, 1, 1}, Shape{5, 3, 7, 5}, Shape{5, 17, 3, 4}, Shape{5, 3, 0, 4}}) {
+    for (const Tensor& images : {bytes(shape), Tensor::randn(shape, 1, device())}) {
+      for (int kind = 0; kind < 5; ++kind) {
+        SCOPED_TRACE(shape.string() + " of " + std::string(name_of(images.dtype())) + ", transform " + std::to_string(kind));
+        const auto C = static_cast<std::size_t>(shape[1]);
+        if (kind > 2 && (C != 3 || shape.numel() == 0)) continue;
+        ImageTransform transform{.crop_padding = 2, .flip = true, .seed = 5, .epoch = 3, .first = 2};
+        if (kind != 1) transform.mean = {mean.data(), C}, transform.std = {std.data(), C};
+        if (kind == 2) transform.cutout = 1;
+        if (kind == 3) transform.color_jitter = {.brightness = 0.4, .contrast = 0.4, .saturation = 0.4, .hue = 0.1};
+        if (kind == 4) {
+          transform.crop_padding = 0;
+          transform.random_resized_crop = RandomResizedCropOptions{.size = 5};
+        }
+        const Shape batch_shape = transform.batch_shape(shape, 4);
+        if (kind == 2 && batch_shape.numel() == 0) continue;
+        Tensor batch = empty(batch_shape, DType::bf16), batch_labels = empty({4}, DType::i32), whole = empty(batch_shape);
+        Tensor alone = empty({batch_shape.numel() + 1}, DType::bf16).view(1, batch_shape), labels_again = empty({4}, DType::i32);
+        ordered_batch(images, labels(5), order(entries), transform, batch, batch_labels, stream());
+        ordered_batch(images, order(entries), transform, alone, stream());
+        ordered_batch(images, labels(5), order(entries), transform, whole, labels_again, stream());
+        std::vector<float> expected = whole.to_vector<float>();
+        for (float& value : expected) value = to_float(to_bf16(value));
+        EXPECT_EQ(widened(batch), expected);
+        EXPECT_EQ(widened(alone), expected);
+        EXPECT_EQ(batch_labels.to_vector<std::int32_t>(), labels_again.to_vector<std::int32_t>());
+      }
+    }
+  }
+}
+
+TEST(OrderedBatch, OnTheCpuRefusesBf16) {
+  Stream stream;
+  const Tensor images = Tensor::zeros({3, 1, 1, 1}), order = Tensor::from(Indices{0, 1}, {2});
+  Tensor batch = Tensor::empty({2, 1, 1, 1}, DType::bf16);
+  EXPECT_THAT([&] { ordered_batch(images, order, {}, batch, stream); }, misuse("ordered_batch: batch must be f32, got bf16"));
 }
 
 }  // namespace
