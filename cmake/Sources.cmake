@@ -108,7 +108,8 @@ gpucnn_files(kernels/image
   PRIVATE check_crop indices mirrored ordered_batch resized_crop twins
   CUDA batch_source)
 gpucnn_ops(linear linear)
-gpucnn_files(kernels/linear PRIVATE gemm linear_impl packed_panels sparse_rows CUDA linear_cublas)
+gpucnn_files(kernels/linear PRIVATE gemm linear_impl packed_panels sparse_rows
+             CUDA gemm_tile linear_backward_slices linear_cublas linear_forward_slices linear_slices)
 gpucnn_ops(loss cross_entropy elementwise_loss softmax softmax_cross_entropy)
 gpucnn_files(kernels/loss PUBLIC reduction PRIVATE elementwise_formula softmax_row twins CUDA softmax_warp)
 gpucnn_ops(metrics argmax count_correct)
