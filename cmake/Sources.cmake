@@ -101,7 +101,7 @@ gpucnn_files(kernels/fused
   PRIVATE bands conv2d_relu_pool conv2d_relu_pool_backward_cpu conv2d_relu_pool_cpu conv2d_relu_pool_cuda conv2d_relu_pool_forward_cpu
           conv2d_relu_pool_weights_cpu data_grad direct_conv pooled_conv relu_pool_epilogue weight_grad weight_grad_few_channels winograd
   CUDA conv2d_relu_pool_backward conv2d_relu_pool_forward conv2d_relu_pool_tensor_cores dweight_slices pooled_gradients pooled_tensors tensor_tile tile_input window_tile winner)
-gpucnn_files(kernels/head CUDA linear_head)
+gpucnn_files(kernels/head PRIVATE linear_head linear_head_pass)
 gpucnn_ops(image image_batch)
 gpucnn_files(kernels/image
   PUBLIC image_transform random_resized_crop_options
@@ -123,13 +123,13 @@ gpucnn_files(kernels/optim PRIVATE average_formula flushed_update integer_power 
 gpucnn_ops(pool adaptive_pool2d avg_pool2d max_pool2d upsample_nearest2d)
 gpucnn_files(kernels/pool PUBLIC pool2d_options PRIVATE pool_shape pool_windows twins window_pool window_pool_cpu CUDA pixels)
 
-gpucnn_files(layers/module PUBLIC context members module plan_cache PRIVATE calls clone hooks module_root module_state module_tree parts summary_table training_mode)
+gpucnn_files(layers/module PUBLIC context members module plan_cache PRIVATE calls clone hooks module_root module_state module_tree parts step_ends summary_table training_mode)
 gpucnn_files(layers PUBLIC conv2d dropout dropout2d flatten functional gradcheck identity linear)
 gpucnn_files(layers/containers PUBLIC child child_list concat residual residual_block sequential)
 gpucnn_files(layers/pool PUBLIC max_pool2d adaptive_pool2d avg_pool2d upsample)
 gpucnn_files(layers/norm PUBLIC batch_norm2d group_norm)
 gpucnn_files(layers/activation PUBLIC activation_layer gelu hardswish leaky_relu mul relu relu6 sigmoid silu softmax tanh)
-gpucnn_files(layers/fusion PRIVATE activation_epilogue conv_relu_pool fuse linear_relu_dropout pattern relu_pool single_layer stage)
+gpucnn_files(layers/fusion PRIVATE activation_epilogue conv_relu_pool fuse linear_head linear_relu_dropout pattern relu_pool single_layer stage)
 gpucnn_files(layers/losses PUBLIC bce_with_logits_loss cross_entropy_loss device_copies elementwise_loss l1_loss loss mse_loss smooth_l1_loss)
 gpucnn_files(models PUBLIC lenet5 make_model resnet resnet9 simple_cnn vgg PRIVATE fan_out_conv image_shape residual_blocks)
 gpucnn_files(optim PUBLIC adam adamw clip_grad muon optimizer parameter_group rmsprop sgd PRIVATE adam_step option_rules orthogonalizer)
@@ -149,7 +149,7 @@ gpucnn_files(data/sampling PUBLIC concat_dataset random_split subset weighted_ra
 gpucnn_files(io PUBLIC safetensors PRIVATE atomic_file safetensors_header)
 gpucnn_files(train
   PUBLIC exponential_moving_average fit metrics parameter_update train_step trainer
-  PRIVATE trainer_impl
+  PRIVATE loss_end trainer_impl
   CUDA captured_step captured_trainer step_reports step_state_kernels step_state_mirror)
 
 # <gpucnn/gpucnn.h> includes everything public.

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include <gpucnn/data/mixed_batch.h>
-#include <gpucnn/kernels/cuda/step_tail.h>
 #include <gpucnn/kernels/image/image_batch.h>
+#include <gpucnn/train/loss_end.h>
 #include <gpucnn/train/train_step.h>
 
 namespace gpucnn {
@@ -105,6 +105,28 @@ CapturedStep& CapturedTrainer::step_of(std::int64_t images) {
 
 // ---- what a step is --------------------------------------------------------------------------------------------------
 
+CapturedTrainer::Judged CapturedTrainer::forward(std::int64_t images, std::int64_t first) {
+  const Tensor &all = dataset_.images(), &labels = dataset_.labels();
+  kernels::OrderedBatch ordered{all, labels, order_, loader_.transform(first), {}, {}};
+  StepEnds ends;
+  Batch batch;
+  if (labels.dtype() == DType::i32 && !loader_.options().mix.any() && !model_.has_hooks()) {  // who see what a module gets
+    const DType dtype = activation_dtype(model_.precision());
+    ordered.batch = batch.inputs = Tensor::empty(ordered.transform.batch_shape(all.shape(), images), dtype, device_);
+    ordered.batch_labels = batch.labels = Tensor::empty({images}, DType::i32, device_);
+    ends = {.gathers = &ordered, .loss = loss_end(loss_, batch.labels, /*wants_value=*/false)};
+  } else {
+    batch = gather(images, first);
+  }
+  const Tensor output = model_(batch.inputs, ends);
+  if (!std::exchange(labels_checked_, true)) check_labels(output);
+  if (ends.loss && ends.loss->is_taken()) {
+    return {ends.loss->gradient, {{ends.loss->parts, images, reports_.on_device(), StepReports::kMaxQueued}}};
+  }
+  evaluate(output, batch.labels);
+  return {loss_.backward(), {}};
+}
+
 Batch CapturedTrainer::gather(std::int64_t images, std::int64_t first) {
   const Tensor &all = dataset_.images(), &labels = dataset_.labels();
   const kernels::ImageTransform transform = loader_.transform(first);
@@ -120,11 +142,10 @@ Batch CapturedTrainer::gather(std::int64_t images, std::int64_t first) {
   return mix.any() ? mixed(batch, mix, transform.position(), stream_) : batch;
 }
 
-Tensor CapturedTrainer::evaluate(const Tensor& output, const Tensor& labels) {
+void CapturedTrainer::evaluate(const Tensor& output, const Tensor& labels) {
   const Tensor loss = loss_.evaluate(output, loss_.takes_unprepared(labels) ? labels : loss_.prepare(output, labels));
   gpu::report_step(output, {labels, loss_.takes_probabilities(labels), loss_.ignored_label()}, loss, state_.on_device(),
                    reports_.on_device(), StepReports::kMaxQueued, stream_);
-  return loss;
 }
 
 /// Those of all examples, a batch at a time, once: a step then need not.
@@ -167,14 +188,12 @@ void CapturedTrainer::run(std::int64_t images, std::int64_t first) {
   state_.set(state_now(0, first), stream_);
   gpu::StepReport& report = reports_.of(begun_);
   try {
-    const Batch batch = gather(images, first);
     optimizer_.zero_grad();
-    const Tensor output = model_(batch.inputs);
-    if (!std::exchange(labels_checked_, true)) check_labels(output);
-    const Tensor loss = evaluate(output, batch.labels);
+    const Judged judged = forward(images, first);
+    if (judged.report) kernels::cuda::report_parts(*judged.report, state_.on_device(), stream_);
     stream_.synchronize();
     if (report.failed) fail(report, 0);
-    model_.backward(loss_.backward());
+    model_.backward(judged.gradient);
     update_();
   } catch (const OutOfMemory&) {
     // As if it had not begun: another step will have this number, and must not be taken for it.
@@ -220,20 +239,19 @@ bool CapturedTrainer::capture(CapturedStep& step) {
 }
 
 void CapturedTrainer::record(std::int64_t images) {
-  const Batch batch = gather(images, 0);
   optimizer_.zero_grad();
   const std::uint64_t random_step = model_.random_step();
-  const Tensor output = model_(batch.inputs);
-  const Tensor loss = evaluate(output, batch.labels);
+  const Judged judged = forward(images, 0);
   const bool counts_forward = model_.random_step() != random_step;
   if (!update_.is_adam_alone() || !buffers_.empty()) {  // whose guard must know of the failure, and not of the next step
-    model_.backward(loss_.backward());
+    if (judged.report) kernels::cuda::report_parts(*judged.report, state_.on_device(), stream_);
+    model_.backward(judged.gradient);
     update_();
     guard_buffers();
     return gpu::advance(state_.on_device(), images, counts_forward, stream_);
   }
-  kernels::cuda::StepTail tail(state_.on_device(), std::nullopt, {images, counts_forward});
-  model_.backward(loss_.backward());
+  kernels::cuda::StepTail tail(state_.on_device(), judged.report, {images, counts_forward});
+  model_.backward(judged.gradient);
   update_();
   tail.flush(stream_);
   if (!tail.is_closed()) gpu::advance(state_.on_device(), images, counts_forward, stream_);

@@ -3,11 +3,13 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include <gpucnn/data/sampling/subset.h>
 #include <gpucnn/data/tensor_dataset.h>
+#include <gpucnn/kernels/cuda/step_tail.h>
 #include <gpucnn/train/captured_step.h>
 #include <gpucnn/train/parameter_update.h>
 #include <gpucnn/train/step_reports.h>
@@ -42,9 +44,15 @@ class CapturedTrainer final : public Trainer::Impl {
   void record(std::int64_t images);
   void launch(const CapturedStep& step, const StepState& now);
 
+  /// A step's output, judged: the gradient of the output, and what to report if `evaluate` has not queued it.
+  struct Judged {
+    Tensor gradient;
+    std::optional<kernels::cuda::StepTail::Report> report;
+  };
+  Judged forward(std::int64_t images, std::int64_t first);
   Batch gather(std::int64_t images, std::int64_t first);
-  /// The loss of `output` for these labels; its report is queued.
-  Tensor evaluate(const Tensor& output, const Tensor& labels);
+  /// Queues the loss of `output` for these labels, and its report.
+  void evaluate(const Tensor& output, const Tensor& labels);
   void check_labels(const Tensor& output);
   Tensor labels_of_examples();
   /// Makes `buffers_` those of the model.

@@ -55,9 +55,7 @@ void ParameterUpdate::prepare() {
   if (options_.ema) options_.ema->prepare();
 }
 
-bool ParameterUpdate::is_adam_alone() const {
-  return clipped_.empty() && !options_.ema && dynamic_cast<const Adam*>(&optimizer_);
-}
+bool ParameterUpdate::is_adam_alone() const { return clipped_.empty() && !options_.ema && dynamic_cast<const Adam*>(&optimizer_); }
 
 void ParameterUpdate::operator()() {
   if (options_.clip_grad_value) clip_grad_value(clipped_, *options_.clip_grad_value);

@@ -8,6 +8,7 @@
 
 #include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/metrics/count_correct.h>
+#include <gpucnn/train/loss_end.h>
 
 namespace gpucnn {
 namespace {
@@ -65,12 +66,15 @@ NonFiniteLoss::~NonFiniteLoss() = default;
 Metrics TrainStep::operator()(const Batch& batch) {
   update_.prepare();
   optimizer_.zero_grad();
-  const Tensor output = model_(batch.inputs);
+  StepEnds ends;
+  if (!model_.has_hooks()) ends.loss = loss_end(loss(), batch.labels, /*wants_value=*/true);
+  const Tensor output = model_(batch.inputs, ends);
   const Tensor labels = loss().prepare(output, batch.labels);
-  const Tensor loss_value = loss().evaluate(output, labels);
+  const bool taken = ends.loss && ends.loss->is_taken();
+  const Tensor loss_value = taken ? ends.loss->value : loss().evaluate(output, labels);
   const Metrics metrics = judge(loss(), output, labels, loss_value);
   if (!std::isfinite(metrics.loss_sum)) throw NonFiniteLoss(static_cast<double>(loss_value.item()), ++steps_);
-  model_.backward(loss().backward());
+  model_.backward(taken ? ends.loss->gradient : loss().backward());
   update_();
   ++steps_;
   return metrics;

@@ -81,9 +81,17 @@ std::unique_ptr<Module> Sequential::copied_into(std::unique_ptr<Sequential> netw
   return network;
 }
 
+/// Stages run layers without calling them.
+bool Sequential::has_hooked_layers() const {
+  return std::ranges::any_of(children_, [](const auto& entry) { return entry.module->has_hooks(); });
+}
+
+bool Sequential::gathers(const kernels::OrderedBatch& batch) const {
+  return !has_hooked_layers() && !stages_.empty() && stages_.front()->gathers(batch);
+}
+
 Tensor Sequential::forward(const Tensor& x, Context& context) const {
-  // Stages run layers without calling them.
-  const bool apart = std::ranges::any_of(children_, [](const auto& entry) { return entry.module->has_hooks(); });
+  const bool apart = has_hooked_layers();
   if (context.keeps()) apart_ = apart;
   Tensor y = x;
   if (apart) {

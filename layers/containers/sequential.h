@@ -46,6 +46,7 @@ class GPUCNN_API Sequential : public Module {
   std::size_t size() const noexcept { return children_.size(); }
 
  protected:
+  bool gathers(const kernels::OrderedBatch& batch) const override;
   Tensor forward(const Tensor& x, Context& context) const override;
   Tensor gradients(const Tensor& dy, Context& context) override;
   std::unique_ptr<Module> copy() const override;
@@ -56,6 +57,7 @@ class GPUCNN_API Sequential : public Module {
   void add_summary_rows(const Shape& x, std::vector<SummaryRow>& rows) override;
 
  private:
+  bool has_hooked_layers() const;
   /// Appends the layers in order, with those of plain Sequentials among them in their place.
   void list_layers(std::vector<Module*>& layers) const;
 

@@ -11,6 +11,7 @@
 #include <gpucnn/layers/fusion/fuse.h>
 #include <gpucnn/layers/fusion/pattern.h>
 #include <gpucnn/layers/module/plan_cache.h>
+#include <gpucnn/layers/module/step_ends.h>
 #include <gpucnn/layers/pool/max_pool2d.h>
 
 namespace gpucnn {
@@ -55,6 +56,10 @@ class ConvReluPool final : public Stage {
       links_.push_back(std::unique_ptr<Link>(
           new Link{*layer_at<Conv2d>(layers, i), *activation_at(layers, i + 1), *layer_at<MaxPool2d>(layers, i + 2)}));
     }
+  }
+
+  bool gathers(const kernels::OrderedBatch& batch) const override {
+    return serves_all(batch.batch) && kernels::conv2d_relu_pool_gathers(batch, batch.batch.device());
   }
 
   Tensor forward(const Tensor& x, Context& context) override {
@@ -129,6 +134,9 @@ class ConvReluPool final : public Stage {
       const Tensor argmax = context.keeps() ? Tensor::empty(shape, DType::u8, given.device()) : Tensor{};
       packed[i].emplace(link.packed.take([](const auto&) { return true; }, [] { return kernels::Conv2dReluPoolWeights(); }));
       convolutions[i - first] = link.operands(context, x, argmax, &**packed[i]);
+    }
+    if (StepEnds* const ends = context.ends(); ends && ends->gathers && ends->gathers->batch.bytes() == given.bytes()) {
+      convolutions[0].gathers = std::exchange(ends->gathers, nullptr);
     }
     if (flatten_ && last == links_.size()) shape = {shape[0], shape[1] * shape[2] * shape[3]};
     Tensor y = Tensor::empty(shape, given.dtype(), given.device());

@@ -7,7 +7,8 @@ namespace gpucnn {
 namespace {
 
 /// The first that matches is taken, so a pattern stands before those that would take its first layers.
-constexpr const Pattern* kPatterns[] = {&kConvReluPool, &kLinearReluDropout, &kReluPool, &kActivationEpilogue, &kSingleLayer};
+constexpr const Pattern* kPatterns[] = {&kConvReluPool, &kLinearHead,         &kLinearReluDropout,
+                                        &kReluPool,     &kActivationEpilogue, &kSingleLayer};
 
 /// The parameters of these layers and of the modules inside them.
 std::vector<Parameter> parameters_of(std::span<Module* const> layers) {
@@ -37,6 +38,10 @@ std::vector<std::unique_ptr<Stage>> fuse_by(std::span<const Pattern* const> patt
 }  // namespace
 
 std::vector<std::unique_ptr<Stage>> fuse(std::span<Module* const> layers) { return fuse_by(kPatterns, layers); }
+
+std::vector<std::unique_ptr<Stage>> fuse_without_heads(std::span<Module* const> layers) {
+  return fuse_by(std::span(kPatterns).subspan(2), layers);
+}
 
 std::vector<std::unique_ptr<Stage>> fuse_without_conv_relu_pool(std::span<Module* const> layers) {
   return fuse_by(std::span(kPatterns).subspan(1), layers);

@@ -19,6 +19,7 @@ struct Pattern {
 };
 
 extern const Pattern kConvReluPool;        // Conv2d, ReLU and MaxPool2d, once or several times over, and a Flatten
+extern const Pattern kLinearHead;          // Linear, ReLU, perhaps Dropout, and Linear, at the end
 extern const Pattern kLinearReluDropout;   // Linear, ReLU, Dropout
 extern const Pattern kReluPool;            // ReLU, MaxPool2d
 extern const Pattern kActivationEpilogue;  // Conv2d or Linear, and an activation

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <gpucnn/core/parameter.h>
+#include <gpucnn/kernels/image/ordered_batch.h>
 #include <gpucnn/layers/module/module.h>
 
 namespace gpucnn {
@@ -24,6 +25,9 @@ class Stage {
   virtual Tensor forward(const Tensor& x, Context& context) = 0;
   /// From the gradient of the last forward's y to that of its x; undefined if the first layer need not compute it.
   virtual Tensor backward(const Tensor& dy, Context& context) = 0;
+
+  /// Whether its forward gathers this batch itself, which is its x: see StepEnds.
+  virtual bool gathers(const kernels::OrderedBatch&) const { return false; }
 
   /// Whether one of its parameters is to be learned.
   bool learns() const {

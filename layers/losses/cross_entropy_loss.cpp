@@ -22,6 +22,10 @@ CrossEntropyLoss::CrossEntropyLoss(const CrossEntropyLossOptions& options) : opt
   }
 }
 
+bool CrossEntropyLoss::is_plain() const noexcept {
+  return !options_.weight.defined() && options_.label_smoothing == 0 && options_.reduction == Reduction::mean;
+}
+
 Tensor CrossEntropyLoss::prepare(const Tensor& logits, const Tensor& targets) const {
   const bool probable = targets.defined() && targets.dtype() == DType::f32 && targets.rank() == 2;
   const bool fits = probable ? logits.shape() == targets.shape() : targets.rank() == 1 && logits.rank() == 2;
@@ -68,8 +72,7 @@ Tensor CrossEntropyLoss::forward(const Tensor& logits, const Tensor& targets, Te
   Tensor loss = Tensor::empty({}, DType::f32, logits.device());
   CrossEntropyLossOptions options = options_;
   options.weight = weight_.on(logits.device());
-  const bool plain = !options.weight.defined() && options.label_smoothing == 0 && options.reduction == Reduction::mean;
-  if (plain && targets.dtype() == DType::i32) {  // faster
+  if (is_plain() && targets.dtype() == DType::i32) {  // faster
     kernels::softmax_cross_entropy(logits, targets, options.ignore_index, loss, dlogits, stream);
   } else {
     kernels::cross_entropy(logits, targets, options, loss, dlogits, stream);

@@ -25,6 +25,9 @@ class GPUCNN_API CrossEntropyLoss : public Loss {
   CrossEntropyLoss() : CrossEntropyLoss(CrossEntropyLossOptions{}) {}
   explicit CrossEntropyLoss(const CrossEntropyLossOptions& options);
 
+  /// Whether it is the mean over the labels, without weights and smoothing, which kernels of whole steps compute too.
+  bool is_plain() const noexcept;
+
   Tensor prepare(const Tensor& logits, const Tensor& targets) const override;
   bool takes_unprepared(const Tensor& targets) const override;
   bool is_sum() const override { return options_.reduction == Reduction::sum; }

@@ -5,6 +5,7 @@
 #include <gpucnn/kernels/copy/cast.h>
 #include <gpucnn/layers/module/module.h>
 #include <gpucnn/layers/module/module_root.h>
+#include <gpucnn/layers/module/step_ends.h>
 
 namespace gpucnn {
 namespace {
@@ -56,8 +57,28 @@ Module::Prediction::~Prediction() {
 
 // ---- forward ---------------------------------------------------------------------------------------------------------
 
+void Module::Root::refresh_operands(std::uint64_t call) {
+  if (std::exchange(operands_of, call) != call) kernels::cast(values, operands, stream);
+}
+
+bool Module::gathers(const kernels::OrderedBatch&) const { return false; }
+
 Tensor Module::operator()(const Tensor& x) {
   check_input(x, named_root());
+  return run_training(x, nullptr);
+}
+
+Tensor Module::operator()(const Tensor& x, StepEnds& ends) {
+  if (!ends.gathers) {
+    check_input(x, named_root());
+  } else {
+    packed_root();  // which chooses how the layers run
+    if (!gathers(*ends.gathers)) kernels::ordered_batch(*std::exchange(ends.gathers, nullptr), named_root().stream);
+  }
+  return run_training(x, &ends);
+}
+
+Tensor Module::run_training(const Tensor& x, StepEnds* ends) {
   shape_of(*this, x.shape());
   Root& root = packed_root();
   const ExclusiveCall alone(root, *this);
@@ -65,7 +86,9 @@ Tensor Module::operator()(const Tensor& x) {
                      .predicting = false,
                      .number = root.calls.fetch_add(1, std::memory_order_relaxed) + 1,
                      .random_step = root.random_step,
-                     .counts = training()};
+                     .counts = training(),
+                     .ends = ends,
+                     .outermost = this};
   Tensor y = run_outermost(x, call);
   // A forward that failed draws again what it drew.
   if (call.counts) ++root.random_step;
@@ -92,9 +115,8 @@ Tensor Module::predict(const Tensor& x) const {
 Tensor Module::run_outermost(const Tensor& x, Context::Call& call) const {
   Root& root = call.root;
   if (root.precision != Precision::bf16) return run_forward(x, call);
-  // In every call: parameters may have been written to by whoever holds them. Calls at the same time write the same values, one
-  // after the other in the device's queue.
-  if (root.values.defined()) kernels::cast(root.values, root.operands, root.stream);
+  // Predictions at the same time write the same values, one after the other in the device's queue.
+  if (call.predicting && root.values.defined()) kernels::cast(root.values, root.operands, root.stream);
   return as(DType::f32, run_forward(as(DType::bf16, x, root.stream), call), root.stream);
 }
 

@@ -56,8 +56,11 @@ Tensor Context::operand(const Parameter& parameter) const {
     throw std::logic_error(
         formatted("{}: parameter {} lies in the memory of another model now", module_.label(), parameter.name()));
   }
+  if (!call_.predicting) call_.root.refresh_operands(backward_ ? call_.forward : call_.number);
   return call_.root.operands.view(parameter.slot().first, parameter.shape());
 }
+
+StepEnds* Context::ends() const noexcept { return &module_ == call_.outermost ? call_.ends : nullptr; }
 
 Context Context::enter(const Module& inner) {
   inner.require_part_of(call_);

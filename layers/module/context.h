@@ -13,6 +13,7 @@
 namespace gpucnn {
 
 class Module;
+struct StepEnds;
 
 /// One module's part in one call of the model: what its `forward` and `gradients` may ask, and what they keep. Modules hand it on
 /// to the modules inside them: `layer_(x, context)`, `layer_.backward(dy, context)`. It ends with the call. One thread.
@@ -48,6 +49,9 @@ class GPUCNN_API Context {
 
   /// The values of a parameter as they are multiplied with activations: its own, or with `Precision::bf16` a copy in bf16.
   Tensor operand(const Parameter& parameter) const;
+
+  /// Of the outermost module in a training step: what its first and last layers may do in their kernels. Null elsewhere.
+  StepEnds* ends() const noexcept;
 
   /// For containers that compute in its place what a module inside them stands for: that module's part in this call, to ask for its
   /// mode, random numbers and parameters. It keeps nothing: the container does. Throws `std::logic_error` if the module has served

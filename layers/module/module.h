@@ -20,6 +20,10 @@
 
 namespace gpucnn {
 
+namespace kernels {
+struct OrderedBatch;
+}
+
 /// A layer, or a network of layers. Users call it: `Tensor y = model(x);` and `model.backward(dy)`. Authors of a layer override
 /// `output_shape`, `forward`, `gradients`, and `members` if it has parameters or children.
 ///
@@ -42,6 +46,10 @@ class GPUCNN_API Module {
   Tensor operator()(const Tensor& x);
   /// The same of a module inside the one whose `forward` or `gradients` is under way: a part of that call.
   Tensor operator()(const Tensor& x, Context& context) const;
+
+  /// For a training step, whose forward and loss the model's first and last layers may compute in their kernels: see StepEnds. x is
+  /// as above, or the batch that is still to be gathered, f32 or of the activations' dtype.
+  Tensor operator()(const Tensor& x, StepEnds& ends);
 
   /// y as in `eval()`, with nothing kept for a backward. The fastest way to an answer, and the one that many threads may take at
   /// once: each gets the bits that it would get alone.
@@ -188,6 +196,8 @@ class GPUCNN_API Module {
   /// Called when the tree lies on `device`, before the first forward there: containers choose how to run what is inside them. It
   /// must not use this or another module.
   virtual void placed(Device device);
+  /// Whether `forward` gathers this batch itself, which is its x. It is asked when the module lies on a device and leads a call.
+  virtual bool gathers(const kernels::OrderedBatch& batch) const;
   /// Whether child number `i` must compute the gradient of its input. A container whose gradients need all of them says so, as
   /// here. It is asked again when parameters were frozen or are learned again.
   virtual bool child_input_grad(std::size_t i) const;
@@ -230,6 +240,7 @@ class GPUCNN_API Module {
 
   // Calls, in calls.cpp.
   void check_input(const Tensor& x, const Root& root) const;
+  Tensor run_training(const Tensor& x, StepEnds* ends);
   Tensor run_forward(const Tensor& x, Context::Call& call) const;
   Tensor run_outermost(const Tensor& x, Context::Call& call) const;
   Tensor run_backward(const Tensor& dy, Context::Call& call);

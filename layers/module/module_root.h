@@ -16,12 +16,17 @@ struct Module::Root {
   /// Takes over what `before` was told and has counted; its tree is named anew, its parameters are packed anew.
   explicit Root(const Root& before);
 
+  /// Makes `operands` the values in bf16, once for the training call with this number and its backward: parameters may have been
+  /// written to by whoever holds them.
+  void refresh_operands(std::uint64_t call);
+
   Stream stream;
   std::uint64_t seed;
   std::uint64_t random_step = 0;  // outermost forwards in training, or that drew numbers: the step of dropout's stream
   Precision precision = Precision::fp32;
   std::size_t modules = 0;  // in the tree
   Tensor values, operands;  // of all parameters: the arena, and a copy in bf16 if that is the precision; undefined without any
+  std::uint64_t operands_of = 0;  // the training call whose forward, or backward, has made the copy
 
   std::uint64_t generation = 0;     // another whenever the tree, its memory or its precision became another: unique in the process
   std::atomic<bool> packed{false};  // whether the parameters have values; before, the tree only has names
@@ -35,10 +40,12 @@ struct Module::Root {
 struct Context::Call {
   Module::Root& root;
   bool predicting;
-  std::uint64_t number;       // counts the root's calls
-  std::uint64_t random_step;  // of the random numbers drawn in it; of a backward, its forward's
-  std::uint64_t forward = 0;  // of a backward: the number of its forward
-  bool counts = false;        // whether the next forward draws other random numbers
+  std::uint64_t number;               // counts the root's calls
+  std::uint64_t random_step;          // of the random numbers drawn in it; of a backward, its forward's
+  std::uint64_t forward = 0;          // of a backward: the number of its forward
+  bool counts = false;                // whether the next forward draws other random numbers
+  StepEnds* ends = nullptr;           // of a training step's forward
+  const Module* outermost = nullptr;  // whose they are
 };
 
 /// What one module keeps from its forward to its backward.

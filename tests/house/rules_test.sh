@@ -36,7 +36,7 @@ kernels_below() {
     image) printf 'common simd cuda augment' ;;
     conv) printf 'common simd cuda vendor activation copy' ;;
     linear) printf 'common simd cuda vendor activation conv' ;; # cuBLASLt's products have bias gradients like a convolution's
-    head) printf 'common cuda activation' ;;
+    head) printf 'common cuda activation linear' ;;
     fused) printf 'common simd cuda conv copy image pool' ;;
     *) printf 'unknown' ;;
   esac
