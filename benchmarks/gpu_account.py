@@ -44,18 +44,19 @@ GPUS = {
 }
 GAP = 1.0 * US  # from one node of a graph to the next: an estimate
 SMALLEST = 0.7 * US  # the body of a kernel that does hardly anything: an estimate
-SLICES = 10 * US  # adding the slices of a weight gradient: "10 to 16 µs", docs/gpu.md
-LAST_LAYER = 5.6 * US  # what fc2's weight gradient takes beside two small nodes: 9 µs, docs/gpu.md
 # Parts of the peak that the fused convolutions reach: estimates. In fp32 288 of 314 instructions of the inner loop are FFMA. On
 # tensor cores mma.sync reaches 63 % of Hopper's peak at most (arXiv:2501.12084), and there is pooling to do.
 FUSED = {"fp32": 0.5, "tf32": 0.25, "bf16": 0.2}
 # The weight's gradient has a quarter of a dense one's products, and reads shared memory as often: as slow as a dense one.
 SPARSE = 0.25
-# Parts of the peak that cuDNN and cuBLASLt reach at these sizes, on tensor cores and without: estimates.
-TENSOR = {"bf16": 0.13, "tf32": 0.10}
-GEMM = 0.4
+# Parts of the peak that the products of the linear layers reach: estimates, as of the convolutions. An mma there has no pooling.
+GEMM = {"fp32": 0.5, "tf32": 0.25, "bf16": 0.2}
+# Each row of the head is a warp's, whose five shuffles a class wait for each other: rows a second on all SMs, an estimate.
+HEAD_ROWS = 1.5e9
+# What the last kernel's blocks do before they know whether the loss is finite, and the last one behind the others: an estimate.
+TAIL = 1.0 * US
 
-# Whole steps on an H100, in µs, commit 21e0130, docs/gpu.md; their convolutions were not fused yet.
+# Whole steps on an H100, in µs, commit 21e0130, docs/gpu.md; nothing of them was fused yet.
 MEASURED = {
     "fp32": {4: 112, 128: 183, 1024: 742},
     "tf32": {4: 98, 128: 169, 1024: 613},
@@ -72,18 +73,18 @@ WEIGHTS = W1 + W2 + WF1 + WF2
 
 
 class Node(NamedTuple):
-    launch: str  # what the library calls the launch, or "vendor"
+    launch: str  # what the library calls the launch
     what: str
     image_bytes: float  # read and written, for each image
     fixed_bytes: float = 0
     image_flops: float = 0
     rate: Callable = None  # FLOP/s that are expected, by GPU; None: memory alone decides
     extra: float = 0  # seconds beside
+    image_time: float = 0  # seconds for each image, if that is longer
 
 
-def vendors(precision):
-    part = GEMM if precision == "fp32" else TENSOR[precision]
-    return lambda gpu: part * gpu.peak[precision]
+def linear(precision):
+    return lambda gpu: GEMM[precision] * gpu.peak[precision]
 
 
 def fused(precision, forward, backward=0.0):
@@ -97,15 +98,48 @@ def fused(precision, forward, backward=0.0):
     return rate
 
 
-def convolutions(precision):
-    """The nodes forward and backward. Activations are of `e` bytes; gradients of weights are f32."""
+def slices_of(batch):
+    """Slices of fc1's products and of its weight's gradient: linear_slices.h."""
+    tiles, weight_tiles = -(-batch // 64) * (H // 64), (H // 64) * (P2 // 64)
+    forward = max(min(264 // tiles, P2 // 64), P2 // 1024)
+    return forward, max(min(264 // weight_tiles, 4, batch // 64), -(-batch // 1024))
+
+
+def step(precision, batch=128):
+    """The nodes of a step, in order. Activations are of `e` bytes; weights, their gradients and sums of slices are f32."""
     e = 2 if precision == "bf16" else 4
-    forward, backward = "conv2d_relu_pool", "conv2d_relu_pool_backward"
-    dense = fused(precision, 1)
+    dense, backward = fused(precision, 1), "conv2d_relu_pool_backward"
+    of_fc1, of_dfc1 = slices_of(batch)
+    head_blocks = min(-(-batch // 8), 128)
     return [
-        Node(forward, "conv1 to pool1", e * (X + P1) + P1, e * W1, CONV1, dense),
-        Node(forward, "conv2 to flatten", e * (P1 + P2) + P2, e * W2, CONV2, dense),
-    ], [
+        Node(
+            "conv2d_relu_pool_gathers",
+            "gather, conv1 to pool1",
+            X + e * (X + P1) + P1,
+            4 * W1,
+            CONV1,
+            dense,
+        ),
+        Node("conv2d_relu_pool", "conv2 to flatten", e * (P1 + P2) + P2, 4 * W2, CONV2, dense),
+        Node(
+            "linear_forward_slices", "fc1", e * P2 + 4 * of_fc1 * H, 4 * WF1, FC1, linear(precision)
+        ),
+        Node(
+            "linear_head",
+            "fc1's bias to loss, fc2's gradients",
+            4 * of_fc1 * H + e * H + 4 * O,
+            4 * head_blocks * WF2,
+            2 * FC2,
+            image_time=1 / HEAD_ROWS,
+        ),
+        Node(
+            "linear_backward_slices",
+            "fc1 backward",
+            e * 2 * (P2 + H),
+            4 * (1 + of_dfc1) * WF1,
+            2 * FC1,
+            linear(precision),
+        ),
         Node(
             backward,
             "conv2 backward",
@@ -114,7 +148,6 @@ def convolutions(precision):
             (1 + SPARSE) * CONV2,
             fused(precision, 1, 1),
         ),
-        Node("add_slices", "conv2 dweight, sum", 0, 4 * 265 * W2, extra=SLICES),
         Node(
             backward,
             "conv1 backward",
@@ -123,54 +156,14 @@ def convolutions(precision):
             SPARSE * CONV1,
             fused(precision, 0, 1),
         ),
-        Node("add_slices", "conv1 dweight, sum", 0, 4 * 265 * W1, extra=SLICES),
+        Node(
+            "adam_tail",
+            "slices, Adam, report, clock",
+            0,
+            28 * WEIGHTS + 4 * (264 * (W1 + W2) + head_blocks * WF2 + of_dfc1 * WF1),
+            extra=TAIL,
+        ),
     ]
-
-
-def step(precision):
-    """The nodes of a step, in order."""
-    bf16 = precision == "bf16"
-    e = 2 if bf16 else 4
-    products = vendors(precision)
-    forward, backward = convolutions(precision)
-    nodes = [Node("ordered_batch", "gather and normalise", X + 4 * X)]
-    if bf16:
-        nodes += [
-            Node("cast", "weights to bf16", 0, 6 * WEIGHTS),
-            Node("cast", "images to bf16", 6 * X),
-        ]
-    nodes += forward
-    nodes += [
-        Node("vendor", "fc1", e * (P2 + H), e * WF1, FC1, products),
-        Node("activation", "relu3", 2 * e * H),
-        Node("dropout", "dropout", 2 * e * H),
-        Node("vendor", "fc2", e * (H + O), e * WF2, FC2, products),
-    ]
-    if bf16:
-        nodes.append(Node("cast", "logits to f32", 6 * O))
-    nodes += [
-        Node("softmax_cross_entropy", "loss of each image", 8 * O),
-        Node("softmax_cross_entropy", "mean loss", 1),
-        Node("report_step", "report", 4 * O),
-    ]
-    if bf16:
-        nodes.append(Node("cast", "dlogits to bf16", 6 * O))
-    nodes += [
-        Node("conv2d_weight_grad", "fc2 dweight", e * (H + O), 4 * WF2, FC2, products, LAST_LAYER),
-        Node("add_slices", "fc2 dweight, sum", 0, 8 * WF2),
-        Node("vendor", "fc2 dx", e * (H + O), e * WF2, FC2, products),
-        Node("dropout", "dropout backward", 2 * e * H),
-        Node("activation_backward", "relu3 backward", 3 * e * H),
-        Node("vendor", "fc1 dweight", e * (P2 + H), 4 * WF1, FC1, products),
-        Node("bias_grad", "fc1 dbias", e * H),
-        Node("vendor", "fc1 dx", e * (P2 + H), e * WF1, FC1, products),
-    ]
-    nodes += backward
-    nodes += [
-        Node("adam", "Adam", 0, 28 * WEIGHTS),
-        Node("advance_step_state", "clock", 0, 64),
-    ]
-    return nodes
 
 
 def floor(node, batch, gpu, precision):
@@ -182,7 +175,7 @@ def expected(node, batch, gpu):
     size = bytes_of(node, batch)
     by_memory = size / (gpu.cache if size < gpu.cache_bytes else gpu.copy)
     by_products = node.image_flops * batch / node.rate(gpu) if node.rate else 0
-    return GAP + max(SMALLEST, by_memory, by_products) + node.extra
+    return GAP + max(SMALLEST, by_memory, by_products, node.image_time * batch) + node.extra
 
 
 def bytes_of(node, batch):
@@ -228,36 +221,16 @@ def read_profile(file):
     ]
 
 
-def is_ours(name):
-    return "gpucnn" in name
-
-
 def measured(nodes, trace):
-    """Median seconds of each node and of a step. Of neighbouring nodes of a vendor the first has the time of all, the others None."""
-    ends = [i for i, (name, _, _) in enumerate(trace) if "advance_kernel" in name]
+    """Median seconds of each node and of a step."""
+    ends = [i for i, (name, _, _) in enumerate(trace) if nodes[-1].launch in name]
     steps = [trace[a + 1 : b + 1] for a, b in zip(ends, ends[1:])]
-    own = sum(node.launch != "vendor" for node in nodes)
-    steps = [s for s in steps if sum(is_ours(name) for name, _, _ in s) == own]
+    steps = [s for s in steps if len(s) == len(nodes)]
     if len(steps) < 3:
         sys.exit(
-            f"gpu_account: the profile has {len(steps)} steps with the {own} kernels of ours that the account has; 3 are needed"
+            f"gpu_account: the profile has {len(steps)} steps with the {len(nodes)} kernels that the account has; 3 are needed"
         )
-    columns = []
-    for s in steps:
-        times, at = [], 0
-        for i, node in enumerate(nodes):
-            if node.launch != "vendor":
-                times.append(s[at][2])
-                at += 1
-            elif i > 0 and nodes[i - 1].launch == "vendor":
-                times.append(None)
-            else:
-                begin = at
-                while at < len(s) and not is_ours(s[at][0]):
-                    at += 1
-                times.append(sum(duration for _, _, duration in s[begin:at]))
-        columns.append(times)
-    medians = [statistics.median(t) if t[0] is not None else None for t in zip(*columns)]
+    medians = [statistics.median(s[i][2] for s in steps) for i in range(len(nodes))]
     whole = statistics.median(
         b[-1][1] + b[-1][2] - a[-1][1] - a[-1][2] for a, b in zip(steps, steps[1:])
     )
@@ -268,11 +241,11 @@ def measured(nodes, trace):
 
 
 def print_account(precision, batch, gpu, profile):
-    nodes = step(precision)
+    nodes = step(precision, batch)
     print(
         f"\n{precision}, batch {batch}, {gpu.name}: {len(nodes)} nodes; µs, expected with the gap of {GAP / US:.1f} before each\n"
     )
-    row = "{:>3} {:<28} {:<28} {:>9} {:>9} {:>8} {:>9}"
+    row = "{:>3} {:<26} {:<36} {:>9} {:>9} {:>8} {:>9}"
     head = ["", "node", "what", "MB", "MFLOP", "floor", "expected"]
     times, whole = (
         measured(nodes, read_profile(profile)) if profile else ([None] * len(nodes), None)
@@ -294,7 +267,7 @@ def print_account(precision, batch, gpu, profile):
             f"{figures[2]:,.2f}",
             f"{figures[3]:,.1f}",
         )
-        beside = "" if not profile else "         ^" if time is None else f"{figures[4]:>10,.1f}"
+        beside = f"{figures[4]:>10,.1f}" if profile else ""
         print(row.format(i + 1, node.launch, node.what, *texts) + beside)
     texts = (f"{sums[0]:,.2f}", f"{sums[1]:,.1f}", f"{sums[2]:,.2f}", f"{sums[3]:,.1f}")
     print(row.format("", "sum", "", *texts) + (f"{sums[4]:>10,.1f}" if profile else ""))
