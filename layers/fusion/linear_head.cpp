@@ -46,7 +46,9 @@ class LinearHead final : public Stage {
   Tensor backward(const Tensor& dy, Context& context) override {
     if (took_) return backward_of_loss(context);
     Tensor gradient = dy;
-    for (auto stage = apart_.rbegin(); stage != apart_.rend(); ++stage) gradient = (*stage)->backward(gradient, context);
+    for (auto stage = apart_.rbegin(); stage != apart_.rend() && gradient.defined(); ++stage) {
+      gradient = (*stage)->backward(gradient, context);
+    }
     return gradient;
   }
 
