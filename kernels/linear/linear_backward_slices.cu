@@ -1,4 +1,7 @@
+#include <algorithm>
+
 #include <gpucnn/kernels/cuda/slice_sums.h>
+#include <gpucnn/kernels/linear/gemm_parts.h>
 #include <gpucnn/kernels/linear/gemm_tile.h>
 #include <gpucnn/kernels/linear/linear_slices.h>
 
@@ -8,23 +11,35 @@
 namespace gpucnn::kernels::cuda {
 namespace {
 
+/// A block's number fits an int: more tiles than that are in no GPU's memory.
 struct BackwardWork {
   std::int64_t N, in, out;
   gemm::Parts slices;  // of the batch
-  std::int64_t tiles_n, tiles_out, tiles_in;
-  std::int64_t row;  // elements of a slice
-  bool dx;
+  std::int64_t row;    // elements of a slice
+  int tiles_out, tiles_in;
+  int dweight_blocks, dbias_blocks, dx_blocks;
 
-  __host__ __device__ bool dbias() const { return row > out * in; }
-  __host__ __device__ std::int64_t dweight_blocks() const { return tiles_out * tiles_in * slices.count; }
-  __host__ __device__ std::int64_t dbias_blocks() const { return dbias() ? tiles_out * slices.count : 0; }
-  __host__ __device__ std::int64_t dx_blocks() const { return dx ? tiles_n * tiles_in : 0; }
-  __host__ __device__ std::int64_t blocks() const { return dweight_blocks() + dbias_blocks() + dx_blocks(); }
+  __host__ __device__ std::int64_t blocks() const { return std::int64_t{dweight_blocks} + dbias_blocks + dx_blocks; }
 };
+
+BackwardWork backward_work(std::int64_t N, std::int64_t in, std::int64_t out, const gemm::Parts& slices, std::int64_t row,
+                           bool dx) {
+  const int tiles_out = gemm::tiles_of(out), tiles_in = gemm::tiles_of(in), count = static_cast<int>(slices.count);
+  return {.N = N,
+          .in = in,
+          .out = out,
+          .slices = slices,
+          .row = row,
+          .tiles_out = tiles_out,
+          .tiles_in = tiles_in,
+          .dweight_blocks = tiles_out * tiles_in * count,
+          .dbias_blocks = row > out * in ? tiles_out * count : 0,
+          .dx_blocks = dx ? gemm::tiles_of(N) * tiles_in : 0};
+}
 
 gemm::Parts batch_slices(std::int64_t N, std::int64_t in, std::int64_t out) {
   constexpr std::int64_t kMaxSlices = 4;
-  const std::int64_t tiles = gemm::ceil_div(out, gemm::kTile) * gemm::ceil_div(in, gemm::kTile);
+  const int tiles = gemm::tiles_of(out) * gemm::tiles_of(in);
   const std::int64_t most = std::min(kMaxSlices, N / gemm::kMinSlice);
   const std::int64_t least = min_slices(N, gemm::kMaxInSum, {out * in, out * in + out});
   return gemm::parts_of(N, std::max(std::min(gemm::kFillingBlocks / tiles, most), least));
@@ -34,7 +49,7 @@ gemm::Parts batch_slices(std::int64_t N, std::int64_t in, std::int64_t out) {
 template <class T>
 __device__ void add_rows(const T* dy, std::int64_t out, std::int64_t o_first, std::int64_t first, std::int64_t end, float* memory,
                          float* to) {
-  constexpr int kFours = gemm::kTile / 4, kLines = gemm::kBlockThreads / kFours, kAtOnce = 8;
+  constexpr int kFours = gemm::kTile / 4, kLines = gemm::kBlockThreads / kFours, kAtOnce = 4;
   const int four = static_cast<int>(threadIdx.x) % kFours, line = static_cast<int>(threadIdx.x) / kFours;
   const std::int64_t o = o_first + 4 * four, count = out - o;
   const bool wide = out % 4 == 0 && are_aligned<4>(dy);
@@ -68,31 +83,36 @@ __device__ void add_rows(const T* dy, std::int64_t out, std::int64_t o_first, st
   to[o_first + own] = total;
 }
 
-template <class Arithmetic, class T>
-__global__ void __launch_bounds__(gemm::kBlockThreads)
+template <class Arithmetic, bool kWide, class T>
+__global__ void __launch_bounds__(gemm::kBlockThreads, 3)
     backward_kernel(const T* x, const T* dy, const float* weight, float* slices, T* dx, BackwardWork work) {
   GPUCNN_SHARED(gemm::Chunk, memory, gemm::kSharedChunks);
   for (std::int64_t block = blockIdx.x; block < work.blocks(); block += gridDim.x) {
+    int part = static_cast<int>(block);
     typename Arithmetic::Sums sums = {};
-    if (block < work.dweight_blocks()) {
-      const std::int64_t tiles = work.tiles_out * work.tiles_in, tile = block % tiles, slice = block / tiles;
-      const std::int64_t o = tile % work.tiles_out * gemm::kTile, i = tile / work.tiles_out * gemm::kTile;
-      const std::int64_t first = slice * work.slices.length, end = std::min(first + work.slices.length, work.N);
-      gemm::add_products<Arithmetic>(gemm::Factor<T, true>{dy, work.N, work.out}, gemm::Factor<T, true>{x, work.N, work.in}, o, i,
-                                     first, end, memory, sums);
-      gemm::put_tile<Arithmetic>(sums, o, i, work.out, work.in, slices + slice * work.row);
-    } else if (block < work.dweight_blocks() + work.dbias_blocks()) {
-      const std::int64_t part = block - work.dweight_blocks(), slice = part / work.tiles_out;
-      const std::int64_t first = slice * work.slices.length, end = std::min(first + work.slices.length, work.N);
-      add_rows(dy, work.out, part % work.tiles_out * gemm::kTile, first, end, reinterpret_cast<float*>(memory),
-               slices + slice * work.row + work.out * work.in);
-    } else {
-      const std::int64_t tile = block - work.dweight_blocks() - work.dbias_blocks();
-      const std::int64_t n = tile / work.tiles_in * gemm::kTile, i = tile % work.tiles_in * gemm::kTile;
-      gemm::add_products<Arithmetic>(gemm::Factor<T, false>{dy, work.N, work.out},
-                                     gemm::Factor<float, true>{weight, work.out, work.in}, n, i, 0, work.out, memory, sums);
+    if (part >= work.dweight_blocks + work.dbias_blocks) {
+      part -= work.dweight_blocks + work.dbias_blocks;
+      const std::int64_t n = gemm::tile_first(part / work.tiles_in), i = gemm::tile_first(part % work.tiles_in);
+      gemm::add_products<Arithmetic, kWide>(gemm::Factor<T, false>{dy, work.N, work.out},
+                                            gemm::Factor<float, true>{weight, work.out, work.in}, n, i, 0, work.out, memory, sums);
       gemm::put_tile<Arithmetic>(sums, n, i, work.N, work.in, dx);
+      continue;
     }
+    const bool dbias = part >= work.dweight_blocks;
+    if (dbias) part -= work.dweight_blocks;
+    const std::int64_t o = gemm::tile_first(part % work.tiles_out);
+    part /= work.tiles_out;
+    const int tiles_in = dbias ? 1 : work.tiles_in, slice = part / tiles_in;
+    const std::int64_t first = slice * work.slices.length, end = std::min(first + work.slices.length, work.N);
+    float* const to = slices + slice * work.row;
+    if (dbias) {
+      add_rows(dy, work.out, o, first, end, reinterpret_cast<float*>(memory), to + work.out * work.in);
+      continue;
+    }
+    const std::int64_t i = gemm::tile_first(part % tiles_in);
+    gemm::add_products<Arithmetic, kWide>(gemm::Factor<T, true>{dy, work.N, work.out}, gemm::Factor<T, true>{x, work.N, work.in}, o,
+                                          i, first, end, memory, sums);
+    gemm::put_tile<Arithmetic>(sums, o, i, work.out, work.in, to);
   }
 }
 
@@ -105,12 +125,15 @@ std::int64_t linear_backward_slices(std::int64_t N, std::int64_t in_features, st
 void linear_backward_slices(const Tensor& x, const Tensor& dy, const Tensor& weight, Precision precision, Tensor& slices,
                             Tensor& dx, Stream& stream) {
   const std::int64_t N = x.dim(0), in = x.dim(1), out = dy.dim(1);
-  const auto tiles = [](std::int64_t whole) { return gemm::ceil_div(whole, gemm::kTile); };
-  const BackwardWork work{N, in, out, batch_slices(N, in, out), tiles(N), tiles(out), tiles(in), slices.dim(1), dx.defined()};
+  const BackwardWork work = backward_work(N, in, out, batch_slices(N, in, out), slices.dim(1), dx.defined());
   gemm::for_precision(precision, [&]<class Arithmetic, class T>(Arithmetic, T) {
-    launch(stream, "linear_backward_slices", {work.blocks(), gemm::kBlockThreads}, backward_kernel<Arithmetic, T>,
-           x.device_data<T>(), dy.device_data<T>(), work.dx ? weight.device_data<float>() : nullptr, slices.device_data<float>(),
-           work.dx ? dx.device_data<T>() : nullptr, work);
+    const T *const rows = x.device_data<T>(), *const gradients = dy.device_data<T>();
+    const float* const weights = dx.defined() ? weight.device_data<float>() : nullptr;
+    const bool wide = gemm::has_whole_chunks<Arithmetic>(rows, in) && gemm::has_whole_chunks<Arithmetic>(gradients, out) &&
+                      gemm::has_whole_chunks<Arithmetic>(weights, in);
+    launch(stream, "linear_backward_slices", {work.blocks(), gemm::kBlockThreads},
+           wide ? backward_kernel<Arithmetic, true, T> : backward_kernel<Arithmetic, false, T>, rows, gradients, weights,
+           slices.device_data<float>(), dx.defined() ? dx.device_data<T>() : nullptr, work);
   });
 }
 
