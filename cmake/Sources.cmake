@@ -149,8 +149,9 @@ gpucnn_files(data/sampling PUBLIC concat_dataset random_split subset weighted_ra
 gpucnn_files(io PUBLIC safetensors PRIVATE atomic_file safetensors_header)
 gpucnn_files(train
   PUBLIC exponential_moving_average fit metrics parameter_update train_step trainer
-  PRIVATE loss_end trainer_impl
-  CUDA captured_step captured_trainer step_reports step_state_kernels step_state_mirror)
+  PRIVATE evaluator loss_end trainer_impl)
+gpucnn_files(train/captured
+  CUDA captured_evaluator captured_step captured_trainer epoch_order gpu_batches step_reports step_state_kernels step_state_mirror)
 
 # <gpucnn/gpucnn.h> includes everything public.
 list(SORT GPUCNN_PUBLIC_HEADERS)

@@ -109,12 +109,28 @@ void DataLoader::start_epoch() {
   ++walk_;
   ahead_.prefetcher.reset();
   walked_epoch_ = epoch_++;
-  if (options_.sampler) {
-    return weighted_order(*options_.sampler, RandomStream(options_.seed, Purpose::shuffle, kWeighted, walked_epoch_), scratch_,
-                          order_);
+  if (std::exchange(prepared_epoch_, std::nullopt) == walked_epoch_) {
+    std::swap(order_, prepared_);
+  } else {
+    draw_order(walked_epoch_, order_);
   }
-  std::iota(order_.begin(), order_.end(), 0);
-  if (options_.shuffle) shuffle(order_, RandomStream(options_.seed, Purpose::shuffle, 0, walked_epoch_));
+}
+
+void DataLoader::prepare_epoch() {
+  static_cast<void>(dataset());
+  if (prepared_epoch_ == epoch_) return;
+  if (prepared_.empty()) prepared_ = host_vector<std::int64_t>(examples_);
+  prepared_epoch_.reset();  // the memory is another epoch's from here on
+  draw_order(epoch_, prepared_);
+  prepared_epoch_ = epoch_;
+}
+
+void DataLoader::draw_order(std::uint64_t epoch, std::vector<std::int64_t>& order) {
+  if (options_.sampler) {
+    return weighted_order(*options_.sampler, RandomStream(options_.seed, Purpose::shuffle, kWeighted, epoch), scratch_, order);
+  }
+  std::iota(order.begin(), order.end(), 0);
+  if (options_.shuffle) shuffle(order, RandomStream(options_.seed, Purpose::shuffle, 0, epoch));
 }
 
 kernels::ImageTransform DataLoader::transform(std::int64_t first) const {

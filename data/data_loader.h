@@ -92,6 +92,8 @@ class GPUCNN_API DataLoader {
 
   /// Starts an epoch as `begin()` does, but loads nothing: for whoever gathers the batches of `order()` by other means.
   void start_epoch();
+  /// Draws the order of the epoch that the next `begin()` starts, so that it need not then.
+  void prepare_epoch();
   /// What happens in this epoch to the images of the batch whose first is number `first` of `order()`, before they are mixed.
   /// Refers to the loader.
   kernels::ImageTransform transform(std::int64_t first) const;
@@ -117,6 +119,7 @@ class GPUCNN_API DataLoader {
   /// A copy is what the workers of a walk read: nobody else changes it.
   DataLoader(const DataLoader&);
 
+  void draw_order(std::uint64_t epoch, std::vector<std::int64_t>& order);
   Batch load(std::int64_t batch);
   /// The batch where the dataset is.
   Batch fetch(std::int64_t batch) const;
@@ -126,8 +129,9 @@ class GPUCNN_API DataLoader {
   DataLoaderOptions options_;
   std::int64_t examples_;
   std::vector<float> mean_, std_;
-  std::vector<double> scratch_;  // the sampler's
-  std::vector<std::int64_t> order_;
+  std::vector<double> scratch_;                 // the sampler's
+  std::vector<std::int64_t> order_, prepared_;  // `prepared_`: of prepared_epoch_, or empty
+  std::optional<std::uint64_t> prepared_epoch_;
   std::uint64_t epoch_ = 0, walk_ = 0, walked_epoch_ = 0;
   Ahead ahead_;
 };

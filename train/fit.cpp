@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <utility>
@@ -11,6 +12,7 @@
 #include <gpucnn/core/threads/float_environment.h>
 #include <gpucnn/layers/module/training_mode.h>
 #include <gpucnn/optim/schedules/reduce_lr_on_plateau.h>
+#include <gpucnn/train/evaluator.h>
 #include <gpucnn/train/train_step.h>
 #include <gpucnn/train/trainer.h>
 
@@ -61,6 +63,7 @@ FitResult fit(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& train
   LRScheduler* const each_epoch = options.schedule_every == Every::epoch ? options.scheduler : nullptr;
   const TrainingMode mode(model);
   Trainer trainer(model, optimizer, loss, train, options.step);
+  const std::unique_ptr<Evaluator> evaluator = Evaluator::of(model, loss, test);
   FitResult result;
   const auto stop = [&] { return result.stopped = options.stop && options.stop(); };
   double best = -1;
@@ -85,10 +88,9 @@ FitResult fit(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& train
     {
       std::optional<ExponentialMovingAverage::Applied> averaged;
       if (options.step.ema) averaged.emplace(*options.step.ema);
-      for (const Batch& batch : test) {
-        judged += evaluate(model, loss, batch);
-        if (stop()) return result;
-      }
+      const std::optional<Metrics> all = (*evaluator)(stop);
+      if (!all) return result;
+      judged = *all;
     }
     if (!std::isfinite(judged.loss_sum)) throw NonFiniteLoss(judged.loss(), trainer.steps());
     const bool is_best = judged.accuracy() > best;

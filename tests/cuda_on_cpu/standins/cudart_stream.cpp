@@ -301,6 +301,11 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* made, cudaGraph_t graph, unsig
   return cudaSuccess;
 }
 
+cudaError_t cudaGraphUpload(cudaGraphExec_t, cudaStream_t handle) {
+  const std::scoped_lock lock(mutex());
+  return is_current(stream_of(handle)) ? cudaSuccess : result(cudaErrorInvalidResourceHandle);
+}
+
 cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t handle) {
   const std::scoped_lock lock(mutex());
   if (!is_current(stream_of(handle))) return result(cudaErrorInvalidResourceHandle);

@@ -6,8 +6,8 @@
 #include <memory>
 
 #include <gpucnn/core/device.h>
+#include <gpucnn/train/captured/step_state_kernels.h>
 #include <gpucnn/train/metrics.h>
-#include <gpucnn/train/step_state_kernels.h>
 
 namespace gpucnn {
 

@@ -7,13 +7,12 @@
 #include <utility>
 #include <vector>
 
-#include <gpucnn/data/sampling/subset.h>
-#include <gpucnn/data/tensor_dataset.h>
 #include <gpucnn/kernels/cuda/step_tail.h>
-#include <gpucnn/train/captured_step.h>
+#include <gpucnn/train/captured/captured_step.h>
+#include <gpucnn/train/captured/gpu_batches.h>
+#include <gpucnn/train/captured/step_reports.h>
+#include <gpucnn/train/captured/step_state_mirror.h>
 #include <gpucnn/train/parameter_update.h>
-#include <gpucnn/train/step_reports.h>
-#include <gpucnn/train/step_state_mirror.h>
 #include <gpucnn/train/trainer_impl.h>
 
 namespace gpucnn {
@@ -23,9 +22,7 @@ namespace gpucnn {
 /// its metrics into a ring that the host reads without waiting.
 class CapturedTrainer final : public Trainer::Impl {
  public:
-  /// `dataset`, on the model's GPU, is the loader's, or what `subset` is of, which then is the loader's.
-  CapturedTrainer(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader, const TensorDataset& dataset,
-                  const Subset* subset, const StepOptions& options);
+  CapturedTrainer(Module& model, Optimizer& optimizer, Loss& loss, std::unique_ptr<GpuBatches> batches, const StepOptions& options);
   ~CapturedTrainer() override;
 
   void start_epoch() override;
@@ -35,6 +32,7 @@ class CapturedTrainer final : public Trainer::Impl {
   std::int64_t steps() const noexcept override { return begun_; }
 
  private:
+  void prepare_epoch();
   /// The step after `first` images of the epoch.
   void take_step(std::int64_t first);
   CapturedStep& step_of(std::int64_t images);
@@ -50,11 +48,8 @@ class CapturedTrainer final : public Trainer::Impl {
     std::optional<kernels::cuda::StepTail::Report> report;
   };
   Judged forward(std::int64_t images, std::int64_t first);
-  Batch gather(std::int64_t images, std::int64_t first);
   /// Queues the loss of `output` for these labels, and its report.
   void evaluate(const Tensor& output, const Tensor& labels);
-  void check_labels(const Tensor& output);
-  Tensor labels_of_examples();
   /// Makes `buffers_` those of the model.
   void find_buffers();
   /// In a step behind one that failed: undoes what it wrote to the model's buffers.
@@ -68,12 +63,9 @@ class CapturedTrainer final : public Trainer::Impl {
   Optimizer& optimizer_;
   Loss& loss_;
   ParameterUpdate update_;
-  DataLoader& loader_;
-  const TensorDataset& dataset_;
-  const Subset* subset_;
+  std::unique_ptr<GpuBatches> batches_;
   Device device_;
   Stream stream_;
-  Tensor order_;
   StepStateMirror state_;
   StepReports reports_;
   std::vector<std::unique_ptr<CapturedStep>> steps_;

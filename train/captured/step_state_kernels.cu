@@ -1,7 +1,7 @@
 #include <gpucnn/core/gpu/launch.h>
 #include <gpucnn/kernels/cuda/block_reduce.h>
 #include <gpucnn/kernels/cuda/step_end.h>
-#include <gpucnn/train/step_state_kernels.h>
+#include <gpucnn/train/captured/step_state_kernels.h>
 
 namespace gpucnn::gpu {
 namespace {

@@ -1,12 +1,10 @@
-#include <gpucnn/train/captured_trainer.h>
+#include <gpucnn/train/captured/captured_trainer.h>
 
 #include <algorithm>
 #include <chrono>
 #include <thread>
 #include <utility>
 
-#include <gpucnn/data/mixed_batch.h>
-#include <gpucnn/kernels/image/image_batch.h>
 #include <gpucnn/train/loss_end.h>
 #include <gpucnn/train/train_step.h>
 
@@ -14,24 +12,17 @@ namespace gpucnn {
 
 std::unique_ptr<Trainer::Impl> Trainer::Impl::captured(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader,
                                                        const StepOptions& options) {
-  const Device device = model.device();
-  const Dataset& examples = loader.dataset();
-  const auto* subset = dynamic_cast<const Subset*>(&examples);
-  const auto* dataset = dynamic_cast<const TensorDataset*>(subset ? &subset->dataset() : &examples);
-  if (device.kind != Device::Kind::cuda || !dataset || dataset->device() != device) return nullptr;
-  if (loader.options().device.value_or(device) != device) return nullptr;
-  return std::make_unique<CapturedTrainer>(model, optimizer, loss, loader, *dataset, subset, options);
+  auto batches = GpuBatches::of(loader, model.device());
+  return batches ? std::make_unique<CapturedTrainer>(model, optimizer, loss, std::move(batches), options) : nullptr;
 }
 
-CapturedTrainer::CapturedTrainer(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader, const TensorDataset& dataset,
-                                 const Subset* subset, const StepOptions& options)
+CapturedTrainer::CapturedTrainer(Module& model, Optimizer& optimizer, Loss& loss, std::unique_ptr<GpuBatches> batches,
+                                 const StepOptions& options)
     : model_(model),
       optimizer_(optimizer),
       loss_(loss),
       update_(model, optimizer, options),
-      loader_(loader),
-      dataset_(dataset),
-      subset_(subset),
+      batches_(std::move(batches)),
       device_(model.device()),
       stream_(device_),
       state_(device_),
@@ -46,29 +37,35 @@ CapturedTrainer::~CapturedTrainer() {
 }
 
 void CapturedTrainer::start_epoch() {
-  loader_.start_epoch();
-  const std::span<const std::int64_t> order = loader_.order();
-  if (!order_.defined()) order_ = Tensor::empty({order.size()}, DType::i64, device_);
-  Tensor numbers = Tensor::from(order, order_.shape());
-  if (subset_) subset_->to_dataset({numbers.data<std::int64_t>(), order.size()});
-  order_.copy_from(numbers);
+  if (begun_ > arrived_) stream_.synchronize();  // steps of the last epoch still read its order
+  batches_->start_epoch();
   next_ = 0;
 }
 
 bool CapturedTrainer::step() {
-  if (!order_.defined() || next_ >= loader_.size()) return false;
+  DataLoader& loader = batches_->loader();
+  if (!batches_->has_epoch() || next_ >= loader.size()) return false;
   try {
-    take_step(next_++ * loader_.options().batch_size);
+    take_step(next_++ * loader.options().batch_size);
   } catch (const OutOfMemory&) {
     --next_;  // the batch was not learned from
     throw;
   }
+  if (next_ == loader.size()) prepare_epoch();
   return true;
+}
+
+/// Draws the next order while the GPU is busy.
+void CapturedTrainer::prepare_epoch() {
+  try {
+    batches_->loader().prepare_epoch();
+  } catch (const OutOfMemory&) {  // it is drawn when the epoch begins
+  }
 }
 
 void CapturedTrainer::take_step(std::int64_t first) {
   update_.prepare();
-  const std::int64_t images = std::min(loader_.options().batch_size, std::ssize(loader_.order()) - first);
+  const std::int64_t images = batches_->images(first);
   while (collect(), begun_ - arrived_ == StepReports::kMaxQueued) {
     // The GPU has work for long: this costs it nothing.
     gpu::queue(device_).poll();
@@ -106,20 +103,18 @@ CapturedStep& CapturedTrainer::step_of(std::int64_t images) {
 // ---- what a step is --------------------------------------------------------------------------------------------------
 
 CapturedTrainer::Judged CapturedTrainer::forward(std::int64_t images, std::int64_t first) {
-  const Tensor &all = dataset_.images(), &labels = dataset_.labels();
-  kernels::OrderedBatch ordered{all, labels, order_, loader_.transform(first), {}, {}};
+  kernels::OrderedBatch unfilled;
   StepEnds ends;
   Batch batch;
-  if (labels.dtype() == DType::i32 && !loader_.options().mix.any() && !model_.has_hooks()) {  // who see what a module gets
-    const DType dtype = activation_dtype(model_.precision());
-    ordered.batch = batch.inputs = Tensor::empty(ordered.transform.batch_shape(all.shape(), images), dtype, device_);
-    ordered.batch_labels = batch.labels = Tensor::empty({images}, DType::i32, device_);
-    ends = {.gathers = &ordered, .loss = loss_end(loss_, batch.labels, /*wants_value=*/false)};
+  if (batches_->are_plain() && !model_.has_hooks()) {  // who see what a module gets
+    unfilled = batches_->unfilled(images, first, activation_dtype(model_.precision()));
+    batch = {unfilled.batch, unfilled.batch_labels};
+    ends = {.gathers = &unfilled, .loss = loss_end(loss_, batch.labels, /*wants_value=*/false)};
   } else {
-    batch = gather(images, first);
+    batch = batches_->gather(images, first, stream_);
   }
   const Tensor output = model_(batch.inputs, ends);
-  if (!std::exchange(labels_checked_, true)) check_labels(output);
+  if (!std::exchange(labels_checked_, true)) batches_->check_labels(loss_, output, stream_);
   if (ends.loss && ends.loss->is_taken()) {
     return {ends.loss->gradient, {{ends.loss->parts, images, reports_.on_device(), StepReports::kMaxQueued}}};
   }
@@ -127,55 +122,10 @@ CapturedTrainer::Judged CapturedTrainer::forward(std::int64_t images, std::int64
   return {loss_.backward(), {}};
 }
 
-Batch CapturedTrainer::gather(std::int64_t images, std::int64_t first) {
-  const Tensor &all = dataset_.images(), &labels = dataset_.labels();
-  const kernels::ImageTransform transform = loader_.transform(first);
-  Batch batch{Tensor::empty(transform.batch_shape(all.shape(), images), DType::f32, device_),
-              Tensor::empty(labels.shape().with(0, images), labels.dtype(), device_)};
-  if (labels.dtype() == DType::f32) {
-    kernels::ordered_batch(all, order_, transform, batch.inputs, stream_);
-    kernels::ordered_rows(labels, order_, first, batch.labels, stream_);
-  } else {
-    kernels::ordered_batch(all, labels, order_, transform, batch.inputs, batch.labels, stream_);
-  }
-  const MixOptions& mix = loader_.options().mix;
-  return mix.any() ? mixed(batch, mix, transform.position(), stream_) : batch;
-}
-
 void CapturedTrainer::evaluate(const Tensor& output, const Tensor& labels) {
   const Tensor loss = loss_.evaluate(output, loss_.takes_unprepared(labels) ? labels : loss_.prepare(output, labels));
   gpu::report_step(output, {labels, loss_.takes_probabilities(labels), loss_.ignored_label()}, loss, state_.on_device(),
                    reports_.on_device(), StepReports::kMaxQueued, stream_);
-}
-
-/// Those of all examples, a batch at a time, once: a step then need not.
-void CapturedTrainer::check_labels(const Tensor& output) {
-  const Tensor labels = labels_of_examples();
-  const MixOptions& mix = loader_.options().mix;
-  if (mix.any()) check_classes(labels, mix.num_classes, stream_);
-  const std::int64_t batch = output.dim(0);
-  for (std::int64_t first = 0; !mix.any() && first < labels.dim(0); first += batch) {
-    const std::int64_t count = std::min(batch, labels.dim(0) - first);
-    loss_.prepare(output.narrow(0, count), labels.narrow(first, count));
-  }
-  stream_.synchronize();
-}
-
-/// A label that no example of a subset has need not be one.
-Tensor CapturedTrainer::labels_of_examples() {
-  const Tensor& all = dataset_.labels();
-  if (!subset_) return all;
-  const std::span<const std::int64_t> indices = subset_->indices();
-  if (all.dtype() == DType::f32) {
-    Tensor picked = Tensor::empty(all.shape().with(0, subset_->size()), DType::f32, device_);
-    kernels::row_batch(all, indices, picked, stream_);
-    return picked;
-  }
-  const std::vector<std::int32_t> labels = all.to_vector<std::int32_t>();
-  std::vector<std::int32_t> picked;
-  picked.reserve(indices.size());
-  for (const std::int64_t index : indices) picked.push_back(labels[static_cast<std::size_t>(index)]);
-  return Tensor::from(picked, {picked.size()}, device_);
 }
 
 void CapturedTrainer::guard_buffers() {
@@ -268,7 +218,7 @@ void CapturedTrainer::launch(const CapturedStep& step, const StepState& now) {
 StepState CapturedTrainer::state_now(std::int64_t updates, std::int64_t first) {
   static_assert(Optimizer::kMaxGroups == kMaxStepStateGroups);
   StepState now{.random_step = model_.random_step(),
-                .epoch = loader_.transform(first).epoch,
+                .epoch = batches_->loader().transform(first).epoch,
                 .first = first,
                 .updates = updates,
                 .steps = begun_};

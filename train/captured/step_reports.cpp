@@ -1,4 +1,4 @@
-#include <gpucnn/train/step_reports.h>
+#include <gpucnn/train/captured/step_reports.h>
 
 #include <algorithm>
 #include <atomic>

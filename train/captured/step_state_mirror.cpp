@@ -1,8 +1,8 @@
-#include <gpucnn/train/step_state_mirror.h>
+#include <gpucnn/train/captured/step_state_mirror.h>
 
 #include <algorithm>
 
-#include <gpucnn/train/step_state_kernels.h>
+#include <gpucnn/train/captured/step_state_kernels.h>
 
 namespace gpucnn {
 namespace {

@@ -1,4 +1,4 @@
-#include <gpucnn/train/captured_step.h>
+#include <gpucnn/train/captured/captured_step.h>
 
 #include <algorithm>
 #include <utility>
