@@ -238,5 +238,28 @@ TEST(DataLoader, RefusesWrongOptions) {
   refuses({.normalize = Normalize{{0.5}, {1e-60}}}, "std [1e-60]");
 }
 
+TEST(DataLoader, AnOrderThatWasPreparedIsThatOfItsEpoch) {
+  WeightedRandomSampler weighted{std::vector<double>(30, 1.0), 30};
+  weighted.weights[4] = 20;
+  for (const DataLoaderOptions& options : {DataLoaderOptions{.batch_size = 7, .shuffle = true, .seed = 3},
+                                           DataLoaderOptions{.batch_size = 7, .seed = 3, .sampler = weighted}}) {
+    DataLoader prepared(counting(30), options), plain(counting(30), options);
+    for (int epoch = 0; epoch < 3; ++epoch) {
+      EXPECT_EQ(order_of(prepared), order_of(plain)) << epoch;
+      const std::vector<std::int64_t> before(prepared.order().begin(), prepared.order().end());
+      prepared.prepare_epoch();
+      prepared.prepare_epoch();
+      EXPECT_THAT(prepared.order(), ::testing::ElementsAreArray(before)) << "the epoch under way goes on";
+    }
+    prepared.set_epoch(9);
+    plain.set_epoch(9);
+    EXPECT_EQ(order_of(prepared), order_of(plain)) << "another epoch than the one that was prepared";
+    prepared.prepare_epoch();
+    DataLoader moved = std::move(prepared);
+    EXPECT_EQ(order_of(moved), order_of(plain));
+    EXPECT_THROW(prepared.prepare_epoch(), std::logic_error);  // NOLINT(bugprone-use-after-move)
+  }
+}
+
 }  // namespace
 }  // namespace gpucnn
