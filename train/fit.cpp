@@ -76,7 +76,7 @@ FitResult fit(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& train
       if (options.on_step) options.on_step(progress);
     };
     trainer.start_epoch();
-    while (trainer.step()) {
+    while (trainer.step(each_step ? 1 : Trainer::kStepsAtOnce) > 0) {
       if (each_step) each_step->step();
       tell(trainer.take());
       if (!stop()) continue;

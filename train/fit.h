@@ -40,10 +40,11 @@ enum class Every { step, epoch };
 /// What `fit` does besides; every function may be empty.
 struct FitOptions {
   int epochs = 10;  ///< >= 1
-  /// After every step; a GPU is some steps behind, and once more when the epoch's last results have arrived.
+  /// After every step, on a GPU perhaps after every eight (Trainer::kStepsAtOnce); a GPU is some steps behind, and once more when
+  /// the epoch's last results have arrived.
   std::function<void(const Progress&)> on_step = {};
   std::function<void(const EpochResult&)> on_epoch = {};  ///< after every epoch
-  std::function<bool()> stop = {};                        ///< asked after every step and test batch; true ends the run
+  std::function<bool()> stop = {};                        ///< asked where on_step is and after every test batch; true ends the run
   /// Of this optimizer: sets the learning rates. Null: they stay. A ReduceLROnPlateau goes by the test loss.
   LRScheduler* scheduler = nullptr;
   Every schedule_every = Every::epoch;  ///< when the schedule steps: behind each training step, or each epoch and its test

@@ -22,15 +22,15 @@ class OneByOne final : public Trainer::Impl {
     begun_ = false;
   }
 
-  bool step() override {
-    if (!batch_) return false;
+  std::int64_t step(std::int64_t) override {
+    if (!batch_) return 0;
     if (std::exchange(begun_, true)) ++*batch_;
     if (*batch_ == loader_.end()) {
       batch_.reset();
-      return false;
+      return 0;
     }
     seen_ += step_(**batch_);
-    return true;
+    return 1;
   }
 
   Metrics take() override { return std::exchange(seen_, Metrics{}); }
@@ -66,7 +66,7 @@ Trainer::Trainer(Module& model, Optimizer& optimizer, DataLoader& loader, const 
 Trainer::~Trainer() = default;
 
 void Trainer::start_epoch() { impl_->start_epoch(); }
-bool Trainer::step() { return impl_->step(); }
+std::int64_t Trainer::step(std::int64_t at_most) { return impl_->step(at_most); }
 Metrics Trainer::take() { return impl_->take(); }
 Metrics Trainer::finish() { return impl_->finish(); }
 std::int64_t Trainer::steps() const noexcept { return impl_->steps(); }

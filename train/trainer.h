@@ -43,7 +43,11 @@ class GPUCNN_API Trainer {
   /// Learns from the epoch's next batch, or queues that. False if there is none. Throws `NonFiniteLoss` (train_step.h), at the
   /// latest in `finish`, when a loss is NaN or infinite: parameters and average are then those before that step, on a GPU too,
   /// where later steps were queued but write nothing.
-  bool step();
+  bool step() { return step(1) > 0; }
+  /// The same for up to `at_most` batches, at least 1: returns for how many, 0 if there is none. A GPU gets kStepsAtOnce short
+  /// steps by one launch; elsewhere it is one batch a call.
+  std::int64_t step(std::int64_t at_most);
+  static constexpr std::int64_t kStepsAtOnce = 8;
 
   /// What the steps came to whose results have arrived and were not taken yet. Never waits.
   Metrics take();

@@ -9,7 +9,7 @@ class Trainer::Impl {
  public:
   virtual ~Impl() = default;
   virtual void start_epoch() = 0;
-  virtual bool step() = 0;
+  virtual std::int64_t step(std::int64_t at_most) = 0;
   virtual Metrics take() = 0;
   virtual Metrics finish() = 0;
   virtual std::int64_t steps() const noexcept = 0;

@@ -1,5 +1,6 @@
 #include <gpucnn/train/trainer.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -426,6 +427,76 @@ TEST_P(TrainerTest, AsksForNoMemoryOnceItHasMetEachBatchSize) {
   const AllocatorStats after = allocator_stats(device());
   EXPECT_EQ(after.system_allocations, before.system_allocations);
   EXPECT_EQ(after.in_use, before.in_use);
+}
+
+/// 19 batches of 3 and one of 2, in epochs of up to `at_most` steps a call.
+std::vector<float> taught(Device device, std::int64_t at_most, Optimizer& (*make)(Sequential&, std::unique_ptr<Optimizer>&),
+                          Metrics& seen, std::vector<std::int64_t>& taken) {
+  Sequential model = small_model();
+  model.init(3).to(device);
+  std::unique_ptr<Optimizer> holder;
+  Optimizer& optimizer = make(model, holder);
+  DataLoader loader(bytes(59, {0, 3, 2, 2}, device), {.batch_size = 3, .shuffle = true, .seed = 5, .flip = true});
+  Trainer trainer(model, optimizer, loader);
+  for (int epoch = 0; epoch < 4; ++epoch) {
+    optimizer.set_lr(0.01 / (epoch + 1));
+    trainer.start_epoch();
+    for (std::int64_t steps = 1; steps > 0;) {
+      taken.push_back(steps = trainer.step(at_most));
+      seen += trainer.take();
+    }
+    seen += trainer.finish();
+  }
+  EXPECT_EQ(trainer.steps(), 80);
+  EXPECT_EQ(optimizer.steps(), 80);
+  EXPECT_EQ(model.random_step(), 80U);
+  return all_values(model);
+}
+
+TEST_P(TrainerTest, ManyStepsAtOnceAreTheStepsOneByOne) {
+  const auto adam = [](Sequential& model, std::unique_ptr<Optimizer>& holder) -> Optimizer& {
+    return *(holder = std::make_unique<Adam>(model.parameters()));
+  };
+  const auto sgd = [](Sequential& model, std::unique_ptr<Optimizer>& holder) -> Optimizer& {
+    return *(holder = std::make_unique<SGD>(model.parameters(), SGDOptions{.lr = 0.1, .momentum = 0.9}));
+  };
+  for (Optimizer& (*make)(Sequential&, std::unique_ptr<Optimizer>&) : {+adam, +sgd}) {
+    Metrics one_by_one, at_once;
+    std::vector<std::int64_t> ones, many;
+    const std::vector<float> expected = taught(device(), 1, make, one_by_one, ones);
+    EXPECT_EQ(taught(device(), 1000, make, at_once, many), expected);
+    EXPECT_EQ(at_once.images, one_by_one.images);
+    EXPECT_EQ(at_once.correct, one_by_one.correct);
+    EXPECT_EQ(at_once.loss_sum, one_by_one.loss_sum);
+    EXPECT_EQ(std::ranges::count(many, Trainer::kStepsAtOnce), device().kind == Device::Kind::cuda ? 8 : 0) << "two an epoch";
+  }
+}
+
+TEST_P(TrainerTest, ALossThatIsNotFiniteAmidManyStepsEndsThem) {
+  const auto until_it_fails = [&](std::int64_t at_most) {
+    Sequential model = small_model();
+    model.init(3).to(device());
+    Adam optimizer(model.parameters());
+    Tensor images = Tensor::randn({60, 3, 2, 2}, 1);
+    images.view(33 * 12, {1}).copy_from(Tensor::from(std::vector<float>{std::numeric_limits<float>::quiet_NaN()}, {1}));
+    std::vector<std::int32_t> labels(60, 1);
+    DataLoader loader(TensorDataset(images, Tensor::from(labels, {60})).to(device()), {.batch_size = 3});
+    Trainer trainer(model, optimizer, loader);
+    trainer.start_epoch();
+    std::int64_t step = 0;
+    try {
+      while (trainer.step(at_most) > 0) {
+      }
+      trainer.finish();
+    } catch (const NonFiniteLoss& error) {
+      step = error.step();
+    }
+    EXPECT_EQ(step, 12);
+    EXPECT_EQ(optimizer.steps(), 11);
+    EXPECT_EQ(model.random_step(), 12U);
+    return all_values(model);
+  };
+  EXPECT_EQ(until_it_fails(1000), until_it_fails(1));
 }
 
 }  // namespace

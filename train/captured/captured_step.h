@@ -14,12 +14,16 @@
 
 namespace gpucnn {
 
-/// A training step for batches of one size: recorded once, then replayed.
+/// A training step for batches of one size, or several behind one another: recorded once, then replayed.
 class CapturedStep {
  public:
-  explicit CapturedStep(std::int64_t images) : images_(images) {}
+  /// `at_once`: how many steps, of `images` images each.
+  CapturedStep(std::int64_t images, std::int64_t at_once) : images_(images), at_once_(at_once) {}
 
   std::int64_t images() const noexcept { return images_; }
+  std::int64_t at_once() const noexcept { return at_once_; }
+  /// Of its memory.
+  std::uint64_t bytes() const { return memory_ ? memory_->bytes() : 0; }
   bool is_captured() const noexcept { return graph_ != nullptr; }
   bool counts_forward() const noexcept { return counts_forward_; }
   /// The optimizer's updates when it was captured.
@@ -39,13 +43,13 @@ class CapturedStep {
   /// Whether the model computes as it did, with its parameters where the graph has them, the same ones frozen, and every module in
   /// the same mode.
   bool holds(Module& model) const;
-  /// What the recorded calls did on the host, without them: counts the forward and the update, and marks the gradients.
+  /// What the recorded calls of one step did on the host, without them: counts the forward and the update, and marks the gradients.
   void count(Module& model, Optimizer& optimizer) const;
   /// Queues a replay.
   void launch() const { graph_->launch(); }
 
  private:
-  std::int64_t images_;
+  std::int64_t images_, at_once_;
   Module::ParameterMemory parameters_;  // held, because the graph has its addresses
   Precision precision_ = Precision::fp32;
   std::optional<MemoryPlan> memory_;

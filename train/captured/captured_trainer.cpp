@@ -42,17 +42,24 @@ void CapturedTrainer::start_epoch() {
   next_ = 0;
 }
 
-bool CapturedTrainer::step() {
+std::int64_t CapturedTrainer::step(std::int64_t at_most) {
   DataLoader& loader = batches_->loader();
-  if (!batches_->has_epoch() || next_ >= loader.size()) return false;
+  if (!batches_->has_epoch() || next_ >= loader.size()) return 0;
+  const std::int64_t batch = loader.options().batch_size, first = next_ * batch, before = next_;
   try {
-    take_step(next_++ * loader.options().batch_size);
+    if (at_most >= Trainer::kStepsAtOnce && batches_->images(first + (Trainer::kStepsAtOnce - 1) * batch) == batch &&
+        take_steps(first)) {
+      next_ += Trainer::kStepsAtOnce;
+    } else {
+      ++next_;
+      take_step(first);
+    }
   } catch (const OutOfMemory&) {
-    --next_;  // the batch was not learned from
+    next_ = before;  // the batch was not learned from
     throw;
   }
   if (next_ == loader.size()) prepare_epoch();
-  return true;
+  return next_ - before;
 }
 
 /// Draws the next order while the GPU is busy.
@@ -63,29 +70,29 @@ void CapturedTrainer::prepare_epoch() {
   }
 }
 
-void CapturedTrainer::take_step(std::int64_t first) {
-  update_.prepare();
-  const std::int64_t images = batches_->images(first);
-  while (collect(), begun_ - arrived_ == StepReports::kMaxQueued) {
+void CapturedTrainer::wait_for_room(std::int64_t steps) {
+  while (collect(), begun_ - arrived_ + steps > StepReports::kMaxQueued) {
     // The GPU has work for long: this costs it nothing.
     gpu::queue(device_).poll();
     std::this_thread::sleep_for(std::chrono::microseconds(20));
   }
+}
+
+void CapturedTrainer::take_step(std::int64_t first) {
+  update_.prepare();
+  const std::int64_t images = batches_->images(first);
+  wait_for_room(1);
   if (model_.has_hooks()) return run(images, first);  // a replayed step would call none
-  CapturedStep& step = step_of(images);
-  if (step.is_captured() && !step.holds(model_)) {
-    step.drop();
-    step.warm = false;
+  if (CapturedStep* const step = recorded(images, 1)) {
+    const StepState now = state_now(optimizer_.steps() - step->steps_before(), first);
+    step->count(model_, optimizer_);
+    return launch(*step, now);
   }
-  if (!step.is_captured() && !(step.warm && capturable_)) {
+  CapturedStep& step = step_of(images);
+  if (!step.warm || !capturable_) {
     run(images, first);
     step.warm = true;
     return;
-  }
-  if (step.is_captured()) {
-    const StepState now = state_now(optimizer_.steps() - step.steps_before(), first);
-    step.count(model_, optimizer_);
-    return launch(step, now);
   }
   const StepState now = state_now(0, first);
   if (capture(step)) {
@@ -95,9 +102,42 @@ void CapturedTrainer::take_step(std::int64_t first) {
   }
 }
 
-CapturedStep& CapturedTrainer::step_of(std::int64_t images) {
-  const auto found = std::ranges::find(steps_, images, [](const auto& step) { return step->images(); });
-  return found != steps_.end() ? **found : *steps_.emplace_back(std::make_unique<CapturedStep>(images));
+bool CapturedTrainer::take_steps(std::int64_t first) {
+  // A larger step takes so long that its launch does not show, and would need its memory twice.
+  constexpr std::uint64_t kMaxBytes = 256 << 20;
+  const std::int64_t images = batches_->images(first);
+  const CapturedStep* const one = recorded(images, 1);
+  if (model_.has_hooks() || !one || one->bytes() > kMaxBytes) return false;
+  update_.prepare();
+  if (CapturedStep* const steps = recorded(images, Trainer::kStepsAtOnce)) {
+    wait_for_room(Trainer::kStepsAtOnce);
+    const StepState now = state_now(optimizer_.steps() - steps->steps_before(), first);
+    steps->count(model_, optimizer_);
+    launch(*steps, now);
+    return true;
+  }
+  if (!capturable_at_once_) return false;
+  CapturedStep& steps = step_of(images, Trainer::kStepsAtOnce);
+  wait_for_room(Trainer::kStepsAtOnce);
+  const StepState now = state_now(0, first);
+  if (!capture(steps)) return false;
+  launch(steps, now);
+  return true;
+}
+
+CapturedStep* CapturedTrainer::recorded(std::int64_t images, std::int64_t at_once) {
+  CapturedStep& step = step_of(images, at_once);
+  if (!step.is_captured()) return nullptr;
+  if (step.holds(model_)) return &step;
+  step.drop();
+  step.warm = false;
+  return nullptr;
+}
+
+CapturedStep& CapturedTrainer::step_of(std::int64_t images, std::int64_t at_once) {
+  const auto found =
+      std::ranges::find_if(steps_, [&](const auto& step) { return step->images() == images && step->at_once() == at_once; });
+  return found != steps_.end() ? **found : *steps_.emplace_back(std::make_unique<CapturedStep>(images, at_once));
 }
 
 // ---- what a step is --------------------------------------------------------------------------------------------------
@@ -172,7 +212,12 @@ bool CapturedTrainer::capture(CapturedStep& step) {
   gpu::Capture capture(device_, state_.on_device());
   try {
     const MemoryPlan::Open open(step.new_memory(device_));
-    record(step.images());
+    for (std::int64_t i = 0; i < step.at_once(); ++i) {
+      // The state counts what differs: each is recorded as the first.
+      model_.set_random_step(random_step);
+      optimizer_.count_steps(steps_before - optimizer_.steps());
+      record(step.images());
+    }
     step.keep(capture.finish(), model_, optimizer_, steps_before, model_.random_step() != random_step);
   } catch (const std::exception& error) {
     // A layer read what it computed, a vendor's call cannot be recorded, or there is no room for memory of the step's own: what
@@ -182,7 +227,7 @@ bool CapturedTrainer::capture(CapturedStep& step) {
     optimizer_.count_steps(steps_before - optimizer_.steps());
     const bool no_room = dynamic_cast<const Error*>(&error) || dynamic_cast<const std::bad_alloc*>(&error);
     if (!capture.refused() && !no_room) throw;
-    capturable_ = false;
+    (step.at_once() == 1 ? capturable_ : capturable_at_once_) = false;
     return false;
   }
   return true;
@@ -210,9 +255,12 @@ void CapturedTrainer::record(std::int64_t images) {
 void CapturedTrainer::launch(const CapturedStep& step, const StepState& now) {
   state_.set(now, stream_);
   step.launch();
-  random_steps_[static_cast<std::size_t>(begun_ % StepReports::kMaxQueued)] = model_.random_step();
-  ++begun_;
-  state_.advance(step.images(), step.counts_forward());
+  for (std::int64_t i = 0; i < step.at_once(); ++i) {
+    if (i > 0) step.count(model_, optimizer_);
+    random_steps_[static_cast<std::size_t>(begun_ % StepReports::kMaxQueued)] = model_.random_step();
+    ++begun_;
+    state_.advance(step.images(), step.counts_forward());
+  }
 }
 
 StepState CapturedTrainer::state_now(std::int64_t updates, std::int64_t first) {

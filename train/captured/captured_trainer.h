@@ -26,7 +26,7 @@ class CapturedTrainer final : public Trainer::Impl {
   ~CapturedTrainer() override;
 
   void start_epoch() override;
-  bool step() override;
+  std::int64_t step(std::int64_t at_most) override;
   Metrics take() override;
   Metrics finish() override;
   std::int64_t steps() const noexcept override { return begun_; }
@@ -35,7 +35,13 @@ class CapturedTrainer final : public Trainer::Impl {
   void prepare_epoch();
   /// The step after `first` images of the epoch.
   void take_step(std::int64_t first);
-  CapturedStep& step_of(std::int64_t images);
+  /// kStepsAtOnce steps of whole batches after `first` images, by one launch. False, and nothing is done, if they cannot be.
+  bool take_steps(std::int64_t first);
+  void wait_for_room(std::int64_t steps);
+  /// `at_once`: how many steps a launch of it makes.
+  CapturedStep& step_of(std::int64_t images, std::int64_t at_once = 1);
+  /// That step, if it can be launched.
+  CapturedStep* recorded(std::int64_t images, std::int64_t at_once);
   void run(std::int64_t images, std::int64_t first);
   /// False if this step cannot be recorded.
   bool capture(CapturedStep& step);
@@ -73,7 +79,7 @@ class CapturedTrainer final : public Trainer::Impl {
   std::array<std::uint64_t, StepReports::kMaxQueued> random_steps_{};  // the model's behind each queued step
   std::int64_t next_ = 0;                                              // batch of the epoch
   std::int64_t begun_ = 0, arrived_ = 0;                               // steps
-  bool labels_checked_ = false, capturable_ = true;
+  bool labels_checked_ = false, capturable_ = true, capturable_at_once_ = true;
   Metrics seen_;
 };
 
