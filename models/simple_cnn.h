@@ -17,6 +17,7 @@ class GPUCNN_API SimpleCNN : public Sequential {
 
  protected:
   std::unique_ptr<Module> copy() const override;
+  bool takes_ends() const override;
 
  private:
   SimpleCNN(int num_classes, int features, int channels);

@@ -86,6 +86,8 @@ bool Sequential::has_hooked_layers() const {
   return std::ranges::any_of(children_, [](const auto& entry) { return entry.module->has_hooks(); });
 }
 
+bool Sequential::takes_ends() const { return typeid(*this) == typeid(Sequential); }
+
 bool Sequential::gathers(const kernels::OrderedBatch& batch) const {
   return !has_hooked_layers() && !stages_.empty() && stages_.front()->gathers(batch);
 }

@@ -46,6 +46,7 @@ class GPUCNN_API Sequential : public Module {
   std::size_t size() const noexcept { return children_.size(); }
 
  protected:
+  bool takes_ends() const override;
   bool gathers(const kernels::OrderedBatch& batch) const override;
   Tensor forward(const Tensor& x, Context& context) const override;
   Tensor gradients(const Tensor& dy, Context& context) override;

@@ -61,6 +61,8 @@ void Module::Root::refresh_operands(std::uint64_t call) {
   if (std::exchange(operands_of, call) != call) kernels::cast(values, operands, stream);
 }
 
+bool Module::takes_ends() const { return false; }
+
 bool Module::gathers(const kernels::OrderedBatch&) const { return false; }
 
 Tensor Module::operator()(const Tensor& x) {
@@ -73,9 +75,9 @@ Tensor Module::operator()(const Tensor& x, StepEnds& ends) {
     check_input(x, named_root());
   } else {
     packed_root();  // which chooses how the layers run
-    if (!gathers(*ends.gathers)) kernels::ordered_batch(*std::exchange(ends.gathers, nullptr), named_root().stream);
+    if (!takes_ends() || !gathers(*ends.gathers)) kernels::ordered_batch(*std::exchange(ends.gathers, nullptr), named_root().stream);
   }
-  return run_training(x, &ends);
+  return run_training(x, takes_ends() ? &ends : nullptr);
 }
 
 Tensor Module::run_training(const Tensor& x, StepEnds* ends) {

@@ -196,6 +196,9 @@ class GPUCNN_API Module {
   /// Called when the tree lies on `device`, before the first forward there: containers choose how to run what is inside them. It
   /// must not use this or another module.
   virtual void placed(Device device);
+  /// Whether x goes as it is into the first of the layers inside this module, and y comes from the last as it is, so that these may
+  /// do what StepEnds says. A class that does not know what its derived classes do answers for itself alone.
+  virtual bool takes_ends() const;
   /// Whether `forward` gathers this batch itself, which is its x. It is asked when the module lies on a device and leads a call.
   virtual bool gathers(const kernels::OrderedBatch& batch) const;
   /// Whether child number `i` must compute the gradient of its input. A container whose gradients need all of them says so, as

@@ -2,10 +2,12 @@
 #include <gpucnn/layers/module/step_ends.h>
 
 #include <memory>
+#include <numeric>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include <gpucnn/kernels/combine/add.h>
 #include <gpucnn/kernels/image/image_batch.h>
 #include <gpucnn/layers/activation/relu.h>
 #include <gpucnn/layers/containers/sequential.h>
@@ -161,6 +163,46 @@ TEST_P(StepEndsTest, OtherEndsOfANetworkLeaveTheLossToTheStep) {
   leaves(Sequential{{"one", Linear(36, 16)}, {"relu", ReLU()}, {"two", Linear(16, 10)}, {"three", ReLU()}});
   leaves(Sequential{{"one", Linear(36, 18)}, {"relu", ReLU()}, {"two", Linear(18, 10)}});  // units in fours
   leaves(Sequential{{"one", Linear(36, 16)}, {"relu", ReLU()}, {"two", Linear(16, 40)}});  // at most 32 classes
+}
+
+/// Does more than its layers do.
+class Scaled : public Sequential {
+ public:
+  using Sequential::Sequential;
+
+ protected:
+  Tensor forward(const Tensor& x, Context& context) const override {
+    Tensor y = Sequential::forward(twice(x), context);
+    return twice(y);
+  }
+  Tensor gradients(const Tensor& dy, Context& context) override { return Sequential::gradients(twice(dy), context); }
+
+ private:
+  static Tensor twice(const Tensor& x) {
+    Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
+    Stream stream(x.device());
+    kernels::add(x, x, y, stream);
+    return y;
+  }
+};
+
+TEST_P(StepEndsTest, AClassThatDoesMoreThanItsLayersGetsTheBatchAndGivesItsOutput) {
+  Scaled model{{"conv", Conv2d(2, 8, {.kernel_size = 3, .padding = 1})},
+               {"relu", ReLU()},
+               {"pool", MaxPool2d(2)},
+               {"flatten", Flatten()},
+               {"hidden", Linear(72, 16)},
+               {"relu2", ReLU()},
+               {"output", Linear(16, 10)}};
+  model.to(device());
+  const Tensor images = Tensor::randn({kImages, 2, 6, 6}, 3, device()), y = labels(10);
+  std::vector<std::int64_t> numbers(kImages);
+  std::iota(numbers.begin(), numbers.end(), 0);
+  kernels::OrderedBatch batch{images, {}, tensor(numbers, {kImages}), {}, empty(images.shape()), {}};
+  StepEnds ends{.gathers = &batch, .loss = loss_end(CrossEntropyLoss(), y, true)};
+  const std::vector<float> output = model(batch.batch, ends).to_vector<float>();
+  EXPECT_FALSE(ends.loss->is_taken());
+  EXPECT_EQ(output, model(images).to_vector<float>());
 }
 
 TEST_P(StepEndsTest, OnlyAPlainCrossEntropyOfLabelsIsOffered) {
