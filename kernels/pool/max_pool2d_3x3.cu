@@ -4,8 +4,8 @@
 #include <limits>
 
 #include <gpucnn/core/gpu/launch.h>
-#include <gpucnn/core/gpu/warp/packed_bf16.h>
 #include <gpucnn/kernels/cuda/divisor.h>
+#include <gpucnn/kernels/cuda/rounded_store.h>
 #include <gpucnn/kernels/cuda/vector_access.h>
 #include <gpucnn/kernels/pool/best.h>
 
@@ -83,12 +83,6 @@ __device__ void add_won(const Lanes<T, 4>& dy, std::uint32_t winners, std::uint3
   for (int k = 0; k < 4; ++k) {
     if ((winners >> 8 * k & 0xFF) == index) sum.at[k] += widen(dy.at[k]);
   }
-}
-
-__device__ void store_rounded(const Four& sum, float* to) { store(sum, to); }
-__device__ void store_rounded(const Four& sum, bf16* to) {
-  const std::uint32_t first = warp::pack_bf16(sum.at[0], sum.at[1]), second = warp::pack_bf16(sum.at[2], sum.at[3]);
-  *reinterpret_cast<uint2*>(to) = make_uint2(first, second);
 }
 
 /// Of the padded image, elements (2 a, 2 b) and their neighbours below and to the right, which windows (a - 1, b - 1) to (a, b)
