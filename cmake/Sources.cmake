@@ -76,7 +76,7 @@ gpucnn_files(core/gpu/warp CUDA async_copy ldmatrix mma packed_bf16)
 
 gpucnn_files(kernels/common PUBLIC size2 PRIVATE all_finite check clear_gradient declare_twins dispatch host_device shard_sums shards window_count)
 gpucnn_files(kernels/simd PRIVATE lanes max_abs prefetch vector_size vectors)
-gpucnn_files(kernels/cuda CUDA block_reduce loss_parts slice_sums slice_total step_end step_tail vector_access)
+gpucnn_files(kernels/cuda CUDA block_reduce compensated divisor loss_parts rounded_store slice_sums slice_total step_end step_tail vector_access)
 gpucnn_files(kernels/vendor PRIVATE onednn onednn_use CUDA cublaslt cudnn)
 
 gpucnn_ops(activation activation dropout)
@@ -121,7 +121,7 @@ gpucnn_files(kernels/norm PRIVATE normalize normalize_cpu twins)
 gpucnn_ops(optim adam moving_average rmsprop sgd)
 gpucnn_files(kernels/optim PRIVATE average_formula flushed_update integer_power parallel_update twins CUDA adam_tail adam_update)
 gpucnn_ops(pool adaptive_pool2d avg_pool2d max_pool2d upsample_nearest2d)
-gpucnn_files(kernels/pool PUBLIC pool2d_options PRIVATE pool_shape pool_windows twins window_pool window_pool_cpu CUDA pixels)
+gpucnn_files(kernels/pool PUBLIC pool2d_options PRIVATE pool_shape pool_windows twins window_pool window_pool_cpu CUDA best max_pool2d_3x3 pixels)
 
 gpucnn_files(layers/module PUBLIC context members module plan_cache PRIVATE calls clone hooks module_root module_state module_tree parts step_ends summary_table training_mode)
 gpucnn_files(layers PUBLIC conv2d dropout dropout2d flatten functional gradcheck identity linear)

@@ -1,11 +1,42 @@
 #include <gpucnn/core/tensor.h>
-#include <gpucnn/kernels/loss/softmax_warp.h>
+#include <cmath>
+#include <limits>
+
+#include <gpucnn/kernels/cuda/block_reduce.h>
+#include <gpucnn/kernels/cuda/vector_access.h>
 #include <gpucnn/kernels/loss/twins.h>
 
 namespace gpucnn::kernels::cuda {
 namespace {
 
 constexpr int kRows = kThreads / kWarp;  // a row for each warp
+
+/// The larger of two; NaN if either is.
+__device__ float larger(float a, float b) { return a > b || std::isnan(a) ? a : b; }
+
+/// Of one row, in every lane: the largest x, and the sum of exp(x[c] - largest); the sum is NaN where softmax is.
+struct WarpRow {
+  double largest;
+  double sum;
+};
+
+/// Computes it, and writes exp(x[c] - largest) to e[c]. e may be x, or null. In double: the rounding of x - largest in f32 would
+/// show in the exponential. A lane reads from e what it wrote itself.
+__device__ WarpRow softmax_row(const float* x, float* e, std::int64_t C) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  float top = -std::numeric_limits<float>::infinity();
+  for (std::int64_t c = lane; c < C; c += kWarp) top = larger(top, x[c]);
+  for (int distance = kWarp / 2; distance > 0; distance /= 2) top = larger(top, __shfl_xor_sync(kAllLanes, top, distance));
+  const auto largest = static_cast<double>(top);
+  double sum = 0;
+  for (std::int64_t c = lane; c < C; c += kWarp) {
+    const double value = exp(static_cast<double>(x[c]) - largest);
+    sum += value;
+    if (e) e[c] = static_cast<float>(value);
+  }
+  sum = warp_sum(sum);
+  return {largest, std::isfinite(top) ? sum : std::numeric_limits<double>::quiet_NaN()};
+}
 
 __device__ double weight_of(const float* weight, std::int64_t c) { return weight ? static_cast<double>(weight[c]) : 1; }
 

@@ -2,35 +2,19 @@
 #include <gpucnn/kernels/loss/softmax_warp.h>
 #include <gpucnn/kernels/loss/twins.h>
 
-// A row for each warp. Images are channels-last, so that the channels of a pixel are a row as well.
+// A row for each warp, or for a few lanes of it. Images are channels-last, so that the channels of a pixel are a row as well.
 namespace gpucnn::kernels::cuda {
 namespace {
 
-constexpr int kRows = kThreads / kWarp;
-
-/// Calls `body(first)` for the rows of this warp; a row begins at element `first`.
-template <class Body>
-__device__ void for_rows(std::int64_t rows, std::int64_t C, const Body& body) {
-  for (std::int64_t n = std::int64_t{blockIdx.x} * kRows + threadIdx.x / kWarp; n < rows; n += std::int64_t{gridDim.x} * kRows) {
-    body(n * C);
+template <class Row, class T>
+__global__ void __launch_bounds__(kThreads) softmax_kernel(const T* x, T* y, std::int64_t rows, std::int64_t C, bool wide) {
+  constexpr int kRows = kRowsOfBlock<Row>;
+  for (std::int64_t first = std::int64_t{blockIdx.x} * kRows; first < rows; first += std::int64_t{gridDim.x} * kRows) {
+    const std::int64_t n = first + threadIdx.x / Row::kLanes;
+    const Row row(x + n * C, n < rows ? C : 0, wide);
+    const float scale = 1 / row.sum();
+    if (n < rows) row.write(scale, y + n * C, wide);
   }
-}
-
-template <class T>
-__global__ void __launch_bounds__(kThreads) softmax_kernel(const T* x, T* y, std::int64_t rows, std::int64_t C) {
-  const int lane = static_cast<int>(threadIdx.x) % kWarp;
-  for_rows(rows, C, [=](std::int64_t first) {
-    if constexpr (std::is_same_v<T, float>) {
-      const auto scale = static_cast<float>(1 / softmax_row(x + first, y + first, C).sum);
-      for (std::int64_t c = lane; c < C; c += kWarp) y[first + c] *= scale;
-    } else {
-      // Rounded once: y does not hold the exponentials.
-      const auto [largest, sum] = softmax_row(x + first, nullptr, C);
-      for (std::int64_t c = lane; c < C; c += kWarp) {
-        y[first + c] = narrow<T>(static_cast<float>(exp(static_cast<double>(widen(x[first + c])) - largest) / sum));
-      }
-    }
-  });
 }
 
 template <class T>
@@ -38,14 +22,16 @@ __global__ void __launch_bounds__(kThreads)
     softmax_backward_kernel(const T* y, const T* dy, T* dx, std::int64_t rows, std::int64_t C) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const auto wide = [](T value) { return static_cast<double>(widen(value)); };
-  for_rows(rows, C, [=](std::int64_t first) {
+  const std::int64_t warps = std::int64_t{gridDim.x} * kThreads / kWarp;
+  for (std::int64_t n = (std::int64_t{blockIdx.x} * kThreads + threadIdx.x) / kWarp; n < rows; n += warps) {
+    const std::int64_t first = n * C;
     double sum = 0;
     for (std::int64_t e = first + lane; e < first + C; e += kWarp) sum += wide(y[e]) * wide(dy[e]);
     sum = warp_sum(sum);
     for (std::int64_t e = first + lane; e < first + C; e += kWarp) {
       dx[e] = narrow<T>(static_cast<float>(wide(y[e]) * (wide(dy[e]) - sum)));
     }
-  });
+  }
 }
 
 }  // namespace
@@ -56,7 +42,12 @@ namespace gpucnn::kernels {
 void cuda::softmax(const Tensor& x, Tensor& y, Stream& stream) {
   const std::int64_t C = x.dim(1), rows = x.numel() / C;
   for_activation(x.dtype(), [&]<class T>(T) {
-    launch(stream, "softmax", grid(stream, rows * kWarp), softmax_kernel<T>, x.device_data<T>(), y.device_data<T>(), rows, C);
+    const T* from = x.device_data<T>();
+    T* to = y.device_data<T>();
+    for_row<T>(C, [&]<class Row>(std::type_identity<Row>) {
+      launch(stream, "softmax", grid(stream, rows * Row::kLanes), softmax_kernel<Row, T>, from, to, rows, C,
+             C % 4 == 0 && are_aligned<4>(from, to));
+    });
   });
 }
 

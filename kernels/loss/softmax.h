@@ -6,9 +6,9 @@
 
 namespace gpucnn::kernels {
 
-/// y[n, c] = exp(x[n, c]) / sum over k of exp(x[n, k]), computed from x less its row's maximum, in double. As in PyTorch a row is
-/// NaN when it holds a NaN or +infinity or nothing but -infinity. x, y: f32, on a GPU also bf16, [N, C] or [N, C, H, W], where each
-/// pixel is a row; y may be x.
+/// y[n, c] = exp(x[n, c]) / sum over k of exp(x[n, k]), computed from x less its row's maximum, unrounded. As in PyTorch a row
+/// is NaN when it holds a NaN or +infinity or nothing but -infinity. x, y: f32, on a GPU also bf16, [N, C] or [N, C, H, W], where
+/// each pixel is a row; y may be x.
 GPUCNN_API void softmax(const Tensor& x, Tensor& y, Stream& stream);
 
 /// dx = y (dy - the sum of y * dy over the row), summed in double. y, dy, dx: as x and y of `softmax`; dx may be dy.

@@ -6,42 +6,14 @@
 
 #include <gpucnn/core/gpu/launch.h>
 #include <gpucnn/kernels/cuda/vector_access.h>
+#include <gpucnn/kernels/pool/best.h>
+#include <gpucnn/kernels/pool/max_pool2d_3x3.h>
 #include <gpucnn/kernels/pool/pixels.h>
 #include <gpucnn/kernels/pool/twins.h>
 
 // A thread takes one pixel and `kWidth` of its channels, which lie side by side: four where C and the alignment allow it.
 namespace gpucnn::kernels::cuda {
 namespace {
-
-/// The largest values so far and their indices in the window.
-template <int kWidth>
-struct Best {
-  Lanes<float, kWidth> values;
-  int argmax[kWidth];
-};
-
-/// The value with this index in the window wins if it is larger or NaN.
-template <class T, int kWidth>
-__device__ void update_best(const Lanes<T, kWidth>& values, int index, Best<kWidth>& best) {
-  for (int k = 0; k < kWidth; ++k) {
-    const float value = widen(values.at[k]);
-    if (value > best.values.at[k] || std::isnan(value)) {
-      best.values.at[k] = value;
-      best.argmax[k] = index;
-    }
-  }
-}
-
-template <class T, class Index, int kWidth>
-__device__ void store_best(const Best<kWidth>& best, std::int64_t e, T* y, Index* argmax) {
-  Lanes<T, kWidth> values;
-  for (int k = 0; k < kWidth; ++k) values.at[k] = narrow<T>(best.values.at[k]);
-  store(values, y + e);
-  if (!argmax) return;
-  Lanes<Index, kWidth> indices;
-  for (int k = 0; k < kWidth; ++k) indices.at[k] = static_cast<Index>(best.argmax[k]);
-  store(indices, argmax + e);
-}
 
 /// The elements of a window that lie in the image, along one side: [first, last).
 struct Taps {
@@ -211,6 +183,7 @@ void for_index(const Pool2d& pool, const Body& body) {
 namespace gpucnn::kernels {
 
 void cuda::max_pool2d(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax, Stream& stream) {
+  if (max_pool2d_3x3(x, pool, y, argmax, stream)) return;
   const Extents s = extents_of(x, y);
   for_index(pool, [&]<class Index>(Index) {
     Index* indices = argmax.defined() ? argmax.device_data<Index>() : nullptr;
@@ -226,6 +199,7 @@ void cuda::max_pool2d(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& ar
 }
 
 void cuda::max_pool2d_backward(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Tensor& dx, Stream& stream) {
+  if (max_pool2d_3x3_backward(dy, argmax, pool, dx, stream)) return;
   const Extents s = extents_of(dx, dy);
   for_index(pool, [&]<class Index>(Index) {
     const Index* indices = argmax.device_data<Index>();

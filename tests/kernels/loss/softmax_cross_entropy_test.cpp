@@ -10,6 +10,7 @@
 #include "everywhere.h"
 #include "misuse.h"
 #include "reference/softmax_cross_entropy.h"
+#include "unaligned.h"
 
 namespace gpucnn::kernels {
 namespace {
@@ -44,9 +45,28 @@ TEST_P(SoftmaxCrossEntropyTest, KeepsTheSmallGradientOfAGoodPrediction) {
   expect_close(result, reference::Values{std::log1p(std::exp(-12.0)), -rest, rest}, kPointwise);
 }
 
+TEST_P(SoftmaxCrossEntropyTest, IsExactForGoodAndBadPredictionsAmongAnyNumberOfClasses) {
+  for (const std::int64_t C : {2, 10, 16, 100, 128, 1000, 1024, 1500}) {
+    for (const float margin : {1.0F, 15.0F, -30.0F}) {
+      SCOPED_TRACE(testing::Message() << C << " classes, the label's logit larger by " << margin);
+      const auto rows = static_cast<std::size_t>(C < 5 ? C : 5), columns = static_cast<std::size_t>(C);
+      std::vector<float> logits = reference::random_floats(static_cast<std::int64_t>(rows * columns), 1);
+      Labels labels;
+      for (std::size_t n = 0; n < rows; ++n) {
+        labels.push_back(static_cast<std::int32_t>((n + 1) * columns / rows - 1));
+        logits[n * columns + static_cast<std::size_t>(labels.back())] += margin;
+      }
+      reference::CrossEntropy expected = reference::softmax_cross_entropy(rows, columns, reference::widen(logits), labels);
+      expected.dlogits.insert(expected.dlogits.begin(), expected.loss);
+      expect_close(run(logits, static_cast<std::int64_t>(rows), C, labels), expected.dlogits, kPointwise);
+    }
+  }
+}
+
 TEST_P(SoftmaxCrossEntropyTest, AgreesWithTheReferenceForEverySize) {
   for (const Shape& shape : {Shape{1, 1}, Shape{1, 10}, Shape{3, 10}, Shape{128, 10}, Shape{31, 33}, Shape{33, 31}, Shape{257, 257},
-                             Shape{5000, 3}, Shape{2, 3001}}) {
+                             Shape{5000, 3}, Shape{2, 3001}, Shape{65, 16}, Shape{65, 17}, Shape{9, 128}, Shape{9, 129},
+                             Shape{17, 1000}, Shape{3, 1024}, Shape{3, 1025}}) {
     SCOPED_TRACE(shape.string());
     const std::int64_t N = shape[0], C = shape[1];
     std::vector<float> logits = reference::random_floats(N * C, 1);
@@ -101,16 +121,24 @@ TEST_P(SoftmaxCrossEntropyTest, NonFiniteLogitsShowInTheLoss) {
   expect_close(run({1, -kInfinity}, 1, 2, {1}), reference::Values{kInfinity, 1, -1}, kSameValue);
 }
 
-TEST_P(SoftmaxCrossEntropyTest, WorksInPlaceAndWithoutAGradient) {
-  const std::vector<float> logits = reference::random_floats(7 * 10, 1);
-  const Labels labels{0, 9, 1, 8, 2, 7, 3};
-  const std::vector<float> expected = run(logits, 7, 10, labels);
-  Tensor x = tensor(logits, {7, 10}), loss = empty({}), none;
-  softmax_cross_entropy(x, tensor(labels, {7}), loss, none, stream());
-  EXPECT_EQ(loss.item(), expected[0]);
-  softmax_cross_entropy(x, tensor(labels, {7}), loss, x, stream());
-  EXPECT_EQ(loss.item(), expected[0]);
-  EXPECT_EQ(x.to_vector<float>(), std::vector<float>(expected.begin() + 1, expected.end()));
+TEST_P(SoftmaxCrossEntropyTest, WorksInPlaceWithoutAGradientAndFromAnywhere) {
+  for (const std::int64_t C : {10, 16, 100, 1000, 1500}) {
+    SCOPED_TRACE(C);
+    const std::vector<float> logits = reference::random_floats(7 * C, 1);
+    const Labels labels{0, 9, 1, -100, 2, 7, 3};
+    const std::vector<float> expected = run(logits, 7, C, labels);
+    const std::vector<float> gradient(expected.begin() + 1, expected.end());
+    Tensor x = tensor(logits, {7, C}), loss = empty({}), none;
+    softmax_cross_entropy(x, tensor(labels, {7}), loss, none, stream());
+    EXPECT_EQ(loss.item(), expected[0]);
+    Tensor anywhere = unaligned(x);
+    softmax_cross_entropy(anywhere, tensor(labels, {7}), loss, anywhere, stream());
+    EXPECT_EQ(loss.item(), expected[0]);
+    EXPECT_EQ(anywhere.to_vector<float>(), gradient);
+    softmax_cross_entropy(x, tensor(labels, {7}), loss, x, stream());
+    EXPECT_EQ(loss.item(), expected[0]);
+    EXPECT_EQ(x.to_vector<float>(), gradient);
+  }
 }
 
 TEST_P(SoftmaxCrossEntropyTest, TakesViews) {

@@ -1,5 +1,6 @@
 #include <gpucnn/kernels/loss/softmax.h>
 
+#include <algorithm>
 #include <cfenv>
 #include <limits>
 
@@ -12,6 +13,7 @@
 #include "everywhere.h"
 #include "misuse.h"
 #include "reference/softmax.h"
+#include "unaligned.h"
 
 namespace gpucnn::kernels {
 namespace {
@@ -64,7 +66,8 @@ TEST(SoftmaxCpuTest, RaisesNoFloatingPointExceptionForFiniteRows) {
 
 TEST_P(SoftmaxTest, AgreesWithTheReferenceForEverySize) {
   for (const Shape& shape : {Shape{1, 1}, Shape{3, 10}, Shape{128, 10}, Shape{33, 31}, Shape{31, 33}, Shape{2, 257},
-                             Shape{257, 257}, Shape{1, 5000}, Shape{0, 3}, Shape{3, 0}}) {
+                             Shape{257, 257}, Shape{1, 5000}, Shape{0, 3}, Shape{3, 0}, Shape{65, 16}, Shape{65, 17}, Shape{9, 128},
+                             Shape{9, 129}, Shape{17, 1000}, Shape{3, 1024}, Shape{3, 1025}}) {
     SCOPED_TRACE(shape.string());
     const std::int64_t N = shape[0], C = shape[1];
     std::vector<float> x = reference::random_floats(N * C, 1);
@@ -127,6 +130,35 @@ TEST_P(SoftmaxTest, WorksInPlace) {
   Tensor y = tensor(x, {5, 11});
   softmax(y, y, stream());
   EXPECT_EQ(y.to_vector<float>(), softmax_of(x, {5, 11}));
+}
+
+TEST_P(SoftmaxTest, HasTheSameBitsWhereverViewsBegin) {
+  for (const std::int64_t C : {4, 16, 64, 128, 1000, 1024, 2000}) {
+    SCOPED_TRACE(C);
+    const Tensor x = tensor(reference::random_floats(9 * C, 1), {9, C});
+    Tensor y = empty({9, C}), from_anywhere = empty({9, C}), to_anywhere = unaligned(y);
+    softmax(x, y, stream());
+    softmax(unaligned(x), from_anywhere, stream());
+    softmax(x, to_anywhere, stream());
+    EXPECT_EQ(from_anywhere.to_vector<float>(), y.to_vector<float>());
+    EXPECT_EQ(to_anywhere.to_vector<float>(), y.to_vector<float>());
+  }
+}
+
+TEST_P(SoftmaxTest, ANanOrAnInfinityAnywhereSpoilsItsRowOnly) {
+  for (const std::int64_t C : {3, 16, 33, 128, 1000, 1500}) {
+    SCOPED_TRACE(C);
+    for (const std::int64_t at : {std::int64_t{0}, C / 2, C - 1}) {
+      for (const float value : {kNan, kInfinity}) {
+        std::vector<float> x(static_cast<std::size_t>(3 * C), 1.0F);
+        x[static_cast<std::size_t>(C + at)] = value;
+        const std::vector<float> y = softmax_of(x, {3, C});
+        reference::Values expected(x.size(), 1.0 / static_cast<double>(C));
+        std::fill(expected.begin() + C, expected.begin() + 2 * C, static_cast<double>(kNan));
+        expect_close(y, expected, kPointwise);
+      }
+    }
+  }
 }
 
 TEST_P(SoftmaxTest, TakesViews) {

@@ -1,8 +1,13 @@
 #include <gpucnn/kernels/pool/max_pool2d.h>
 
+#include <cmath>
+#include <cstring>
 #include <limits>
+#include <random>
 
 #include <gtest/gtest.h>
+
+#include <gpucnn/kernels/copy/cast.h>
 
 #include "close.h"
 #include "device_test.h"
@@ -181,6 +186,10 @@ const Sizes kSizes[] = {
     {1, 3, 2, 2, {.kernel_size = 3, .stride = 2, .ceil_mode = true}},
     {2, 20, 56, 56, {.kernel_size = 56, .stride = 56}},
     {1, 5, 21, 19, {.kernel_size = {17, 18}, .stride = {2, 1}, .padding = {8, 9}}},
+    {3, 12, 32, 32, {.kernel_size = 3, .stride = 2, .padding = 1}},
+    {2, 36, 17, 20, {.kernel_size = 3, .stride = 2}},
+    {5, 8, 11, 14, {.kernel_size = 3, .stride = 2, .padding = {1, 0}, .ceil_mode = true}},
+    {2, 4, 1, 1, {.kernel_size = 3, .stride = 2, .padding = 1}},
     {1, 4, 40, 36, {.kernel_size = 17, .stride = 3, .padding = 2, .dilation = 2, .ceil_mode = true}},
 };
 
@@ -247,6 +256,56 @@ TEST_P(MaxPool2dTest, ViewsMayBeginAnywhere) {
       max_pool2d_backward(odd == 2 ? unaligned(dy) : dy, indices, window, gradient, stream());
       EXPECT_EQ(gradient.to_vector<float>(), dx.to_vector<float>());
     }
+  }
+}
+
+/// What `max_pool2d` and its backward write for images of this dtype. A tensor that begins anywhere takes the path for any window.
+struct Passed {
+  std::vector<float> y, dx;
+  std::vector<std::uint8_t> argmax;
+};
+
+TEST_P(MaxPool2dTest, WindowsOfThreeByAStrideOfTwoGiveTheBitsOfThePathForAnyWindow) {
+  std::mt19937 random(5);
+  const auto drawn = [&](int first, int last) {
+    return first + static_cast<int>(random() % static_cast<unsigned>(last - first + 1));
+  };
+  for (int draw = 0; draw < 120; ++draw) {
+    const Pool2d window{.kernel_size = 3, .stride = 2, .padding = {drawn(0, 1), drawn(0, 1)}, .ceil_mode = drawn(0, 1) == 1};
+    const Shape shape{drawn(1, 3), 4 * drawn(1, 5), drawn(2, 19), drawn(2, 19)};
+    if (shape[2] + 2 * window.padding.height < 3 || shape[3] + 2 * window.padding.width < 3) continue;
+    const DType dtype = device().kind == Device::Kind::cuda && drawn(0, 1) == 1 ? DType::bf16 : DType::f32;
+    const Shape out = max_pool2d_shape(shape, window);
+    SCOPED_TRACE(testing::Message() << shape.string() << (dtype == DType::bf16 ? " bf16" : " f32") << " padding "
+                                    << window.padding.height << "x" << window.padding.width << " ceil_mode " << window.ceil_mode);
+    const auto typed = [&](const std::vector<float>& values, const Shape& as) {
+      if (dtype == DType::f32) return tensor(values, as);
+      Tensor to = empty(as, dtype);
+      cast(tensor(values, as), to, stream());
+      return to;
+    };
+    const auto wide = [&](const Tensor& values) {
+      if (dtype == DType::f32) return values.to_vector<float>();
+      Tensor to = empty(values.shape());
+      cast(values, to, stream());
+      return to.to_vector<float>();
+    };
+    std::vector<float> values = values_with_ties(shape.numel());
+    for (float& value : values) {
+      const int kind = drawn(0, 40);
+      if (kind < 3) value = kind == 0 ? -kInfinity : kind == 1 ? kInfinity : -0.0F;
+    }
+    const Tensor x = typed(values, shape), dy = typed(reference::random_floats(out.numel(), 4), out);
+    const auto pass = [&](const Tensor& from, const Tensor& gradient) {
+      Tensor y = empty(out, dtype), argmax = empty(out, DType::u8), dx = empty(shape, dtype);
+      max_pool2d(from, window, y, argmax, stream());
+      max_pool2d_backward(gradient, argmax, window, dx, stream());
+      return Passed{wide(y), wide(dx), argmax.to_vector<std::uint8_t>()};
+    };
+    const Passed own = pass(x, dy), any = pass(unaligned(x), unaligned(dy));
+    ASSERT_EQ(own.argmax, any.argmax);
+    ASSERT_EQ(std::memcmp(own.y.data(), any.y.data(), own.y.size() * sizeof(float)), 0);
+    ASSERT_EQ(std::memcmp(own.dx.data(), any.dx.data(), own.dx.size() * sizeof(float)), 0);
   }
 }
 
