@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 
+#include <gpucnn/kernels/norm/norm_epilogue.h>
 #include <gpucnn/layers/module/module.h>
 
 namespace gpucnn {
@@ -34,6 +35,17 @@ class GPUCNN_API BatchNorm2d : public Module {
   Parameter weight() const { return weight_; }
   Parameter bias() const { return bias_; }
   const BatchNorm2dOptions& options() const noexcept { return options_; }
+
+  /// What the backward needs of the forward, beside what it knows of the epilogue.
+  struct Kept {
+    Tensor x, statistics;
+    bool fixed = false;  ///< whether the statistics are not those of x
+  };
+  /// For containers that join layers: epilogue(batch_norm2d(x)) in this layer's part of a call, `context`. Writes `kept`.
+  Tensor compute(const Tensor& x, const kernels::NormEpilogue& epilogue, Kept& kept, Context& context) const;
+  /// For these too: adds the gradients of the parameters, and returns that of x if it is wanted, from that of y. The bias of
+  /// `epilogue` is this layer's.
+  Tensor differentiate(const Kept& kept, kernels::NormEpilogueBackward epilogue, const Tensor& dy, Context& context);
 
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;

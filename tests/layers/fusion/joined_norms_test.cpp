@@ -1,0 +1,167 @@
+#include <limits>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <gpucnn/layers/activation/relu.h>
+#include <gpucnn/layers/containers/sequential.h>
+#include <gpucnn/layers/conv2d.h>
+#include <gpucnn/layers/gradcheck.h>
+#include <gpucnn/layers/norm/batch_norm2d.h>
+
+#include "close.h"
+#include "layers/fusion/one_by_one.h"
+#include "layers/layers.h"
+
+// BatchNorm2d joined with what stands beside it gives what the layers give one by one.
+namespace gpucnn {
+namespace {
+
+struct Case {
+  const char* name;
+  Sequential (*make)();
+  Shape x;
+};
+
+const Case kCases[] = {
+    {"norm_relu",
+     [] {
+       return Sequential{BatchNorm2d(5), ReLU()};
+     },
+     {3, 5, 7, 6}},
+    {"without_affine",
+     [] {
+       return Sequential{BatchNorm2d(16, {.affine = false}), ReLU()};
+     },
+     {2, 16, 5, 4}},
+    {"without_tracking",
+     [] {
+       return Sequential{BatchNorm2d(4, {.track_running_stats = false}), ReLU()};
+     },
+     {2, 4, 5, 4}},
+    {"conv_norm_relu_twice",
+     [] {
+       return Sequential{Conv2d(3, 8, {.kernel_size = 3, .padding = 1, .bias = false}),
+                         BatchNorm2d(8),
+                         ReLU(),
+                         Conv2d(8, 17, {.kernel_size = 3, .stride = 2}),
+                         BatchNorm2d(17),
+                         ReLU()};
+     },
+     {3, 3, 9, 8}},
+    {"relu_norm_relu",
+     [] {
+       return Sequential{ReLU(), BatchNorm2d(3), ReLU(), ReLU()};
+     },
+     {2, 3, 4, 4}},
+    {"empty_batch",
+     [] {
+       return Sequential{BatchNorm2d(3), ReLU()};
+     },
+     {0, 3, 4, 4}},
+};
+
+class JoinedNorms : public LayerTest {};
+INSTANTIATE_TEST_SUITE_P(Devices, JoinedNorms, devices(), device_name);
+
+/// Gives every BatchNorm2d a weight, a bias and running statistics that are not those it begins with.
+void draw_norms(Module& model) {
+  unsigned seed = 100;
+  for (auto& [name, values] : model.state_dict()) {
+    const bool of_norm = values.shape().rank() == 1;
+    if (!of_norm || values.dtype() != DType::f32) continue;
+    std::vector<float> drawn = reference::random_floats(values.numel(), ++seed);
+    if (name.ends_with("running_var")) {
+      for (float& value : drawn) value = 1 + value / 2;
+    }
+    Tensor(values).copy_from(Tensor::from(drawn, values.shape()));
+  }
+}
+
+void expect_same(const Result& actual, const Result& expected) {
+  expect_close(actual.y, as_doubles(expected.y), kSameValue);
+  expect_close(actual.dx, as_doubles(expected.dx), kSameValue);
+  expect_close(actual.grads, as_doubles(expected.grads), kSameValue);
+}
+
+TEST_P(JoinedNorms, GiveTheBitsOfTheLayersOneByOne) {
+  for (const Case& c : kCases) {
+    for (const bool training : {true, false}) {
+      for (const bool nan : {false, true}) {
+        SCOPED_TRACE(std::string(c.name) + (training ? " in training" : " in eval mode") + (nan ? " with NaN" : ""));
+        Sequential joined = c.make();
+        joined.set_input_grad(true);
+        OneByOne plain(c.make());
+        joined.init(3).to(device()).train(training);
+        plain.init(3).to(device()).train(training);
+        draw_norms(joined);
+        draw_norms(plain);
+        std::vector<float> x = reference::random_floats(c.x.numel(), 4);
+        for (std::size_t i = 3; nan && i < x.size(); i += 41) x[i] = std::numeric_limits<float>::quiet_NaN();
+        const Tensor input = tensor(x, c.x);
+        for (const unsigned seed : {5U, 6U}) expect_same(run(joined, input, seed), run(plain, input, seed));
+        EXPECT_EQ(joined.buffers().size(), plain.buffers().size());
+        for (std::size_t i = 0; i < joined.buffers().size(); ++i) {
+          if (joined.buffers()[i].dtype() != DType::f32) continue;
+          expect_close(values(joined.buffers()[i]), as_doubles(values(plain.buffers()[i])), kSameValue);
+        }
+      }
+    }
+  }
+}
+
+TEST_P(JoinedNorms, AModeThatChangesBeforeTheBackwardLeavesItAlone) {
+  const Tensor x = random_tensor({3, 4, 5, 5}, 1);
+  const auto grads = [&](bool changes) {
+    Sequential model{BatchNorm2d(4), ReLU()};
+    model.to(device()).set_input_grad(true);
+    draw_norms(model);
+    const Tensor y = model(x);
+    if (changes) model.eval();
+    return values(model.backward(random_tensor(y.shape(), 2)));
+  };
+  EXPECT_EQ(grads(true), grads(false));
+}
+
+TEST_P(JoinedNorms, AFrozenNormScalesTheGradientAndKeepsItsStatistics) {
+  Sequential joined{Conv2d(2, 4, {.kernel_size = 1}), BatchNorm2d(4), ReLU()};
+  OneByOne plain(Sequential{Conv2d(2, 4, {.kernel_size = 1}), BatchNorm2d(4), ReLU()});
+  joined.set_input_grad(true);
+  for (Module* model : {static_cast<Module*>(&joined), static_cast<Module*>(&plain)}) {
+    model->init(3).to(device());
+    draw_norms(*model);
+  }
+  joined.at("1").freeze();
+  plain.layers.at("1").freeze();
+  const Tensor x = random_tensor({3, 2, 4, 4}, 1);
+  const std::vector<float> before = values(joined.at("1").buffers()[0]);
+  const Tensor y = joined(x), dy = random_tensor(y.shape(), 2);
+  EXPECT_EQ(values(plain(x)), values(y));
+  EXPECT_EQ(values(joined.backward(dy)), values(plain.backward(dy)));
+  EXPECT_EQ(values(joined.at<Conv2d>("0").weight().grad()), values(plain.layers.at<Conv2d>("0").weight().grad()));
+  EXPECT_FALSE(joined.at<BatchNorm2d>("1").weight().has_grad());
+  EXPECT_EQ(values(joined.at("1").buffers()[0]), before);
+}
+
+TEST_P(JoinedNorms, AHookSeesWhatComesBeforeTheRelu) {
+  Sequential model{BatchNorm2d(4), ReLU()};
+  model.to(device());
+  const Tensor x = random_tensor({3, 4, 5, 5}, 1);
+  const std::vector<float> joined = values(model(x));
+  std::vector<float> seen;
+  model.at("0").register_forward_hook([&](const Module&, const Tensor&, const Tensor& y) { seen = values(y); });
+  EXPECT_EQ(values(model(x)), joined);
+  ASSERT_EQ(seen.size(), joined.size());
+  for (std::size_t i = 0; i < seen.size(); ++i) EXPECT_EQ(joined[i], std::max(seen[i], 0.0F));
+}
+
+TEST_P(JoinedNorms, GradientsAreThoseOfTheDifferenceQuotients) {
+  Sequential model{Conv2d(2, 4, {.kernel_size = 3, .padding = 1}), BatchNorm2d(4), ReLU()};
+  model.init(1).to(device());
+  const GradcheckResult result = gradcheck(model, {3, 2, 4, 4});
+  EXPECT_GT(result.compared, 50);
+  EXPECT_LT(result.skipped, result.compared / 4);
+}
+
+}  // namespace
+}  // namespace gpucnn
