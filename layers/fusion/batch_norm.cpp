@@ -6,41 +6,62 @@
 namespace gpucnn {
 namespace {
 
-/// The ReLU is the epilogue of the normalisation's pass over x, and its mask is taken within the passes of the backward, which
+/// A ReLU behind it is the epilogue of the normalisation's pass over x. Its mask is taken within the passes of the backward, which
 /// compute it again from x: so y is not kept, nor what came before the ReLU.
-class BatchNormRelu final : public Stage {
+///
+/// Without one, a residual block's sum and its ReLU are the epilogue. The backward's first pass writes the sum's gradient, which
+/// the second one and the shortcut read.
+class BatchNorm final : public AddingStage {
  public:
-  BatchNormRelu(BatchNorm2d& norm, ActivationLayer& relu) : norm_(norm), relu_(relu) {}
+  BatchNorm(BatchNorm2d& norm, ActivationLayer* relu) : norm_(norm), relu_(relu) {}
 
-  Tensor forward(const Tensor& x, Context& context) override {
+  AddingStage* adding() override { return relu_ ? nullptr : this; }
+
+  Tensor forward(const Tensor& x, Context& context) override { return run(x, {.relu = relu_ != nullptr}, context); }
+
+  Tensor backward(const Tensor& dy, Context& context) override { return run_backward({.relu = relu_ != nullptr}, dy, context); }
+
+  Tensor forward_sum(const Tensor& x, const Tensor& addend, Context& context) override {
+    Tensor y = run(x, {.addend = addend, .relu = true}, context);
+    if (context.keeps()) y_ = y;
+    return y;
+  }
+
+  Tensor backward_sum(const Tensor& dy, Tensor& dsum, Context& context) override {
+    return run_backward({.relu = true, .y = std::exchange(y_, {}), .dsum = dsum}, dy, context);
+  }
+
+ private:
+  Tensor run(const Tensor& x, const kernels::NormEpilogue& epilogue, Context& context) {
     Context norm = context.enter(norm_);
-    context.enter(relu_);
+    if (relu_) context.enter(*relu_);
     BatchNorm2d::Kept kept;
-    Tensor y = norm_.compute(x, {.relu = true}, kept, norm);
+    Tensor y = norm_.compute(x, epilogue, kept, norm);
     if (context.keeps()) kept_ = std::move(kept);
     return y;
   }
 
-  Tensor backward(const Tensor& dy, Context& context) override {
+  Tensor run_backward(const kernels::NormEpilogueBackward& epilogue, const Tensor& dy, Context& context) {
     const BatchNorm2d::Kept kept = std::exchange(kept_, {});
     Context norm = context.enter(norm_);
-    return norm_.differentiate(kept, {.relu = true}, dy, norm);
+    return norm_.differentiate(kept, epilogue, dy, norm);
   }
 
- private:
   BatchNorm2d& norm_;
-  ActivationLayer& relu_;
+  ActivationLayer* relu_;  // null: none
   BatchNorm2d::Kept kept_;
+  Tensor y_;
 };
 
 }  // namespace
 
 const Pattern kBatchNorm{
     .match = [](std::span<Module* const> layers) -> std::size_t {
-      return layer_at<BatchNorm2d>(layers, 0) && is_relu(layers, 1) ? 2 : 0;
+      if (!layer_at<BatchNorm2d>(layers, 0)) return 0;
+      return is_relu(layers, 1) ? 2 : 1;
     },
     .make = [](std::span<Module* const> layers) -> std::unique_ptr<Stage> {
-      return std::make_unique<BatchNormRelu>(*layer_at<BatchNorm2d>(layers, 0), *activation_at(layers, 1));
+      return std::make_unique<BatchNorm>(*layer_at<BatchNorm2d>(layers, 0), activation_at(layers, 1));
     },
 };
 

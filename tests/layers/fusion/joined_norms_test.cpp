@@ -1,9 +1,13 @@
+#include <algorithm>
 #include <limits>
+#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include <gpucnn/layers/activation/relu.h>
+#include <gpucnn/layers/containers/residual.h>
+#include <gpucnn/layers/containers/residual_block.h>
 #include <gpucnn/layers/containers/sequential.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/gradcheck.h>
@@ -155,8 +159,92 @@ TEST_P(JoinedNorms, AHookSeesWhatComesBeforeTheRelu) {
   for (std::size_t i = 0; i < seen.size(); ++i) EXPECT_EQ(joined[i], std::max(seen[i], 0.0F));
 }
 
+/// The layers of a residual block's body, which end in a BatchNorm2d.
+std::vector<Child> body(bool projects) {
+  std::vector<Child> layers;
+  layers.emplace_back("conv1", Conv2d(6, 8, {.kernel_size = 3, .stride = projects ? 2 : 1, .padding = 1, .bias = false}));
+  layers.emplace_back("bn1", BatchNorm2d(8));
+  layers.emplace_back("relu", ReLU());
+  layers.emplace_back("conv2", Conv2d(8, projects ? 10 : 6, {.kernel_size = 1, .bias = false}));
+  layers.emplace_back("bn2", BatchNorm2d(projects ? 10 : 6));
+  return layers;
+}
+
+Sequential shortcut() { return Sequential{Conv2d(6, 10, {.kernel_size = 1, .stride = 2}), BatchNorm2d(10)}; }
+
+ResidualBlock block(bool projects) {
+  if (projects) return ResidualBlock(body(true), {"shortcut", shortcut()});
+  return ResidualBlock(body(false));
+}
+
+/// The same with a sum and a ReLU of their own, and the parameters in the same order.
+Sequential nested(bool projects) {
+  if (projects) return Sequential{Residual({"body", Sequential(body(true))}, {"shortcut", shortcut()}), ReLU()};
+  return Sequential{Residual(Sequential(body(false))), ReLU()};
+}
+
+TEST_P(JoinedNorms, AResidualBlockGivesTheBitsOfItsSumAndItsRelu) {
+  const Shape shape{3, 6, 7, 5};
+  for (const bool projects : {false, true}) {
+    for (const bool training : {true, false}) {
+      for (const bool nan : {false, true}) {
+        SCOPED_TRACE(std::string(projects ? "with" : "without") + " a projection" + (training ? "" : ", in eval mode") +
+                     (nan ? ", with NaN" : ""));
+        ResidualBlock joined = block(projects);
+        Sequential apart = nested(projects);
+        for (Module* model : {static_cast<Module*>(&joined), static_cast<Module*>(&apart)}) {
+          model->init(3).to(device()).train(training);
+          model->set_input_grad(true);
+          draw_norms(*model);
+        }
+        std::vector<float> x = reference::random_floats(shape.numel(), 4);
+        if (nan) x[30] = std::numeric_limits<float>::quiet_NaN();
+        const Tensor input = tensor(x, shape);
+        for (const unsigned seed : {5U, 6U}) expect_same(run(joined, input, seed), run(apart, input, seed));
+        expect_close(values(joined.predict(input)), as_doubles(values(apart.predict(input))), kSameValue);
+      }
+    }
+  }
+}
+
+TEST_P(JoinedNorms, AHookInAResidualBlockSeesTheNormAlone) {
+  ResidualBlock joined = block(false), hooked = block(false);
+  std::vector<float> seen;
+  for (ResidualBlock* model : {&joined, &hooked}) model->init(3).to(device()).set_input_grad(true);
+  hooked.at("bn2").register_full_backward_hook([&](const Module&, const Tensor&, const Tensor& dy) { seen = values(dy); });
+  const Tensor x = random_tensor({3, 6, 7, 5}, 1);
+  const Result expected = run(hooked, x, 2);
+  expect_same(run(joined, x, 2), expected);
+  const std::vector<float> dy = values(random_tensor({3, 6, 7, 5}, 2));
+  ASSERT_EQ(seen.size(), dy.size());
+  for (std::size_t i = 0; i < seen.size(); ++i) EXPECT_EQ(seen[i], expected.y[i] <= 0 ? 0 : dy[i]);
+}
+
+TEST_P(JoinedNorms, AFrozenBodyLeavesTheGradientOfTheShortcut) {
+  ResidualBlock joined = block(true);
+  Sequential apart = nested(true);
+  for (Module* model : {static_cast<Module*>(&joined), static_cast<Module*>(&apart)}) {
+    model->init(3).to(device()).set_input_grad(false);
+    const std::string prefix = model == &joined ? "" : "0.body.";
+    for (const char* name : {"conv1", "bn1", "conv2", "bn2"}) model->at(prefix + name).freeze();
+  }
+  const Tensor x = random_tensor({3, 6, 7, 5}, 1), y = joined(x), dy = random_tensor(y.shape(), 2);
+  EXPECT_EQ(values(apart(x)), values(y));
+  EXPECT_FALSE(joined.backward(dy).defined());
+  apart.backward(dy);
+  int learned = 0;
+  for (std::size_t i = 0; i < joined.parameters().size(); ++i) {
+    const Parameter parameter = joined.parameters()[i];
+    EXPECT_EQ(parameter.has_grad(), parameter.name().starts_with("shortcut")) << parameter.name();
+    if (!parameter.has_grad()) continue;
+    ++learned;
+    EXPECT_EQ(values(parameter.grad()), values(apart.parameters()[i].grad())) << parameter.name();
+  }
+  EXPECT_EQ(learned, 4);
+}
+
 TEST_P(JoinedNorms, GradientsAreThoseOfTheDifferenceQuotients) {
-  Sequential model{Conv2d(2, 4, {.kernel_size = 3, .padding = 1}), BatchNorm2d(4), ReLU()};
+  Sequential model{Conv2d(2, 6, {.kernel_size = 3, .padding = 1}), BatchNorm2d(6), ReLU(), block(false), block(true)};
   model.init(1).to(device());
   const GradcheckResult result = gradcheck(model, {3, 2, 4, 4});
   EXPECT_GT(result.compared, 50);
