@@ -1,7 +1,8 @@
+#include <gpucnn/layers/fusion/batch_norm.h>
+
 #include <utility>
 
 #include <gpucnn/layers/fusion/pattern.h>
-#include <gpucnn/layers/norm/batch_norm2d.h>
 
 namespace gpucnn {
 namespace {
@@ -55,13 +56,17 @@ class BatchNorm final : public AddingStage {
 
 }  // namespace
 
+std::unique_ptr<AddingStage> batch_norm_stage(BatchNorm2d& norm, ActivationLayer* relu) {
+  return std::make_unique<BatchNorm>(norm, relu);
+}
+
 const Pattern kBatchNorm{
     .match = [](std::span<Module* const> layers) -> std::size_t {
       if (!layer_at<BatchNorm2d>(layers, 0)) return 0;
       return is_relu(layers, 1) ? 2 : 1;
     },
     .make = [](std::span<Module* const> layers) -> std::unique_ptr<Stage> {
-      return std::make_unique<BatchNorm>(*layer_at<BatchNorm2d>(layers, 0), activation_at(layers, 1));
+      return batch_norm_stage(*layer_at<BatchNorm2d>(layers, 0), activation_at(layers, 1));
     },
 };
 

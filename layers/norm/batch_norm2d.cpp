@@ -6,6 +6,7 @@
 #include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/norm/batch_norm2d.h>
+#include <gpucnn/kernels/norm/fold_norm.h>
 
 namespace gpucnn {
 
@@ -39,7 +40,7 @@ Tensor BatchNorm2d::compute(const Tensor& x, const kernels::NormEpilogue& epilog
   Stream& stream = context.stream();
   Tensor statistics = Tensor::empty({4, num_features_}, DType::f32, x.device());
   const std::int64_t values = x.numel() / num_features_;
-  kept = {x, statistics, !uses_batch(context)};
+  kept = {x, statistics, is_fixed(context)};
   if (!kept.fixed) {
     if (values == 1) {
       throw std::invalid_argument(formatted("{}: expected more than 1 value per channel, got {}", label(), x.shape().string()));
@@ -76,7 +77,13 @@ Tensor BatchNorm2d::differentiate(const Kept& kept, kernels::NormEpilogueBackwar
 }
 
 Tensor BatchNorm2d::gradients(const Tensor& dy, Context& context) {
-  return differentiate({context.saved(0), context.saved(1), !uses_batch(context)}, {}, dy, context);
+  return differentiate({context.saved(0), context.saved(1), is_fixed(context)}, {}, dy, context);
+}
+
+void BatchNorm2d::fold(const Tensor& weight, const Tensor& bias, Tensor& folded_weight, Tensor& folded_bias, Stream& stream) const {
+  const kernels::FixedNorm norm{running_mean_, running_var_, options_.affine ? weight_.value() : Tensor{},
+                                options_.affine ? bias_.value() : Tensor{}, options_.eps};
+  kernels::fold_norm(weight, bias, norm, folded_weight, folded_bias, stream);
 }
 
 void BatchNorm2d::members(Members& m) {

@@ -47,14 +47,17 @@ class GPUCNN_API BatchNorm2d : public Module {
   /// `epilogue` is this layer's.
   Tensor differentiate(const Kept& kept, kernels::NormEpilogueBackward epilogue, const Tensor& dy, Context& context);
 
+  /// For these too: whether the statistics are those that training gathered in this layer's part of a call, `context`.
+  bool is_fixed(const Context& context) const { return !context.training() && options_.track_running_stats; }
+  /// And then, if they are: `kernels::fold_norm` of a convolution before it.
+  void fold(const Tensor& weight, const Tensor& bias, Tensor& folded_weight, Tensor& folded_bias, Stream& stream) const;
+
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;
   Tensor gradients(const Tensor& dy, Context& context) override;
   std::unique_ptr<Module> copy() const override { return std::make_unique<BatchNorm2d>(num_features_, options_); }
 
  private:
-  bool uses_batch(const Context& context) const { return context.training() || !options_.track_running_stats; }
-
   int num_features_;
   BatchNorm2dOptions options_;
   Parameter weight_, bias_;
