@@ -1,5 +1,7 @@
 #include <gpucnn/kernels/norm/batch_norm2d.h>
 
+#include <utility>
+
 #include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/common/clear_gradient.h>
@@ -68,25 +70,34 @@ void batch_norm2d_update(const Tensor& statistics, std::int64_t values, std::opt
       [&] { cuda::batch_norm2d_update(statistics, values, momentum, running_mean, running_var, num_batches_tracked, stream); });
 }
 
-void batch_norm2d(const Tensor& x, const Tensor& statistics, const Tensor& weight, const Tensor& bias, Tensor& y, Stream& stream) {
+void batch_norm2d(const Tensor& x, const Tensor& statistics, const Tensor& weight, const Tensor& bias, const NormEpilogue& epilogue,
+                  Tensor& y, Stream& stream) {
   const DType dtype = check_activation(kForward, "x", x, stream);
   const NormSizes sizes = sizes_of(kForward, x);
   check_tensor(kForward, "y", y, x.shape(), dtype, stream);
+  if (epilogue.addend.defined()) check_tensor(kForward, "addend", epilogue.addend, x.shape(), dtype, stream);
   if (x.numel() == 0) return;
   check_tensor(kForward, "statistics", statistics, Shape{kStatistics, sizes.C}, DType::f32, stream);
   check_channels(kForward, "weight", weight, sizes.C, stream);
   check_channels(kForward, "bias", bias, sizes.C, stream);
   dispatch(
-      stream, [&] { cpu::normalize(x, sizes, statistics, weight, bias, y, stream); },
-      [&] { cuda::normalize(x, sizes, statistics, weight, bias, y, stream); });
+      stream, [&] { cpu::normalize(x, sizes, statistics, weight, bias, epilogue, y, stream); },
+      [&] { cuda::normalize(x, sizes, statistics, weight, bias, epilogue, y, stream); });
 }
 
 void batch_norm2d_backward(const Tensor& x, const Tensor& statistics, const Tensor& weight, const Tensor& dy, bool fixed,
-                           BatchNorm2dAccumulate accumulate, Tensor& dweight, Tensor& dbias, Tensor& dx, Stream& stream) {
+                           NormEpilogueBackward epilogue, BatchNorm2dAccumulate accumulate, Tensor& dweight, Tensor& dbias,
+                           Tensor& dx, Stream& stream) {
   const DType dtype = check_activation(kBackward, "x", x, stream);
   const NormSizes sizes = sizes_of(kBackward, x);
   check_tensor(kBackward, "dy", dy, x.shape(), dtype, stream);
-  if (dx.defined()) check_tensor(kBackward, "dx", dx, x.shape(), dtype, stream);
+  for (const auto& [name, tensor] : {std::pair("dx", &dx), std::pair("y", &epilogue.y), std::pair("dsum", &epilogue.dsum)}) {
+    if (tensor->defined()) check_tensor(kBackward, name, *tensor, x.shape(), dtype, stream);
+  }
+  if (epilogue.dsum.defined() && !epilogue.relu) {
+    throw std::invalid_argument(formatted("{}: dsum is dy where there was no ReLU, and is not computed then", kBackward));
+  }
+  check_channels(kBackward, "bias", epilogue.bias, sizes.C, stream);
   check_channels(kBackward, "weight", weight, sizes.C, stream);
   check_channels(kBackward, "dweight", dweight, sizes.C, stream);
   check_channels(kBackward, "dbias", dbias, sizes.C, stream);
@@ -98,8 +109,8 @@ void batch_norm2d_backward(const Tensor& x, const Tensor& statistics, const Tens
   check_tensor(kBackward, "statistics", statistics, Shape{kStatistics, sizes.C}, DType::f32, stream);
   NormGradients gradients{dweight, dbias, accumulate.dweight, accumulate.dbias};
   dispatch(
-      stream, [&] { cpu::normalize_backward(x, sizes, statistics, weight, dy, fixed, gradients, dx, stream); },
-      [&] { cuda::normalize_backward(x, sizes, statistics, weight, dy, fixed, gradients, dx, stream); });
+      stream, [&] { cpu::normalize_backward(x, sizes, statistics, weight, dy, fixed, epilogue, gradients, dx, stream); },
+      [&] { cuda::normalize_backward(x, sizes, statistics, weight, dy, fixed, epilogue, gradients, dx, stream); });
 }
 
 }  // namespace gpucnn::kernels

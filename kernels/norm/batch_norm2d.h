@@ -5,6 +5,7 @@
 #include <gpucnn/core/export.h>
 #include <gpucnn/core/stream.h>
 #include <gpucnn/core/tensor.h>
+#include <gpucnn/kernels/norm/norm_epilogue.h>
 
 namespace gpucnn::kernels {
 
@@ -25,16 +26,18 @@ GPUCNN_API void batch_norm2d_statistics(const Tensor& running_mean, const Tensor
 GPUCNN_API void batch_norm2d_update(const Tensor& statistics, std::int64_t values, std::optional<double> momentum,
                                     Tensor& running_mean, Tensor& running_var, Tensor& num_batches_tracked, Stream& stream);
 
-/// y = (x - mean) / sqrt(var + eps) * weight + bias. weight, bias: [C], or undefined for 1 and 0.
-GPUCNN_API void batch_norm2d(const Tensor& x, const Tensor& statistics, const Tensor& weight, const Tensor& bias, Tensor& y,
-                             Stream& stream);
+/// y = epilogue((x - mean) / sqrt(var + eps) * weight + bias). weight, bias: [C], or undefined for 1 and 0.
+GPUCNN_API void batch_norm2d(const Tensor& x, const Tensor& statistics, const Tensor& weight, const Tensor& bias,
+                             const NormEpilogue& epilogue, Tensor& y, Stream& stream);
 
 /// The gradients. `fixed`: the statistics are not those of x. dweight and dbias, undefined without weight, are added to
-/// what is there where `accumulate` says so. dx is undefined where it is not wanted.
+/// what is there where `accumulate` says so. dx is undefined where it is not wanted. The mask of a ReLU in the forward's epilogue
+/// is taken within the two passes over x and dy that this is without one.
 struct BatchNorm2dAccumulate {
   bool dweight = false, dbias = false;
 };
 GPUCNN_API void batch_norm2d_backward(const Tensor& x, const Tensor& statistics, const Tensor& weight, const Tensor& dy, bool fixed,
-                                      BatchNorm2dAccumulate accumulate, Tensor& dweight, Tensor& dbias, Tensor& dx, Stream& stream);
+                                      NormEpilogueBackward epilogue, BatchNorm2dAccumulate accumulate, Tensor& dweight,
+                                      Tensor& dbias, Tensor& dx, Stream& stream);
 
 }  // namespace gpucnn::kernels

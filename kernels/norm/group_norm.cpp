@@ -40,11 +40,11 @@ void group_norm(const Tensor& x, std::int64_t num_groups, double eps, const Tens
       stream,
       [&] {
         cpu::norm_statistics(x, sizes, eps, statistics, stream);
-        cpu::normalize(x, sizes, statistics, weight, bias, y, stream);
+        cpu::normalize(x, sizes, statistics, weight, bias, {}, y, stream);
       },
       [&] {
         cuda::norm_statistics(x, sizes, eps, statistics, stream);
-        cuda::normalize(x, sizes, statistics, weight, bias, y, stream);
+        cuda::normalize(x, sizes, statistics, weight, bias, {}, y, stream);
       });
 }
 
@@ -63,10 +63,11 @@ void group_norm_backward(const Tensor& x, std::int64_t num_groups, const Tensor&
     clear_gradient(dbias, accumulate.dbias);
     return;
   }
+  NormEpilogueBackward plain;
   NormGradients gradients{dweight, dbias, accumulate.dweight, accumulate.dbias};
   dispatch(
-      stream, [&] { cpu::normalize_backward(x, sizes, statistics, weight, dy, false, gradients, dx, stream); },
-      [&] { cuda::normalize_backward(x, sizes, statistics, weight, dy, false, gradients, dx, stream); });
+      stream, [&] { cpu::normalize_backward(x, sizes, statistics, weight, dy, false, plain, gradients, dx, stream); },
+      [&] { cuda::normalize_backward(x, sizes, statistics, weight, dy, false, plain, gradients, dx, stream); });
 }
 
 }  // namespace gpucnn::kernels

@@ -55,9 +55,38 @@ struct Place {
 /// What differences are taken from: a value of the segment, so that they do not cancel.
 __device__ float center_of(float value) { return value - value == 0 ? value : 0.0F; }
 
-/// The doubles sums[segment, slice, 2, C]: of f and f * (x - center), where f is dy, or without `known` x - center.
-template <int kWidth, class T>
-__global__ void __launch_bounds__(kThreads) sums_kernel(const T* x, const T* dy, const float* known, Division d, double* sums) {
+/// A column's forward: (x - mean) scale + offset.
+struct ColumnMap {
+  __device__ ColumnMap(const float* statistics, const float* weight, const float* bias, const NormSizes& s, std::int64_t segment,
+                       std::int64_t c) {
+    const std::int64_t groups = s.S * s.G;
+    const float* const of = statistics + segment * s.G + c / (s.C / s.G);
+    mean = of[kMean * groups];
+    scale = of[kRstd * groups] * (weight ? weight[c] : 1.0F);
+    offset = (bias ? bias[c] : 0.0F) - of[kMeanRest * groups] * scale;
+  }
+  __device__ ColumnMap() : mean(0), scale(0), offset(0) {}
+  __device__ float operator()(float x) const { return fmaf(x - mean, scale, offset); }
+
+  float mean, scale, offset;
+};
+
+/// A ReLU behind the normalisation. `of_y` reads its y, `of_x` computes that again.
+enum class ReluMask : std::uint8_t { none, of_x, of_y };
+
+/// The gradient `dy` where a ReLU passed it on, else 0. T is the dtype to which the forward rounded.
+template <ReluMask kMask, class T>
+__device__ float masked(float dy, float x, T y, const ColumnMap& forward) {
+  if constexpr (kMask == ReluMask::of_x) return widen(narrow<T>(forward(x))) <= 0 ? 0.0F : dy;
+  if constexpr (kMask == ReluMask::of_y) return widen(y) <= 0 ? 0.0F : dy;
+  return dy;
+}
+
+/// The doubles sums[segment, slice, 2, C]: of f and f * (x - center), where f is dy, masked, or without one x - center. f to
+/// `dsum`, if it is masked and there is a place for it.
+template <int kWidth, ReluMask kMask, class T>
+__global__ void __launch_bounds__(kThreads) sums_kernel(const T* x, const T* dy, const T* y, const float* statistics,
+                                                        const float* weight, const float* bias, Division d, T* dsum, double* sums) {
   GPUCNN_SHARED(double, shared, 2 * kWidth * kThreads);
   const NormSizes& s = d.sizes;
   const std::int64_t blocks = s.S * d.slices * d.tiles;
@@ -67,20 +96,32 @@ __global__ void __launch_bounds__(kThreads) sums_kernel(const T* x, const T* dy,
     if (at.works) {
       const std::int64_t from = at.segment * s.R * s.C + at.column;
       double centers[kWidth];
+      ColumnMap forward[kWidth];
       for (int k = 0; k < kWidth; ++k) {
         const std::int64_t group = at.segment * s.G + (at.column + k) / (s.C / s.G);
-        centers[k] = known ? known[group] : center_of(widen(x[from + k]));
+        centers[k] = dy ? statistics[group] : center_of(widen(x[from + k]));
+        if constexpr (kMask == ReluMask::of_x) {
+          forward[k] = ColumnMap(statistics, weight, bias, s, at.segment, at.column + k);
+        }
       }
       for (std::int64_t r = at.slice * d.rows + at.line; r < at.end; r += d.lines) {
-        const auto values = load<kWidth>(x + from + r * s.C);
-        Lanes<T, kWidth> gradients{};
-        if (known) gradients = load<kWidth>(dy + from + r * s.C);
+        const std::int64_t i = from + r * s.C;
+        const auto values = load<kWidth>(x + i);
+        Lanes<T, kWidth> gradients{}, results{};
+        if (dy) gradients = load<kWidth>(dy + i);
+        if constexpr (kMask == ReluMask::of_y) results = load<kWidth>(y + i);
         for (int k = 0; k < kWidth; ++k) {
           const double difference = static_cast<double>(widen(values.at[k])) - centers[k];
-          const double factor = known ? static_cast<double>(widen(gradients.at[k])) : difference;
+          double factor = difference;
+          if (dy) {
+            const float gradient = masked<kMask>(widen(gradients.at[k]), widen(values.at[k]), results.at[k], forward[k]);
+            if constexpr (kMask != ReluMask::none) gradients.at[k] = narrow<T>(gradient);
+            factor = gradient;
+          }
           terms[0][k] += factor;
           terms[1][k] += factor * difference;
         }
+        if (kMask != ReluMask::none && dsum) store(gradients, dsum + i);
       }
     }
     for (int k = 0; k < 2 * kWidth; ++k) shared[k * kThreads + threadIdx.x] = terms[k / kWidth][k % kWidth];
@@ -189,60 +230,64 @@ __global__ void __launch_bounds__(kThreads) gradients_kernel(const double* total
   }
 }
 
-/// y = (x - mean) scale + offset.
-template <int kWidth, class T>
-__global__ void __launch_bounds__(kThreads)
-    normalize_kernel(const T* x, const float* statistics, const float* weight, const float* bias, Division d, T* y) {
+/// y = (x - mean) scale + offset, + addend if there is one, and the ReLU of that if it is wanted.
+template <int kWidth, bool kAdds, class T>
+__global__ void __launch_bounds__(kThreads) normalize_kernel(const T* x, const float* statistics, const float* weight,
+                                                             const float* bias, const T* addend, bool relu, Division d, T* y) {
   const NormSizes& s = d.sizes;
-  const std::int64_t groups = s.S * s.G, blocks = s.S * d.slices * d.tiles;
+  const std::int64_t blocks = s.S * d.slices * d.tiles;
   for (std::int64_t block = blockIdx.x; block < blocks; block += gridDim.x) {
     const Place at(d, block, kWidth);
     if (!at.works) continue;
-    float means[kWidth], scales[kWidth], offsets[kWidth];
-    for (int k = 0; k < kWidth; ++k) {
-      const std::int64_t c = at.column + k;
-      const float* const of = statistics + at.segment * s.G + c / (s.C / s.G);
-      means[k] = of[kMean * groups];
-      scales[k] = of[kRstd * groups] * (weight ? weight[c] : 1.0F);
-      offsets[k] = (bias ? bias[c] : 0.0F) - of[kMeanRest * groups] * scales[k];
-    }
+    ColumnMap forward[kWidth];
+    for (int k = 0; k < kWidth; ++k) forward[k] = ColumnMap(statistics, weight, bias, s, at.segment, at.column + k);
     const std::int64_t from = at.segment * s.R * s.C + at.column;
     for (std::int64_t r = at.slice * d.rows + at.line; r < at.end; r += d.lines) {
       const auto values = load<kWidth>(x + from + r * s.C);
-      Lanes<T, kWidth> results;
-      for (int k = 0; k < kWidth; ++k) results.at[k] = narrow<T>(fmaf(widen(values.at[k]) - means[k], scales[k], offsets[k]));
+      Lanes<T, kWidth> addends{}, results;
+      if constexpr (kAdds) addends = load<kWidth>(addend + from + r * s.C);
+      for (int k = 0; k < kWidth; ++k) {
+        float result = forward[k](widen(values.at[k]));
+        if constexpr (kAdds) result += widen(addends.at[k]);
+        results.at[k] = narrow<T>(relu && result < 0 ? 0.0F : result);  // which leaves NaN
+      }
       store(results, y + from + r * s.C);
     }
   }
 }
 
-/// dx = dy scale + (x - mean) slope + offset; without `terms` dx = dy scale.
-template <int kWidth, class T>
+/// dx = dy scale + (x - mean) slope + offset, dy masked. Without `terms` dx = dy scale.
+template <int kWidth, ReluMask kMask, class T>
 __global__ void __launch_bounds__(kThreads)
-    backward_kernel(const T* x, const T* dy, const float* statistics, const float* weight, const float* terms, Division d, T* dx) {
+    backward_kernel(const T* x, const T* dy, const T* y, const float* statistics, const float* weight, const float* bias,
+                    const float* terms, Division d, T* dx) {
   const NormSizes& s = d.sizes;
   const std::int64_t groups = s.S * s.G, blocks = s.S * d.slices * d.tiles;
   for (std::int64_t block = blockIdx.x; block < blocks; block += gridDim.x) {
     const Place at(d, block, kWidth);
     if (!at.works) continue;
-    float means[kWidth], scales[kWidth], slopes[kWidth], offsets[kWidth];
+    ColumnMap forward[kWidth];
+    float slopes[kWidth], offsets[kWidth];
     for (int k = 0; k < kWidth; ++k) {
       const std::int64_t c = at.column + k, group = at.segment * s.G + c / (s.C / s.G);
-      means[k] = statistics[kMean * groups + group];
-      scales[k] = statistics[kRstd * groups + group] * (weight ? weight[c] : 1.0F);
+      forward[k] = ColumnMap(statistics, weight, bias, s, at.segment, c);
       slopes[k] = terms ? terms[group] : 0.0F;
       offsets[k] = terms ? terms[groups + group] : 0.0F;
     }
     const std::int64_t from = at.segment * s.R * s.C + at.column;
     for (std::int64_t r = at.slice * d.rows + at.line; r < at.end; r += d.lines) {
-      const auto gradients = load<kWidth>(dy + from + r * s.C);
-      Lanes<T, kWidth> values{}, results;
-      if (terms) values = load<kWidth>(x + from + r * s.C);
+      const std::int64_t i = from + r * s.C;
+      const auto gradients = load<kWidth>(dy + i);
+      Lanes<T, kWidth> values{}, outputs{}, results;
+      if (terms || kMask == ReluMask::of_x) values = load<kWidth>(x + i);
+      if constexpr (kMask == ReluMask::of_y) outputs = load<kWidth>(y + i);
       for (int k = 0; k < kWidth; ++k) {
-        const float rest = terms ? fmaf(widen(values.at[k]) - means[k], slopes[k], offsets[k]) : 0.0F;
-        results.at[k] = narrow<T>(fmaf(widen(gradients.at[k]), scales[k], rest));
+        const float value = widen(values.at[k]);
+        const float gradient = masked<kMask>(widen(gradients.at[k]), value, outputs.at[k], forward[k]);
+        const float rest = terms ? fmaf(value - forward[k].mean, slopes[k], offsets[k]) : 0.0F;
+        results.at[k] = narrow<T>(fmaf(gradient, forward[k].scale, rest));
       }
-      store(results, dx + from + r * s.C);
+      store(results, dx + i);
     }
   }
 }
@@ -257,32 +302,58 @@ void with_width(const NormSizes& sizes, const Body& body, const T*... pointers) 
   }
 }
 
-const float* data_of(const Tensor& tensor) { return tensor.defined() ? tensor.device_data<float>() : nullptr; }
+template <class T = float>
+const T* data_of(const Tensor& tensor) {
+  return tensor.defined() ? tensor.device_data<T>() : nullptr;
+}
 
 Tensor doubles(std::int64_t count, Stream& stream) {
   return Tensor::empty({count * std::int64_t{sizeof(double)}}, DType::u8, stream.device());
 }
 double* doubles_of(Tensor& memory) { return reinterpret_cast<double*>(memory.bytes()); }
 
-/// The doubles [S, 2, C] that `sums_kernel` makes; without `statistics` those of x alone.
-Tensor column_sums(const Tensor& x, const Tensor& dy, const Tensor& statistics, const NormSizes& sizes, Stream& stream) {
+/// Calls `body` with the constant that `mask` is.
+template <class Body>
+void with_mask(ReluMask mask, const Body& body) {
+  if (mask == ReluMask::of_x) {
+    body(std::integral_constant<ReluMask, ReluMask::of_x>());
+  } else if (mask == ReluMask::of_y) {
+    body(std::integral_constant<ReluMask, ReluMask::of_y>());
+  } else {
+    body(std::integral_constant<ReluMask, ReluMask::none>());
+  }
+}
+
+/// The tensors that a backward reads, of which the statistics of x read none.
+struct Operands {
+  Tensor dy = {}, y = {}, statistics = {}, weight = {}, bias = {};
+  ReluMask mask = ReluMask::none;
+};
+
+/// The doubles [S, 2, C] that `sums_kernel` makes; without a dy those of x alone.
+Tensor column_sums(const Tensor& x, const Operands& operands, const NormSizes& sizes, Tensor& dsum, Stream& stream) {
   Tensor totals;
   for_activation(x.dtype(), [&]<class T>(T) {
-    const T *const xs = x.device_data<T>(), *const dys = dy.defined() ? dy.device_data<T>() : nullptr;
+    const T* const xs = x.device_data<T>();
+    const T *const dys = data_of<T>(operands.dy), *const ys = data_of<T>(operands.y);
+    T* const masked_dy = dsum.defined() ? dsum.device_data<T>() : nullptr;
     with_width(
         sizes,
         [&]<int kWidth>(std::integral_constant<int, kWidth>) {
           const Division d = divide(sizes, kWidth);
           totals = doubles(sizes.S * d.slices * 2 * sizes.C, stream);
-          launch(stream, "norm_sums", {d.blocks(), kThreads}, sums_kernel<kWidth, T>, xs, dys, data_of(statistics), d,
-                 doubles_of(totals));
+          with_mask(operands.mask, [&]<ReluMask kMask>(std::integral_constant<ReluMask, kMask>) {
+            launch(stream, "norm_sums", {d.blocks(), kThreads}, sums_kernel<kWidth, kMask, T>, xs, dys, ys,
+                   data_of(operands.statistics), data_of(operands.weight), data_of(operands.bias), d, masked_dy,
+                   doubles_of(totals));
+          });
           if (d.slices == 1) return;
           Tensor sums = totals;
           totals = doubles(sizes.S * 2 * sizes.C, stream);
           launch(stream, "norm_sums", {(sizes.S * 2 * sizes.C + kWarps - 1) / kWarps, kThreads}, totals_kernel, doubles_of(sums),
                  sizes.S, d.slices, sizes.C, doubles_of(totals));
         },
-        xs, dys);
+        xs, dys, ys, masked_dy);
   });
   return totals;
 }
@@ -292,7 +363,8 @@ LaunchShape group_grid(const NormSizes& sizes) { return {(sizes.S * sizes.G + kW
 }  // namespace
 
 void norm_statistics(const Tensor& x, const NormSizes& sizes, double eps, Tensor& statistics, Stream& stream) {
-  Tensor totals = column_sums(x, {}, {}, sizes, stream);
+  Tensor none;
+  Tensor totals = column_sums(x, {}, sizes, none, stream);
   for_activation(x.dtype(), [&]<class T>(T) {
     launch(stream, "norm_statistics", group_grid(sizes), statistics_kernel<T>, x.device_data<T>(), doubles_of(totals), sizes, eps,
            statistics.device_data<float>());
@@ -300,48 +372,68 @@ void norm_statistics(const Tensor& x, const NormSizes& sizes, double eps, Tensor
 }
 
 void normalize(const Tensor& x, const NormSizes& sizes, const Tensor& statistics, const Tensor& weight, const Tensor& bias,
-               Tensor& y, Stream& stream) {
+               const NormEpilogue& epilogue, Tensor& y, Stream& stream) {
   for_activation(x.dtype(), [&]<class T>(T) {
     const T* const from = x.device_data<T>();
+    const T* const addend = data_of<T>(epilogue.addend);
     T* const to = y.device_data<T>();
     with_width(
         sizes,
         [&]<int kWidth>(std::integral_constant<int, kWidth>) {
           const Division d = divide(sizes, kWidth);
-          launch(stream, "normalize", {d.blocks(), kThreads}, normalize_kernel<kWidth, T>, from, data_of(statistics),
-                 data_of(weight), data_of(bias), d, to);
+          const auto kernel = addend ? normalize_kernel<kWidth, true, T> : normalize_kernel<kWidth, false, T>;
+          launch(stream, "normalize", {d.blocks(), kThreads}, kernel, from, data_of(statistics), data_of(weight), data_of(bias),
+                 addend, epilogue.relu, d, to);
         },
-        from, to);
+        from, addend, to);
   });
 }
 
 void normalize_backward(const Tensor& x, const NormSizes& sizes, const Tensor& statistics, const Tensor& weight, const Tensor& dy,
-                        bool fixed, NormGradients& gradients, Tensor& dx, Stream& stream) {
+                        bool fixed, NormEpilogueBackward& epilogue, NormGradients& gradients, Tensor& dx, Stream& stream) {
+  Operands operands{.dy = dy, .y = epilogue.relu ? epilogue.y : Tensor{}, .statistics = statistics, .weight = weight};
+  if (operands.y.defined()) {
+    operands.mask = ReluMask::of_y;
+  } else if (epilogue.relu) {
+    operands.mask = ReluMask::of_x;
+    operands.bias = epilogue.bias;
+  }
   const bool needs_terms = dx.defined() && !fixed;
   Tensor terms;
-  if (needs_terms || gradients.dweight.defined() || gradients.dbias.defined()) {
-    Tensor totals = column_sums(x, dy, statistics, sizes, stream);
-    launch(stream, "norm_gradients", grid(stream, sizes.C), gradients_kernel, doubles_of(totals), data_of(statistics), sizes,
-           gradients.add_weight, gradients.add_bias, gradients.dweight.defined() ? gradients.dweight.device_data<float>() : nullptr,
-           gradients.dbias.defined() ? gradients.dbias.device_data<float>() : nullptr);
+  if (needs_terms || epilogue.dsum.defined() || gradients.dweight.defined() || gradients.dbias.defined()) {
+    Tensor totals = column_sums(x, operands, sizes, epilogue.dsum, stream);
+    if (gradients.dweight.defined() || gradients.dbias.defined()) {
+      launch(stream, "norm_gradients", grid(stream, sizes.C), gradients_kernel, doubles_of(totals), data_of(statistics), sizes,
+             gradients.add_weight, gradients.add_bias,
+             gradients.dweight.defined() ? gradients.dweight.device_data<float>() : nullptr,
+             gradients.dbias.defined() ? gradients.dbias.device_data<float>() : nullptr);
+    }
     if (needs_terms) {
       terms = Tensor::empty({2, sizes.S * sizes.G}, DType::f32, stream.device());
       launch(stream, "norm_terms", group_grid(sizes), terms_kernel, doubles_of(totals), data_of(statistics), data_of(weight), sizes,
              terms.device_data<float>());
     }
+    if (epilogue.dsum.defined()) {  // has been masked
+      operands.dy = epilogue.dsum;
+      operands.y = {};
+      operands.mask = ReluMask::none;
+    }
   }
   if (!dx.defined()) return;
   for_activation(x.dtype(), [&]<class T>(T) {
-    const T *const xs = x.device_data<T>(), *const dys = dy.device_data<T>();
+    const T* const xs = x.device_data<T>();
+    const T *const dys = data_of<T>(operands.dy), *const ys = data_of<T>(operands.y);
     T* const to = dx.device_data<T>();
     with_width(
         sizes,
         [&]<int kWidth>(std::integral_constant<int, kWidth>) {
           const Division d = divide(sizes, kWidth);
-          launch(stream, "normalize_backward", {d.blocks(), kThreads}, backward_kernel<kWidth, T>, xs, dys, data_of(statistics),
-                 data_of(weight), data_of(terms), d, to);
+          with_mask(operands.mask, [&]<ReluMask kMask>(std::integral_constant<ReluMask, kMask>) {
+            launch(stream, "normalize_backward", {d.blocks(), kThreads}, backward_kernel<kWidth, kMask, T>, xs, dys, ys,
+                   data_of(operands.statistics), data_of(operands.weight), data_of(operands.bias), data_of(terms), d, to);
+          });
         },
-        xs, dys, to);
+        xs, dys, ys, to);
   });
 }
 

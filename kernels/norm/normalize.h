@@ -5,6 +5,7 @@
 #include <gpucnn/core/stream.h>
 #include <gpucnn/core/tensor.h>
 #include <gpucnn/kernels/common/declare_twins.h>
+#include <gpucnn/kernels/norm/norm_epilogue.h>
 
 /// What batch and group normalisation share: x is S segments of R rows and C columns, and a segment's columns form G groups of
 /// equals. A batch is one segment with a group for each channel; in group normalisation each image is a segment.
@@ -29,12 +30,13 @@ struct NormGradients {
 /// statistics = those of each group. The sums are in double, of differences from the segment's first row.
 GPUCNN_TWINS(void norm_statistics(const Tensor& x, const NormSizes& sizes, double eps, Tensor& statistics, Stream& stream))
 
-/// y = (x - mean) rstd weight + bias; weight and bias: f32 [C] or undefined.
+/// y = epilogue((x - mean) rstd weight + bias); weight and bias: f32 [C] or undefined.
 GPUCNN_TWINS(void normalize(const Tensor& x, const NormSizes& sizes, const Tensor& statistics, const Tensor& weight,
-                            const Tensor& bias, Tensor& y, Stream& stream))
+                            const Tensor& bias, const NormEpilogue& epilogue, Tensor& y, Stream& stream))
 
 /// Gradients of `normalize`. If `fixed`, the statistics do not depend on x. dx is undefined where nobody asks for it.
 GPUCNN_TWINS(void normalize_backward(const Tensor& x, const NormSizes& sizes, const Tensor& statistics, const Tensor& weight,
-                                     const Tensor& dy, bool fixed, NormGradients& gradients, Tensor& dx, Stream& stream))
+                                     const Tensor& dy, bool fixed, NormEpilogueBackward& epilogue, NormGradients& gradients,
+                                     Tensor& dx, Stream& stream))
 
 }  // namespace gpucnn::kernels

@@ -1,8 +1,11 @@
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
+#include <utility>
 
 #include <gpucnn/core/threads/parallel.h>
 #include <gpucnn/kernels/norm/normalize.h>
+#include <gpucnn/kernels/norm/normalize_cpu.h>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "gpucnn/kernels/norm/normalize_cpu.cpp"
@@ -14,45 +17,95 @@
 HWY_BEFORE_NAMESPACE();
 namespace gpucnn::kernels::HWY_NAMESPACE {
 
-/// first += f and second += f * (x - center), where f is dy, or without one x - center.
+using cpu::NormRows;
+using cpu::ReluMask;
+
+/// What the forward made of x, without a ReLU; `forward` is that of x's column.
 template <class D>
-HWY_INLINE void add_terms(D d, const float* x, const float* dy, hn::Vec<D> center, hn::Vec<D>& first, hn::Vec<D>& second) {
+HWY_INLINE hn::Vec<D> normalized(D d, hn::Vec<D> x, const float* forward, std::int64_t width) {
+  const auto difference = hn::Sub(x, hn::LoadU(d, forward));
+  return hn::MulAdd(difference, hn::LoadU(d, forward + width), hn::LoadU(d, forward + 2 * width));
+}
+
+/// dy[i], element `i` of x being `x`, where a ReLU passed it on; else 0.
+template <ReluMask kMask, class D>
+HWY_INLINE hn::Vec<D> masked(D d, const NormRows& rows, std::int64_t i, std::int64_t column, hn::Vec<D> x) {
+  const auto dy = hn::LoadU(d, rows.dy + i);
+  if constexpr (kMask == ReluMask::of_x) {
+    return hn::IfThenZeroElse(hn::Le(normalized(d, x, rows.forward + column, rows.width), hn::Zero(d)), dy);
+  } else if constexpr (kMask == ReluMask::of_y) {
+    return hn::IfThenZeroElse(hn::Le(hn::LoadU(d, rows.y + i), hn::Zero(d)), dy);
+  } else {
+    return dy;
+  }
+}
+
+/// Calls `body` with the constant that `mask` is.
+template <class Body>
+HWY_INLINE void with_mask(ReluMask mask, const Body& body) {
+  if (mask == ReluMask::of_x) {
+    body(std::integral_constant<ReluMask, ReluMask::of_x>());
+  } else if (mask == ReluMask::of_y) {
+    body(std::integral_constant<ReluMask, ReluMask::of_y>());
+  } else {
+    body(std::integral_constant<ReluMask, ReluMask::none>());
+  }
+}
+
+/// first += f and second += f * (x - center) at element `i`, where f is dy, masked, or without one x - center. f to dsum[i], if
+/// any.
+template <ReluMask kMask, class D>
+HWY_INLINE void add_terms(D d, const NormRows& rows, std::int64_t i, std::int64_t column, hn::Vec<D> center, float* dsum,
+                          hn::Vec<D>& first, hn::Vec<D>& second) {
   const hn::Rebind<float, D> floats;
-  const auto difference = hn::Sub(hn::PromoteTo(d, hn::LoadU(floats, x)), center);
-  const auto factor = dy ? hn::PromoteTo(d, hn::LoadU(floats, dy)) : difference;
+  const auto x = hn::LoadU(floats, rows.x + i);
+  const auto difference = hn::Sub(hn::PromoteTo(d, x), center);
+  auto factor = difference;
+  if (rows.dy) {
+    const auto dy = masked<kMask>(floats, rows, i, column, x);
+    if (kMask != ReluMask::none && dsum) hn::StoreU(dy, floats, dsum + i);
+    factor = hn::PromoteTo(d, dy);
+  }
   first = hn::Add(first, factor);
   second = hn::MulAdd(factor, difference, second);
 }
 
-/// The two sums of columns [column, column + 2 vectors) over `count` elements in rows of `width`, to sums[0] and sums[width] on.
-template <class D>
-HWY_INLINE void sum_columns(D d, const float* x, const float* dy, const float* centers, std::int64_t width, std::int64_t count,
-                            std::int64_t column, double* sums) {
+/// The two sums of columns [column, column + 2 vectors) over whole rows, to sums[0] and sums[width] on.
+template <ReluMask kMask, class D>
+HWY_INLINE void sum_columns(D d, const NormRows& rows, const float* centers, std::int64_t whole, std::int64_t column, float* dsum,
+                            double* sums) {
   const hn::Rebind<float, D> floats;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const std::int64_t width = rows.width, next = column + lanes;
   const auto center0 = hn::PromoteTo(d, hn::LoadU(floats, centers + column));
-  const auto center1 = hn::PromoteTo(d, hn::LoadU(floats, centers + column + lanes));
+  const auto center1 = hn::PromoteTo(d, hn::LoadU(floats, centers + next));
   auto a0 = hn::Zero(d), a1 = hn::Zero(d), b0 = hn::Zero(d), b1 = hn::Zero(d);
-  for (std::int64_t i = column; i < count; i += width) {
-    add_terms(d, x + i, dy ? dy + i : nullptr, center0, a0, b0);
-    add_terms(d, x + i + lanes, dy ? dy + i + lanes : nullptr, center1, a1, b1);
+  for (std::int64_t i = column; i < whole; i += width) {
+    add_terms<kMask>(d, rows, i, column, center0, dsum, a0, b0);
+    add_terms<kMask>(d, rows, i + lanes, next, center1, dsum, a1, b1);
   }
   hn::StoreU(a0, d, sums + column);
-  hn::StoreU(a1, d, sums + column + lanes);
+  hn::StoreU(a1, d, sums + next);
   hn::StoreU(b0, d, sums + width + column);
-  hn::StoreU(b1, d, sums + width + column + lanes);
+  hn::StoreU(b1, d, sums + width + next);
 }
 
-/// sums: [2, width]. Only whole rows are read by vectors; what is left of the last one comes to its columns behind them.
-void sum_terms(const float* x, const float* dy, const float* centers, std::int64_t width, std::int64_t count, double* sums) {
-  const std::int64_t whole = count / width * width;
+template <ReluMask kMask>
+HWY_INLINE void sum_masked_terms(const NormRows& rows, const float* centers, float* dsum, double* sums) {
+  const std::int64_t width = rows.width, whole = rows.count / width * width;
   const hn::ScalableTag<double> d;
   const auto pair = static_cast<std::int64_t>(2 * hn::Lanes(d));
   std::int64_t column = 0;
-  for (; column + pair <= width; column += pair) sum_columns(d, x, dy, centers, width, whole, column, sums);
-  const auto add_one = [=](std::int64_t i, double& first, double& second) {
-    const double difference = static_cast<double>(x[i]) - static_cast<double>(centers[i % width]);
-    const double factor = dy ? static_cast<double>(dy[i]) : difference;
+  for (; column + pair <= width; column += pair) sum_columns<kMask>(d, rows, centers, whole, column, dsum, sums);
+  const auto add_one = [=, &rows](std::int64_t i, double& first, double& second) HWY_ATTR {
+    const hn::CappedTag<float, 1> single;
+    const double difference = static_cast<double>(rows.x[i]) - static_cast<double>(centers[i % width]);
+    double factor = difference;
+    if (rows.dy) {
+      const float dy = hn::GetLane(masked<kMask>(single, rows, i, i % width, hn::LoadU(single, rows.x + i)));
+      if (kMask != ReluMask::none && dsum) dsum[i] = dy;
+      factor = static_cast<double>(dy);
+    }
     first += factor;
     second += factor * difference;
   };
@@ -62,30 +115,60 @@ void sum_terms(const float* x, const float* dy, const float* centers, std::int64
     sums[column] = first;
     sums[width + column] = second;
   }
-  for (std::int64_t i = whole; i < count; ++i) add_one(i, sums[i - whole], sums[width + i - whole]);
+  for (std::int64_t i = whole; i < rows.count; ++i) add_one(i, sums[i - whole], sums[width + i - whole]);
 }
 
-/// y = (x - center) scale + offset; columns: [3, width].
-void normalize_rows(const float* x, const float* columns, std::int64_t width, std::int64_t count, float* y) {
-  const float *centers = columns, *scales = columns + width, *offsets = columns + 2 * width;
-  for (std::int64_t row = 0; row < count; row += width) {
-    for_lanes(static_cast<std::size_t>(std::min(width, count - row)), [=](auto d, std::size_t c) HWY_ATTR {
-      const auto difference = hn::Sub(hn::LoadU(d, x + row + c), hn::LoadU(d, centers + c));
-      hn::StoreU(hn::MulAdd(difference, hn::LoadU(d, scales + c), hn::LoadU(d, offsets + c)), d, y + row + c);
+/// sums: [2, width]. Only whole rows are read by vectors; what is left of the last one comes to its columns behind them. The masked
+/// dy to `dsum`, if there are a mask and a place for it.
+void sum_terms(const NormRows& rows, const float* centers, float* dsum, double* sums) {
+  with_mask(rows.mask, [&](auto mask) HWY_ATTR { sum_masked_terms<mask()>(rows, centers, dsum, sums); });
+}
+
+/// y = (x - center) scale + offset, + addend if there is one, and the ReLU of that if it is wanted.
+template <bool kAdds, bool kRelu>
+HWY_INLINE void normalize_some(const NormRows& rows, const float* addend, float* y) {
+  for (std::int64_t row = 0; row < rows.count; row += rows.width) {
+    for_lanes(static_cast<std::size_t>(std::min(rows.width, rows.count - row)), [=, &rows](auto d, std::size_t c) HWY_ATTR {
+      auto result = normalized(d, hn::LoadU(d, rows.x + row + c), rows.forward + c, rows.width);
+      if constexpr (kAdds) result = hn::Add(result, hn::LoadU(d, addend + row + c));
+      if constexpr (kRelu) result = hn::IfThenZeroElse(hn::Lt(result, hn::Zero(d)), result);  // which leaves NaN
+      hn::StoreU(result, d, y + row + c);
     });
   }
 }
 
-/// dx = dy scale + (x - center) slope + offset; columns: [4, width].
-void backward_rows(const float* x, const float* dy, const float* columns, std::int64_t width, std::int64_t count, float* dx) {
+void normalize_rows(const NormRows& rows, const float* addend, bool relu, float* y) {
+  if (addend) {
+    relu ? normalize_some<true, true>(rows, addend, y) : normalize_some<true, false>(rows, addend, y);
+  } else {
+    relu ? normalize_some<false, true>(rows, addend, y) : normalize_some<false, false>(rows, addend, y);
+  }
+}
+
+/// dx = dy scale + (x - center) slope + offset, dy masked; columns: [4, width]. If `fixed` x plays no part, not even where it is
+/// infinite: dx = dy scale.
+void backward_rows(const NormRows& rows, const float* columns, bool fixed, float* dx) {
+  const std::int64_t width = rows.width;
   const float *centers = columns, *scales = columns + width, *slopes = columns + 2 * width, *offsets = columns + 3 * width;
-  for (std::int64_t row = 0; row < count; row += width) {
-    for_lanes(static_cast<std::size_t>(std::min(width, count - row)), [=](auto d, std::size_t c) HWY_ATTR {
-      const auto difference = hn::Sub(hn::LoadU(d, x + row + c), hn::LoadU(d, centers + c));
-      const auto rest = hn::MulAdd(difference, hn::LoadU(d, slopes + c), hn::LoadU(d, offsets + c));
-      hn::StoreU(hn::MulAdd(hn::LoadU(d, dy + row + c), hn::LoadU(d, scales + c), rest), d, dx + row + c);
-    });
-  }
+  with_mask(rows.mask, [&](auto mask) HWY_ATTR {
+    for (std::int64_t row = 0; row < rows.count; row += width) {
+      const auto count = static_cast<std::size_t>(std::min(width, rows.count - row));
+      if (fixed) {
+        for_lanes(count, [=, &rows](auto d, std::size_t c) HWY_ATTR {
+          const auto column = static_cast<std::int64_t>(c);
+          const auto dy = masked<mask()>(d, rows, row + column, column, hn::LoadU(d, rows.x + row + c));
+          hn::StoreU(hn::MulAdd(dy, hn::LoadU(d, scales + c), hn::Zero(d)), d, dx + row + c);
+        });
+      } else {
+        for_lanes(count, [=, &rows](auto d, std::size_t c) HWY_ATTR {
+          const auto column = static_cast<std::int64_t>(c);
+          const auto x = hn::LoadU(d, rows.x + row + c), dy = masked<mask()>(d, rows, row + column, column, x);
+          const auto rest = hn::MulAdd(hn::Sub(x, hn::LoadU(d, centers + c)), hn::LoadU(d, slopes + c), hn::LoadU(d, offsets + c));
+          hn::StoreU(hn::MulAdd(dy, hn::LoadU(d, scales + c), rest), d, dx + row + c);
+        });
+      }
+    }
+  });
 }
 
 }  // namespace gpucnn::kernels::HWY_NAMESPACE
@@ -149,15 +232,26 @@ Tensor columns_of(const NormSizes& sizes, const Walk& walk, std::int64_t rows, c
   return columns;
 }
 
+/// `all` are those of the whole of x; the part of segment `s` from x[first] on.
+NormRows rows_of(const NormRows& all, std::int64_t s, std::int64_t first, std::int64_t count) {
+  return {.width = all.width,
+          .count = count,
+          .x = all.x + first,
+          .dy = all.dy ? all.dy + first : nullptr,
+          .forward = all.forward ? all.forward + s * 3 * all.width : nullptr,
+          .y = all.y ? all.y + first : nullptr,
+          .mask = all.mask};
+}
+
 /// The doubles [S, 2, C] of each segment's column sums; see `add_terms`.
-Tensor column_sums(const Tensor& x, const float* dy, const NormSizes& sizes, const Walk& walk, const Tensor& centers) {
+Tensor column_sums(const NormRows& all, const NormSizes& sizes, const Walk& walk, const Tensor& centers, float* dsum) {
   Tensor partial = doubles(sizes.S * walk.parts * 2 * walk.width), total = doubles(sizes.S * 2 * sizes.C);
-  const float *const xs = x.data<float>(), *const columns = centers.data<float>();
+  const float* const columns = centers.data<float>();
   double *const from = doubles_of(partial), *const to = doubles_of(total);
   parallel_for(sizes.S * walk.parts, [=](std::int64_t task) {
     const std::int64_t s = task / walk.parts, p = task % walk.parts, first = s * walk.elements + p * walk.part;
     HWY_DYNAMIC_DISPATCH(sum_terms)
-    (xs + first, dy ? dy + first : nullptr, columns + s * walk.width, walk.width, walk.length(p), from + task * 2 * walk.width);
+    (rows_of(all, s, first, walk.length(p)), columns + s * walk.width, dsum ? dsum + first : nullptr, from + task * 2 * walk.width);
   });
   const std::int64_t C = sizes.C;
   parallel_ranges(sizes.S * 2 * C, 1024, [=](std::int64_t first, std::int64_t last) {
@@ -176,6 +270,20 @@ Tensor column_sums(const Tensor& x, const float* dy, const NormSizes& sizes, con
 float value_or(const float* values, std::int64_t i, float other) { return values ? values[i] : other; }
 const float* data_of(const Tensor& tensor) { return tensor.defined() ? tensor.data<float>() : nullptr; }
 
+/// [S, 3, width]: center, scale and offset.
+Tensor forward_columns(const NormSizes& sizes, const Walk& walk, const Tensor& statistics, const Tensor& weight,
+                       const Tensor& bias) {
+  const float *const known = statistics.data<float>(), *const weights = data_of(weight), *const biases = data_of(bias);
+  const std::int64_t groups = sizes.S * sizes.G, width = sizes.group_channels();
+  return columns_of(sizes, walk, 3, [=](std::int64_t s, std::int64_t c, float* column) {
+    const float* const of = known + s * sizes.G + c / width;
+    const float scale = of[kRstd * groups] * value_or(weights, c, 1);
+    column[0] = of[kMean * groups];
+    column[walk.width] = scale;
+    column[2 * walk.width] = value_or(biases, c, 0) - of[kMeanRest * groups] * scale;
+  });
+}
+
 }  // namespace
 }  // namespace cpu
 
@@ -187,7 +295,7 @@ void cpu::norm_statistics(const Tensor& x, const NormSizes& sizes, double eps, T
     const float value = xs[s * walk.elements + c];
     *column = std::isfinite(value) ? value : 0.0F;
   });
-  Tensor total = column_sums(x, nullptr, sizes, walk, centers);
+  Tensor total = column_sums({.width = walk.width, .count = 0, .x = xs}, sizes, walk, centers, nullptr);
   const double* const sums = doubles_of(total);
   const float* const columns = centers.data<float>();
   float* const to = statistics.data<float>();
@@ -216,21 +324,16 @@ void cpu::norm_statistics(const Tensor& x, const NormSizes& sizes, double eps, T
 }
 
 void cpu::normalize(const Tensor& x, const NormSizes& sizes, const Tensor& statistics, const Tensor& weight, const Tensor& bias,
-                    Tensor& y, Stream&) {
+                    const NormEpilogue& epilogue, Tensor& y, Stream&) {
   const Walk walk(sizes);
-  const float *const known = statistics.data<float>(), *const weights = data_of(weight), *const biases = data_of(bias);
-  const std::int64_t groups = sizes.S * sizes.G, width = sizes.group_channels();
-  const Tensor columns = columns_of(sizes, walk, 3, [=](std::int64_t s, std::int64_t c, float* column) {
-    const float* const of = known + s * sizes.G + c / width;
-    const float scale = of[kRstd * groups] * value_or(weights, c, 1);
-    column[0] = of[kMean * groups];
-    column[walk.width] = scale;
-    column[2 * walk.width] = value_or(biases, c, 0) - of[kMeanRest * groups] * scale;
-  });
-  const float *const from = x.data<float>(), *const numbers = columns.data<float>();
+  const Tensor columns = forward_columns(sizes, walk, statistics, weight, bias);
+  const NormRows all{.width = walk.width, .count = x.numel(), .x = x.data<float>(), .forward = columns.data<float>()};
+  const float* const addend = data_of(epilogue.addend);
+  const bool relu = epilogue.relu;
   float* const to = y.data<float>();
   for_parts(sizes, walk, [=](std::int64_t s, std::int64_t first, std::int64_t count) {
-    HWY_DYNAMIC_DISPATCH(normalize_rows)(from + first, numbers + s * 3 * walk.width, walk.width, count, to + first);
+    HWY_DYNAMIC_DISPATCH(normalize_rows)
+    (rows_of(all, s, first, count), addend ? addend + first : nullptr, relu, to + first);
   });
 }
 
@@ -287,45 +390,48 @@ void put_gradients(const NormSizes& sizes, const float* known, const double* sum
 }  // namespace cpu
 
 void cpu::normalize_backward(const Tensor& x, const NormSizes& sizes, const Tensor& statistics, const Tensor& weight,
-                             const Tensor& dy, bool fixed, NormGradients& gradients, Tensor& dx, Stream&) {
+                             const Tensor& dy, bool fixed, NormEpilogueBackward& epilogue, NormGradients& gradients, Tensor& dx,
+                             Stream&) {
   const Walk walk(sizes);
   const float *const known = statistics.data<float>(), *const weights = data_of(weight);
   const std::int64_t groups = sizes.S * sizes.G, width = sizes.group_channels();
-  Tensor terms;
+  NormRows all{.width = walk.width, .count = x.numel(), .x = x.data<float>(), .dy = dy.data<float>()};
+  Tensor forward, terms;
+  if (epilogue.relu && epilogue.y.defined()) {
+    all.mask = ReluMask::of_y;
+    all.y = epilogue.y.data<float>();
+  } else if (epilogue.relu) {
+    all.mask = ReluMask::of_x;
+    forward = forward_columns(sizes, walk, statistics, weight, epilogue.bias);
+    all.forward = std::as_const(forward).data<float>();
+  }
+  float* const dsum = epilogue.dsum.defined() ? epilogue.dsum.data<float>() : nullptr;
   const bool needs_terms = dx.defined() && !fixed;
-  if (needs_terms || gradients.dweight.defined() || gradients.dbias.defined()) {
+  if (needs_terms || dsum || gradients.dweight.defined() || gradients.dbias.defined()) {
     const Tensor centers = columns_of(sizes, walk, 1, [=](std::int64_t s, std::int64_t c, float* column) {
       *column = known[kMean * groups + s * sizes.G + c / width];
     });
-    Tensor sums = column_sums(x, dy.data<float>(), sizes, walk, centers);
+    Tensor sums = column_sums(all, sizes, walk, centers, dsum);
     put_gradients(sizes, known, doubles_of(sums), gradients);
     if (needs_terms) terms = group_terms(sizes, known, weights, doubles_of(sums));
+    if (dsum) {  // has been masked
+      all.dy = dsum;
+      all.mask = ReluMask::none;
+    }
   }
   if (!dx.defined()) return;
-  const float *const xs = x.data<float>(), *const dys = dy.data<float>();
-  float* const to = dx.data<float>();
-  if (fixed) {  // x plays no part, not even where it is infinite: dx = dy scale
-    const Tensor columns = columns_of(sizes, walk, 3, [=](std::int64_t s, std::int64_t c, float* column) {
-      column[walk.width] = known[kRstd * groups + s * sizes.G + c / width] * value_or(weights, c, 1);
-      column[0] = column[2 * walk.width] = 0;
-    });
-    const float* const numbers = columns.data<float>();
-    return for_parts(sizes, walk, [=](std::int64_t s, std::int64_t first, std::int64_t count) {
-      HWY_DYNAMIC_DISPATCH(normalize_rows)(dys + first, numbers + s * 3 * walk.width, walk.width, count, to + first);
-    });
-  }
-  const float* const slopes = terms.data<float>();
+  const float* const slopes = data_of(terms);
   const Tensor columns = columns_of(sizes, walk, 4, [=](std::int64_t s, std::int64_t c, float* column) {
     const std::int64_t group = s * sizes.G + c / width;
     column[0] = known[kMean * groups + group];
     column[walk.width] = known[kRstd * groups + group] * value_or(weights, c, 1);
-    column[2 * walk.width] = slopes[group];
-    column[3 * walk.width] = slopes[groups + group];
+    column[2 * walk.width] = value_or(slopes, group, 0);
+    column[3 * walk.width] = value_or(slopes, groups + group, 0);
   });
   const float* const numbers = columns.data<float>();
+  float* const to = dx.data<float>();
   for_parts(sizes, walk, [=](std::int64_t s, std::int64_t first, std::int64_t count) {
-    HWY_DYNAMIC_DISPATCH(backward_rows)
-    (xs + first, dys + first, numbers + s * 4 * walk.width, walk.width, count, to + first);
+    HWY_DYNAMIC_DISPATCH(backward_rows)(rows_of(all, s, first, count), numbers + s * 4 * walk.width, fixed, to + first);
   });
 }
 

@@ -10,7 +10,6 @@
 #include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/printable.h>
-#include <gpucnn/kernels/activation/activation.h>
 #include <gpucnn/kernels/combine/add.h>
 
 namespace gpucnn {
@@ -63,19 +62,13 @@ std::unique_ptr<Module> ResidualBlock::copy() const {
 bool ResidualBlock::child_input_grad(std::size_t i) const { return i < size() ? Sequential::child_input_grad(i) : input_grad(); }
 
 Tensor ResidualBlock::forward(const Tensor& x, Context& context) const {
-  const Tensor body = Sequential::forward(x, context);
-  const Tensor shortcut = has_shortcut() ? shortcut_[0](x, context) : x;
-  Tensor y = Tensor::empty(body.shape(), body.dtype(), body.device());
-  kernels::add(body, shortcut, y, context.stream());
-  kernels::activation(y, {Activation::relu}, y, context.stream());
-  context.save(y);
-  return y;
+  const Tensor body = forward_before_sum(x, context);
+  return forward_sum(body, has_shortcut() ? shortcut_[0](x, context) : x, context);
 }
 
 Tensor ResidualBlock::gradients(const Tensor& dy, Context& context) {
   Tensor sum = Tensor::empty(dy.shape(), dy.dtype(), dy.device());  // the gradient of body(x) + shortcut(x)
-  kernels::activation_backward(context.saved(), {Activation::relu}, dy, sum, context.stream());
-  const Tensor body = Sequential::gradients(sum, context);
+  const Tensor body = gradients_of_sum(dy, sum, context);
   const Tensor shortcut = has_shortcut() ? shortcut_[0].backward(sum, context) : sum;
   if (!context.input_grad()) return {};
   Tensor dx = Tensor::empty(body.shape(), body.dtype(), body.device());

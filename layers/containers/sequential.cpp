@@ -5,6 +5,8 @@
 #include <utility>
 
 #include <gpucnn/core/text/formatted.h>
+#include <gpucnn/kernels/activation/activation.h>
+#include <gpucnn/kernels/combine/add.h>
 #include <gpucnn/layers/fusion/fuse.h>
 
 namespace gpucnn {
@@ -92,15 +94,33 @@ bool Sequential::gathers(const kernels::OrderedBatch& batch) const {
   return !has_hooked_layers() && !stages_.empty() && stages_.front()->gathers(batch);
 }
 
-Tensor Sequential::forward(const Tensor& x, Context& context) const {
-  const bool apart = has_hooked_layers();
+/// All children one by one if they run `apart`, else the first `stages`.
+Tensor Sequential::run(const Tensor& x, Context& context, bool apart, std::size_t stages) const {
   if (context.keeps()) apart_ = apart;
   Tensor y = x;
   if (apart) {
     for (const auto& entry : children_) y = (*entry.module)(y, context);
     return y;
   }
-  for (const auto& stage : stages_) y = stage->forward(y, context);
+  for (std::size_t i = 0; i < stages; ++i) y = stages_[i]->forward(y, context);
+  return y;
+}
+
+Tensor Sequential::forward(const Tensor& x, Context& context) const { return run(x, context, has_hooked_layers(), stages_.size()); }
+
+AddingStage* Sequential::adding_stage(bool apart) const { return apart || stages_.empty() ? nullptr : stages_.back()->adding(); }
+
+Tensor Sequential::forward_before_sum(const Tensor& x, Context& context) const {
+  const bool apart = has_hooked_layers();
+  return run(x, context, apart, stages_.size() - (adding_stage(apart) ? 1 : 0));
+}
+
+Tensor Sequential::forward_sum(const Tensor& before, const Tensor& addend, Context& context) const {
+  if (AddingStage* const last = adding_stage(has_hooked_layers())) return last->forward_sum(before, addend, context);
+  Tensor y = Tensor::empty(before.shape(), before.dtype(), before.device());
+  kernels::add(before, addend, y, context.stream());
+  kernels::activation(y, {Activation::relu}, y, context.stream());
+  context.save(y);
   return y;
 }
 
@@ -129,6 +149,16 @@ Tensor Sequential::gradients(const Tensor& dy, Context& context) {
   return backward_through(
       stages_.size(), dy, context, [&](std::size_t i) { return stages_[i]->learns(); },
       [&](std::size_t i, const Tensor& gradient) { return stages_[i]->backward(gradient, context); });
+}
+
+Tensor Sequential::gradients_of_sum(const Tensor& dy, Tensor& dsum, Context& context) {
+  if (AddingStage* const last = adding_stage(apart_)) {
+    return backward_through(
+        stages_.size() - 1, last->backward_sum(dy, dsum, context), context, [&](std::size_t i) { return stages_[i]->learns(); },
+        [&](std::size_t i, const Tensor& gradient) { return stages_[i]->backward(gradient, context); });
+  }
+  kernels::activation_backward(context.saved(), {Activation::relu}, dy, dsum, context.stream());
+  return Sequential::gradients(dsum, context);
 }
 
 bool Sequential::child_input_grad(std::size_t i) const {

@@ -10,6 +10,7 @@
 
 namespace gpucnn {
 
+class AddingStage;
 class Stage;
 
 /// Layers one after the other, as PyTorch's Sequential. Children are called "0", "1", … or by the names given:
@@ -50,6 +51,12 @@ class GPUCNN_API Sequential : public Module {
   bool gathers(const kernels::OrderedBatch& batch) const override;
   Tensor forward(const Tensor& x, Context& context) const override;
   Tensor gradients(const Tensor& dy, Context& context) override;
+  /// For classes that add something to what the layers make: y = relu(forward(x) + addend) is `forward_sum` of what
+  /// `forward_before_sum` makes of x. The last layers may make the sum in their own pass, and then run in the second half.
+  Tensor forward_before_sum(const Tensor& x, Context& context) const;
+  Tensor forward_sum(const Tensor& before, const Tensor& addend, Context& context) const;
+  /// What `gradients` returns, from the gradient of that y. dsum, like dy, = the gradient of the sum, which is the addend's.
+  Tensor gradients_of_sum(const Tensor& dy, Tensor& dsum, Context& context);
   std::unique_ptr<Module> copy() const override;
   /// For the `copy` of derived classes: gives `network` copies of this one's children instead of its own.
   std::unique_ptr<Module> copied_into(std::unique_ptr<Sequential> network) const;
@@ -59,6 +66,9 @@ class GPUCNN_API Sequential : public Module {
 
  private:
   bool has_hooked_layers() const;
+  Tensor run(const Tensor& x, Context& context, bool apart, std::size_t stages) const;
+  /// The last stage if it makes a sum; null where the children run one by one.
+  AddingStage* adding_stage(bool apart) const;
   /// Appends the layers in order, with those of plain Sequentials among them in their place.
   void list_layers(std::vector<Module*>& layers) const;
 

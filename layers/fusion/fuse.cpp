@@ -7,8 +7,8 @@ namespace gpucnn {
 namespace {
 
 /// The first that matches is taken, so a pattern stands before those that would take its first layers.
-constexpr const Pattern* kPatterns[] = {&kConvReluPool, &kLinearHead,         &kLinearReluDropout,
-                                        &kReluPool,     &kActivationEpilogue, &kSingleLayer};
+constexpr const Pattern* kPatterns[] = {&kConvReluPool,       &kLinearHead,    &kLinearReluDropout, &kReluPool,
+                                        &kActivationEpilogue, &kConvBatchNorm, &kBatchNorm,         &kSingleLayer};
 
 /// The parameters of these layers and of the modules inside them.
 std::vector<Parameter> parameters_of(std::span<Module* const> layers) {

@@ -23,6 +23,8 @@ extern const Pattern kLinearHead;          // Linear, ReLU, perhaps Dropout, and
 extern const Pattern kLinearReluDropout;   // Linear, ReLU, Dropout
 extern const Pattern kReluPool;            // ReLU, MaxPool2d
 extern const Pattern kActivationEpilogue;  // Conv2d or Linear, and an activation
+extern const Pattern kConvBatchNorm;       // Conv2d, BatchNorm2d, and perhaps ReLU
+extern const Pattern kBatchNorm;           // BatchNorm2d, and perhaps ReLU
 extern const Pattern kSingleLayer;         // any layer
 
 /// Layer `i` if there is one of this class. Classes derived from it may compute something else, so only the class itself is joined.

@@ -10,6 +10,8 @@
 
 namespace gpucnn {
 
+class AddingStage;
+
 /// Layers of a Sequential that run together: a layer alone, or several whose work fits in one pass over memory. Results are those
 /// of the layers one after the other, within rounding; a gradient that is not finite ends where the layers would multiply it by 0.
 /// Refers to the layers, and owns what its backward needs.
@@ -29,6 +31,9 @@ class Stage {
   /// Whether its forward gathers this batch itself, which is its x: see StepEnds.
   virtual bool gathers(const kernels::OrderedBatch&) const { return false; }
 
+  /// Itself if it is one; null: it is none.
+  virtual AddingStage* adding() { return nullptr; }
+
   /// Whether one of its parameters is to be learned.
   bool learns() const {
     return std::ranges::any_of(parameters_, [](const Parameter& parameter) { return parameter.requires_grad(); });
@@ -37,6 +42,17 @@ class Stage {
 
  private:
   std::vector<Parameter> parameters_;  // of its layers
+};
+
+/// A stage that adds a tensor to its result, and applies ReLU to the sum, in the same pass: the end of a ResidualBlock's body.
+class AddingStage : public Stage {
+ public:
+  /// relu(what `forward` makes + addend), keeping what the next needs as `forward` does.
+  virtual Tensor forward_sum(const Tensor& x, const Tensor& addend, Context& context) = 0;
+  /// What `backward` gives, of the last `forward_sum`. dsum, like dy, = the gradient of the sum: the addend's.
+  virtual Tensor backward_sum(const Tensor& dy, Tensor& dsum, Context& context) = 0;
+
+  AddingStage* adding() override { return this; }
 };
 
 }  // namespace gpucnn

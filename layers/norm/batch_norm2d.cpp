@@ -1,10 +1,12 @@
 #include <gpucnn/layers/norm/batch_norm2d.h>
 
 #include <stdexcept>
+#include <utility>
 
 #include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/norm/batch_norm2d.h>
+#include <gpucnn/kernels/norm/fold_norm.h>
 
 namespace gpucnn {
 
@@ -34,11 +36,12 @@ Shape BatchNorm2d::output_shape(const Shape& x) const {
   return x;
 }
 
-Tensor BatchNorm2d::forward(const Tensor& x, Context& context) const {
+Tensor BatchNorm2d::compute(const Tensor& x, const kernels::NormEpilogue& epilogue, Kept& kept, Context& context) const {
   Stream& stream = context.stream();
   Tensor statistics = Tensor::empty({4, num_features_}, DType::f32, x.device());
   const std::int64_t values = x.numel() / num_features_;
-  if (uses_batch(context)) {
+  kept = {x, statistics, is_fixed(context)};
+  if (!kept.fixed) {
     if (values == 1) {
       throw std::invalid_argument(formatted("{}: expected more than 1 value per channel, got {}", label(), x.shape().string()));
     }
@@ -52,19 +55,35 @@ Tensor BatchNorm2d::forward(const Tensor& x, Context& context) const {
   }
   Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
   const bool affine = options_.affine;
-  kernels::batch_norm2d(x, statistics, affine ? weight_.value() : Tensor{}, affine ? bias_.value() : Tensor{}, y, stream);
-  context.save(x, statistics);
+  kernels::batch_norm2d(x, statistics, affine ? weight_.value() : Tensor{}, affine ? bias_.value() : Tensor{}, epilogue, y, stream);
   return y;
 }
 
-Tensor BatchNorm2d::gradients(const Tensor& dy, Context& context) {
-  const Tensor &x = context.saved(0), &statistics = context.saved(1);
+Tensor BatchNorm2d::forward(const Tensor& x, Context& context) const {
+  Kept kept;
+  Tensor y = compute(x, {}, kept, context);
+  context.save(kept.x, kept.statistics);
+  return y;
+}
+
+Tensor BatchNorm2d::differentiate(const Kept& kept, kernels::NormEpilogueBackward epilogue, const Tensor& dy, Context& context) {
   auto [dweight, add_weight] = options_.affine ? weight_.grad_target() : Parameter::GradTarget{};
   auto [dbias, add_bias] = options_.affine ? bias_.grad_target() : Parameter::GradTarget{};
-  Tensor dx = context.input_grad() ? Tensor::empty(x.shape(), x.dtype(), x.device()) : Tensor{};
-  kernels::batch_norm2d_backward(x, statistics, options_.affine ? weight_.value() : Tensor{}, dy, !uses_batch(context),
-                                 {add_weight, add_bias}, dweight, dbias, dx, context.stream());
+  Tensor dx = context.input_grad() ? Tensor::empty(dy.shape(), dy.dtype(), dy.device()) : Tensor{};
+  if (options_.affine) epilogue.bias = bias_.value();
+  kernels::batch_norm2d_backward(kept.x, kept.statistics, options_.affine ? weight_.value() : Tensor{}, dy, kept.fixed,
+                                 std::move(epilogue), {add_weight, add_bias}, dweight, dbias, dx, context.stream());
   return dx;
+}
+
+Tensor BatchNorm2d::gradients(const Tensor& dy, Context& context) {
+  return differentiate({context.saved(0), context.saved(1), is_fixed(context)}, {}, dy, context);
+}
+
+void BatchNorm2d::fold(const Tensor& weight, const Tensor& bias, Tensor& folded_weight, Tensor& folded_bias, Stream& stream) const {
+  const kernels::FixedNorm norm{running_mean_, running_var_, options_.affine ? weight_.value() : Tensor{},
+                                options_.affine ? bias_.value() : Tensor{}, options_.eps};
+  kernels::fold_norm(weight, bias, norm, folded_weight, folded_bias, stream);
 }
 
 void BatchNorm2d::members(Members& m) {

@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 
+#include <gpucnn/kernels/norm/norm_epilogue.h>
 #include <gpucnn/layers/module/module.h>
 
 namespace gpucnn {
@@ -35,14 +36,28 @@ class GPUCNN_API BatchNorm2d : public Module {
   Parameter bias() const { return bias_; }
   const BatchNorm2dOptions& options() const noexcept { return options_; }
 
+  /// What the backward needs of the forward, beside what it knows of the epilogue.
+  struct Kept {
+    Tensor x, statistics;
+    bool fixed = false;  ///< whether the statistics are not those of x
+  };
+  /// For containers that join layers: epilogue(batch_norm2d(x)) in this layer's part of a call, `context`. Writes `kept`.
+  Tensor compute(const Tensor& x, const kernels::NormEpilogue& epilogue, Kept& kept, Context& context) const;
+  /// For these too: adds the gradients of the parameters, and returns that of x if it is wanted, from that of y. The bias of
+  /// `epilogue` is this layer's.
+  Tensor differentiate(const Kept& kept, kernels::NormEpilogueBackward epilogue, const Tensor& dy, Context& context);
+
+  /// For these too: whether the statistics are those that training gathered in this layer's part of a call, `context`.
+  bool is_fixed(const Context& context) const { return !context.training() && options_.track_running_stats; }
+  /// And then, if they are: `kernels::fold_norm` of a convolution before it.
+  void fold(const Tensor& weight, const Tensor& bias, Tensor& folded_weight, Tensor& folded_bias, Stream& stream) const;
+
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;
   Tensor gradients(const Tensor& dy, Context& context) override;
   std::unique_ptr<Module> copy() const override { return std::make_unique<BatchNorm2d>(num_features_, options_); }
 
  private:
-  bool uses_batch(const Context& context) const { return context.training() || !options_.track_running_stats; }
-
   int num_features_;
   BatchNorm2dOptions options_;
   Parameter weight_, bias_;

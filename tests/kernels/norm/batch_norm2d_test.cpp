@@ -36,7 +36,7 @@ class BatchNorm2dTest : public DeviceTest {
   }
   Tensor normalized(const Tensor& x, const Tensor& weight = {}, const Tensor& bias = {}) {
     Tensor y = empty(x.shape());
-    batch_norm2d(x, statistics_of(x), weight, bias, y, stream());
+    batch_norm2d(x, statistics_of(x), weight, bias, {}, y, stream());
     return y;
   }
 };
@@ -64,9 +64,9 @@ TEST_P(BatchNorm2dTest, AgreesWithTheReferenceForEverySize) {
       expect_close(statistics.narrow(0, 1).to_vector<float>(), expected.mean, kSum);
       expect_close(statistics.narrow(3, 1).to_vector<float>(), expected.var, kSum);
       Tensor y = empty(shape), dx = empty(shape), dweight = empty({C}), dbias = empty({C});
-      batch_norm2d(xs, statistics, ws, tensor(bias), y, stream());
+      batch_norm2d(xs, statistics, ws, tensor(bias), {}, y, stream());
       expect_close(y.to_vector<float>(), expected_y, kSum);
-      batch_norm2d_backward(xs, statistics, ws, tensor(dy, shape), false, {}, dweight, dbias, dx, stream());
+      batch_norm2d_backward(xs, statistics, ws, tensor(dy, shape), false, {}, {}, dweight, dbias, dx, stream());
       expect_close(dx.to_vector<float>(), gradients.dx, {1e-5, 1e-5, 1e-7});  // of two values little is left
       expect_close(dweight.to_vector<float>(), gradients.dweight, kSum);
       expect_close(dbias.to_vector<float>(), gradients.dbias, kSum);
@@ -87,8 +87,8 @@ TEST_P(BatchNorm2dTest, BackwardThroughFixedStatisticsScalesTheGradient) {
   const auto expected = reference::normalize_backward(sizes, widen(x), {widen(mean), widen(var)}, widen(weight), widen(dy), true);
   Tensor statistics = empty({4, 5}), dx = empty(shape), dweight = tensor(std::vector<float>(5, 1)), dbias = empty({5});
   batch_norm2d_statistics(tensor(mean), tensor(var), kEps, statistics, stream());
-  batch_norm2d_backward(tensor(x, shape), statistics, tensor(weight), tensor(dy, shape), true, {.dweight = true}, dweight, dbias,
-                        dx, stream());
+  batch_norm2d_backward(tensor(x, shape), statistics, tensor(weight), tensor(dy, shape), true, {}, {.dweight = true}, dweight,
+                        dbias, dx, stream());
   expect_close(dx.to_vector<float>(), expected.dx, kPointwise);
   expect_close(dbias.to_vector<float>(), expected.dbias, kSum);
   Values added = expected.dweight;
@@ -153,8 +153,8 @@ TEST_P(BatchNorm2dTest, AnEmptyBatchIsCountedAndHasNoGradient) {
   EXPECT_EQ(mean.to_vector<float>(), (std::vector<float>{2, 3}));
   EXPECT_EQ(batches.to_vector<std::int64_t>(), std::vector<std::int64_t>{1});
   Tensor none = empty({0, 2, 3, 3}), dweight = numbers({7, 7}), dbias = numbers({7, 7});
-  batch_norm2d(none, {}, {}, {}, none, stream());
-  batch_norm2d_backward(none, {}, mean, none, false, {.dbias = true}, dweight, dbias, none, stream());
+  batch_norm2d(none, {}, {}, {}, {}, none, stream());
+  batch_norm2d_backward(none, {}, mean, none, false, {}, {.dbias = true}, dweight, dbias, none, stream());
   EXPECT_EQ(dweight.to_vector<float>(), (std::vector<float>{0, 0}));
   EXPECT_EQ(dbias.to_vector<float>(), (std::vector<float>{7, 7}));
 }
@@ -164,11 +164,11 @@ TEST_P(BatchNorm2dTest, ViewsMayBeginAnywhere) {
     const Tensor x = tensor(random_floats(shape.numel(), 1), shape), dy = tensor(random_floats(shape.numel(), 2), shape);
     const Tensor statistics = statistics_of(x), weight = tensor(random_floats(shape[1], 3));
     Tensor y = empty(shape), dx = empty(shape), dweight = empty({shape[1]}), dbias = empty({shape[1]});
-    batch_norm2d(x, statistics, weight, {}, y, stream());
-    batch_norm2d_backward(x, statistics, weight, dy, false, {}, dweight, dbias, dx, stream());
+    batch_norm2d(x, statistics, weight, {}, {}, y, stream());
+    batch_norm2d_backward(x, statistics, weight, dy, false, {}, {}, dweight, dbias, dx, stream());
     Tensor y2 = unaligned(y), dx2 = unaligned(dx), dweight2 = unaligned(dweight);
-    batch_norm2d(unaligned(x), unaligned(statistics), unaligned(weight), {}, y2, stream());
-    batch_norm2d_backward(unaligned(x), statistics, weight, unaligned(dy), false, {}, dweight2, dbias, dx2, stream());
+    batch_norm2d(unaligned(x), unaligned(statistics), unaligned(weight), {}, {}, y2, stream());
+    batch_norm2d_backward(unaligned(x), statistics, weight, unaligned(dy), false, {}, {}, dweight2, dbias, dx2, stream());
     EXPECT_EQ(y2.to_vector<float>(), y.to_vector<float>());
     expect_close(dx2.to_vector<float>(), as_doubles(dx.to_vector<float>()), kSum);
     expect_close(dweight2.to_vector<float>(), as_doubles(dweight.to_vector<float>()), kSum);
@@ -190,8 +190,8 @@ TEST_P(BatchNorm2dTest, In16BitsRoundsWhatTheReferenceGives) {
     const reference::Statistics expected = reference::statistics(sizes, widen(x));
     const auto gradients = reference::normalize_backward(sizes, widen(x), expected, widen(weight), widen(dy), false);
     const Tensor statistics = statistics_of(x16);
-    batch_norm2d(x16, statistics, tensor(weight), {}, y16, stream());
-    batch_norm2d_backward(x16, statistics, tensor(weight), dy16, false, {}, dweight, dbias, dx16, stream());
+    batch_norm2d(x16, statistics, tensor(weight), {}, {}, y16, stream());
+    batch_norm2d_backward(x16, statistics, tensor(weight), dy16, false, {}, {}, dweight, dbias, dx16, stream());
     cast(y16, wide, stream());
     expect_close(wide.to_vector<float>(), reference::normalize(sizes, widen(x), expected, widen(weight), Values(weight.size())),
                  kBf16);
@@ -207,9 +207,10 @@ TEST_P(BatchNorm2dTest, RefusesTensorsThatDoNotFitTogether) {
   EXPECT_THAT([&] { batch_norm2d_statistics(flat, kEps, statistics, stream()); }, misuse("x must have 4 dimensions, got [2, 3]"));
   EXPECT_THAT([&] { batch_norm2d_statistics(x, -1, statistics, stream()); }, misuse("eps must be a finite number of at least 0"));
   EXPECT_THAT([&] { batch_norm2d_statistics(x, kEps, weight, stream()); }, misuse("statistics must be [4, 3], got [4]"));
-  EXPECT_THAT([&] { batch_norm2d(x, statistics, weight, {}, y, stream()); }, misuse("batch_norm2d: weight must be [3], got [4]"));
-  EXPECT_THAT([&] { batch_norm2d(x, statistics, {}, {}, flat, stream()); }, misuse("batch_norm2d: y must be"));
-  EXPECT_THAT([&] { batch_norm2d_backward(x, statistics, {}, flat, false, {}, weight, weight, y, stream()); },
+  EXPECT_THAT([&] { batch_norm2d(x, statistics, weight, {}, {}, y, stream()); },
+              misuse("batch_norm2d: weight must be [3], got [4]"));
+  EXPECT_THAT([&] { batch_norm2d(x, statistics, {}, {}, {}, flat, stream()); }, misuse("batch_norm2d: y must be"));
+  EXPECT_THAT([&] { batch_norm2d_backward(x, statistics, {}, flat, false, {}, {}, weight, weight, y, stream()); },
               misuse("dy must be"));
   Tensor mean = empty({3}), var = empty({3}), count = empty({1}, DType::i64);
   EXPECT_THAT([&] { batch_norm2d_update(statistics, 8, 0.1, mean, var, count, stream()); },

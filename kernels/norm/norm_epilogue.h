@@ -1,0 +1,23 @@
+#pragma once
+
+#include <gpucnn/core/tensor.h>
+
+namespace gpucnn::kernels {
+
+/// What a normalisation does with its result in the same pass: y = relu(result + addend), each where it is wanted. In f32 these are
+/// the bits of `add` and `activation` one after the other; bf16 is rounded once, at the end.
+struct NormEpilogue {
+  Tensor addend{};  ///< of x's shape and dtype; undefined: none
+  bool relu = false;
+};
+
+/// What its backward has to know of that epilogue. A ReLU passes dy on where y was not <= 0, as in `activation_backward`: so a NaN
+/// in y does. y is computed again from x unless it is given, which costs less than to read it.
+struct NormEpilogueBackward {
+  bool relu = false;  ///< as in the forward
+  Tensor bias{};      ///< the forward's; undefined: 0. For y to be computed again.
+  Tensor y{};         ///< the forward's; wanted with `relu` where there was an addend
+  Tensor dsum{};      ///< = the gradient of result + addend, of y's shape and dtype; undefined: nobody asks for it
+};
+
+}  // namespace gpucnn::kernels
