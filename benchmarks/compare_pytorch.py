@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Times SimpleCNN in libgpucnn, PyTorch and, on the CPU, ONNX Runtime in turn and prints Markdown tables.
+"""Times SimpleCNN, or a ResNet, in libgpucnn, PyTorch and, on the CPU, ONNX Runtime in turn and prints Markdown tables.
 
     python3 benchmarks/compare_pytorch.py --data DIR        # DIR: CIFAR-10, binary version; about ten minutes on two cores
     python3 benchmarks/compare_pytorch.py --what train --batches 128 --rounds 3 --seconds 0.5
     python3 benchmarks/compare_pytorch.py --device cuda --precision tf32 --batches 4 128 1024 4096
+    python3 benchmarks/compare_pytorch.py --network resnet18 --device cuda --precision bf16 --batches 256
 
 Same network, batch, precision and, on the CPU, threads. A training step is zero_grad, forward, loss, backward and Adam on fixed
 random inputs with dropout on; inference is a forward pass. Every configuration has a process with an environment of its own, which
@@ -40,6 +41,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 WHATS = ("train", "avx2", "infer", *FIGURES)
 BATCHES = {"train": [4, 128, 1024], "infer": [1, 4, 128, 1024]}
 BATCHES_CUDA = [4, 128, 1024, 4096]
+BATCHES_RESNET = {"train": [32], "infer": [1, 32]}
+BATCHES_RESNET_CUDA = [128, 256]
 AVX2 = Cell("train", 128, "AVX2")
 
 
@@ -61,7 +64,13 @@ def gpu_name(device):
 
 def make_parser():
     parser = argparse.ArgumentParser(
-        description="Times SimpleCNN in libgpucnn, PyTorch and, on the CPU, ONNX Runtime in turn."
+        description="Times SimpleCNN, or a ResNet, in libgpucnn, PyTorch and, on the CPU, ONNX Runtime in turn."
+    )
+    parser.add_argument(
+        "--network",
+        choices=("simple_cnn", "resnet18", "resnet34", "resnet50"),
+        default="simple_cnn",
+        help="of both, on 32x32 images (%(default)s)",
     )
     parser.add_argument(
         "--bench",
@@ -93,7 +102,7 @@ def make_parser():
         "--batches",
         type=int,
         nargs="+",
-        help="images a step (train 4 128 1024, infer 1 4 128 1024; on a GPU 4 128 1024 4096)",
+        help="images a step (train 4 128 1024, infer 1 4 128 1024; on a GPU 4 128 1024 4096; of a ResNet 32, 1 32 and 128 256)",
     )
     parser.add_argument(
         "--threads",
@@ -122,11 +131,14 @@ def parse_options():
     gpu = options.device != "cpu"
     if options.precision != "fp32" and not gpu:
         parser.error("on the CPU the precision is fp32")
-    options.what = options.what or (["both"] if gpu else WHATS)
+    options.simple = options.network == "simple_cnn"
+    options.what = options.what or (["both"] if gpu or not options.simple else WHATS)
     if "both" in options.what:
         options.what = ["train", "infer", *options.what]
     if gpu and not set(options.what) <= {"train", "infer", "both"}:
         parser.error("on a GPU only train and infer are timed")
+    if not options.simple and not set(options.what) <= {"train", "infer", "both"}:
+        parser.error("of a ResNet only train and infer are timed")
     options.together = (20 if gpu else 1) if options.together is None else options.together
     options.seconds = (3 if gpu else 1) if options.seconds is None else options.seconds
     counts = [*(options.batches or []), options.threads, options.rounds, options.together]
@@ -144,13 +156,15 @@ def check_programs(options, machine):
     gpu = options.device != "cpu"
     if not has("torch"):
         fail("PyTorch is missing: pip install torch")
+    if not options.simple and not has("torchvision"):
+        fail("torchvision, which has the ResNets, is missing: pip install torchvision")
     for name, program in {"bench": options.bench, "train-cifar": options.train_cifar}.items():
         if not os.access(program, os.X_OK) and (name == "bench" or options.data):
             fail(f"there is no program {program}: build libgpucnn, or name it with --{name}")
     if not gpu and not machine.is_built():
         fail(f"there is no program {machine.program} beside {options.bench}: build libgpucnn")
-    options.with_onnx = not gpu and has("onnxruntime") and has("onnx")
-    if not options.with_onnx and not gpu:
+    options.with_onnx = not gpu and options.simple and has("onnxruntime") and has("onnx")
+    if not options.with_onnx and not gpu and options.simple:
         warn("ONNX Runtime is left out: pip install onnxruntime onnx")
     if (load := os.getloadavg()[0]) > 0.5:
         warn(f"other programs are at work (load {load:.1f}), which the times will show")
@@ -165,7 +179,7 @@ def print_head(options):
     programs += [] if JEMALLOC or gpu else ["without jemalloc, which is not installed"]
     rounds = f"{options.rounds} rounds of {options.seconds:g} s"
     rounds += f", a wait every {options.together} steps" if options.together > 1 else ""
-    print(f"{hardware}, {options.precision}, {rounds}; {', '.join(programs)}.")
+    print(f"{options.network}: {hardware}, {options.precision}, {rounds}; {', '.join(programs)}.")
 
 
 def cells_of(options, machine):
@@ -181,7 +195,10 @@ def cells_of(options, machine):
             except RuntimeError as error:
                 warn(f"left out ({AVX2.label}): {error}")
         else:
-            batches = BATCHES[what] if options.device == "cpu" else BATCHES_CUDA
+            if options.simple:
+                batches = BATCHES[what] if options.device == "cpu" else BATCHES_CUDA
+            else:
+                batches = BATCHES_RESNET[what] if options.device == "cpu" else BATCHES_RESNET_CUDA
             cells += [Cell(what, batch) for batch in options.batches or batches]
     return cells
 
@@ -204,7 +221,8 @@ def compare_all(options, machine, save):
         )
         results = summarize(cell, rounds, options)
         if cpu:
-            results[0]["of_fma_bound"] = of_bound(cell, results[0]["rounds"], peaks)
+            if options.simple:
+                results[0]["of_fma_bound"] = of_bound(cell, results[0]["rounds"], peaks)
             machine.measure(copy=True)
         print_long(results)
         compared.append(results)
@@ -229,7 +247,7 @@ def main():
         if options.device != "cpu":
             return
         print_machine(machine)
-        if compared:
+        if compared and options.simple:
             print_short(compared)
         print()
         for name, measure in FIGURES.items():

@@ -98,6 +98,8 @@ def run_json(command, environment=None):
 def bench_command(what, batch, options):
     command = [
         options.bench,
+        "--network",
+        options.network,
         "--what",
         what,
         "--batch",
@@ -131,6 +133,7 @@ class Rival:
     def __init__(self, name, cell, options):
         task = {
             "name": name,
+            "network": options.network,
             "what": cell.what,
             "batch": cell.batch,
             "threads": options.threads,
@@ -214,6 +217,7 @@ def summarize(cell, rounds, options):
         result = {
             "what": cell.label,
             "batch": cell.batch,
+            "network": options.network,
             "device": options.device,
             "precision": options.precision,
         }

@@ -35,18 +35,31 @@ def measure(run, wait, together, seconds):
     return {"median_ms": median, "p10_ms": p10, "p90_ms": p90}
 
 
-def pytorch_run(name, what, batch, threads):
+def pytorch_model(network):
+    """PyTorch's model of this name, for 32x32 images of 10 classes."""
+    if network == "simple_cnn":
+        sys.path.insert(0, str(ROOT / "tests" / "golden"))
+        from simple_cnn import SimpleCNN
+
+        return SimpleCNN()
+    import torch
+    import torchvision
+
+    model = getattr(torchvision.models, network)(num_classes=10)
+    model.conv1 = torch.nn.Conv2d(3, 64, 3, padding=1, bias=False)
+    model.maxpool = torch.nn.Identity()
+    return model
+
+
+def pytorch_run(name, network, what, batch, threads):
     """The function to time for one of PYTORCH in programs.py."""
     import torch
-
-    sys.path.insert(0, str(ROOT / "tests" / "golden"))
-    from simple_cnn import SimpleCNN
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     layout = torch.channels_last if "channels-last" in name else torch.contiguous_format
     compile = torch.compile if "compiled" in name else lambda function: function
-    model = SimpleCNN().to(memory_format=layout)
+    model = pytorch_model(network).to(memory_format=layout)
     x = torch.randn(batch, 3, 32, 32).contiguous(memory_format=layout)
 
     if what == "infer":
@@ -77,12 +90,9 @@ def pytorch_run(name, what, batch, threads):
     return train
 
 
-def pytorch_cuda_run(name, what, batch, device, precision):
+def pytorch_cuda_run(name, network, what, batch, device, precision):
     """The function to time for one of PYTORCH_CUDA in programs.py."""
     import torch
-
-    sys.path.insert(0, str(ROOT / "tests" / "golden"))
-    from simple_cnn import SimpleCNN
 
     torch.manual_seed(0)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
@@ -91,7 +101,7 @@ def pytorch_cuda_run(name, what, batch, device, precision):
     torch.cuda.set_device(device)
     autocast = lambda: torch.autocast("cuda", torch.bfloat16, enabled=precision == "bf16")
     graph = "CUDA graph" in name
-    model = SimpleCNN().to(device, memory_format=torch.channels_last)
+    model = pytorch_model(network).to(device, memory_format=torch.channels_last)
     x = torch.randn(batch, 3, 32, 32, device=device).contiguous(memory_format=torch.channels_last)
     labels = torch.arange(batch, device=device) % 10
     criterion = torch.nn.CrossEntropyLoss()
@@ -189,14 +199,17 @@ def onnx_run(batch, threads):
 def work(task):
     """Prepares one configuration, then measures it once for every line on standard input."""
     name, what, batch, threads = task["name"], task["what"], task["batch"], task["threads"]
+    network = task["network"]
     wait = lambda: None
     if task["device"] != "cpu":
         import torch
 
         wait = torch.cuda.synchronize
-        run = pytorch_cuda_run(name, what, batch, task["device"], task["precision"])
+        run = pytorch_cuda_run(name, network, what, batch, task["device"], task["precision"])
+    elif name == ONNX:
+        run = onnx_run(batch, threads)
     else:
-        run = onnx_run(batch, threads) if name == ONNX else pytorch_run(name, what, batch, threads)
+        run = pytorch_run(name, network, what, batch, threads)
     for _ in range(3):  # the compiler's time is not the step's
         run()
     wait()

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <functional>
+#include <memory>
 #include <numeric>
 #include <string>
 #include <thread>
@@ -16,13 +17,14 @@
 
 #include "instruction_set.h"
 
-// Times whole training steps or forward passes of SimpleCNN and prints one line of JSON.
+// Times whole training steps or forward passes of SimpleCNN, or of another model, and prints one line of JSON.
 namespace {
 
 using namespace gpucnn;
 using Clock = std::chrono::steady_clock;
 
 struct Options {
+  std::string network = "simple_cnn";
   std::string what = "train";
   int batch = 128;
   int threads = num_threads();
@@ -73,7 +75,7 @@ std::vector<std::int32_t> classes(std::int64_t count) {
 }
 
 /// Steps one by one on a batch that stays, with dropout on.
-std::vector<double> measure_steps(SimpleCNN& model, Device device, const Options& options) {
+std::vector<double> measure_steps(Sequential& model, Device device, const Options& options) {
   const Tensor inputs = Tensor::randn({options.batch, 3, 32, 32}, 0, device);
   const Tensor labels = Tensor::from(classes(options.batch), {options.batch}, device);
   CrossEntropyLoss criterion;
@@ -90,7 +92,7 @@ std::vector<double> measure_steps(SimpleCNN& model, Device device, const Options
 
 /// Steps as `fit` takes them on a GPU: captured, and each with its batch gathered from a shuffled set of CIFAR-10's size that lies
 /// there.
-std::vector<double> measure_trainer(SimpleCNN& model, Device device, const Options& options) {
+std::vector<double> measure_trainer(Sequential& model, Device device, const Options& options) {
   const std::int64_t images = std::max<std::int64_t>(50'000 / options.batch, 1) * options.batch;
   std::vector<std::uint8_t> pixels(static_cast<std::size_t>(images) * 3 * 32 * 32);
   for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<std::uint8_t>(i * 2654435761U >> 24);
@@ -113,7 +115,7 @@ std::vector<double> measure_trainer(SimpleCNN& model, Device device, const Optio
 }
 
 /// Predictions on one model from several threads at once: the time from one to the next, all threads together.
-std::vector<double> measure_callers(const SimpleCNN& model, const Tensor& inputs, const Options& options) {
+std::vector<double> measure_callers(const Sequential& model, const Tensor& inputs, const Options& options) {
   model.predict(inputs);  // makes what is made once
   std::atomic<std::int64_t> predictions{0};
   const auto start = Clock::now();
@@ -132,7 +134,8 @@ std::vector<double> measure_callers(const SimpleCNN& model, const Tensor& inputs
 
 std::vector<double> measure(const Options& options) {
   const Device device = Device::parse(options.device);
-  SimpleCNN model;
+  const std::unique_ptr<Sequential> made = make_model(options.network, {3, 32, 32}, 10);
+  Sequential& model = *made;
   model.to(device).set_precision(parse_precision(options.precision));
   if (options.what == "infer") {
     const Tensor inputs = Tensor::randn({options.batch, 3, 32, 32}, 0, device);
@@ -146,7 +149,9 @@ std::vector<double> measure(const Options& options) {
 
 int main(int argc, char** argv) {
   Options options;
-  CLI::App app("Times SimpleCNN: a training step (zero_grad, forward, loss, backward, Adam) or a forward pass");
+  CLI::App app("Times a model on 32x32 images: a training step (zero_grad, forward, loss, backward, Adam) or a forward pass");
+  app.add_option("--network", options.network, "simple_cnn, or another name that make_model takes, as resnet18")
+      ->capture_default_str();
   app.add_option("--what", options.what, "What to time; start is the first step alone")
       ->check(CLI::IsMember({"train", "infer", "start"}))
       ->capture_default_str();
@@ -172,7 +177,8 @@ int main(int argc, char** argv) {
     std::ranges::sort(times);
     const double median = quantile(times, 0.5);
     const double mean = std::accumulate(times.begin(), times.end(), 0.0) / static_cast<double>(times.size());
-    const nlohmann::ordered_json line = {{"what", options.what},
+    const nlohmann::ordered_json line = {{"network", options.network},
+                                         {"what", options.what},
                                          {"batch", options.batch},
                                          {"threads", options.threads},
                                          {"device", options.device},

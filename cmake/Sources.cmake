@@ -111,7 +111,7 @@ gpucnn_ops(linear linear)
 gpucnn_files(kernels/linear PRIVATE gemm linear_impl packed_panels sparse_rows
              CUDA gemm_arithmetic gemm_parts gemm_tile linear_backward_slices linear_cublas linear_forward_slices linear_slices)
 gpucnn_ops(loss cross_entropy elementwise_loss softmax softmax_cross_entropy)
-gpucnn_files(kernels/loss PUBLIC reduction PRIVATE elementwise_formula softmax_row twins CUDA softmax_warp)
+gpucnn_files(kernels/loss PUBLIC reduction PRIVATE elementwise_formula softmax_row twins CUDA row_fours softmax_warp)
 gpucnn_ops(metrics argmax count_correct)
 gpucnn_files(kernels/metrics PRIVATE twins CUDA argmax_warp)
 gpucnn_ops(muon muon newton_schulz)

@@ -198,11 +198,12 @@ std::int64_t tiled(const Window& window) {
   return whole(window.K, Tile::kM) * whole(window.taps(), Tile::kN);
 }
 
-/// The kernel that loads as many channels at once as their numbers and the memory allow.
+/// The kernel that loads as many channels of each at once as their number and the memory allow.
 template <class Tile, class T>
 auto kernel_for(const Window& window, const T* x, const T* dy) {
-  if (window.K % 4 != 0 || !are_aligned<4>(dy)) return slices_kernel<Tile, 1, 1, T>;
-  return window.C % 4 == 0 && are_aligned<4>(x) ? slices_kernel<Tile, 4, 4, T> : slices_kernel<Tile, 1, 4, T>;
+  const bool wide_x = window.C % 4 == 0 && are_aligned<4>(x), wide_dy = window.K % 4 == 0 && are_aligned<4>(dy);
+  if (wide_x) return wide_dy ? slices_kernel<Tile, 4, 4, T> : slices_kernel<Tile, 4, 1, T>;
+  return wide_dy ? slices_kernel<Tile, 1, 4, T> : slices_kernel<Tile, 1, 1, T>;
 }
 
 }  // namespace

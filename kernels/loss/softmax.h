@@ -11,7 +11,7 @@ namespace gpucnn::kernels {
 /// each pixel is a row; y may be x.
 GPUCNN_API void softmax(const Tensor& x, Tensor& y, Stream& stream);
 
-/// dx = y (dy - the sum of y * dy over the row), summed in double. y, dy, dx: as x and y of `softmax`; dx may be dy.
+/// dx = y (dy - the sum of y * dy over the row), whose rounding is corrected. y, dy, dx: as x and y of `softmax`; dx may be dy.
 GPUCNN_API void softmax_backward(const Tensor& y, const Tensor& dy, Tensor& dx, Stream& stream);
 
 }  // namespace gpucnn::kernels

@@ -2,8 +2,8 @@
 
 #include <gpucnn/kernels/cuda/block_reduce.h>
 #include <gpucnn/kernels/cuda/compensated.h>
-#include <gpucnn/kernels/cuda/rounded_store.h>
 #include <gpucnn/kernels/cuda/vector_access.h>
+#include <gpucnn/kernels/loss/row_fours.h>
 
 #include <cmath>
 #include <limits>
@@ -28,84 +28,50 @@ __device__ float group_largest(float value) {
   return value;
 }
 
-/// A row that is read once: each of `kLanesOfRow` lanes has `kFours` fours of its exponentials, exp(x[c] - largest). Its members
-/// are called by all lanes of a warp. A row without elements may be made, whose results mean nothing.
+/// A row that is read once: `kLanesOfRow` lanes have its exponentials, exp(x[c] - largest), as RowFours. Its members are called by
+/// all lanes of a warp. A row without elements may be made, whose results mean nothing.
 template <class T, int kLanesOfRow, int kFours>
 class HeldRow {
  public:
   static constexpr int kLanes = kLanesOfRow;
-  static constexpr int kMaxColumns = 4 * kLanes * kFours;
 
   /// `wide`: whether four elements of x can be read at once, from its first on.
-  __device__ HeldRow(const T* x, std::int64_t C, bool wide)
-      : lane_(static_cast<int>(threadIdx.x) % kLanes), left_(static_cast<int>(C) - 4 * lane_) {
-    Lanes<T, 4> fours[kFours];
-    const T* const from = x + 4 * lane_;
+  __device__ HeldRow(const T* x, std::int64_t C, bool wide) : fours_(C) {
+    fours_.load_row(x, wide, minus_infinity(), values_);
+    largest_ = values_[0];
     GPUCNN_UNROLL
-    for (int q = 0; q < kFours; ++q) {
-      for (int i = 0; i < 4; ++i) fours[q].at[i] = minus_infinity();
-      if (wide && kStep * q < left_) fours[q] = load<4>(from + kStep * q);
-    }
-    if (!wide) {
-      GPUCNN_UNROLL
-      for (int k = 0; k < 4 * kFours; ++k) {
-        if (column(k) < left_) fours[k / 4].at[k % 4] = from[column(k)];
-      }
-    }
-    largest_ = widen(fours[0].at[0]);
-    GPUCNN_UNROLL
-    for (int k = 0; k < 4 * kFours; ++k) {
-      values_[k] = widen(fours[k / 4].at[k % 4]);
-      largest_ = fmaxf(largest_, values_[k]);
-    }
+    for (int k = 1; k < Fours::kCount; ++k) largest_ = fmaxf(largest_, values_[k]);
     largest_ = group_largest<kLanes>(largest_);
     GPUCNN_UNROLL
-    for (int k = 0; k < 4 * kFours; ++k) values_[k] = exp_below(values_[k], largest_);
+    for (int k = 0; k < Fours::kCount; ++k) values_[k] = exp_below(values_[k], largest_);
   }
 
   __device__ float largest() const { return largest_; }
   /// Whether column c is this lane's.
-  __device__ bool owns(int c) const { return c / 4 % kLanes == lane_; }
+  __device__ bool owns(int c) const { return fours_.owns(c); }
   /// Makes the exponential of column c 0.
   __device__ void leave_out(int c) {
     GPUCNN_UNROLL
-    for (int k = 0; k < 4 * kFours; ++k) values_[k] = column(k) == c - 4 * lane_ ? 0.0F : values_[k];
+    for (int k = 0; k < Fours::kCount; ++k) values_[k] = fours_.is_at(k, c) ? 0.0F : values_[k];
   }
 
-  /// In every lane the sum of the exponentials. None is negative, so that four of them add up with two
-  /// roundings; fours are compensated.
+  /// In every lane the sum of the exponentials. None is negative, so that four of them add up with two roundings; the sums of fours
+  /// are compensated.
   __device__ float sum() const {
     Compensated sum;
     GPUCNN_UNROLL
-    for (int q = 0; q < kFours; ++q) {
-      const float* const four = values_ + 4 * q;
-      sum = sum + ((four[0] + four[1]) + (four[2] + four[3]));
-    }
+    for (int k = 0; k < Fours::kCount; k += 4) sum = sum + ((values_[k] + values_[k + 1]) + (values_[k + 2] + values_[k + 3]));
     return group_sum<kLanes>(sum).value();
   }
 
   /// to[c] = scale * exp(x[c] - largest). `wide`: as above, of `to`.
   __device__ void write(float scale, T* to, bool wide) const {
-    T* const own = to + 4 * lane_;
-    GPUCNN_UNROLL
-    for (int q = 0; q < kFours; ++q) {
-      const float* const four = values_ + 4 * q;
-      const Lanes<float, 4> scaled{{four[0] * scale, four[1] * scale, four[2] * scale, four[3] * scale}};
-      if (wide) {
-        if (kStep * q < left_) store_rounded(scaled, own + kStep * q);
-      } else {
-        for (int i = 0; i < 4; ++i) {
-          if (column(4 * q + i) < left_) own[column(4 * q + i)] = narrow<T>(scaled.at[i]);
-        }
-      }
-    }
+    fours_.store_row([&](int k) { return values_[k] * scale; }, to, wide);
   }
 
  private:
-  static constexpr int kStep = 4 * kLanes;  // columns from a lane's four to its next
+  using Fours = RowFours<kLanes, kFours>;
 
-  /// A lane's k-th column, from its first on.
-  __device__ static constexpr int column(int k) { return k / 4 * kStep + k % 4; }
   __device__ static T minus_infinity() {
     if constexpr (std::is_same_v<T, bf16>) {
       return {0xFF80};
@@ -114,9 +80,9 @@ class HeldRow {
     }
   }
 
-  int lane_, left_;  // left: columns from the lane's first on
+  Fours fours_;
   float largest_;
-  float values_[4 * kFours];
+  typename Fours::Values values_;
 };
 
 /// The same for a row of any length, which is read again each time. A lane reads what it writes.
@@ -157,18 +123,13 @@ class LongRow {
 /// Calls `body` with the type of a row of C elements, as std::type_identity.
 template <class T, class Body>
 void for_row(std::int64_t C, const Body& body) {
-  using Few = HeldRow<T, 4, 1>;  // eight rows for each warp
-  using Some = HeldRow<T, kWarp, 1>;
-  using Many = HeldRow<T, kWarp, 8>;
-  if (C <= Few::kMaxColumns) {
-    body(std::type_identity<Few>());
-  } else if (C <= Some::kMaxColumns) {
-    body(std::type_identity<Some>());
-  } else if (C <= Many::kMaxColumns) {
-    body(std::type_identity<Many>());
-  } else {
-    body(std::type_identity<LongRow<T>>());
-  }
+  for_row_fours(C, [&]<int kLanes, int kFours>(std::integral_constant<int, kLanes>, std::integral_constant<int, kFours>) {
+    if constexpr (kFours > 0) {
+      body(std::type_identity<HeldRow<T, kLanes, kFours>>());
+    } else {
+      body(std::type_identity<LongRow<T>>());
+    }
+  });
 }
 
 /// Rows that a block has at once.

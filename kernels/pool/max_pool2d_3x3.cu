@@ -1,7 +1,9 @@
 #include <gpucnn/kernels/pool/max_pool2d_3x3.h>
 
 #include <algorithm>
+#include <bit>
 #include <limits>
+#include <type_traits>
 
 #include <gpucnn/core/gpu/launch.h>
 #include <gpucnn/kernels/cuda/divisor.h>
@@ -9,8 +11,9 @@
 #include <gpucnn/kernels/cuda/vector_access.h>
 #include <gpucnn/kernels/pool/best.h>
 
-// A thread takes four channels of a window, or of the 2x2 elements of dx that four windows reach. It reads all before it compares,
-// so that many loads are in flight. Rows are taken two by two: the line that both windows of a pair need is then read by one block.
+// A thread takes four channels of a window, eight of bf16, or four of the 2x2 elements of dx that four windows reach. It reads all
+// before it compares, so that many loads are in flight. Rows are taken two by two: the line that both windows of a pair need is
+// then read by one block.
 namespace gpucnn::kernels::cuda {
 namespace {
 
@@ -21,27 +24,27 @@ struct Sizes {
   int H, W, Ho, Wo, C, padding_h, padding_w;
 };
 
-/// A thread's place among the windows, or the 2x2 elements, of all images, and the first of its channels.
+/// A thread's place among the windows, or the 2x2 elements, of all images, and its group of channels.
 struct Place {
-  int n, row, column, c;
+  int n, row, column, group;
 };
 
-/// The places in the order of the threads: [n][pair of rows][column][row of the pair][four channels].
+/// The places in the order of the threads: [n][pair of rows][column][row of the pair][group of `width` channels].
 struct Places {
-  Divisor fours, columns, pairs;
+  Divisor groups, columns, pairs;
   std::uint32_t count;
 
-  Places(std::int64_t N, std::int64_t C, std::int64_t rows, std::int64_t width)
-      : fours(static_cast<std::uint32_t>(C / 4)),
-        columns(static_cast<std::uint32_t>(width)),
+  Places(std::int64_t N, std::int64_t rows, std::int64_t line, std::int64_t C, int width)
+      : groups(static_cast<std::uint32_t>(C / width)),
+        columns(static_cast<std::uint32_t>(line)),
         pairs(static_cast<std::uint32_t>((rows + 1) / 2)),
-        count(static_cast<std::uint32_t>(N * ((rows + 1) / 2) * 2 * width * (C / 4))) {}
+        count(static_cast<std::uint32_t>(N * ((rows + 1) / 2) * 2 * line * (C / width))) {}
 
   __device__ Place at(std::uint32_t item) const {
-    const std::uint32_t c = fours.divide(item) * 4, odd = item % 2;
+    const std::uint32_t group = groups.divide(item), odd = item % 2;
     item /= 2;
     const std::uint32_t column = columns.divide(item), pair = pairs.divide(item);
-    return {static_cast<int>(item), static_cast<int>(2 * pair + odd), static_cast<int>(column), static_cast<int>(c)};
+    return {static_cast<int>(item), static_cast<int>(2 * pair + odd), static_cast<int>(column), static_cast<int>(group)};
   }
 };
 
@@ -54,11 +57,44 @@ struct Taps {
   __device__ int at(int tap) const { return std::min(std::max(tap, first), last); }
 };
 
-template <class T>
-__global__ void __launch_bounds__(kThreads, 4) pool_3x3_kernel(Sizes s, Places places, const T* x, T* y, std::uint8_t* argmax) {
+/// `kWidth` channels as they lie in memory: bf16 two to a word, which is widened by a shift or a mask.
+template <class T, int kWidth>
+struct Packed {
+  std::uint32_t words[kWidth / 2];
+
+  __device__ void read(const bf16* from) {
+    if constexpr (kWidth == 8) {
+      const uint4 four = *reinterpret_cast<const uint4*>(from);
+      words[0] = four.x, words[1] = four.y, words[2] = four.z, words[3] = four.w;
+    } else {
+      const uint2 two = *reinterpret_cast<const uint2*>(from);
+      words[0] = two.x, words[1] = two.y;
+    }
+  }
+  __device__ Lanes<float, kWidth> wide() const {
+    Lanes<float, kWidth> lanes;
+    for (int w = 0; w < kWidth / 2; ++w) {
+      lanes.at[2 * w] = std::bit_cast<float>(words[w] << 16);
+      lanes.at[2 * w + 1] = std::bit_cast<float>(words[w] & 0xFFFF0000);
+    }
+    return lanes;
+  }
+};
+template <>
+struct Packed<float, 4> {
+  Four four;
+
+  __device__ void read(const float* from) { four = load<4>(from); }
+  __device__ Four wide() const { return four; }
+};
+
+template <int kWidth, class T>
+__global__ void __launch_bounds__(kThreads, kWidth == 4 ? 4 : 3)
+    pool_3x3_kernel(Sizes s, Places places, const T* x, T* y, std::uint8_t* argmax) {
   for (std::uint32_t item = blockIdx.x * kThreads + threadIdx.x; item < places.count; item += gridDim.x * kThreads) {
-    const auto [n, i, j, c] = places.at(item);
+    const auto [n, i, j, group] = places.at(item);
     if (i >= s.Ho) continue;
+    const int c = group * kWidth;
     const int top = 2 * i - s.padding_h, left = 2 * j - s.padding_w;
     const Taps rows(top, s.H), columns(left, s.W);
     int row[3], column[3], index[9];
@@ -67,12 +103,12 @@ __global__ void __launch_bounds__(kThreads, 4) pool_3x3_kernel(Sizes s, Places p
       column[t] = (left + columns.at(t)) * s.C + c;
     }
     for (int t = 0; t < 9; ++t) index[t] = rows.at(t / 3) * 3 + columns.at(t % 3);
-    Lanes<T, 4> taps[9];
+    Packed<T, kWidth> taps[9];
     GPUCNN_UNROLL
-    for (int t = 0; t < 9; ++t) taps[t] = load<4>(x + (row[t / 3] + column[t % 3]));
-    Best<4> best = first_best(taps[0], index[0]);
+    for (int t = 0; t < 9; ++t) taps[t].read(x + (row[t / 3] + column[t % 3]));
+    Best<kWidth> best = first_best(taps[0].wide(), index[0]);
     GPUCNN_UNROLL
-    for (int t = 1; t < 9; ++t) update_best(taps[t], index[t], best);
+    for (int t = 1; t < 9; ++t) update_best(taps[t].wide(), index[t], best);
     store_best(best, ((n * s.Ho + i) * s.Wo + j) * s.C + c, y, argmax);
   }
 }
@@ -91,8 +127,8 @@ template <class T>
 __global__ void __launch_bounds__(kThreads)
     pool_backward_3x3_kernel(Sizes s, Places places, const T* dy, const std::uint8_t* argmax, T* dx) {
   for (std::uint32_t item = blockIdx.x * kThreads + threadIdx.x; item < places.count; item += gridDim.x * kThreads) {
-    const auto [n, a, b, c] = places.at(item);
-    const int h = 2 * a - s.padding_h, w = 2 * b - s.padding_w;
+    const auto [n, a, b, group] = places.at(item);
+    const int c = 4 * group, h = 2 * a - s.padding_h, w = 2 * b - s.padding_w;
     if (h >= s.H) continue;
     Lanes<T, 4> gradients[4];
     std::uint32_t winners[4];
@@ -149,9 +185,16 @@ bool max_pool2d_3x3(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argm
     const T* from = x.device_data<T>();
     T* to = y.device_data<T>();
     aligned = are_aligned<4>(from, to, winners);
-    const Places places(x.dim(0), x.dim(1), y.dim(2), y.dim(3));
     if (!aligned) return;
-    launch(stream, "max_pool2d", grid(stream, places.count), pool_3x3_kernel<T>, sizes_of(x, y, pool), places, from, to, winners);
+    const auto run = [&]<int kWidth>(std::integral_constant<int, kWidth>) {
+      const Places places(x.dim(0), y.dim(2), y.dim(3), x.dim(1), kWidth);
+      launch(stream, "max_pool2d", grid(stream, places.count), pool_3x3_kernel<kWidth, T>, sizes_of(x, y, pool), places, from, to,
+             winners);
+    };
+    if constexpr (std::is_same_v<T, bf16>) {
+      if (x.dim(1) % 8 == 0 && are_aligned<8>(from, to, winners)) return run(std::integral_constant<int, 8>());
+    }
+    run(std::integral_constant<int, 4>());
   });
   return aligned;
 }
@@ -165,8 +208,8 @@ bool max_pool2d_3x3_backward(const Tensor& dy, const Tensor& argmax, const Pool2
     T* to = dx.device_data<T>();
     aligned = are_aligned<4>(from, winners, to);
     const Sizes s = sizes_of(dx, dy, pool);
-    const Places places(dx.dim(0), dx.dim(1), (s.H - 1 + s.padding_h) / 2 + 1, (s.W - 1 + s.padding_w) / 2 + 1);
     if (!aligned) return;
+    const Places places(dx.dim(0), (s.H - 1 + s.padding_h) / 2 + 1, (s.W - 1 + s.padding_w) / 2 + 1, dx.dim(1), 4);
     launch(stream, "max_pool2d_backward", grid(stream, places.count), pool_backward_3x3_kernel<T>, s, places, from, winners, to);
   });
   return aligned;

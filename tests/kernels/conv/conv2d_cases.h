@@ -48,6 +48,7 @@ inline const Conv2dCase kConv2dCases[] = {
      {.N = 2, .C = 6, .H = 11, .W = 12, .K = 4, .kernel_size = {3, 2}, .stride = {2, 3}, .padding = {3, 4}, .dilation = {2, 3}}},
     {"taps outside", {.N = 2, .C = 4, .H = 2, .W = 2, .K = 4, .kernel_size = 5, .padding = 4}},
     {"pixels outside", {.N = 2, .C = 4, .H = 3, .W = 2, .K = 4, .kernel_size = 1, .padding = 2}},
+    {"fours of the input alone", {.N = 67, .C = 128, .H = 1, .W = 1, .K = 10, .kernel_size = 1}},
     {"pointwise", {.N = 3, .C = 33, .H = 5, .W = 5, .K = 31, .kernel_size = 1}},
     {"sides", {.N = 2, .C = 4, .H = 6, .W = 7, .K = 5, .kernel_size = 3, .padding = Sides{0, 2, 3, 1}}},
     {"sides, stride",

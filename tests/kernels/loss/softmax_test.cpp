@@ -83,7 +83,8 @@ TEST_P(SoftmaxTest, AgreesWithTheReferenceForEverySize) {
 }
 
 TEST_P(SoftmaxTest, ItsBackwardAgreesWithTheReferenceForEverySize) {
-  for (const Shape& shape : {Shape{1, 1}, Shape{3, 10}, Shape{33, 31}, Shape{31, 33}, Shape{257, 257}, Shape{0, 3}, Shape{3, 0}}) {
+  for (const Shape& shape : {Shape{1, 1}, Shape{3, 10}, Shape{33, 31}, Shape{31, 33}, Shape{257, 257}, Shape{0, 3}, Shape{3, 0},
+                             Shape{65, 16}, Shape{9, 128}, Shape{9, 129}, Shape{17, 1000}, Shape{3, 1025}}) {
     SCOPED_TRACE(shape.string());
     const auto N = static_cast<std::size_t>(shape[0]), C = static_cast<std::size_t>(shape[1]);
     std::vector<float> x = reference::random_floats(shape.numel(), 1);
@@ -100,6 +101,32 @@ TEST_P(SoftmaxTest, ItsBackwardAgreesWithTheReferenceForEverySize) {
       EXPECT_EQ(in_place.to_vector<float>(), dx.to_vector<float>());
       return dx.to_vector<float>();
     });
+  }
+}
+
+TEST_P(SoftmaxTest, ItsBackwardIsExactWhereNearlyEqualGradientsLeaveLittle) {
+  for (const std::int64_t C : {3, 16, 100, 1000, 2000}) {
+    SCOPED_TRACE(C);
+    const std::vector<float> y = softmax_of(reference::random_floats(2 * C, 1), {2, C});
+    const std::vector<float> dy(y.size(), 3.3F);
+    Tensor dx = empty({2, C});
+    softmax_backward(tensor(y, {2, C}), tensor(dy, {2, C}), dx, stream());
+    const auto columns = static_cast<std::size_t>(C);
+    expect_close(dx.to_vector<float>(), reference::softmax_backward(2, columns, reference::widen(y), reference::widen(dy)), kSum);
+  }
+}
+
+TEST_P(SoftmaxTest, ItsBackwardPassesInfinitiesOn) {
+  for (const std::int64_t C : {2, 20, 200, 2000}) {
+    SCOPED_TRACE(C);
+    std::vector<float> dy(static_cast<std::size_t>(C), 1.0F);
+    dy[1] = kInfinity;
+    const Tensor y = tensor(softmax_of(std::vector<float>(dy.size()), {1, C}), {1, C});
+    Tensor dx = empty({1, C});
+    softmax_backward(y, tensor(dy, {1, C}), dx, stream());
+    reference::Values expected(dy.size(), -static_cast<double>(kInfinity));
+    expected[1] = static_cast<double>(kNan);
+    expect_close(dx.to_vector<float>(), expected, kSameValue);
   }
 }
 
@@ -142,6 +169,12 @@ TEST_P(SoftmaxTest, HasTheSameBitsWhereverViewsBegin) {
     softmax(x, to_anywhere, stream());
     EXPECT_EQ(from_anywhere.to_vector<float>(), y.to_vector<float>());
     EXPECT_EQ(to_anywhere.to_vector<float>(), y.to_vector<float>());
+    Tensor dx = empty({9, C});
+    softmax_backward(y, x, dx, stream());
+    softmax_backward(y, unaligned(x), from_anywhere, stream());
+    softmax_backward(y, x, to_anywhere, stream());
+    EXPECT_EQ(from_anywhere.to_vector<float>(), dx.to_vector<float>());
+    EXPECT_EQ(to_anywhere.to_vector<float>(), dx.to_vector<float>());
   }
 }
 
