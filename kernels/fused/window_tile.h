@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 
 #include <gpucnn/kernels/cuda/vector_access.h>
 
@@ -42,6 +43,25 @@ struct WindowTiles {
     return {row / down, row % down * kTileWindows, i % across * kTileWindows};
   }
 };
+
+inline constexpr std::uint8_t kNoWinner = 4;
+
+/// The winner of a window's four values, in row order, by max_pool2d's rules, behind a ReLU.
+struct Winner {
+  float value;
+  std::uint8_t index;
+};
+
+__device__ inline Winner winner_of(float first, float second, float third, float fourth) {
+  Winner best{first, 0};
+  const auto update = [&](float value, std::uint8_t index) {
+    if (value > best.value || std::isnan(value)) best = {value, index};
+  };
+  update(second, 1);
+  update(third, 2);
+  update(fourth, 3);
+  return best.value <= 0 ? Winner{0, kNoWinner} : best;
+}
 
 /// How a block of kTileThreads computes tiles. A thread has a window, the products at its four pixels, and kPerThread outputs: each
 /// 4x4 patch that it reads serves 4 * kPerThread sums. Inputs go through shared memory kDepth channels at a time, a plane each.
