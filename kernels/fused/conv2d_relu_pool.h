@@ -90,8 +90,8 @@ struct Conv2dReluPoolGradients {
 /// over images do not depend on the number of threads, nor on the GPU.
 ///
 /// Only winners have a gradient. In dweight the three zeros beside each are left out in fp32, with any infinity or NaN that they
-/// would be multiplied with. In tf32 and bf16 they are multiplied, from 5 channels on: an infinity or NaN in x makes NaN of its
-/// channel's dweight, whatever has won.
+/// would be multiplied with. In tf32 and bf16 they are multiplied: an infinity or NaN in x makes NaN of its channel's dweight,
+/// whatever has won.
 ///
 /// In tf32 x and dy are rounded to tf32 for dweight, not for dbias. Sums are f32 in every precision. Those of tensor cores lose up
 /// to 2^-15 of their largest part: 256 of their additions in a slice, each of which may lose 2^-23.

@@ -4,7 +4,6 @@
 #include <gpucnn/kernels/fused/conv2d_relu_pool_cuda.h>
 #include <gpucnn/kernels/fused/dweight_slices.h>
 #include <gpucnn/kernels/fused/dweight_tensor_cores.h>
-#include <gpucnn/kernels/fused/pooled_tensors.h>
 #include <gpucnn/kernels/fused/tensor_tile.h>
 
 // One kernel whose first blocks compute slices of the weight's gradient, and whose others that of x: the two need nothing of each
@@ -220,8 +219,7 @@ void conv2d_relu_pool_backward(const Conv2dReluPool& conv, const Tensor& dy, Con
     BackwardPlan plan{};
     plan.layout = pooled_layout(s, dy);
     plan.count = {conv.weight.numel(), conv.weight.numel() + (gradients.dbias.defined() ? s.K : 0)};
-    plan.wide_x = tensor_cores && s.C > 4 ? s.C % kWide == 0 && are_aligned<kWide>(conv.x.device_data<T>())
-                                          : s.C % 4 == 0 && are_aligned<4>(conv.x.device_data<T>());
+    plan.wide_x = s.C % kWide == 0 && are_aligned<kWide>(conv.x.device_data<T>());
     plan.wide_winners = s.K % kWide == 0 && are_aligned<kWide>(argmax);
     plan.wide_dy = plan.wide_winners && plan.layout.at_channel == 1 && are_aligned<kWide>(from);
     plan.wide_dx = tensor_cores ? s.C % 2 == 0 && are_aligned<2>(to) : s.C % 4 == 0 && are_aligned<4>(to);
@@ -235,10 +233,14 @@ void conv2d_relu_pool_backward(const Conv2dReluPool& conv, const Tensor& dy, Con
     constexpr std::integral_constant<int, 16> k16;
     constexpr std::integral_constant<int, 32> k32;
     if (s.C <= 4) {  // an image's channels, whose gradient hardly anybody wants: it has a launch of its own
-      if (s.K <= 16) {
-        backward.template compute<NoDx, DweightBlock<16, 1>>();
-      } else {
-        backward.template compute<NoDx, DweightBlock<32, 1>>();
+      if (tensor_cores) {
+        backward.template compute<NoDx, FewChannelsDweight<T>>();
+      } else if constexpr (std::is_same_v<T, float>) {
+        if (s.K <= 16) {
+          backward.template compute<NoDx, DweightBlock<16, 1>>();
+        } else {
+          backward.template compute<NoDx, DweightBlock<32, 1>>();
+        }
       }
       if (to) with_dx(k16, [&]<class Dx, class Dweight>(Dx, Dweight) { backward.template compute_dx<Dx, Dweight>(); });
     } else if (s.C <= 16) {

@@ -1,5 +1,4 @@
 #include <gpucnn/kernels/fused/conv2d_relu_pool_cuda.h>
-#include <gpucnn/kernels/fused/pooled_tensors.h>
 #include <gpucnn/kernels/fused/tensor_tile.h>
 #include <gpucnn/kernels/fused/tile_input.h>
 

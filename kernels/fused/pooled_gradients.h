@@ -10,8 +10,8 @@ struct BackwardPlan {
   PooledLayout layout;  // of dy
   int dweight_blocks, dx_blocks, tiles_per_slice;
   SliceSums count;
-  // 16 bytes at once, in bf16 without tensor cores 8 of x; of dx 4 channels, or on tensor cores 2; of as many winners as of dy.
-  bool wide_x, wide_dy, wide_dx, wide_winners;
+  bool wide_x, wide_dy, wide_dx;  // 16 bytes at once; of dx 4 channels, or on tensor cores 2
+  bool wide_winners;              // as many at once as of dy
 };
 
 /// All that a block of the backward needs to know; T: of the activations. In .cu files only.

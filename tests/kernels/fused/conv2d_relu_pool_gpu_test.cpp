@@ -262,19 +262,21 @@ TEST_P(Conv2dReluPoolGpuTest, OnTensorCoresServesSeveralBlocks) {
 }
 
 TEST_P(Conv2dReluPoolGpuTest, InTf32RoundsFactorsToTenBits) {
-  const Sizes sizes{2, 20, 16, 18, 40};
-  const Data data = random_data(sizes);
-  const Results actual = backward_in(Precision::tf32, data, 0, device()), in_fp32 = compute(data, 0, device());
-  expect_close(actual.y, reference_forward(data).y, {.relative = 2e-3, .of_largest = 2e-3});
-  EXPECT_THAT(actual.y, testing::Not(testing::ElementsAreArray(in_fp32.y)));
-  const reference::Conv2dGradients expected = reference_backward(data, actual.argmax);
-  expect_close(actual.dweight, expected.dweight, kTf32);
-  EXPECT_THAT(actual.dweight, testing::Not(testing::ElementsAreArray(in_fp32.dweight)));
-  expect_close(actual.dbias, expected.dbias, kSum);  // dy is not rounded there
+  for (const Sizes& sizes : {Sizes{2, 20, 16, 18, 40}, Sizes{2, 3, 16, 18, 20}}) {
+    SCOPED_TRACE(sizes.string());
+    const Data data = random_data(sizes);
+    const Results actual = backward_in(Precision::tf32, data, 0, device()), in_fp32 = compute(data, 0, device());
+    expect_close(actual.y, reference_forward(data).y, {.relative = 2e-3, .of_largest = 2e-3});
+    EXPECT_THAT(actual.y, testing::Not(testing::ElementsAreArray(in_fp32.y)));
+    const reference::Conv2dGradients expected = reference_backward(data, actual.argmax);
+    expect_close(actual.dweight, expected.dweight, kTf32);
+    EXPECT_THAT(actual.dweight, testing::Not(testing::ElementsAreArray(in_fp32.dweight)));
+    expect_close(actual.dbias, expected.dbias, kSum);  // dy is not rounded there
+  }
 }
 
 TEST_P(Conv2dReluPoolGpuTest, InBf16AddsInF32) {
-  for (const Sizes& sizes : {Sizes{2, 20, 16, 18, 40}, Sizes{40, 9, 16, 16, 8}}) {
+  for (const Sizes& sizes : {Sizes{2, 20, 16, 18, 40}, Sizes{40, 9, 16, 16, 8}, Sizes{40, 3, 16, 16, 20}}) {
     SCOPED_TRACE(sizes.string());
     Data data = random_data(sizes);
     for (std::vector<float>* values : {&data.x, &data.weight, &data.bias, &data.dy}) *values = rounded_to_bf16(*values);
@@ -319,20 +321,22 @@ TEST_P(Conv2dReluPoolGpuTest, TakesNanGradientsOfWinnersAlone) {
 }
 
 TEST_P(Conv2dReluPoolGpuTest, MultipliesZerosBesideWinnersOnTensorCoresOnly) {
-  const Sizes sizes{1, 8, 4, 4, 2};
-  Data data = whole_numbers(sizes);
-  data.x[5 * 16 + 15] = kInfinity;  // the last pixel of channel 5
-  const std::vector<std::uint8_t> winners{0, kNoWinner, kNoWinner, kNoWinner, 0, kNoWinner, kNoWinner, kNoWinner};  // far from it
-  const std::vector<float> in_fp32 = backward_in(Precision::fp32, data, 0, device(), false, winners).dweight;
-  EXPECT_THAT(in_fp32, testing::Each(testing::Not(testing::IsNan())));
-  for (const Precision precision : {Precision::tf32, Precision::bf16}) {
-    SCOPED_TRACE(name_of(precision));
-    const std::vector<float> actual = backward_in(precision, data, 0, device(), false, winners).dweight;
-    for (std::size_t e = 0; e < actual.size(); ++e) {
-      if (e / 9 % 8 == 5) {
-        EXPECT_TRUE(std::isnan(actual[e])) << e;
-      } else {
-        EXPECT_EQ(actual[e], in_fp32[e]) << e;
+  const std::vector<std::uint8_t> winners{0, kNoWinner, kNoWinner, kNoWinner, 0, kNoWinner, kNoWinner, kNoWinner};
+  for (const std::int64_t C : {3, 8}) {
+    const Sizes sizes{1, C, 4, 4, 2};
+    Data data = whole_numbers(sizes);
+    data.x[2 * 16 + 15] = kInfinity;  // the last pixel of channel 2, far from any winner
+    const std::vector<float> in_fp32 = backward_in(Precision::fp32, data, 0, device(), false, winners).dweight;
+    EXPECT_THAT(in_fp32, testing::Each(testing::Not(testing::IsNan())));
+    for (const Precision precision : {Precision::tf32, Precision::bf16}) {
+      SCOPED_TRACE(sizes.string() + " in " + std::string(name_of(precision)));
+      const std::vector<float> actual = backward_in(precision, data, 0, device(), false, winners).dweight;
+      for (std::size_t e = 0; e < actual.size(); ++e) {
+        if (e / 9 % static_cast<std::size_t>(C) == 2) {
+          EXPECT_TRUE(std::isnan(actual[e])) << e;
+        } else {
+          EXPECT_EQ(actual[e], in_fp32[e]) << e;
+        }
       }
     }
   }
