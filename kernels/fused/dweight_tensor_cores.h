@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+
 #include <gpucnn/kernels/fused/unpooled_dy.h>
 
 /// The gradient of the weight as dense products on tensor cores, from compute capability 8.0 on. In .cu files only.
@@ -24,8 +26,8 @@ __device__ void compute_on_tensor_cores(const BackwardOperands<T>& o, int block,
   GPUCNN_NO_UNROLL
   for (int i = slice.first; i < slice.last; ++i) {
     __syncthreads();  // before what others still read is written over
-    Dweight::put_x(x, memory);
-    bias += Dy::put(dy, o.plan.wide_dy, memory + Dweight::kXChunks);
+    Dweight::put_x(o, tiles[i], slice.c_first, x, memory);
+    bias += Dy::put(o, tiles[i], slice.k_first, dy, memory + Dweight::kXChunks);
     __syncthreads();
     if (i + 1 < slice.last) {
       x = Dweight::fetch_x(o, tiles[i + 1], slice.c_first);
@@ -39,12 +41,13 @@ __device__ void compute_on_tensor_cores(const BackwardOperands<T>& o, int block,
     if (Dweight::team() == team) Dweight::add_team(sums, team == 0, floats);
   }
   __syncthreads();
-  slice.write_weights(o, floats);
-  if (!slice.wants_bias(o)) return;
+  const auto done = DweightSlice<Dweight::kOutputs, Dweight::kInputs>::of(o, computed_anew(block));
+  done.write_weights(o, floats);
+  if (!done.wants_bias(o)) return;
   __syncthreads();
   Dy::store_bias(bias, floats);
   __syncthreads();
-  slice.template write_bias<Dy::kBiasParts>(o, floats);
+  done.template write_bias<Dy::kBiasParts>(o, floats);
 }
 
 /// How a block of kTileThreads computes the gradient of 32 outputs and two chunks of inputs: 16 in bf16, 8 in tf32. A warp has 16
@@ -83,32 +86,49 @@ struct TensorDweight {
   }
   __device__ static int x_slot(int column) { return column % 2 * (kHaloPixels / 2) + column / 2; }
 
+  // As for dy, something is loaded outside of the image.
   __device__ static FetchedX fetch_x(const BackwardOperands<T>& o, const WindowTile& tile, int c_first) {
     const int thread = thread_anew(), row = thread / (2 * kHaloPixels);
-    const int w = 2 * tile.left - 1 + thread / 2 % kHaloPixels, c = c_first + thread % 2 * kInChunk, channels = o.s.C - c;
-    FetchedX x{};
+    const int w = std::clamp(2 * tile.left - 1 + thread / 2 % kHaloPixels, 0, o.s.W - 1);
+    const int chunk = c_first + thread % 2 * kInChunk, c = chunk < o.s.C ? chunk : c_first;
+    FetchedX x;
     const auto for_rows = [&](const auto& load_chunk) {
       GPUCNN_UNROLL
       for (int i = 0; i < kXItems; ++i) {
-        const int r = row + i * kXRows, h = 2 * tile.top - 1 + r;
-        if (row >= kXRows || r >= kHaloPixels || h < 0 || h >= o.s.H || w < 0 || w >= o.s.W || channels <= 0) continue;
-        x.at[i] = unrounded_chunk<T>(load_chunk(o.x + ((std::int64_t{tile.n} * o.s.H + h) * o.s.W + w) * o.s.C + c));
+        const int h = std::clamp(2 * tile.top - 1 + row + i * kXRows, 0, o.s.H - 1);
+        load_chunk(o.x + ((std::int64_t{tile.n} * o.s.H + h) * o.s.W + w) * o.s.C + c, x.at[i]);
       }
     };
     if (o.plan.wide_x) {
-      for_rows([](const T* from) { return load<kInChunk>(from); });
+      for_rows([](const T* from, Chunk& to) { to = unrounded_chunk(from); });
     } else {
-      for_rows([channels](const T* from) { return load_some(from, channels, false); });
+      for_rows([&](const T* from, Chunk& to) {
+        for (int word = 0; word < 4; ++word) {
+          to.at[word] = 0;
+          for (int e = 0; e < kInChunk / 4; ++e) {
+            to.at[word] |= bits_of(from[std::min(word * (kInChunk / 4) + e, o.s.C - 1 - c)]) << e * 16;
+          }
+        }
+      });
     }
     return x;
   }
-  __device__ static void put_x(const FetchedX& x, Chunk* memory) {
-    const int thread = thread_anew(), row = thread / (2 * kHaloPixels);
+  __device__ static void put_x(const BackwardOperands<T>& o, const WindowTile& tile, int c_first, const FetchedX& x,
+                               Chunk* memory) {
+    const int thread = thread_anew(), row = thread / (2 * kHaloPixels), column = thread / 2 % kHaloPixels;
+    const int w = 2 * tile.left - 1 + column, channels = o.s.C - c_first - thread % 2 * kInChunk;
     GPUCNN_UNROLL
     for (int i = 0; i < kXItems; ++i) {
-      const int r = row + i * kXRows;
+      const int r = row + i * kXRows, h = 2 * tile.top - 1 + r;
       if (row >= kXRows || r >= kHaloPixels) continue;
-      memory[x_at(r, x_slot(thread / 2 % kHaloPixels), thread % 2)] = rounded_chunk<T>(x.at[i]);
+      const int count = h >= 0 && h < o.s.H && w >= 0 && w < o.s.W ? channels : 0;
+      Chunk chunk = rounded_chunk<T>(x.at[i]);
+      for (int word = 0; word < 4; ++word) {
+        const int first = word * (kInChunk / 4);
+        if (first >= count) chunk.at[word] = 0;
+        if (kInChunk == 8 && first + 1 >= count) chunk.at[word] &= 0xFFFFU;
+      }
+      memory[x_at(r, x_slot(column), thread % 2)] = chunk;
     }
   }
 
@@ -206,31 +226,32 @@ struct FewChannelsDweight {
   __device__ static int row() { return team() / 2 * 4; }
 
   __device__ static FetchedX fetch_x(const BackwardOperands<T>& o, const WindowTile& tile, int) {
-    const int thread = thread_anew(), first = thread / kHaloPixels, w = 2 * tile.left - 1 + thread % kHaloPixels;
-    FetchedX x{};
+    const int thread = thread_anew(), first = thread / kHaloPixels;
+    const int w = std::clamp(2 * tile.left - 1 + thread % kHaloPixels, 0, o.s.W - 1);
+    FetchedX x;
     GPUCNN_UNROLL
     for (int i = 0; i < kXItems; ++i) {
-      const int r = first + i * kXRows, h = 2 * tile.top - 1 + r;
-      if (first >= kXRows || r >= kHaloPixels || h < 0 || h >= o.s.H || w < 0 || w >= o.s.W) continue;
+      const int h = std::clamp(2 * tile.top - 1 + first + i * kXRows, 0, o.s.H - 1);
       const T* const from = o.x + ((std::int64_t{tile.n} * o.s.H + h) * o.s.W + w) * o.s.C;
-      GPUCNN_UNROLL
-      for (int c = 0; c < kInputs; ++c) {
-        if (c < o.s.C) x.at[i][c] = bits_of(from[c]);
-      }
+      for (int c = 0; c < kInputs; ++c) x.at[i][c] = bits_of(from[std::min(c, o.s.C - 1)]);
     }
     return x;
   }
-  __device__ static void put_x(const FetchedX& x, Chunk* memory) {
-    const int thread = thread_anew(), first = thread / kHaloPixels;
+  __device__ static void put_x(const BackwardOperands<T>& o, const WindowTile& tile, int, const FetchedX& x, Chunk* memory) {
+    const int thread = thread_anew(), first = thread / kHaloPixels, column = thread % kHaloPixels;
+    const int w = 2 * tile.left - 1 + column;
     GPUCNN_UNROLL
     for (int i = 0; i < kXItems; ++i) {
-      const int r = first + i * kXRows, column = thread % kHaloPixels;
+      const int r = first + i * kXRows, h = 2 * tile.top - 1 + r;
       if (first >= kXRows || r >= kHaloPixels) continue;
+      const int count = h >= 0 && h < o.s.H && w >= 0 && w < o.s.W ? o.s.C : 0;
+      std::uint32_t channels[kInputs];
+      for (int c = 0; c < kInputs; ++c) channels[c] = c < count ? x.at[i][c] : 0;
       Chunk* const to = memory + r * kRowChunks + column * kInputs / kInChunk;
       if constexpr (kInChunk == 4) {
-        *to = rounded_chunk<T>(Chunk{{x.at[i][0], x.at[i][1], x.at[i][2], x.at[i][3]}});
+        *to = rounded_chunk<T>(Chunk{{channels[0], channels[1], channels[2], channels[3]}});
       } else {
-        store(Lanes<std::uint32_t, 2>{{x.at[i][0] | x.at[i][1] << 16, x.at[i][2] | x.at[i][3] << 16}}, to->at + column % 2 * 2);
+        store(Lanes<std::uint32_t, 2>{{channels[0] | channels[1] << 16, channels[2] | channels[3] << 16}}, to->at + column % 2 * 2);
       }
     }
   }

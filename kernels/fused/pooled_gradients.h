@@ -55,6 +55,13 @@ struct BackwardOperands {
   }
 };
 
+/// The same number, of which the compiler must not know it. What follows from it is computed where it stands, which may take less
+/// than registers that would keep it through a loop.
+__device__ inline int computed_anew(int value) {
+  asm volatile("" : "+r"(value));
+  return value;
+}
+
 /// A block's part of the weight's gradient: kOutputs x kInputs channels, and the tiles of a slice from `first` to before `last`.
 template <int kOutputs, int kInputs>
 struct DweightSlice {
@@ -82,7 +89,7 @@ struct DweightSlice {
   __device__ void write_weights(const BackwardOperands<T>& o, const float* gradients) const {
     float* const to = sums(o);
     GPUCNN_NO_UNROLL
-    for (int e = static_cast<int>(threadIdx.x); e < kOutputs * 9 * kInputs; e += kTileThreads) {
+    for (int e = computed_anew(static_cast<int>(threadIdx.x)); e < kOutputs * 9 * kInputs; e += kTileThreads) {
       const int c = c_first + e % kInputs, tap = e / kInputs % 9, k = k_first + e / (9 * kInputs);
       if (c < o.s.C && k < o.s.K) to[(std::int64_t{k} * 9 + tap) * o.s.C + c] = gradients[e];
     }
@@ -90,7 +97,7 @@ struct DweightSlice {
   /// Writes the bias's gradient, of which parts[kParts][kOutputs] are added in their order.
   template <int kParts, class T>
   __device__ void write_bias(const BackwardOperands<T>& o, const float* parts) const {
-    const int output = static_cast<int>(threadIdx.x);
+    const int output = computed_anew(static_cast<int>(threadIdx.x));
     if (output >= kOutputs || k_first + output >= o.s.K) return;
     float sum = 0;
     for (int part = 0; part < kParts; ++part) sum += parts[part * kOutputs + output];

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <type_traits>
 
@@ -9,16 +10,10 @@
 /// The gradient of a convolution's output, on its way to tensor cores. In .cu files only.
 namespace gpucnn::kernels::cuda {
 
-/// Elements as they lie in memory; those of tf32 are not rounded yet.
+/// A chunk as it lies in memory, where it is aligned; elements of tf32 are not rounded yet.
 template <class T>
-__device__ Chunk unrounded_chunk(const Lanes<T, Operand<T>::kInChunk>& elements) {
-  if constexpr (std::is_same_v<T, float>) {
-    Chunk chunk;
-    for (int e = 0; e < 4; ++e) chunk.at[e] = std::bit_cast<std::uint32_t>(elements.at[e]);
-    return chunk;
-  } else {
-    return chunk_of<T>(elements);
-  }
+__device__ Chunk unrounded_chunk(const T* from) {
+  return load<4>(reinterpret_cast<const std::uint32_t*>(from));
 }
 
 /// What `chunk_of` makes of the same elements.
@@ -33,13 +28,8 @@ __device__ Chunk rounded_chunk(Chunk chunk) {
 __device__ inline std::uint32_t bits_of(float value) { return std::bit_cast<std::uint32_t>(value); }
 __device__ inline std::uint32_t bits_of(bf16 value) { return value.bits; }
 
-/// threadIdx.x, of which the compiler must not know it. What a thread brings of a tile is then computed for each tile anew, which
-/// takes less than the registers that would keep it.
-__device__ inline int thread_anew() {
-  int thread = static_cast<int>(threadIdx.x);
-  asm volatile("" : "+r"(thread));
-  return thread;
-}
+/// What a thread brings of a tile follows from this, for each tile anew.
+__device__ inline int thread_anew() { return computed_anew(static_cast<int>(threadIdx.x)); }
 
 /// How a block of kTileThreads unpools a tile of dy into shared memory, for kOutputs outputs. A thread brings some chunks of one
 /// window, with `fetch` into registers and with `put` on.
@@ -67,32 +57,29 @@ struct UnpooledDy {
     return (row * kTilePixels + slot) * kInPixel + (chunk ^ places);
   }
 
+  // Outside of the image something else is loaded, which `put` leaves out: with a branch before a load, or one that picks a part of
+  // what it gave, a thread would wait for memory here.
   __device__ static Fetched fetch(const BackwardOperands<T>& o, const WindowTile& tile, int k_first) {
     const int thread = thread_anew(), worker = thread / kWindows;
-    const int row = tile.top + thread % kWindows / kTileWindows, column = tile.left + thread % kTileWindows;
-    Fetched fetched{};
-    for (auto& winners : fetched.winners) {
-      for (std::uint32_t& four : winners) four = kNoWinner * 0x01010101U;
-    }
+    const int row = std::min(tile.top + thread % kWindows / kTileWindows, o.s.Ho - 1);
+    const int column = std::min(tile.left + thread % kTileWindows, o.s.Wo - 1);
+    Fetched fetched;
     const auto for_chunks = [&](const auto& load_chunk) {
       GPUCNN_UNROLL
       for (int i = 0; i < kItems; ++i) {
-        const int chunk = worker + i * kWorkers, k = k_first + chunk * kInChunk;
-        if (row >= o.s.Ho || column >= o.s.Wo || chunk >= kInPixel || k >= o.s.K) continue;
-        load_chunk(o.winner_at(tile.n, row, column, k), k, fetched.dy[i], fetched.winners[i]);
+        const int k = k_first + (worker + i * kWorkers) * kInChunk, known = k < o.s.K ? k : k_first;
+        load_chunk(o.winner_at(tile.n, row, column, known), known, fetched.dy[i], fetched.winners[i]);
       }
     };
     const auto load_winners = [&](std::int64_t at, std::uint32_t(&winners)[kInChunk / 4]) {
-      const auto bytes = load<kInChunk>(o.argmax + at);
-      for (std::uint32_t& four : winners) four = 0;
-      for (int e = 0; e < kInChunk; ++e) winners[e / 4] |= std::uint32_t{bytes.at[e]} << e % 4 * 8;
+      const auto words = load<kInChunk / 4>(reinterpret_cast<const std::uint32_t*>(o.argmax + at));
+      for (int q = 0; q < kInChunk / 4; ++q) winners[q] = words.at[q];
     };
-    // Three loops, so that loads follow each other without a branch between them.
     if (o.plan.wide_dy) {
       for_chunks([&](std::int64_t at, int, auto& dy, auto& winners) {
         load_winners(at, winners);
-        const Chunk chunk = unrounded_chunk<T>(load<kInChunk>(o.dy + at));
-        for (int word = 0; word < 4; ++word) dy[word] = chunk.at[word];
+        const Chunk chunk = unrounded_chunk(o.dy + at);
+        for (int e = 0; e < kInChunk; ++e) dy[e] = e < 4 ? chunk.at[e % 4] : 0;
       });
     } else if (o.plan.wide_winners) {
       for_chunks([&](std::int64_t at, int k, auto& dy, auto& winners) {
@@ -101,27 +88,38 @@ struct UnpooledDy {
       });
     } else {
       for_chunks([&](std::int64_t at, int k, auto& dy, auto& winners) {
-        for (int e = 0; e < kInChunk && k + e < o.s.K; ++e) {
-          dy[e] = bits_of(o.dy_at(tile.n, row, column, k + e));
-          winners[e / 4] += (std::uint32_t{o.argmax[at + e]} - kNoWinner) << e % 4 * 8;
+        for (std::uint32_t& four : winners) four = 0;
+        for (int e = 0; e < kInChunk; ++e) {
+          const int within = std::min(e, o.s.K - 1 - k);
+          dy[e] = bits_of(o.dy_at(tile.n, row, column, k + within));
+          winners[e / 4] |= std::uint32_t{o.argmax[at + within]} << e % 4 * 8;
         }
       });
     }
     return fetched;
   }
 
-  /// `in_chunks`: dy was fetched in chunks. Gives what it adds to the bias's gradient for the output `bias_output`.
-  __device__ static float put(const Fetched& fetched, bool in_chunks, Chunk* memory) {
+  /// Of the same tile. Gives what dy adds to the bias's gradient for the output that `store_bias` knows.
+  __device__ static float put(const BackwardOperands<T>& o, const WindowTile& tile, int k_first, const Fetched& fetched,
+                              Chunk* memory) {
     const int thread = thread_anew(), worker = thread / kWindows;
     const int row = thread % kWindows / kTileWindows * 2, column = thread % kTileWindows;
+    const bool inside = tile.top + row / 2 < o.s.Ho && tile.left + column < o.s.Wo;
     float bias[8] = {};
     GPUCNN_UNROLL
     for (int i = 0; i < kItems; ++i) {
       const int at_chunk = worker + i * kWorkers;
-      const std::uint32_t(&winners)[kInChunk / 4] = fetched.winners[i];
+      const int count = inside && at_chunk < kInPixel ? o.s.K - k_first - at_chunk * kInChunk : 0;  // of outputs
+      std::uint32_t winners[kInChunk / 4];
+      for (int q = 0; q < kInChunk / 4; ++q) winners[q] = fetched.winners[i][q];
+      for (int e = 0; e < kInChunk; ++e) {
+        if (e >= count) winners[e / 4] |= std::uint32_t{kNoWinner} << e % 4 * 8;
+      }
       const std::uint32_t* const words = fetched.dy[i];
       Chunk dy;
-      for (int w = 0; w < 4; ++w) dy.at[w] = kInChunk == 4 || in_chunks ? words[w] : words[2 * w] | words[2 * w + 1] << 16;
+      for (int w = 0; w < 4; ++w)
+        dy.at[w] =
+            kInChunk == 4 || o.plan.wide_dy ? words[w % kInChunk] : words[2 * w % kInChunk] | words[(2 * w + 1) % kInChunk] << 16;
       for (int e = 0; e < kInChunk; ++e) bias[i * kInChunk + e] = byte_has(winners, e, kNoWinner) ? 0 : element(dy, e);
       if (kInPixel < kWorkers && at_chunk >= kInPixel) continue;
       dy = rounded_chunk<T>(dy);
@@ -159,7 +157,7 @@ struct UnpooledDy {
   }
   /// Stores what `put` has given to parts[kBiasParts][kOutputs].
   __device__ static void store_bias(float bias, float* parts) {
-    const int thread = static_cast<int>(threadIdx.x);
+    const int thread = thread_anew();
     const int output = (thread / kWindows + lane() % 8 / kInChunk * kWorkers) * kInChunk + lane() % kInChunk;
     if (output < kOutputs) parts[thread % kWindows / kTileWindows * kOutputs + output] = bias;
   }
