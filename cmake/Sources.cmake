@@ -100,7 +100,7 @@ gpucnn_files(kernels/copy PRIVATE transpose transpose_cpu twins)
 gpucnn_files(kernels/fused
   PRIVATE bands conv2d_relu_pool conv2d_relu_pool_backward_cpu conv2d_relu_pool_cpu conv2d_relu_pool_cuda conv2d_relu_pool_forward_cpu
           conv2d_relu_pool_weights_cpu data_grad direct_conv pooled_conv relu_pool_epilogue weight_grad weight_grad_few_channels winograd
-  CUDA conv2d_relu_pool_backward conv2d_relu_pool_forward conv2d_relu_pool_tensor_cores dweight_slices pooled_gradients pooled_tensors tensor_tile tile_input window_tile winner)
+  CUDA conv2d_relu_pool_backward conv2d_relu_pool_forward conv2d_relu_pool_tensor_cores dweight_slices dweight_tensor_cores pooled_gradients tensor_tile tile_input unpooled_dy window_tile)
 gpucnn_files(kernels/head PRIVATE linear_head linear_head_pass)
 gpucnn_ops(image image_batch)
 gpucnn_files(kernels/image

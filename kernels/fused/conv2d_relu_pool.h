@@ -89,9 +89,14 @@ struct Conv2dReluPoolGradients {
 /// The gradients, from dy, of y's shape, and the x and argmax of the forward. dx: the first x's shape; undefined: not wanted. Sums
 /// over images do not depend on the number of threads, nor on the GPU.
 ///
-/// Only winners have a gradient, so that only their quarter of the convolution's backward is computed. The three zeros beside each
-/// winner are left out, with any infinity or NaN that they would be multiplied with. Results below 2^-126 may be 0. The forward
-/// keeps such numbers, because they decide which element wins.
+/// Only winners have a gradient. In dweight the three zeros beside each are left out in fp32, with any infinity or NaN that they
+/// would be multiplied with. In tf32 and bf16 they are multiplied: an infinity or NaN in x makes NaN of its channel's dweight,
+/// whatever has won.
+///
+/// In tf32 x and dy are rounded to tf32 for dweight, not for dbias. Sums are f32 in every precision. Those of tensor cores lose up
+/// to 2^-15 of their largest part: 256 of their additions in a slice, each of which may lose 2^-23.
+///
+/// Results below 2^-126 may be 0. The forward keeps such numbers, because they decide which element wins.
 void conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions, const Tensor& dy,
                                std::span<Conv2dReluPoolGradients> gradients, Tensor& dx, Stream& stream);
 

@@ -3,12 +3,12 @@
 
 #include <gpucnn/kernels/fused/conv2d_relu_pool_cuda.h>
 #include <gpucnn/kernels/fused/dweight_slices.h>
-#include <gpucnn/kernels/fused/pooled_tensors.h>
+#include <gpucnn/kernels/fused/dweight_tensor_cores.h>
 #include <gpucnn/kernels/fused/tensor_tile.h>
 
 // One kernel whose first blocks compute slices of the weight's gradient, and whose others that of x: the two need nothing of each
 // other. dx is a convolution of dy, unpooled in shared memory, with the window rotated by 180 degrees: on FFMA in fp32, else on
-// tensor cores.
+// tensor cores. So is the weight's gradient, which on FFMA needs winners alone.
 namespace gpucnn::kernels::cuda {
 namespace {
 
@@ -125,16 +125,16 @@ __global__ void __launch_bounds__(kTileThreads, 2)
     backward_kernel(PooledSizes s, BackwardPlan plan, const T* x, const float* weight, const T* dy, const std::uint8_t* argmax,
                     float* sums, T* dx) {
   using Four = Lanes<float, 4>;
-  GPUCNN_SHARED(Four, memory, (std::max(Dx::kBytes, Dweight::kFloats * 4) + 15) / 16);
+  GPUCNN_SHARED(Four, memory, (std::max(Dx::kBytes, Dweight::kBytes) + 15) / 16);
   const BackwardOperands<T> o{s, plan, x, weight, dy, argmax, sums, dx};
-  const int blocks = plan.dweight_blocks + plan.dx_blocks;
-  for (int block = static_cast<int>(blockIdx.x); block < blocks; block += static_cast<int>(gridDim.x)) {
+  int block = static_cast<int>(blockIdx.x);
+  for (; block < plan.dweight_blocks; block += static_cast<int>(gridDim.x)) {
     __syncthreads();
-    if (block < plan.dweight_blocks) {
-      compute_dweight_slice<Dweight>(o, block, memory[0].at);
-    } else {
-      Dx::compute(o, block - plan.dweight_blocks, memory);
-    }
+    Dweight::compute(o, block, memory);
+  }
+  for (block -= plan.dweight_blocks; block < plan.dx_blocks; block += static_cast<int>(gridDim.x)) {
+    __syncthreads();
+    Dx::compute(o, block, memory);
   }
 }
 
@@ -219,29 +219,34 @@ void conv2d_relu_pool_backward(const Conv2dReluPool& conv, const Tensor& dy, Con
     BackwardPlan plan{};
     plan.layout = pooled_layout(s, dy);
     plan.count = {conv.weight.numel(), conv.weight.numel() + (gradients.dbias.defined() ? s.K : 0)};
-    plan.wide_x = s.C % 4 == 0 && are_aligned<4>(conv.x.device_data<T>());
-    plan.wide_dy = plan.layout.at_channel == 1 && s.K % kWide == 0 && are_aligned<kWide>(from, argmax);
+    plan.wide_x = s.C % kWide == 0 && are_aligned<kWide>(conv.x.device_data<T>());
+    plan.wide_winners = s.K % kWide == 0 && are_aligned<kWide>(argmax);
+    plan.wide_dy = plan.wide_winners && plan.layout.at_channel == 1 && are_aligned<kWide>(from);
     plan.wide_dx = tensor_cores ? s.C % 2 == 0 && are_aligned<2>(to) : s.C % 4 == 0 && are_aligned<4>(to);
     Backward<T> backward(conv, dy, gradients, dx, plan, stream);
     const auto with_dx = [&]<int kOutputs, class Body>(std::integral_constant<int, kOutputs>, const Body& body) {
       if constexpr (std::is_same_v<T, float>) {
-        if (!tensor_cores) return body(FfmaDx<kOutputs>{});
+        if (!tensor_cores) return body(FfmaDx<kOutputs>{}, DweightBlock<32, 4>{});
       }
-      body(TensorDx<kOutputs, T>{});
+      body(TensorDx<kOutputs, T>{}, TensorDweight<T>{});
     };
     constexpr std::integral_constant<int, 16> k16;
     constexpr std::integral_constant<int, 32> k32;
     if (s.C <= 4) {  // an image's channels, whose gradient hardly anybody wants: it has a launch of its own
-      if (s.K <= 16) {
-        backward.template compute<NoDx, DweightBlock<16, 1>>();
-      } else {
-        backward.template compute<NoDx, DweightBlock<32, 1>>();
+      if (tensor_cores) {
+        backward.template compute<NoDx, FewChannelsDweight<T>>();
+      } else if constexpr (std::is_same_v<T, float>) {
+        if (s.K <= 16) {
+          backward.template compute<NoDx, DweightBlock<16, 1>>();
+        } else {
+          backward.template compute<NoDx, DweightBlock<32, 1>>();
+        }
       }
-      if (to) with_dx(k16, [&]<class Dx>(Dx) { backward.template compute_dx<Dx, DweightBlock<32, 4>>(); });
+      if (to) with_dx(k16, [&]<class Dx, class Dweight>(Dx, Dweight) { backward.template compute_dx<Dx, Dweight>(); });
     } else if (s.C <= 16) {
-      with_dx(k16, [&]<class Dx>(Dx) { backward.template compute<Dx, DweightBlock<32, 4>>(); });
+      with_dx(k16, [&]<class Dx, class Dweight>(Dx, Dweight) { backward.template compute<Dx, Dweight>(); });
     } else {
-      with_dx(k32, [&]<class Dx>(Dx) { backward.template compute<Dx, DweightBlock<32, 4>>(); });
+      with_dx(k32, [&]<class Dx, class Dweight>(Dx, Dweight) { backward.template compute<Dx, Dweight>(); });
     }
   });
 }

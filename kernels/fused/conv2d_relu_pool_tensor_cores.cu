@@ -1,8 +1,6 @@
 #include <gpucnn/kernels/fused/conv2d_relu_pool_cuda.h>
-#include <gpucnn/kernels/fused/pooled_tensors.h>
 #include <gpucnn/kernels/fused/tensor_tile.h>
 #include <gpucnn/kernels/fused/tile_input.h>
-#include <gpucnn/kernels/fused/winner.h>
 
 // In bf16 or tf32. A block computes one or two tiles of windows for 32 or 16 outputs; see tensor_tile.h.
 namespace gpucnn::kernels::cuda {

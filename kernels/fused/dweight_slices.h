@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include <gpucnn/kernels/fused/pooled_gradients.h>
-#include <gpucnn/kernels/fused/winner.h>
 
 /// The gradient of the weight from the winners alone: a quarter of the products of a dense one. On FFMA, in f32. In .cu files only.
 namespace gpucnn::kernels::cuda {
@@ -16,7 +15,8 @@ struct DweightBlock {
   static constexpr int kTeam = kOutputs * kQuads, kTeams = kTileThreads / kTeam;
   // The second row of a window lies in other banks than the first.
   static constexpr int kRow = kHaloPixels * kInputs + 4 * kQuads;
-  static constexpr int kGradients = kOutputs * 9 * kInputs, kFloats = std::max(kHaloPixels * kRow, kGradients);
+  static constexpr int kFloats = std::max(kHaloPixels * kRow, kOutputs * 9 * kInputs);
+  static constexpr int kBytes = kFloats * 4;
   static_assert(kTileThreads % kTeam == 0 && kTeams * kOutputs <= kFloats);
 
   __device__ static int quad() { return static_cast<int>(threadIdx.x) % kQuads; }
@@ -92,41 +92,29 @@ struct DweightBlock {
     }
     __syncthreads();
   }
-};
 
-/// o.sums[slice] = what the slice's tiles add to a block of dweight and dbias.
-template <class Block, class T>
-__device__ void compute_dweight_slice(const BackwardOperands<T>& o, int block, float* memory) {
-  const PooledSizes& s = o.s;
-  const int k_blocks = (s.K + Block::kOutputs - 1) / Block::kOutputs, c_blocks = (s.C + Block::kInputs - 1) / Block::kInputs;
-  const int k_first = block % k_blocks * Block::kOutputs, c_first = block / k_blocks % c_blocks * Block::kInputs;
-  const int slice = block / k_blocks / c_blocks;
-  const WindowTiles tiles = WindowTiles::of(s.Ho, s.Wo);
-  const int first = slice * o.plan.tiles_per_slice, last = std::min(first + o.plan.tiles_per_slice, tiles.count(s.N));
-  float sums[9][4] = {}, bias = 0;
-  for (int i = first; i < last; ++i) {
-    const WindowTile tile = tiles[i];
-    __syncthreads();  // before what others still read is written over
-    Block::load_pixels(o, tile, c_first, memory);
+  /// o.sums[slice] = what the slice's tiles add to a block of dweight and dbias.
+  template <class T>
+  __device__ static void compute(const BackwardOperands<T>& o, int block, void* shared) {
+    float* const memory = static_cast<float*>(shared);
+    const auto slice = DweightSlice<kOutputs, kInputs>::of(o, block);
+    const WindowTiles tiles = WindowTiles::of(o.s.Ho, o.s.Wo);
+    float sums[9][4] = {}, bias = 0;
+    for (int i = slice.first; i < slice.last; ++i) {
+      const WindowTile tile = tiles[i];
+      __syncthreads();  // before what others still read is written over
+      load_pixels(o, tile, slice.c_first, memory);
+      __syncthreads();
+      add_windows(o, tile, slice.k_first + output(), memory, sums, bias);
+    }
+    add_teams(sums, memory);
+    slice.write_weights(o, memory);
+    if (!slice.wants_bias(o)) return;
     __syncthreads();
-    Block::add_windows(o, tile, k_first + Block::output(), memory, sums, bias);
+    if (quad() == 0) memory[team() * kOutputs + output()] = bias;
+    __syncthreads();
+    slice.template write_bias<kTeams>(o, memory);
   }
-
-  Block::add_teams(sums, memory);
-  float* const to = o.sums + std::int64_t{slice} * o.plan.count.all;
-  for (int e = static_cast<int>(threadIdx.x); e < Block::kGradients; e += kTileThreads) {
-    const int c = c_first + e % Block::kInputs, tap = e / Block::kInputs % 9, k = k_first + e / (9 * Block::kInputs);
-    if (c < s.C && k < s.K) to[(std::int64_t{k} * 9 + tap) * s.C + c] = memory[e];
-  }
-  if (c_first > 0 || o.plan.count.all == o.plan.count.weights) return;
-  __syncthreads();
-  if (Block::quad() == 0) memory[Block::team() * Block::kOutputs + Block::output()] = bias;
-  __syncthreads();
-  const int output = static_cast<int>(threadIdx.x);
-  if (output >= Block::kOutputs || k_first + output >= s.K) return;
-  float sum = 0;
-  for (int team = 0; team < Block::kTeams; ++team) sum += memory[team * Block::kOutputs + output];
-  to[o.plan.count.weights + k_first + output] = sum;
-}
+};
 
 }  // namespace gpucnn::kernels::cuda

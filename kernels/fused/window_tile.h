@@ -1,8 +1,10 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 
 #include <gpucnn/kernels/cuda/vector_access.h>
+#include <gpucnn/kernels/fused/conv2d_relu_pool.h>
 
 /// Tiles of 8x8 pooling windows over a 3x3 convolution with padding 1, as the CUDA twins of conv2d_relu_pool compute them. In .cu
 /// files only.
@@ -24,6 +26,18 @@ struct PooledLayout {
   std::int64_t image, at_pixel, at_channel;
 };
 
+inline PooledSizes pooled_sizes(const Conv2dReluPool& conv) {
+  const Shape &x = conv.x.shape(), &weight = conv.weight.shape();
+  const auto extent = [](std::int64_t value) { return static_cast<int>(value); };
+  return {extent(x[0]), extent(x[1]), extent(x[2]), extent(x[3]), extent(weight[0]), extent(x[2] / 2), extent(x[3] / 2)};
+}
+
+/// Of y or dy, which may be flat.
+inline PooledLayout pooled_layout(const PooledSizes& s, const Tensor& y) {
+  const std::int64_t pixels = std::int64_t{s.Ho} * s.Wo, image = pixels * s.K;
+  return y.rank() == 2 ? PooledLayout{image, 1, pixels} : PooledLayout{image, s.K, 1};
+}
+
 /// A tile of an image: its first row and column of windows. No image: `n` is not below the number of images.
 struct WindowTile {
   int n, top, left;
@@ -42,6 +56,25 @@ struct WindowTiles {
     return {row / down, row % down * kTileWindows, i % across * kTileWindows};
   }
 };
+
+inline constexpr std::uint8_t kNoWinner = 4;
+
+/// The winner of a window's four values, in row order, by max_pool2d's rules, behind a ReLU.
+struct Winner {
+  float value;
+  std::uint8_t index;
+};
+
+__device__ inline Winner winner_of(float first, float second, float third, float fourth) {
+  Winner best{first, 0};
+  const auto update = [&](float value, std::uint8_t index) {
+    if (value > best.value || std::isnan(value)) best = {value, index};
+  };
+  update(second, 1);
+  update(third, 2);
+  update(fourth, 3);
+  return best.value <= 0 ? Winner{0, kNoWinner} : best;
+}
 
 /// How a block of kTileThreads computes tiles. A thread has a window, the products at its four pixels, and kPerThread outputs: each
 /// 4x4 patch that it reads serves 4 * kPerThread sums. Inputs go through shared memory kDepth channels at a time, a plane each.

@@ -45,8 +45,15 @@ struct Rounded {
   }
 };
 
-/// y, argmax and the gradients from operands of the precision.
-Results backward_in(Precision precision, const Data& data, std::int64_t at, Device device) {
+/// The numbers that bf16 has.
+std::vector<float> rounded_to_bf16(std::vector<float> values) {
+  for (float& value : values) value = to_float(to_bf16(value));
+  return values;
+}
+
+/// y, argmax and the gradients from operands of the precision. With `winners` these take argmax's place. `flat`: y and dy are.
+Results backward_in(Precision precision, const Data& data, std::int64_t at, Device device, bool flat = false,
+                    const std::vector<std::uint8_t>& winners = {}) {
   const Sizes& sizes = data.sizes;
   Stream stream(device);
   const Rounded rounded{activation_dtype(precision), at, stream};
@@ -56,11 +63,13 @@ Results backward_in(Precision precision, const Data& data, std::int64_t at, Devi
                       .x = rounded(data.x, sizes.x()),
                       .argmax = Tensor::empty(sizes.y(), DType::u8, device),
                       .precision = precision};
-  Tensor y = rounded.empty(sizes.y()), dx = rounded.empty(sizes.x());
+  const Shape shape = flat ? Shape{sizes.N, sizes.y().numel() / sizes.N} : sizes.y();
+  Tensor y = rounded.empty(shape), dx = rounded.empty(sizes.x());
   conv2d_relu_pool({&conv, 1}, y, stream);
+  if (!winners.empty()) conv.argmax.copy_from(Tensor::from(winners, sizes.y()));
   Conv2dReluPoolGradients gradients{.dweight = Tensor::empty(sizes.weight(), DType::f32, device),
                                     .dbias = sizes.bias ? Tensor::empty({sizes.K}, DType::f32, device) : Tensor{}};
-  conv2d_relu_pool_backward({&conv, 1}, rounded(data.dy, sizes.y()), {&gradients, 1}, dx, stream);
+  conv2d_relu_pool_backward({&conv, 1}, rounded(data.dy, shape), {&gradients, 1}, dx, stream);
   return {.y = rounded.values(y),
           .dweight = gradients.dweight.to_vector<float>(),
           .dbias = sizes.bias ? gradients.dbias.to_vector<float>() : std::vector<float>(),
@@ -253,26 +262,94 @@ TEST_P(Conv2dReluPoolGpuTest, OnTensorCoresServesSeveralBlocks) {
 }
 
 TEST_P(Conv2dReluPoolGpuTest, InTf32RoundsFactorsToTenBits) {
-  const Sizes sizes{2, 20, 16, 18, 40};
-  const Data data = random_data(sizes);
-  const std::vector<float> actual = backward_in(Precision::tf32, data, 0, device()).y;
-  const Values expected = reference_forward(data).y;
-  expect_close(actual, expected, {.relative = 2e-3, .of_largest = 2e-3});
-  EXPECT_THAT(actual, testing::Not(testing::ElementsAreArray(compute(data, 0, device()).y)));
+  for (const Sizes& sizes : {Sizes{2, 20, 16, 18, 40}, Sizes{2, 3, 16, 18, 20}}) {
+    SCOPED_TRACE(sizes.string());
+    const Data data = random_data(sizes);
+    const Results actual = backward_in(Precision::tf32, data, 0, device()), in_fp32 = compute(data, 0, device());
+    expect_close(actual.y, reference_forward(data).y, {.relative = 2e-3, .of_largest = 2e-3});
+    EXPECT_THAT(actual.y, testing::Not(testing::ElementsAreArray(in_fp32.y)));
+    const reference::Conv2dGradients expected = reference_backward(data, actual.argmax);
+    expect_close(actual.dweight, expected.dweight, kTf32);
+    EXPECT_THAT(actual.dweight, testing::Not(testing::ElementsAreArray(in_fp32.dweight)));
+    expect_close(actual.dbias, expected.dbias, kSum);  // dy is not rounded there
+  }
+}
+
+TEST_P(Conv2dReluPoolGpuTest, InBf16AddsInF32) {
+  for (const Sizes& sizes : {Sizes{2, 20, 16, 18, 40}, Sizes{40, 9, 16, 16, 8}, Sizes{40, 3, 16, 16, 20}}) {
+    SCOPED_TRACE(sizes.string());
+    Data data = random_data(sizes);
+    for (std::vector<float>* values : {&data.x, &data.weight, &data.bias, &data.dy}) *values = rounded_to_bf16(*values);
+    const Results actual = backward_in(Precision::bf16, data, 0, device());
+    const reference::Conv2dGradients expected = reference_backward(data, actual.argmax);
+    expect_close(actual.dweight, expected.dweight, kVendorSum);
+    expect_close(actual.dbias, expected.dbias, kVendorSum);
+  }
+}
+
+TEST_P(Conv2dReluPoolGpuTest, OnTensorCoresTakesFlatTensorsAndGivesTheSameBitsAgain) {
+  for (const Precision precision : {Precision::tf32, Precision::bf16}) {
+    for (const Sizes& sizes : {Sizes{2, 3, 16, 18, 16}, Sizes{2, 16, 16, 16, 32}, Sizes{3, 5, 7, 5, 17}}) {
+      SCOPED_TRACE(sizes.string() + " in " + std::string(name_of(precision)));
+      const Data data = random_data(sizes);
+      const std::vector<float> expected = backward_in(precision, data, 0, device()).all();
+      EXPECT_EQ(backward_in(precision, data, 0, device()).all(), expected);
+      EXPECT_EQ(backward_in(precision, data, 0, device(), true).all(), expected);
+    }
+  }
+}
+
+TEST_P(Conv2dReluPoolGpuTest, TakesNanGradientsOfWinnersAlone) {
+  for (const Precision precision : {Precision::fp32, Precision::tf32, Precision::bf16}) {
+    for (const std::int64_t C : {3, 8}) {
+      const Sizes sizes{1, C, 4, 4, 3};
+      SCOPED_TRACE(sizes.string() + " in " + std::string(name_of(precision)));
+      Data data = random_data(sizes);
+      std::vector<std::uint8_t> winners(12, 1);  // of three outputs with four windows each
+      data.dy[0] = kNan;                         // the first output's
+      data.dy[7] = kNan;                         // the second one's
+      winners[7] = kNoWinner;
+      const Results actual = backward_in(precision, data, 0, device(), false, winners);
+      const std::int64_t each = 9 * C;
+      for (std::int64_t e = 0; e < 3 * each; ++e) {
+        EXPECT_EQ(std::isnan(actual.dweight[static_cast<std::size_t>(e)]), e < each) << e;
+      }
+      EXPECT_THAT(actual.dbias,
+                  testing::ElementsAre(testing::IsNan(), testing::Not(testing::IsNan()), testing::Not(testing::IsNan())));
+    }
+  }
+}
+
+TEST_P(Conv2dReluPoolGpuTest, MultipliesZerosBesideWinnersOnTensorCoresOnly) {
+  const std::vector<std::uint8_t> winners{0, kNoWinner, kNoWinner, kNoWinner, 0, kNoWinner, kNoWinner, kNoWinner};
+  for (const std::int64_t C : {3, 8}) {
+    const Sizes sizes{1, C, 4, 4, 2};
+    Data data = whole_numbers(sizes);
+    data.x[2 * 16 + 15] = kInfinity;  // the last pixel of channel 2, far from any winner
+    const std::vector<float> in_fp32 = backward_in(Precision::fp32, data, 0, device(), false, winners).dweight;
+    EXPECT_THAT(in_fp32, testing::Each(testing::Not(testing::IsNan())));
+    for (const Precision precision : {Precision::tf32, Precision::bf16}) {
+      SCOPED_TRACE(sizes.string() + " in " + std::string(name_of(precision)));
+      const std::vector<float> actual = backward_in(precision, data, 0, device(), false, winners).dweight;
+      for (std::size_t e = 0; e < actual.size(); ++e) {
+        if (e / 9 % static_cast<std::size_t>(C) == 2) {
+          EXPECT_TRUE(std::isnan(actual[e])) << e;
+        } else {
+          EXPECT_EQ(actual[e], in_fp32[e]) << e;
+        }
+      }
+    }
+  }
 }
 
 TEST_P(Conv2dReluPoolGpuTest, InBf16RoundsWeightAndBiasAsACopyWould) {
-  const auto rounded = [](std::vector<float> values) {
-    for (float& value : values) value = to_float(to_bf16(value));
-    return values;
-  };
   for (const Sizes& sizes : kSizes) {
     for (const int at : {0, 1}) {
       SCOPED_TRACE(sizes.string() + ", from element " + std::to_string(at));
       const Data data = random_data(sizes);
       Data copied = data;
-      copied.weight = rounded(data.weight);
-      copied.bias = rounded(data.bias);
+      copied.weight = rounded_to_bf16(data.weight);
+      copied.bias = rounded_to_bf16(data.bias);
       ASSERT_NE(copied.weight, data.weight);
       EXPECT_EQ(backward_in(Precision::bf16, data, at, device()).all(), backward_in(Precision::bf16, copied, at, device()).all());
     }
