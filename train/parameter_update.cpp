@@ -3,12 +3,14 @@
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <typeinfo>
 
 #include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/printable.h>
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/optim/adam.h>
+#include <gpucnn/optim/adamw.h>
 #include <gpucnn/optim/clip_grad.h>
 
 namespace gpucnn {
@@ -55,7 +57,11 @@ void ParameterUpdate::prepare() {
   if (options_.ema) options_.ema->prepare();
 }
 
-bool ParameterUpdate::is_adam_alone() const { return clipped_.empty() && !options_.ema && dynamic_cast<const Adam*>(&optimizer_); }
+bool ParameterUpdate::is_adam_alone() const {
+  // A class derived from one of them may read gradients that are not added yet.
+  const bool is_adam = typeid(optimizer_) == typeid(Adam) || typeid(optimizer_) == typeid(AdamW);
+  return is_adam && clipped_.empty() && !options_.ema;
+}
 
 void ParameterUpdate::operator()() {
   if (options_.clip_grad_value) clip_grad_value(clipped_, *options_.clip_grad_value);

@@ -218,7 +218,7 @@ void conv2d_weight_grad(const Tensor& x, const Tensor& dy, const Conv2dOptions& 
     launch(stream, "conv2d_weight_grad", {division.blocks(), Tile::kThreads},
            kernel_for<Tile>(window, x.device_data<T>(), dy.device_data<T>()), x.device_data<T>(), dy.device_data<T>(),
            memory.device_data<float>(), window, count, division);
-    add_slices(memory, count, {dweight, accumulate.dweight}, {dbias, accumulate.dbias}, stream);
+    add_slices(memory, count, {dweight, accumulate.dweight}, {dbias, accumulate.dbias}, /*may_wait=*/false, stream);
   };
   for_activation(x.dtype(), [&](auto element) {
     if (tiled<Small>(window) < tiled<Large>(window)) {

@@ -27,8 +27,8 @@ std::int64_t min_slices(std::int64_t whole, std::int64_t max_parts, const SliceS
   return std::min((whole + max_parts - 1) / max_parts, std::max<std::int64_t>(1, kMaxBytes / (count.all * 4)));
 }
 
-void add_slices(const Tensor& sums, const SliceSums& count, Target dweight, Target dbias, Stream& stream) {
-  if (StepTail* const tail = StepTail::open()) {
+void add_slices(const Tensor& sums, const SliceSums& count, Target dweight, Target dbias, bool may_wait, Stream& stream) {
+  if (StepTail* const tail = may_wait ? StepTail::open() : nullptr) {
     return tail->leave({sums, count, dweight.gradient, dbias.gradient, dweight.accumulate, dbias.accumulate}, stream);
   }
   launch(stream, "add_slices", {(count.all + kAdders - 1) / kAdders, kLines * kAdders}, add_slices_kernel,

@@ -24,7 +24,7 @@ struct Target {
 };
 
 /// What the slices of `sums`, f32 [slices, count.all], add up to, in their order. The bias's gradient is undefined if count.all is
-/// count.weights.
-void add_slices(const Tensor& sums, const SliceSums& count, Target dweight, Target dbias, Stream& stream);
+/// count.weights. `may_wait`: nobody reads these gradients before the optimizer. A StepTail that is open then adds them.
+void add_slices(const Tensor& sums, const SliceSums& count, Target dweight, Target dbias, bool may_wait, Stream& stream);
 
 }  // namespace gpucnn::kernels::cuda

@@ -58,9 +58,7 @@ void StepTail::flush(Stream& stream) {
 
 void StepTail::add(const Sums& sums, Stream& stream) {
   Tensor dweight = sums.dweight, dbias = sums.dbias;
-  open_tail = nullptr;  // add_slices then adds
-  add_slices(sums.slices, sums.count, {dweight, sums.add_weight}, {dbias, sums.add_bias}, stream);
-  open_tail = this;
+  add_slices(sums.slices, sums.count, {dweight, sums.add_weight}, {dbias, sums.add_bias}, /*may_wait=*/false, stream);
 }
 
 void StepTail::close() noexcept {

@@ -13,9 +13,9 @@
 
 namespace gpucnn::kernels::cuda {
 
-/// What is left to do behind the backward of a captured step, for the kernel of the optimizer to do at once: slices of gradients to
-/// add, the report, and moving the state on. While one is open on a thread, `add_slices` leaves its sums to it. So nobody may read
-/// those gradients before the optimizer's kernel has taken them or `flush` has added them.
+/// What is left to do behind the backward of a captured step, for the optimizer's kernel to do at once: slices of gradients to add,
+/// the report, and moving the state on. While one is open on a thread, `add_slices` leaves to it the sums that may wait. Nobody may
+/// read those gradients before the optimizer's kernel has taken them, or `flush` has added them.
 class StepTail {
  public:
   /// What add_slices was to add.

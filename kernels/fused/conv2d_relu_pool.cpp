@@ -217,7 +217,7 @@ void conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions, con
         stream, [&] { cpu::conv2d_relu_pool_backward(convolutions, dy, gradients, dx); },
         [&] { backward_in_turn(convolutions, dy, gradients, dx, stream); });
   }
-  for (auto& [dweight, dbias, accumulate] : gradients) {
+  for (auto& [dweight, dbias, accumulate, may_wait] : gradients) {
     clear_gradient(dweight, accumulate.dweight);
     clear_gradient(dbias, accumulate.dbias);
   }

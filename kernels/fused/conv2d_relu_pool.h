@@ -84,6 +84,7 @@ struct Conv2dReluPoolGradients {
   Tensor dweight;  // f32, weight's shape
   Tensor dbias;    // f32, bias's shape; undefined: not wanted
   Conv2dPlan::Accumulate accumulate{};
+  bool may_wait = false;  // nobody reads them before the optimizer, whose kernel may add their slices
 };
 
 /// The gradients, from dy, of y's shape, and the x and argmax of the forward. dx: the first x's shape; undefined: not wanted. Sums

@@ -164,8 +164,8 @@ class Backward {
     plan_.dx_blocks = dx_blocks<Dx>();
     Tensor sums = Tensor::empty({slices, plan_.count.all}, DType::f32, stream_.device());
     launch_kernel<Dx, Dweight>(sums.device_data<float>());
-    auto& [dweight, dbias, accumulate] = gradients_;
-    add_slices(sums, plan_.count, {dweight, accumulate.dweight}, {dbias, accumulate.dbias}, stream_);
+    auto& [dweight, dbias, accumulate, may_wait] = gradients_;
+    add_slices(sums, plan_.count, {dweight, accumulate.dweight}, {dbias, accumulate.dbias}, may_wait, stream_);
   }
 
   /// dx alone, by the kernel that might compute a Dweight too.

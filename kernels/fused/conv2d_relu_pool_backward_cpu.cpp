@@ -211,7 +211,7 @@ struct BackwardPass {
 /// Stores or adds the sums over all shards, which are in the first.
 void finish_gradients(const BackwardPass& pass, std::span<Conv2dReluPoolGradients> gradients) {
   for (std::size_t c = 0; c < gradients.size(); ++c) {
-    auto& [dweight, dbias, accumulate] = gradients[c];
+    auto& [dweight, dbias, accumulate, may_wait] = gradients[c];
     const BackwardConv& done = pass.convs[c];
     const float* const sums = pass.shard_sums + done.sums;
     const std::int64_t width = 3 * done.conv.C;

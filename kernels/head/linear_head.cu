@@ -98,7 +98,7 @@ __device__ int largest_class(float logit, int C) {
   return at;
 }
 
-/// One row's loss, in every lane, and the gradient of the lane's logit: see row_loss in softmax_cross_entropy.cu.
+/// One row's loss, in every lane, and the gradient of the lane's logit.
 struct RowLoss {
   double loss;
   float gradient;

@@ -43,8 +43,8 @@ namespace cuda {
 /// Memory for `parts`.
 Tensor linear_head_parts(std::int64_t N, Device device);
 
-/// Rounds like the layers one by one in fp32; in other precisions h and the weight stay f32. REQUIRES: linear_head_serves. A label
-/// that is neither a class nor `ignore_index` makes the loss and that row's gradients NaN.
+/// Agrees with the layers one by one within rounding; h and the weight are f32 in every precision. REQUIRES: linear_head_serves. A
+/// label that is neither a class nor `ignore_index` makes the loss and that row's gradients NaN.
 void linear_head(const LinearHead& head, LinearHeadResults& results, Stream& stream);
 
 /// The mean loss, f32 [], from the parts of a batch of N.

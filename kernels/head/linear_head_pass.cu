@@ -13,7 +13,7 @@ SliceSums sums_of(const LinearGradients& gradients) {
 }
 
 void add(const Tensor& slices, LinearGradients& to, Stream& stream) {
-  add_slices(slices, sums_of(to), {to.weight, to.add_weight}, {to.bias, to.add_bias}, stream);
+  add_slices(slices, sums_of(to), {to.weight, to.add_weight}, {to.bias, to.add_bias}, to.may_wait, stream);
 }
 
 }  // namespace

@@ -22,10 +22,10 @@ struct LinearHeadPass {
 /// Two kernels: the products of `hidden`, and the head behind them. `head.products` is made here. Returns the logits, f32 [N, C].
 Tensor linear_head_forward(const HiddenLinear& hidden, LinearHead head, LinearHeadPass& kept, Stream& stream);
 
-/// Gradients of a Linear's parameters, f32, written or added to. `bias` is undefined if there is none.
+/// Gradients of a Linear's parameters, f32, written or added to. `bias` is undefined if there is none. `may_wait`: see add_slices.
 struct LinearGradients {
   Tensor weight, bias;
-  bool add_weight, add_bias;
+  bool add_weight, add_bias, may_wait;
 };
 
 /// One kernel: the gradients of `hidden`. add_slices then adds those of both layers. dx: of x's shape and dtype, or undefined if it

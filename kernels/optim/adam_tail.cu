@@ -19,7 +19,8 @@ namespace {
 static_assert(kThreads == kAdders * kLines);
 
 constexpr int kMaxSegments = 4 * static_cast<int>(StepTail::kMaxSums) + 1;
-constexpr std::int64_t kElements = 4 * kThreads;  // of a block, where a thread makes gradients alone
+constexpr std::int64_t kElements = 4 * kThreads;  // of a block at least, where a thread makes gradients alone
+constexpr std::int64_t kMaxBlocks = 4096;         // of such a segment
 
 /// Neighbours in the arena.
 struct Segment {
@@ -32,10 +33,11 @@ struct Segment {
   int first_block;
 
   __host__ __device__ bool has_many_slices() const { return slices > kLines; }
-  std::int64_t blocks() const {
-    const std::int64_t each = has_many_slices() ? kAdders : kElements;
-    return (count + each - 1) / each;
+  /// Elements of a block.
+  __host__ __device__ std::int64_t each() const {
+    return has_many_slices() ? kAdders : kElements * ((count + kElements * kMaxBlocks - 1) / (kElements * kMaxBlocks));
   }
+  std::int64_t blocks() const { return (count + each() - 1) / each(); }
 };
 
 struct Segments {
@@ -49,6 +51,23 @@ struct End {
   std::int64_t N, slots, images;
   bool counts_forward;
 };
+
+/// The block's elements [begin, end), whose gradients are there, four at a time where they are aligned.
+__device__ void update_range(const AdamCoefficients& c, const float* dweight, float* weight, float* m, float* v, std::int64_t begin,
+                             std::int64_t end) {
+  const auto thread = static_cast<std::int64_t>(threadIdx.x);
+  const std::int64_t fours = are_aligned<4>(dweight + begin, weight + begin, m + begin, v + begin) ? (end - begin) / 4 : 0;
+  for (std::int64_t four = thread; four < fours; four += kThreads) {
+    const std::int64_t i = begin + 4 * four;
+    const auto gradient = load<4>(dweight + i);
+    auto value = load<4>(weight + i), mean = load<4>(m + i), square = load<4>(v + i);
+    for (int k = 0; k < 4; ++k) c.update(gradient.at[k], value.at[k], mean.at[k], square.at[k], nullptr);
+    store(mean, m + i);
+    store(square, v + i);
+    store(value, weight + i);
+  }
+  for (std::int64_t i = begin + 4 * fours + thread; i < end; i += kThreads) c.update(dweight[i], weight[i], m[i], v[i], nullptr);
+}
 
 /// `parts` may be null: the loss is no part of it. Of the slices those that no segment names are null.
 __global__ void __launch_bounds__(kThreads)
@@ -95,13 +114,15 @@ __global__ void __launch_bounds__(kThreads)
                         update(e + shift);
                       });
     } else {
-      const std::int64_t last = std::min(segment.count, (block + 1) * kElements);
-      for (std::int64_t i = block * kElements + threadIdx.x; i < last; i += kThreads) {
-        const std::int64_t e = segment.element + i;
-        if (segment.slices > 0) {
-          put_sum(total_of_few_slices(slices, segment.slices, segment.width, e), segment.accumulate, dweight + e + shift);
+      const std::int64_t begin = segment.first + block * segment.each();
+      const std::int64_t end = std::min(segment.first + segment.count, begin + segment.each());
+      if (segment.slices == 0) {
+        update_range(c, dweight, weight, m, v, begin, end);
+      } else {
+        for (std::int64_t i = begin + threadIdx.x; i < end; i += kThreads) {
+          put_sum(total_of_few_slices(slices, segment.slices, segment.width, i - shift), segment.accumulate, dweight + i);
+          update(i);
         }
-        update(e + shift);
       }
     }
   }

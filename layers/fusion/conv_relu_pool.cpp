@@ -159,7 +159,7 @@ class ConvReluPool final : public Stage {
       Parameter weight = links_[i]->conv.weight(), bias = links_[i]->conv.bias();
       auto [dweight, add_weight] = weight.grad_target();
       auto [dbias, add_bias] = bias.defined() ? bias.grad_target() : Parameter::GradTarget{};
-      gradients[i - first] = {dweight, dbias, {add_weight, add_bias}};
+      gradients[i - first] = {dweight, dbias, {add_weight, add_bias}, context.leads()};
     }
     const Tensor& x = convolutions[0].x;
     Tensor dx = links_[first]->conv.input_grad() ? Tensor::empty(x.shape(), x.dtype(), x.device()) : Tensor{};

@@ -15,11 +15,11 @@ namespace {
 
 Tensor value_of(const Parameter& parameter) { return parameter.defined() ? parameter.value() : Tensor{}; }
 
-kernels::cuda::LinearGradients gradients_of(const Linear& linear) {
+kernels::cuda::LinearGradients gradients_of(const Linear& linear, const Context& context) {
   Parameter weight = linear.weight(), bias = linear.bias();
   auto [dweight, add_weight] = weight.grad_target();
   auto [dbias, add_bias] = bias.defined() ? bias.grad_target() : Parameter::GradTarget{};
-  return {dweight, dbias, add_weight, add_bias};
+  return {dweight, dbias, add_weight, add_bias, context.leads()};
 }
 
 /// A classifier's end. In a training step on a GPU, whose loss is cross-entropy, the loss and its gradients are computed with it:
@@ -35,7 +35,7 @@ class LinearHead final : public Stage {
 
   Tensor forward(const Tensor& x, Context& context) override {
     StepEnds* const ends = context.ends();
-    const bool takes = ends && ends->loss && takes_loss(x);
+    const bool takes = ends && ends->loss && takes_loss(*ends->loss, x);
     if (context.keeps()) took_ = takes;
     if (takes) return forward_with(*ends->loss, x, context);
     Tensor y = x;
@@ -53,8 +53,10 @@ class LinearHead final : public Stage {
   }
 
  private:
-  bool takes_loss(const Tensor& x) const {
+  /// Labels that do not fit are the step's to refuse.
+  bool takes_loss(const StepEnds::Loss& loss, const Tensor& x) const {
     if (x.device().kind != Device::Kind::cuda || x.rank() != 2) return false;
+    if (loss.labels.device() != x.device() || loss.labels.dim(0) != x.dim(0)) return false;
     return kernels::dispatch(
         Stream(x.device()), [] { return false; },
         [&] { return kernels::linear_head_serves(x.dim(0), hidden_.weight().shape()[0], output_.weight().shape()[0]); });
@@ -96,7 +98,7 @@ class LinearHead final : public Stage {
     const Tensor x = std::exchange(x_, {});
     const kernels::cuda::LinearHeadPass kept = std::exchange(kept_, {});
     Tensor dx = context.enter(hidden_).input_grad() ? Tensor::empty(x.shape(), x.dtype(), x.device()) : Tensor{};
-    auto of_hidden = gradients_of(hidden_), of_output = gradients_of(output_);
+    auto of_hidden = gradients_of(hidden_, context), of_output = gradients_of(output_, context);
     kernels::dispatch(
         context.stream(), [] {},
         [&] { kernels::cuda::linear_head_backward(hidden(x, context), kept, of_hidden, of_output, dx, context.stream()); });

@@ -74,10 +74,12 @@ Tensor Module::operator()(const Tensor& x, StepEnds& ends) {
   if (!ends.gathers) {
     check_input(x, named_root());
   } else {
-    packed_root();  // which chooses how the layers run
-    if (!takes_ends() || !gathers(*ends.gathers)) kernels::ordered_batch(*std::exchange(ends.gathers, nullptr), named_root().stream);
+    shape_of(*this, x.shape());
+    const Root& root = packed_root();  // where it was chosen how the layers run
+    const bool as_it_is = takes_ends() && x.dtype() == activation_dtype(root.precision);
+    if (!as_it_is || !gathers(*ends.gathers)) kernels::ordered_batch(*std::exchange(ends.gathers, nullptr), named_root().stream);
   }
-  return run_training(x, takes_ends() ? &ends : nullptr);
+  return run_training(x, &ends);
 }
 
 Tensor Module::run_training(const Tensor& x, StepEnds* ends) {
@@ -90,7 +92,7 @@ Tensor Module::run_training(const Tensor& x, StepEnds* ends) {
                      .random_step = root.random_step,
                      .counts = training(),
                      .ends = ends,
-                     .outermost = this};
+                     .leader = takes_ends() ? this : nullptr};
   Tensor y = run_outermost(x, call);
   // A forward that failed draws again what it drew.
   if (call.counts) ++root.random_step;
@@ -188,7 +190,8 @@ Tensor Module::backward(const Tensor& dy) {
                      .predicting = false,
                      .number = root.calls.fetch_add(1, std::memory_order_relaxed) + 1,
                      .random_step = saved_->random_step,
-                     .forward = saved_->call};
+                     .forward = saved_->call,
+                     .leader = takes_ends() ? this : nullptr};
   return as(DType::f32, run_backward(dy, call), root.stream);
 }
 

@@ -60,7 +60,9 @@ Tensor Context::operand(const Parameter& parameter) const {
   return call_.root.operands.view(parameter.slot().first, parameter.shape());
 }
 
-StepEnds* Context::ends() const noexcept { return &module_ == call_.outermost ? call_.ends : nullptr; }
+bool Context::leads() const noexcept { return &module_ == call_.leader; }
+
+StepEnds* Context::ends() const noexcept { return leads() ? call_.ends : nullptr; }
 
 Context Context::enter(const Module& inner) {
   inner.require_part_of(call_);

@@ -50,7 +50,10 @@ class GPUCNN_API Context {
   /// The values of a parameter as they are multiplied with activations: its own, or with `Precision::bf16` a copy in bf16.
   Tensor operand(const Parameter& parameter) const;
 
-  /// Of the outermost module in a training step: what its first and last layers may do in their kernels. Null elsewhere.
+  /// Whether this is the outermost module's part in a call, and that module passes x and y on as they are: Module::takes_ends. Then
+  /// no code but the library's sees gradients before the backward ends.
+  bool leads() const noexcept;
+  /// Of such a module in a training step: what its first and last layers may do in their kernels. Null elsewhere.
   StepEnds* ends() const noexcept;
 
   /// For containers that compute in its place what a module inside them stands for: that module's part in this call, to ask for its

@@ -51,8 +51,8 @@ class GPUCNN_API Module {
   /// as above, or the batch that is still to be gathered, f32 or of the activations' dtype.
   Tensor operator()(const Tensor& x, StepEnds& ends);
 
-  /// y as in `eval()`, with nothing kept for a backward. The fastest way to an answer, and the one that many threads may take at
-  /// once: each gets the bits that it would get alone.
+  /// y as in `eval()`, within rounding, with nothing kept for a backward. The fastest way to an answer, and the one that many
+  /// threads may take at once: each gets the bits that it would get alone.
   Tensor predict(const Tensor& x) const;
 
   /// dy: the gradient of y, f32 of y's shape on the model's device. Adds the gradients of the parameters to theirs. Returns the

@@ -40,12 +40,12 @@ struct Module::Root {
 struct Context::Call {
   Module::Root& root;
   bool predicting;
-  std::uint64_t number;               // counts the root's calls
-  std::uint64_t random_step;          // of the random numbers drawn in it; of a backward, its forward's
-  std::uint64_t forward = 0;          // of a backward: the number of its forward
-  bool counts = false;                // whether the next forward draws other random numbers
-  StepEnds* ends = nullptr;           // of a training step's forward
-  const Module* outermost = nullptr;  // whose they are
+  std::uint64_t number;            // counts the root's calls
+  std::uint64_t random_step;       // of the random numbers drawn in it; of a backward, its forward's
+  std::uint64_t forward = 0;       // of a backward: the number of its forward
+  bool counts = false;             // whether the next forward draws other random numbers
+  StepEnds* ends = nullptr;        // of a training step's forward
+  const Module* leader = nullptr;  // the outermost module, if it takes them
 };
 
 /// What one module keeps from its forward to its backward.

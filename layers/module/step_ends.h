@@ -20,7 +20,7 @@ struct StepEnds {
     // Undefined unless the model has taken the loss:
     Tensor parts = {};     // what its kernel's blocks made of the loss, for StepTail
     Tensor value = {};     // f32 []
-    Tensor gradient = {};  // to give to backward, which goes by the loss and not by these values, which nobody has written
+    Tensor gradient = {};  // to give to backward: only its shape counts, its memory is not initialised
 
     bool is_taken() const noexcept { return parts.defined(); }
   };

@@ -13,6 +13,7 @@
 #include <gpucnn/core/error.h>
 #include <gpucnn/data/tensor_dataset.h>
 #include <gpucnn/kernels/conv/conv2d.h>
+#include <gpucnn/layers/activation/relu.h>
 #include <gpucnn/layers/containers/sequential.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/dropout.h>
@@ -427,6 +428,46 @@ TEST_P(TrainerTest, AsksForNoMemoryOnceItHasMetEachBatchSize) {
   const AllocatorStats after = allocator_stats(device());
   EXPECT_EQ(after.system_allocations, before.system_allocations);
   EXPECT_EQ(after.in_use, before.in_use);
+}
+
+/// A Linear whose gradients count twice: it looks at them as soon as they are there.
+class Doubling : public Module {
+ public:
+  Doubling(int in, int out) : linear_(in, out) {}
+  Shape output_shape(const Shape& x) const override { return linear_.output_shape(x); }
+  void members(Members& m) override { m("linear", linear_); }
+
+ protected:
+  Tensor forward(const Tensor& x, Context& context) const override { return linear_(x, context); }
+  Tensor gradients(const Tensor& dy, Context& context) override {
+    Tensor dx = linear_.backward(dy, context);
+    for (Parameter parameter : {linear_.weight(), linear_.bias()}) parameter.accumulate_grad(parameter.grad().clone());
+    return dx;
+  }
+
+ private:
+  Linear linear_;
+};
+
+TEST_P(TrainerTest, ALayerMayLookAtGradientsDuringTheBackward) {
+  const auto values = [&](bool captured) {
+    Sequential model{Flatten(), Doubling(12, 8), ReLU(), Doubling(8, 3)};
+    model.init(3).to(device());
+    SGD sgd(model.parameters(), {.lr = 0.1});
+    Adam adam(model.parameters(), {.eps = 1});  // so that a gradient's size shows
+    DataLoader loader(bytes(25, {0, 3, 2, 2}, device()), {.batch_size = 5});
+    for (Optimizer* optimizer : {static_cast<Optimizer*>(&adam), static_cast<Optimizer*>(&sgd)}) {
+      if (captured) {
+        Trainer trainer(model, *optimizer, loader);
+        epoch_of(trainer);
+      } else {
+        TrainStep step(model, *optimizer);
+        for (const Batch& batch : loader) step(batch);
+      }
+    }
+    return all_values(model);
+  };
+  EXPECT_EQ(values(true), values(false));
 }
 
 /// 19 batches of 3 and one of 2, in epochs of up to `at_most` steps a call.

@@ -113,7 +113,8 @@ bool CapturedEvaluator::capture(Step& step) {
 void CapturedEvaluator::judge(std::int64_t images, std::int64_t first) {
   const Batch batch = batches_->gather(images, first, stream_);
   const Tensor output = std::as_const(model_).predict(batch.inputs);
-  if (!std::exchange(labels_checked_, true)) batches_->check_labels(loss_, output, stream_);
+  if (!labels_checked_) batches_->check_labels(loss_, output, stream_);
+  labels_checked_ = true;
   const Tensor labels = loss_.takes_unprepared(batch.labels) ? batch.labels : loss_.prepare(output, batch.labels);
   const Tensor loss = loss_.evaluate(output, labels);
   static_cast<void>(loss_.backward());  // gives its memory back

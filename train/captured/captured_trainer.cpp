@@ -5,6 +5,7 @@
 #include <thread>
 #include <utility>
 
+#include <gpucnn/layers/module/module_tree.h>
 #include <gpucnn/train/loss_end.h>
 #include <gpucnn/train/train_step.h>
 
@@ -46,12 +47,12 @@ std::int64_t CapturedTrainer::step(std::int64_t at_most) {
   DataLoader& loader = batches_->loader();
   if (!batches_->has_epoch() || next_ >= loader.size()) return 0;
   const std::int64_t batch = loader.options().batch_size, first = next_ * batch, before = next_;
+  const std::int64_t last_of_many = first + (Trainer::kStepsAtOnce - 1) * batch;
   try {
-    if (at_most >= Trainer::kStepsAtOnce && batches_->images(first + (Trainer::kStepsAtOnce - 1) * batch) == batch &&
-        take_steps(first)) {
-      next_ += Trainer::kStepsAtOnce;
-    } else {
-      ++next_;
+    const bool many = at_most >= Trainer::kStepsAtOnce && batches_->images(last_of_many) == batch;
+    next_ = before + Trainer::kStepsAtOnce;  // also where a step throws that none was learned from
+    if (!many || !take_steps(first)) {
+      next_ = before + 1;
       take_step(first);
     }
   } catch (const OutOfMemory&) {
@@ -129,8 +130,11 @@ CapturedStep* CapturedTrainer::recorded(std::int64_t images, std::int64_t at_onc
   CapturedStep& step = step_of(images, at_once);
   if (!step.is_captured()) return nullptr;
   if (step.holds(model_)) return &step;
-  step.drop();
-  step.warm = false;
+  // All of them: the optimizer's count of updates is each parameter's no longer, so that none may be taken up again later.
+  for (const auto& each : steps_) {
+    each->drop();
+    each->warm = false;
+  }
   return nullptr;
 }
 
@@ -154,7 +158,8 @@ CapturedTrainer::Judged CapturedTrainer::forward(std::int64_t images, std::int64
     batch = batches_->gather(images, first, stream_);
   }
   const Tensor output = model_(batch.inputs, ends);
-  if (!std::exchange(labels_checked_, true)) batches_->check_labels(loss_, output, stream_);
+  if (!labels_checked_) batches_->check_labels(loss_, output, stream_);
+  labels_checked_ = true;
   if (ends.loss && ends.loss->is_taken()) {
     return {ends.loss->gradient, {{ends.loss->parts, images, reports_.on_device(), StepReports::kMaxQueued}}};
   }
@@ -233,12 +238,26 @@ bool CapturedTrainer::capture(CapturedStep& step) {
   return true;
 }
 
+namespace {
+
+/// Whether a parameter belongs to several layers.
+bool has_shared_parameters(Module& model) {
+  std::size_t places = 0;
+  for_tree(
+      model, [](const Module&) {}, [&](const Parameter&) { ++places; });
+  return places != model.parameters().size();
+}
+
+}  // namespace
+
 void CapturedTrainer::record(std::int64_t images) {
   optimizer_.zero_grad();
   const std::uint64_t random_step = model_.random_step();
   const Judged judged = forward(images, 0);
   const bool counts_forward = model_.random_step() != random_step;
-  if (!update_.is_adam_alone() || !buffers_.empty()) {  // whose guard must know of the failure, and not of the next step
+  // The guard of buffers must know of a failure, and not of the next step. A parameter of two layers may get its second gradient
+  // by other means than slices.
+  if (!update_.is_adam_alone() || !buffers_.empty() || has_shared_parameters(model_)) {
     if (judged.report) kernels::cuda::report_parts(*judged.report, state_.on_device(), stream_);
     model_.backward(judged.gradient);
     update_();

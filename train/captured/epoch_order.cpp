@@ -1,5 +1,6 @@
 #include <gpucnn/train/captured/epoch_order.h>
 
+#include <algorithm>
 #include <utility>
 
 #include <gpucnn/core/gpu/queue.h>
@@ -11,7 +12,7 @@ std::span<std::int64_t> EpochOrder::memory(std::size_t count) {
     Tensor there = Tensor::empty({count}, DType::i64, device_);
     const gpu::StreamInUse current = gpu::queue(device_).stream();  // whose GPU is current meanwhile
     void* host = nullptr;
-    gpu::check(cudaHostAlloc(&host, count * sizeof(std::int64_t), cudaHostAllocDefault), "cudaHostAlloc");
+    gpu::check(cudaHostAlloc(&host, std::max<std::size_t>(count, 1) * sizeof(std::int64_t), cudaHostAllocDefault), "cudaHostAlloc");
     pinned_.reset(static_cast<std::int64_t*>(host));
     on_device_ = std::move(there);
   }

@@ -71,7 +71,7 @@ class AdamTailTest : public DeviceTest {
       Tensor weight = gradients.view(layer.weight_at, {layer.weights});
       Tensor bias = layer.biases > 0 ? gradients.view(layer.bias_at, {layer.biases}) : Tensor{};
       cuda::add_slices(slices[i], {layer.weights, layer.weights + layer.biases}, {weight, layer.accumulate},
-                       {bias, layer.accumulate}, stream());
+                       {bias, layer.accumulate}, /*may_wait=*/true, stream());
     }
   }
 
@@ -222,6 +222,16 @@ TEST_P(AdamTailTest, AddsTheSecondSumOfAParameterToTheFirst) {
   EXPECT_EQ(replay(twice, {}, {}).arena.values(), one_by_one(twice, 1).values());
 }
 
+TEST_P(AdamTailTest, SumsThatMayNotWaitAreAddedAtOnce) {
+  Tensor gradient = empty({40});
+  const Tensor slices = Tensor::randn({3, 40}, 1, device()), memory = state_memory({});
+  StepTail tail(reinterpret_cast<StepState*>(Tensor(memory).bytes()), {}, {1, false});
+  cuda::add_slices(slices, {40, 40}, {gradient, false}, {gradient, false}, false, stream());
+  EXPECT_TRUE(tail.sums().empty());
+  const std::vector<float> rows = slices.to_vector<float>(), sums = gradient.to_vector<float>();
+  for (std::size_t e = 0; e < sums.size(); ++e) EXPECT_FLOAT_EQ(sums[e], rows[e] + rows[40 + e] + rows[80 + e]);
+}
+
 TEST_P(AdamTailTest, AddsWhatTheOptimizerDoesNotHave) {
   Tensor gradient = empty({40});
   const Tensor slices = Tensor::randn({3, 40}, 1, device()), memory = state_memory({});
@@ -230,7 +240,7 @@ TEST_P(AdamTailTest, AddsWhatTheOptimizerDoesNotHave) {
   std::optional<gpu::Capture> capture(std::in_place, device(), state);
   {
     StepTail tail(state, {}, {1, false});
-    cuda::add_slices(slices, {40, 40}, {gradient, false}, {gradient, false}, stream());
+    cuda::add_slices(slices, {40, 40}, {gradient, false}, {gradient, false}, true, stream());
     update(a, 1, true, stream());
     EXPECT_TRUE(tail.is_closed());
   }
@@ -238,7 +248,7 @@ TEST_P(AdamTailTest, AddsWhatTheOptimizerDoesNotHave) {
   capture.reset();
   step->launch();
   Tensor expected = empty({40});
-  cuda::add_slices(slices, {40, 40}, {expected, false}, {expected, false}, stream());
+  cuda::add_slices(slices, {40, 40}, {expected, false}, {expected, false}, true, stream());
   EXPECT_EQ(gradient.to_vector<float>(), expected.to_vector<float>());
 }
 
