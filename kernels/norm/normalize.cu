@@ -230,6 +230,60 @@ __global__ void __launch_bounds__(kThreads) gradients_kernel(const double* total
   }
 }
 
+/// What `sums_kernel` made of a channel of a batch, which is one segment, added over the slices by a warp, in the order of
+/// `totals_kernel`. For a batch the kernels below are `totals_kernel` and those above in one.
+struct ChannelSums {
+  __device__ ChannelSums(const double* sums, std::int64_t slices, std::int64_t C, std::int64_t c) : plain(0), weighted(0) {
+    for (std::int64_t slice = threadIdx.x % kWarp; slice < slices; slice += kWarp) {
+      plain += sums[slice * 2 * C + c];
+      weighted += sums[(slice * 2 + 1) * C + c];
+    }
+    plain = warp_sum(plain);
+    weighted = warp_sum(weighted);
+  }
+
+  double plain, weighted;
+};
+
+/// A warp makes a channel's statistics.
+template <class T>
+__global__ void __launch_bounds__(kThreads)
+    channel_statistics_kernel(const T* x, const double* sums, NormSizes s, std::int64_t slices, double eps, float* statistics) {
+  const auto R = static_cast<double>(s.R);
+  for (std::int64_t c = std::int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarp; c < s.C; c += std::int64_t{gridDim.x} * kWarps) {
+    const ChannelSums of(sums, slices, s.C, c);
+    if (threadIdx.x % kWarp != 0) continue;
+    const double mean = static_cast<double>(center_of(widen(x[c]))) + of.plain / R;
+    const double own = of.weighted - of.plain / R * of.plain;
+    const double variance = (own < 0 ? 0 : own) / R;
+    const auto rounded = static_cast<float>(mean);
+    statistics[kMean * s.C + c] = rounded;
+    statistics[kMeanRest * s.C + c] = static_cast<float>(mean - static_cast<double>(rounded));
+    statistics[kRstd * s.C + c] = static_cast<float>(1 / sqrt(variance + eps));
+    statistics[kVariance * s.C + c] = static_cast<float>(variance);
+  }
+}
+
+/// A warp makes a channel's gradients, and slope and offset of its dx; null: not wanted.
+__global__ void __launch_bounds__(kThreads)
+    channel_terms_kernel(const double* sums, const float* statistics, const float* weight, NormSizes s, std::int64_t slices,
+                         bool add_weight, bool add_bias, float* dweight, float* dbias, float* terms) {
+  const auto R = static_cast<double>(s.R);
+  for (std::int64_t c = std::int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarp; c < s.C; c += std::int64_t{gridDim.x} * kWarps) {
+    const ChannelSums of(sums, slices, s.C, c);
+    if (threadIdx.x % kWarp != 0) continue;
+    const double rest = statistics[kMeanRest * s.C + c], rstd = statistics[kRstd * s.C + c];
+    const double centered = of.weighted - rest * of.plain;
+    if (dweight) put_sum(rstd * centered, add_weight, dweight + c);
+    if (dbias) put_sum(of.plain, add_bias, dbias + c);
+    if (!terms) continue;
+    const double factor = weight ? weight[c] : 1.0F;
+    const double slope = -rstd * rstd * rstd * (factor * centered) / R;
+    terms[c] = static_cast<float>(slope);
+    terms[s.C + c] = static_cast<float>(-rstd * (factor * of.plain) / R - slope * rest);
+  }
+}
+
 /// y = (x - mean) scale + offset, + addend if there is one, and the ReLU of that if it is wanted.
 template <int kWidth, bool kAdds, class T>
 __global__ void __launch_bounds__(kThreads) normalize_kernel(const T* x, const float* statistics, const float* weight,
@@ -330,9 +384,14 @@ struct Operands {
   ReluMask mask = ReluMask::none;
 };
 
-/// The doubles [S, 2, C] that `sums_kernel` makes; without a dy those of x alone.
-Tensor column_sums(const Tensor& x, const Operands& operands, const NormSizes& sizes, Tensor& dsum, Stream& stream) {
-  Tensor totals;
+/// The doubles [S, slices, 2, C] that `sums_kernel` makes; without a dy those of x alone.
+struct SliceSums {
+  Tensor sums;
+  std::int64_t slices;
+};
+
+SliceSums slice_sums(const Tensor& x, const Operands& operands, const NormSizes& sizes, Tensor& dsum, Stream& stream) {
+  SliceSums made{};
   for_activation(x.dtype(), [&]<class T>(T) {
     const T* const xs = x.device_data<T>();
     const T *const dys = data_of<T>(operands.dy), *const ys = data_of<T>(operands.y);
@@ -341,33 +400,68 @@ Tensor column_sums(const Tensor& x, const Operands& operands, const NormSizes& s
         sizes,
         [&]<int kWidth>(std::integral_constant<int, kWidth>) {
           const Division d = divide(sizes, kWidth);
-          totals = doubles(sizes.S * d.slices * 2 * sizes.C, stream);
+          made = {doubles(sizes.S * d.slices * 2 * sizes.C, stream), d.slices};
           with_mask(operands.mask, [&]<ReluMask kMask>(std::integral_constant<ReluMask, kMask>) {
             launch(stream, "norm_sums", {d.blocks(), kThreads}, sums_kernel<kWidth, kMask, T>, xs, dys, ys,
                    data_of(operands.statistics), data_of(operands.weight), data_of(operands.bias), d, masked_dy,
-                   doubles_of(totals));
+                   doubles_of(made.sums));
           });
-          if (d.slices == 1) return;
-          Tensor sums = totals;
-          totals = doubles(sizes.S * 2 * sizes.C, stream);
-          launch(stream, "norm_sums", {(sizes.S * 2 * sizes.C + kWarps - 1) / kWarps, kThreads}, totals_kernel, doubles_of(sums),
-                 sizes.S, d.slices, sizes.C, doubles_of(totals));
         },
         xs, dys, ys, masked_dy);
   });
+  return made;
+}
+
+/// The doubles [S, 2, C]: the same, added over the slices.
+Tensor totals_of(SliceSums& of, const NormSizes& sizes, Stream& stream) {
+  if (of.slices == 1) return of.sums;
+  Tensor totals = doubles(sizes.S * 2 * sizes.C, stream);
+  launch(stream, "norm_sums", {(sizes.S * 2 * sizes.C + kWarps - 1) / kWarps, kThreads}, totals_kernel, doubles_of(of.sums),
+         sizes.S, of.slices, sizes.C, doubles_of(totals));
   return totals;
 }
 
+bool is_batch(const NormSizes& sizes) { return sizes.S == 1 && sizes.G == sizes.C; }
+
 LaunchShape group_grid(const NormSizes& sizes) { return {(sizes.S * sizes.G + kWarps - 1) / kWarps, kThreads}; }
+
+/// The gradients and the terms, where they are defined, from the sums.
+void put_terms(SliceSums& sums, const Operands& operands, const NormSizes& sizes, NormGradients& gradients, Tensor& terms,
+               Stream& stream) {
+  float* const dweight = gradients.dweight.defined() ? gradients.dweight.device_data<float>() : nullptr;
+  float* const dbias = gradients.dbias.defined() ? gradients.dbias.device_data<float>() : nullptr;
+  float* const to_terms = terms.defined() ? terms.device_data<float>() : nullptr;
+  const float *const statistics = data_of(operands.statistics), *const weight = data_of(operands.weight);
+  if (!dweight && !dbias && !to_terms) return;
+  if (is_batch(sizes)) {
+    launch(stream, "norm_terms", group_grid(sizes), channel_terms_kernel, doubles_of(sums.sums), statistics, weight, sizes,
+           sums.slices, gradients.add_weight, gradients.add_bias, dweight, dbias, to_terms);
+    return;
+  }
+  Tensor totals = totals_of(sums, sizes, stream);
+  if (dweight || dbias) {
+    launch(stream, "norm_gradients", grid(stream, sizes.C), gradients_kernel, doubles_of(totals), statistics, sizes,
+           gradients.add_weight, gradients.add_bias, dweight, dbias);
+  }
+  if (to_terms) {
+    launch(stream, "norm_terms", group_grid(sizes), terms_kernel, doubles_of(totals), statistics, weight, sizes, to_terms);
+  }
+}
 
 }  // namespace
 
 void norm_statistics(const Tensor& x, const NormSizes& sizes, double eps, Tensor& statistics, Stream& stream) {
   Tensor none;
-  Tensor totals = column_sums(x, {}, sizes, none, stream);
+  SliceSums sums = slice_sums(x, {}, sizes, none, stream);
+  Tensor totals = is_batch(sizes) ? Tensor{} : totals_of(sums, sizes, stream);
   for_activation(x.dtype(), [&]<class T>(T) {
-    launch(stream, "norm_statistics", group_grid(sizes), statistics_kernel<T>, x.device_data<T>(), doubles_of(totals), sizes, eps,
-           statistics.device_data<float>());
+    if (is_batch(sizes)) {
+      launch(stream, "norm_statistics", group_grid(sizes), channel_statistics_kernel<T>, x.device_data<T>(), doubles_of(sums.sums),
+             sizes, sums.slices, eps, statistics.device_data<float>());
+    } else {
+      launch(stream, "norm_statistics", group_grid(sizes), statistics_kernel<T>, x.device_data<T>(), doubles_of(totals), sizes, eps,
+             statistics.device_data<float>());
+    }
   });
 }
 
@@ -401,18 +495,9 @@ void normalize_backward(const Tensor& x, const NormSizes& sizes, const Tensor& s
   const bool needs_terms = dx.defined() && !fixed;
   Tensor terms;
   if (needs_terms || epilogue.dsum.defined() || gradients.dweight.defined() || gradients.dbias.defined()) {
-    Tensor totals = column_sums(x, operands, sizes, epilogue.dsum, stream);
-    if (gradients.dweight.defined() || gradients.dbias.defined()) {
-      launch(stream, "norm_gradients", grid(stream, sizes.C), gradients_kernel, doubles_of(totals), data_of(statistics), sizes,
-             gradients.add_weight, gradients.add_bias,
-             gradients.dweight.defined() ? gradients.dweight.device_data<float>() : nullptr,
-             gradients.dbias.defined() ? gradients.dbias.device_data<float>() : nullptr);
-    }
-    if (needs_terms) {
-      terms = Tensor::empty({2, sizes.S * sizes.G}, DType::f32, stream.device());
-      launch(stream, "norm_terms", group_grid(sizes), terms_kernel, doubles_of(totals), data_of(statistics), data_of(weight), sizes,
-             terms.device_data<float>());
-    }
+    SliceSums sums = slice_sums(x, operands, sizes, epilogue.dsum, stream);
+    if (needs_terms) terms = Tensor::empty({2, sizes.S * sizes.G}, DType::f32, stream.device());
+    put_terms(sums, operands, sizes, gradients, terms, stream);
     if (epilogue.dsum.defined()) {  // has been masked
       operands.dy = epilogue.dsum;
       operands.y = {};
