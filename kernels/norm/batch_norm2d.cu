@@ -17,14 +17,16 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-/// By itself, so that all threads of `update_kernel` see it counted.
+/// By itself where all threads of `update_kernel` must see it counted.
 __global__ void __launch_bounds__(1) count_kernel(std::int64_t* batches) {
   if (blockIdx.x == 0 && threadIdx.x == 0) ++*batches;
 }
 
+/// With a momentum, which does not read the count, it counts the batch too.
 __global__ void __launch_bounds__(kThreads) update_kernel(const float* statistics, std::int64_t C, double unbiased, bool cumulative,
-                                                          double momentum, const std::int64_t* batches, float* mean, float* var) {
+                                                          double momentum, std::int64_t* batches, float* mean, float* var) {
   const double factor = cumulative ? 1 / static_cast<double>(*batches) : momentum;
+  if (!cumulative && blockIdx.x == 0 && threadIdx.x == 0) ++*batches;
   const std::int64_t stride = std::int64_t{gridDim.x} * kThreads;
   for (std::int64_t c = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; c < C; c += stride) {
     const double batch_var = unbiased * static_cast<double>(statistics[kVariance * C + c]);
@@ -46,7 +48,7 @@ void batch_norm2d_statistics(const Tensor& running_mean, const Tensor& running_v
 void batch_norm2d_update(const Tensor& statistics, std::int64_t values, std::optional<double> momentum, Tensor& running_mean,
                          Tensor& running_var, Tensor& num_batches_tracked, Stream& stream) {
   auto* const batches = num_batches_tracked.device_data<std::int64_t>();
-  launch(stream, "batch_norm2d_update", {1, 1}, count_kernel, batches);
+  if (!momentum || values == 0) launch(stream, "batch_norm2d_update", {1, 1}, count_kernel, batches);
   if (values == 0) return;
   const std::int64_t C = running_mean.numel();
   const double unbiased = static_cast<double>(values) / static_cast<double>(values - 1);
