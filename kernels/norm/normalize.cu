@@ -35,7 +35,7 @@ __global__ void __launch_bounds__(kThreads) normalize_kernel(const T* x, const f
 
 /// dx = dy scale + (x - mean) slope + offset, dy masked. Without `terms` dx = dy scale.
 template <int kWidth, ReluMask kMask, class T>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 4)
     backward_kernel(const T* x, const T* dy, const T* y, const float* statistics, const float* weight, const float* bias,
                     const float* terms, Division d, T* dx) {
   const NormSizes& s = d.sizes;
