@@ -7,7 +7,7 @@
 
 The floor is what the GPU's peak rates allow; the expectation is a model, no measurement. A profile, the CSV of nsys that the stage
 `profile` of scripts/gpu_check leaves, puts measured times beside them. The nodes must be those that benchmarks/step_nodes.txt lists,
-and a test holds that list against a captured step (tests/train/step_nodes_test.cpp).
+and a test holds that list against a captured step (tests/train/captured/step_nodes_test.cpp).
 """
 
 import argparse

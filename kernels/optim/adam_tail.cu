@@ -115,11 +115,11 @@ __global__ void __launch_bounds__(kThreads)
                       });
     } else {
       const std::int64_t begin = segment.first + block * segment.each();
-      const std::int64_t end = std::min(segment.first + segment.count, begin + segment.each());
+      const std::int64_t last = std::min(segment.first + segment.count, begin + segment.each());
       if (segment.slices == 0) {
-        update_range(c, dweight, weight, m, v, begin, end);
+        update_range(c, dweight, weight, m, v, begin, last);
       } else {
-        for (std::int64_t i = begin + threadIdx.x; i < end; i += kThreads) {
+        for (std::int64_t i = begin + threadIdx.x; i < last; i += kThreads) {
           put_sum(total_of_few_slices(slices, segment.slices, segment.width, i - shift), segment.accumulate, dweight + i);
           update(i);
         }
