@@ -179,7 +179,7 @@ TEST(Conv2dReluPoolChain, AddsToGradientsWhereAsked) {
     const ChainResults once = one_by_one(chain);
     Together together(chain);
     for (std::size_t c = 0; c < chain.size(); ++c) {
-      auto& [dweight, dbias, accumulate] = together.gradients[c];
+      auto& [dweight, dbias, accumulate, may_wait] = together.gradients[c];
       accumulate = {.dweight = c == 0, .dbias = c == 1};
       for (Tensor* tensor : {&dweight, &dbias}) {
         if (tensor->defined()) tensor->copy_from(Tensor::full(tensor->shape(), 7));
