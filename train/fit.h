@@ -40,8 +40,8 @@ enum class Every { step, epoch };
 /// What `fit` does besides; every function may be empty.
 struct FitOptions {
   int epochs = 10;  ///< >= 1
-  /// After every step, on a GPU perhaps after every eight (Trainer::kStepsAtOnce); a GPU is some steps behind, and once more when
-  /// the epoch's last results have arrived.
+  /// After every step, on a GPU perhaps after every eight: Trainer::kStepsAtOnce. A GPU is some steps behind, so once more when the
+  /// epoch's last results have arrived.
   std::function<void(const Progress&)> on_step = {};
   std::function<void(const EpochResult&)> on_epoch = {};  ///< after every epoch
   std::function<bool()> stop = {};                        ///< asked where on_step is and after every test batch; true ends the run

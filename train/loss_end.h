@@ -7,8 +7,8 @@
 
 namespace gpucnn {
 
-/// This loss of these labels, for a model that has a kernel for it; none unless it is a plain CrossEntropyLoss of i32 labels [N]
-/// on a GPU.
+/// This loss of these labels, for a model that has a kernel for it. None unless it is a plain CrossEntropyLoss of i32 labels [N] on
+/// a GPU.
 std::optional<StepEnds::Loss> loss_end(const Loss& loss, const Tensor& labels, bool wants_value);
 
 }  // namespace gpucnn

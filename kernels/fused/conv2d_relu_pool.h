@@ -54,8 +54,8 @@ struct Conv2dReluPool {
   Tensor argmax;
   Conv2dReluPoolWeights* kept = nullptr;  // for the forward on the CPU
   Precision precision = Precision::fp32;  // the others on a GPU of compute capability 8.0 or later
-  /// x is the batch of this, still to be gathered: the forward gathers it, and writes x and the labels beside y, with the bits that
-  /// `ordered_batch` would have written before. Only for the first convolution, where `conv2d_relu_pool_gathers`.
+  /// x is the batch of this, still to be gathered. The forward gathers it, and writes x and the labels, with the bits of
+  /// `ordered_batch`. Only for the first convolution, where `conv2d_relu_pool_gathers`.
   const OrderedBatch* gathers = nullptr;
 };
 

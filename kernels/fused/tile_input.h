@@ -47,8 +47,8 @@ struct GatheredInput {
     if (labels && writes && tile.top == 0 && tile.left == 0) batch_labels[tile.n] = labels[sources[t].index];
   }
 
-  /// The channels of a pixel of the block's tile `t`; zeros behind the last one. If `writes` they become x's, if they are this
-  /// tile's own: those of a halo are other tiles', but for a last row or column that no window has.
+  /// The channels of a pixel of the block's tile `t`; zeros behind the last one. If `writes`, the tile's own pixels go to x. Pixels
+  /// of the halo belong to other tiles, except a last row or column, which no window has.
   __device__ Lanes<T, kChannels> pixel(const WindowTile& tile, int t, int h, int w, bool writes) const {
     const Source& source = sources[t];
     const Stored* const image = images + source.index * task.stored_size();

@@ -10,7 +10,7 @@
 /// The end of a classifier, with its loss and their backward, in one kernel of a GPU. Only `layers/fusion/` uses it.
 namespace gpucnn::kernels {
 
-/// What comes behind the products of a Linear: h = dropout(relu(products + bias)), logits = h weight^T + bias, and the mean of
+/// What comes behind the products of a Linear: h = dropout(relu(products + bias)), and logits = h weight^T + bias. Then the mean of
 /// -log softmax(logits)[n, labels[n]], as `softmax_cross_entropy` defines it.
 struct LinearHead {
   Tensor products;                        // f32 [S, N, K]: slices that are added in order
@@ -31,8 +31,8 @@ struct LinearHeadResults {
   Tensor parts;    // u8, as `linear_head_parts` makes it: what each block made of the loss
 };
 
-/// Whether it serves these numbers: K a multiple of 4 and at most 512, C at most 32, N at most 65536, and all that a block shares
-/// in 64 KiB.
+/// Whether it serves these numbers. K is a multiple of 4 and at most 512, C at most 32, N at most 65536. All that a block shares
+/// fits in 64 KiB.
 bool linear_head_serves(std::int64_t N, std::int64_t K, std::int64_t C) noexcept;
 
 /// How many blocks share the rows: depends on their number alone.

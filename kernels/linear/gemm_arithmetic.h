@@ -60,8 +60,8 @@ struct Ffma {
   __device__ static int row_lane() { return static_cast<int>(threadIdx.x) / 64 * 4 + static_cast<int>(threadIdx.x) % 32 / 8; }
   __device__ static int column_lane() { return static_cast<int>(threadIdx.x) / 32 % 2 * 8 + static_cast<int>(threadIdx.x) % 8; }
 
-  /// Where a row lies. Fours of rows change places with every four steps of K: so what eight threads write, of eight fours of a
-  /// row, and what others read, lies in different banks.
+  /// Where a row lies. Fours of rows change places with every four steps of K. So eight threads that write eight fours of a row use
+  /// different banks, and so do those that read.
   __device__ static int at(int k, int row) { return k * kTile + (row ^ k / 4 % 8 * 4); }
 
   template <bool, bool>

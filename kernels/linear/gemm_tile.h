@@ -5,9 +5,9 @@
 
 #include <gpucnn/kernels/linear/gemm_arithmetic.h>
 
-/// How a block computes a tile of a product c = a b^T, where a has a row for each row of c and b one for each column of c; both are
-/// K long. K-tiles of both go through shared memory, in two buffers; while one is multiplied, the next is on its way to registers.
-/// In .cu files only.
+/// How a block computes a tile of a product c = a b^T. a has a row for each row of c, b one for each column of c; both are K long.
+/// K-tiles of both go through shared memory, in two buffers. While one is multiplied, the next is loaded into registers. In .cu
+/// files only.
 namespace gpucnn::kernels::cuda::gemm {
 
 /// The first row or column of a tile.
@@ -16,8 +16,8 @@ __device__ inline std::int64_t tile_first(int tile) { return std::int64_t{tile} 
 /// How many of `count` rows or columns a tile has.
 __device__ inline int up_to_tile(std::int64_t count) { return static_cast<int>(count < kTile ? count : kTile); }
 
-/// A dense row-major matrix in global memory. Each line holds one row of the factor, with neighbours in K side by side; or
-/// `transposed` one step of K, with neighbouring rows side by side.
+/// A dense row-major matrix in global memory. Each line holds one row of the factor, with neighbours in K side by side.
+/// `Transposed`: a line holds one step of K, with neighbouring rows side by side.
 template <class T, bool Transposed>
 struct Factor {
   const T* at;

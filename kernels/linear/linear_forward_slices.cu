@@ -5,8 +5,8 @@
 #include <gpucnn/kernels/linear/gemm_tile.h>
 #include <gpucnn/kernels/linear/linear_slices.h>
 
-// x weight^T, split along in_features. A block computes 64 rows by 64 outputs of one slice: of SimpleCNN's first linear layer with
-// 128 images there are only four such tiles, and 2048 features would make them wait for memory most of the time.
+// x weight^T, split along in_features. A block computes 64 rows by 64 outputs of one slice. SimpleCNN's first linear layer has only
+// four such tiles with 128 images. Their 2048 features would make four blocks wait for memory most of the time.
 namespace gpucnn::kernels::cuda {
 namespace {
 

@@ -12,9 +12,11 @@ struct FixedNorm {
   double eps;
 };
 
-/// The convolution that does the work of one with weight, [K, C / groups, kH, kW], and bias, [K] or undefined, and of the norm
-/// behind it: folded_weight = weight * s and folded_bias = (bias - running_mean) * s + norm.bias, with s = norm.weight /
-/// sqrt(running_var + eps) of the output channel. Inputs are f32, outputs f32 or, on a GPU, bf16; both are rounded once.
+/// The weight and bias with which a convolution does the work of the norm behind it, too. With s = norm.weight /
+/// sqrt(running_var + eps) of the output channel, folded_weight = weight * s and folded_bias = (bias - running_mean) * s +
+/// norm.bias.
+///
+/// weight: f32 [K, C / groups, kH, kW]; bias: f32 [K] or undefined. Outputs are f32 or, on a GPU, bf16; both are rounded once.
 ///
 /// Results differ from those of the two by rounding, relative to the largest product in a window. Where a product weight * s
 /// overflows, or s is 0 or infinite, numbers that are not finite may come where the two have others.

@@ -39,7 +39,7 @@ __device__ void update_best(const Lanes<T, kWidth>& values, int index, Best<kWid
   }
 }
 
-/// A value that `widen` gave. As `narrow` makes a NaN a quiet one, without its rounding.
+/// A value that `widen` gave, so that it needs no rounding. NaN becomes a quiet NaN, as in `narrow`.
 template <class T>
 __device__ T narrow_exactly(float value) {
   if constexpr (std::is_same_v<T, bf16>) {

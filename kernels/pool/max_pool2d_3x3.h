@@ -8,8 +8,8 @@
 /// of memory.
 namespace gpucnn::kernels::cuda {
 
-/// Whether they did it. They do for this window without dilation, with any padding and `ceil_mode`, where C is a multiple of 4, no
-/// tensor has 2^31 elements or more, and each can be read four channels at a time. Tensors are those of `max_pool2d`.
+/// Whether they did it. They do for this window without dilation, with any padding and `ceil_mode`. C is a multiple of 4, and each
+/// tensor can be read four channels at a time. No tensor has 2^31 elements or more. Tensors are those of `max_pool2d`.
 bool max_pool2d_3x3(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax, Stream& stream);
 bool max_pool2d_3x3_backward(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Tensor& dx, Stream& stream);
 

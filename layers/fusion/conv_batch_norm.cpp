@@ -10,8 +10,8 @@
 namespace gpucnn {
 namespace {
 
-/// In a prediction the convolution does the normalisation's work too, where that is worth it: it saves a pass over its output, and
-/// costs one over its weights, which are folded in each call, for anybody may have changed them.
+/// In a prediction the convolution does the normalisation's work too, where that pays. It saves a pass over its output, and costs
+/// one over its weights. These are folded in each call, for anybody may have changed them.
 class ConvBatchNorm final : public AddingStage {
  public:
   ConvBatchNorm(Conv2d& conv, BatchNorm2d& norm, ActivationLayer* relu)

@@ -16,8 +16,8 @@ struct Module::Root {
   /// Takes over what `before` was told and has counted; its tree is named anew, its parameters are packed anew.
   explicit Root(const Root& before);
 
-  /// Makes `operands` the values in bf16, once for the training call with this number and its backward: parameters may have been
-  /// written to by whoever holds them.
+  /// Makes `operands` the values in bf16, once for the training call with this number and its backward. In each call anew, because
+  /// whoever holds parameters may have written to them.
   void refresh_operands(std::uint64_t call);
 
   Stream stream;
