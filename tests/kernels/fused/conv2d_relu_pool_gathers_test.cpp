@@ -160,7 +160,7 @@ class Conv2dReluPoolGathersTest : public DeviceTest {
     constexpr std::int64_t kMaxProducts = 250'000;
     for (int drawn = 0; drawn < 120 && !HasFailure();) {
       Gather gather;
-      gather.sizes = {draw(1, 9), draw(1, 4), draw(2, 40), draw(2, 40), draw(1, 40), draw(0, 3) > 0};
+      gather.sizes = {draw(1, 5), draw(1, 4), draw(2, 26), draw(2, 26), draw(1, 40), draw(0, 3) > 0};
       const Sizes& sizes = gather.sizes;
       if (sizes.N * sizes.C * sizes.H * sizes.W * sizes.K > kMaxProducts) continue;
       gather.precision = precision;
