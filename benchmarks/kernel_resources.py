@@ -23,6 +23,10 @@ FLAGS = ("-O3", "-DNDEBUG", "-std=c++20", "--expt-relaxed-constexpr")
 DYNAMIC_SHARED = {
     "transpose_kernel<float>": 12 * 1024,  # 1024 rows of 2 and a padding
     "transpose_kernel<bf16>": 6 * 1024,
+    "head_kernel<1, float>": 37_888,  # 128 hidden units and 32 classes; SimpleCNN's take 15,360
+    "head_kernel<1, bf16>": 37_888,
+    "head_kernel<4, float>": 64_000,  # the most that linear_head_serves allows
+    "head_kernel<4, bf16>": 64_000,
 }
 DYNAMIC_SYMBOL = "gpucnn_dynamic_shared"
 
