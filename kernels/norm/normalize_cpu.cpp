@@ -300,19 +300,19 @@ void cpu::norm_statistics(const Tensor& x, const NormSizes& sizes, double eps, T
   const float* const columns = centers.data<float>();
   float* const to = statistics.data<float>();
   const std::int64_t groups = sizes.S * sizes.G, width = sizes.group_channels();
-  const auto R = static_cast<double>(sizes.R);
+  const auto rows = static_cast<double>(sizes.R);
   parallel_ranges(groups, std::max<std::int64_t>(1, 1024 / width), [=](std::int64_t first, std::int64_t last) {
     for (std::int64_t i = first; i < last; ++i) {
       const std::int64_t s = i / sizes.G, begin = i % sizes.G * width;
       const double *const a = sums + s * 2 * sizes.C + begin, *const b = a + sizes.C;
       const float* const center = columns + s * walk.width + begin;
       double mean = 0, squares = 0;
-      for (std::int64_t c = 0; c < width; ++c) mean += static_cast<double>(center[c]) + a[c] / R;
+      for (std::int64_t c = 0; c < width; ++c) mean += static_cast<double>(center[c]) + a[c] / rows;
       mean /= static_cast<double>(width);
       // Chan et al., "Updating formulae" (1979): the columns' own deviations, and those of their means.
       for (std::int64_t c = 0; c < width; ++c) {
-        const double own = a[c] / R, apart = static_cast<double>(center[c]) + own - mean;
-        squares += std::max(b[c] - own * a[c], 0 * b[c]) + R * apart * apart;
+        const double own = a[c] / rows, apart = static_cast<double>(center[c]) + own - mean;
+        squares += std::max(b[c] - own * a[c], 0 * b[c]) + rows * apart * apart;
       }
       const double variance = squares / static_cast<double>(sizes.group_values());
       to[kMean * groups + i] = static_cast<float>(mean);
