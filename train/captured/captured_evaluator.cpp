@@ -24,14 +24,6 @@ CapturedEvaluator::CapturedEvaluator(Module& model, Loss& loss, std::unique_ptr<
       state_(device_),
       reports_(device_) {}
 
-CapturedEvaluator::~CapturedEvaluator() {
-  // The reports must not go before the last batch has written one.
-  try {
-    cudaStreamSynchronize(gpu::queue(device_).stream());
-  } catch (const Error&) {  // the GPU is gone, and nobody writes
-  }
-}
-
 std::optional<Metrics> CapturedEvaluator::operator()(const std::function<bool()>& stop) {
   forget();
   if (Addresses now = addresses(); now != captured_) {

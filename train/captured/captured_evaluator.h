@@ -19,7 +19,6 @@ namespace gpucnn {
 class CapturedEvaluator final : public Evaluator {
  public:
   CapturedEvaluator(Module& model, Loss& loss, std::unique_ptr<GpuBatches> batches);
-  ~CapturedEvaluator() override;
 
   std::optional<Metrics> operator()(const std::function<bool()>& stop) override;
 

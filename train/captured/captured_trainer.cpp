@@ -29,14 +29,6 @@ CapturedTrainer::CapturedTrainer(Module& model, Optimizer& optimizer, Loss& loss
       state_(device_),
       reports_(device_) {}
 
-CapturedTrainer::~CapturedTrainer() {
-  // The reports must not go before the last step has written one.
-  try {
-    cudaStreamSynchronize(gpu::queue(device_).stream());
-  } catch (const Error&) {  // the GPU is gone, and nobody writes
-  }
-}
-
 void CapturedTrainer::start_epoch() {
   if (begun_ > arrived_) stream_.synchronize();  // steps of the last epoch still read its order
   batches_->start_epoch();

@@ -23,7 +23,6 @@ namespace gpucnn {
 class CapturedTrainer final : public Trainer::Impl {
  public:
   CapturedTrainer(Module& model, Optimizer& optimizer, Loss& loss, std::unique_ptr<GpuBatches> batches, const StepOptions& options);
-  ~CapturedTrainer() override;
 
   void start_epoch() override;
   std::int64_t step(std::int64_t at_most) override;

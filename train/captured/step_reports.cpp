@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <atomic>
 
+#include <gpucnn/core/error.h>
 #include <gpucnn/core/gpu/queue.h>
 #include <gpucnn/core/threads/float_environment.h>
 
 namespace gpucnn {
 
-StepReports::StepReports(Device device) {
+StepReports::StepReports(Device device) : device_(device) {
   void* host = nullptr;
   void* mapped = nullptr;
   const gpu::StreamInUse current = gpu::queue(device).stream();  // only the current GPU may write to this memory
@@ -17,6 +18,13 @@ StepReports::StepReports(Device device) {
   std::uninitialized_fill_n(reports_.get(), kMaxQueued, gpu::StepReport{});
   gpu::check(cudaHostGetDevicePointer(&mapped, host, 0), "cudaHostGetDevicePointer");
   on_device_ = static_cast<gpu::StepReport*>(mapped);
+}
+
+StepReports::~StepReports() {
+  try {
+    cudaStreamSynchronize(gpu::queue(device_).stream());
+  } catch (const Error&) {  // the GPU is gone, and nobody writes
+  }
 }
 
 bool StepReports::has_arrived(std::int64_t steps) noexcept {

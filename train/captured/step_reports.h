@@ -18,6 +18,10 @@ class StepReports {
   static constexpr std::int64_t kMaxQueued = 64;
 
   explicit StepReports(Device device);
+  /// Waits for the GPU, which may still write.
+  ~StepReports();
+  StepReports(const StepReports&) = delete;
+  StepReports& operator=(const StepReports&) = delete;
 
   /// Where the GPU writes.
   gpu::StepReport* on_device() const noexcept { return on_device_; }
@@ -35,6 +39,7 @@ class StepReports {
   struct Free {
     void operator()(gpu::StepReport* reports) const noexcept { cudaFreeHost(reports); }
   };
+  Device device_;
   std::unique_ptr<gpu::StepReport[], Free> reports_;
   gpu::StepReport* on_device_ = nullptr;
 };
