@@ -286,6 +286,8 @@ Module& Module::init(std::uint64_t seed) {
   return *this;
 }
 
+std::uint64_t Module::random_seed() { return packed_root().seed; }
+
 std::uint64_t Module::random_step() { return packed_root().random_step; }
 
 void Module::set_random_step(std::uint64_t step) { packed_root().random_step = step; }

@@ -110,6 +110,8 @@ class GPUCNN_API Module {
   /// Draws all values anew, where they lie: parameter i of `parameters()` from RandomStream(seed, Purpose::weights, i). On the root
   /// the seed is also dropout's, whose count of forwards starts again.
   Module& init(std::uint64_t seed);
+  /// The seed of the last `init`, 0 before: that of dropout's random numbers.
+  std::uint64_t random_seed();
   /// How many forwards there were that were in training or drew numbers: the step of the random numbers that the next one draws.
   std::uint64_t random_step();
   /// Sets it, to go on where another run stopped.
