@@ -1,30 +1,54 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <optional>
 #include <string>
 
 #include <gpucnn/gpucnn.h>
 
-/// The folder of a run: config.json, metrics.jsonl, last.safetensors and best.safetensors. Whatever cannot be written throws
-/// `gpucnn::OutputError`.
+#include "common/metrics_log.h"
+
+/// What to do about the results of another run in a folder.
+enum class UsedFolder { refuse, resume, overwrite };
+
+/// The folder of a run: config.json, metrics.jsonl, metrics.csv, the weights in last.safetensors and best.safetensors, and
+/// state.safetensors, from which the run can go on. One process at a time has it. Each file appears whole or not at all. Whatever
+/// cannot be written throws `gpucnn::OutputError`.
 class RunFolder {
  public:
-  /// Makes the folder, runs/<date-time> if it has no name, and writes `config` into config.json. `metadata` goes into every
-  /// checkpoint.
-  RunFolder(const std::filesystem::path& folder, const std::string& config, gpucnn::Metadata metadata);
+  /// Takes the folder, if it is there, for this process alone. Writes nothing. Throws `gpucnn::OutputError` where another process
+  /// has it, and where `used` is `refuse` and it holds results.
+  RunFolder(const std::filesystem::path& folder, UsedFolder used);
   ~RunFolder();
   RunFolder(const RunFolder&) = delete;
   RunFolder& operator=(const RunFolder&) = delete;
 
   const std::filesystem::path& path() const noexcept { return folder_; }
+  /// The file `name` in it, if it is there.
+  std::optional<std::filesystem::path> find(const std::string& name) const;
+
+  /// Makes the folder, runs/<date-time> if it has no name, removes what `overwrite` gives up, and writes `config` into config.json.
+  /// `metadata` goes into all weights.
+  void begin(const std::string& config, gpucnn::Metadata metadata);
+  /// The same for a run that goes on at this position.
+  void resume(const std::string& config, gpucnn::Metadata metadata, const gpucnn::RunPosition& position);
 
   /// Writes last.safetensors in the middle of an epoch. Returns its path.
   std::filesystem::path save_last(gpucnn::Module& model) const;
-  /// Writes last.safetensors, best.safetensors if the epoch was the best, and a line of metrics.jsonl.
+  /// Writes last.safetensors, best.safetensors if the epoch was the best, and a line of metrics.
   void add(const gpucnn::EpochResult& result, gpucnn::Module& model);
+  /// Writes state.safetensors. Of several to `keep`, the newest have names of their own, too: state-<epoch>-<batches>.safetensors.
+  void save_state(const gpucnn::RunParts& run, const gpucnn::RunPosition& position, int keep) const;
 
  private:
+  void take(const std::filesystem::path& folder);
+  void remove_results() const;
+  void start(const std::string& config, gpucnn::Metadata metadata);
+
   std::filesystem::path folder_;
+  UsedFolder used_;
   gpucnn::Metadata metadata_;
-  int metrics_;  // the open metrics.jsonl
+  std::optional<MetricsLog> metrics_;
+  int lock_ = -1;  // the open folder
 };

@@ -6,6 +6,8 @@
 
 #include <csignal>
 #include <string_view>
+#include <thread>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -22,6 +24,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::read_bytes;
 using testing::TemporaryFolder;
+using ::testing::UnorderedElementsAre;
 using testing::write_bytes;
 
 std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
@@ -113,6 +116,62 @@ TEST(AtomicFile, HasTheRightsThatTheUmaskGives) {
   AtomicFile(folder / "x").commit();
   umask(before);
   EXPECT_EQ(static_cast<unsigned>(std::filesystem::status(folder / "x").permissions()), 0640U);
+}
+
+TEST(AtomicFile, KeepsTheRightsOfTheFileThatIsThere) {
+  const TemporaryFolder folder;
+  write_bytes(folder / "x", "old");
+  for (const auto rights : {std::filesystem::perms(0600), std::filesystem::perms(0640), std::filesystem::perms(0666)}) {
+    std::filesystem::permissions(folder / "x", rights);
+    AtomicFile(folder / "x").commit();
+    EXPECT_EQ(std::filesystem::status(folder / "x").permissions(), rights);
+  }
+}
+
+TEST(AtomicFile, RemovesWhatAKilledProcessLeft) {
+  const TemporaryFolder folder;
+  write_bytes(folder / ".gpucnn-1-0.tmp", "half");
+  write_bytes(folder / ".gpucnn-2-7.tmp", "");
+  write_bytes(folder / "gpucnn-1-0.tmp", "not ours");
+  std::filesystem::create_directory(folder / ".gpucnn-3-0.tmp");
+  AtomicFile living(folder / "x");
+  living.write("whole");
+  EXPECT_EQ(folder.list().size(), 3U) << "it removes them as it begins";
+  AtomicFile(folder / "y").commit();
+  EXPECT_EQ(folder.list().size(), 4U) << "the living file stays";
+  living.commit();
+  EXPECT_EQ(read_bytes(folder / "x"), "whole");
+  EXPECT_THAT(folder.list(), UnorderedElementsAre("x", "y", "gpucnn-1-0.tmp", ".gpucnn-3-0.tmp"));
+}
+
+TEST(AtomicFile, ServesManyThreadsInOneFolder) {
+  const TemporaryFolder folder;
+  std::vector<std::jthread> threads;
+  for (int thread = 0; thread < 4; ++thread) {
+    threads.emplace_back([&folder, thread] {
+      for (int i = 0; i < 50; ++i) {
+        AtomicFile file(folder / std::to_string(thread));
+        file.write(std::to_string(i));
+        file.commit();
+      }
+    });
+  }
+  threads.clear();
+  for (int thread = 0; thread < 4; ++thread) EXPECT_EQ(read_bytes(folder / std::to_string(thread)), "49");
+  EXPECT_EQ(folder.list().size(), 4U);
+}
+
+TEST(AtomicFile, RefusesALinkToNothing) {
+  const TemporaryFolder folder;
+  std::filesystem::create_symlink("gone", folder / "link");
+  EXPECT_THAT(refusal(folder / "link"), HasSubstr("it is a symbolic link to a file that is not there"));
+  EXPECT_THAT(folder.list(), ElementsAre("link"));
+}
+
+TEST(AtomicFile, RefusesAPipe) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(mkfifo((folder / "pipe").c_str(), 0600), 0);
+  EXPECT_THAT(refusal(folder / "pipe"), HasSubstr("it is a device or a pipe, not a file"));
 }
 
 TEST(AtomicFile, WritesInTheWorkingFolderWithoutNamingIt) {

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include <gpucnn/gpucnn.h>
+
+/// metrics.jsonl and metrics.csv of a run folder: a line for each epoch. Each file is written anew with every line and appears
+/// whole or not at all, so whatever ends a run, they have whole lines. Whatever cannot be written throws `gpucnn::OutputError`.
+class MetricsLog {
+ public:
+  explicit MetricsLog(const std::filesystem::path& folder);
+
+  /// Takes over the lines that a run wrote up to this epoch, if it wrote any; later ones will be made again. Throws
+  /// `gpucnn::DataError` for lines that no run has written.
+  void read(int epochs);
+  void add(const gpucnn::EpochResult& result);
+
+ private:
+  std::filesystem::path lines_file_, table_file_;
+  std::string lines_, table_;  // what they hold
+};
