@@ -1,5 +1,6 @@
 #include <gpucnn/io/metadata_fields.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <optional>
@@ -58,12 +59,11 @@ std::vector<double> MetadataFields::numbers(std::string_view name) const {
   const FloatEnvironment standard;
   const std::string& field = text(name);
   std::vector<double> values;
-  for (std::string_view rest = field; !rest.empty();) {
-    const std::size_t end = rest.find(' ');
-    const auto value = parsed<double>(rest.substr(0, end));
+  for (std::size_t begin = 0, end = 0; !field.empty() && end < field.size(); begin = end + 1) {
+    end = std::min(field.find(' ', begin), field.size());
+    const auto value = parsed<double>(std::string_view(field).substr(begin, end - begin));
     if (!value) fail(name, "numbers with spaces between them", field);
     values.push_back(*value);
-    rest = end == std::string_view::npos ? std::string_view{} : rest.substr(end + 1);
   }
   return values;
 }

@@ -79,16 +79,21 @@ void Display::end_line() {
 }
 
 int Display::finish(const FitResult& result, double seconds, const std::filesystem::path& folder) {
-  const auto best = std::ranges::find(result.epochs.rbegin(), result.epochs.rend(), true, &EpochResult::best);
+  if (result.epochs.empty()) {
+    print(fmt::format("nothing to do: all {} epochs are done, the best with test accuracy {:.4f}; files in {}\n",
+                      result.position.epoch, result.position.best_accuracy, printable(folder.string())));
+    return error_;
+  }
   double images = 0, training = 0;
   for (const EpochResult& epoch : result.epochs) {
     images += static_cast<double>(epoch.train.images);
     training += static_cast<double>(epoch.train.images) / epoch.images_per_second;
   }
-  const std::vector<Field> fields{{fmt::format("test accuracy {:.4f}", result.epochs.back().test.accuracy()), 3},
-                                  {fmt::format("best {:.4f} in epoch {}", best->test.accuracy(), best->epoch), 2, ", "},
-                                  {fmt::format("{:.1f} s", seconds), 1, "; "},
-                                  {fmt::format("{:.0f} images/s", images / training), 0, ", "}};
+  const std::vector<Field> fields{
+      {fmt::format("test accuracy {:.4f}", result.epochs.back().test.accuracy()), 3},
+      {fmt::format("best {:.4f} in epoch {}", result.position.best_accuracy, result.position.best_epoch), 2, ", "},
+      {fmt::format("{:.1f} s", seconds), 1, "; "},
+      {fmt::format("{:.0f} images/s", images / training), 0, ", "}};
   const std::string files = fmt::format("files in {}", printable(folder.string()));
   const std::string line = fit_fields(fields, kAnyWidth) + "; " + files;
   // Where a terminal has no room for all in one line, the name of the folder has one of its own: it must not be left out.

@@ -51,7 +51,7 @@ ExitCode explain_caught() try { throw; } catch (const UsageError& error) {
 } catch (const DataError& error) {
   return fail(ExitCode::data, error.what() + advice(error));
 } catch (const CheckpointError& error) {
-  return fail(ExitCode::output, std::string(error.what()) + "; give --init a checkpoint that train_cifar wrote");
+  return fail(ExitCode::output, error.what());
 } catch (const OutputError& error) {
   return fail(ExitCode::output, error.what() + advice(error));
 } catch (const NonFiniteLoss& error) {

@@ -8,14 +8,14 @@
 /// How train_cifar ends.
 enum class ExitCode {
   done = 0,
-  unexpected = 1,     // a fault of the program
-  usage = 2,          // a wrong option
-  device = 3,         // the device asked for is not there
-  data = 4,           // the data set is missing or damaged
-  output = 5,         // the results or standard output cannot be written, or a checkpoint is damaged
-  not_finite = 6,     // the loss became NaN or infinite
-  out_of_memory = 7,  //
-  interrupted = 130,  // Ctrl-C
+  unexpected = 1,  // a fault of the program
+  usage = 2,       // a wrong option
+  device = 3,      // the device asked for is not there
+  data = 4,        // the data set is missing or damaged
+  output = 5,      // results or standard output cannot be written, or a checkpoint is damaged or of another run
+  not_finite = 6,  // the loss became NaN or infinite
+  out_of_memory = 7,
+  // 128 and the number of a signal: it asked the program to end
 };
 
 /// An option that cannot be meant.

@@ -1,40 +1,30 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cmath>
 #include <csignal>
+#include <optional>
+#include <string>
 #include <system_error>
+#include <vector>
 
 #include <fmt/format.h>
 
-#include <gpucnn/core/config.h>
 #include <gpucnn/gpucnn.h>
-#include <nlohmann/json.hpp>
 
 #include "common/display.h"
 #include "common/exit_code.h"
-#include "common/json_text.h"
 #include "common/run_folder.h"
+#include "common/stop_signal.h"
+#include "config.h"
 #include "options.h"
 
 using namespace gpucnn;
 
 namespace {
-
-volatile std::sig_atomic_t interrupted = 0;
-
-/// The first Ctrl-C ends the run after its step; a second one ends the program.
-void on_interrupt(int) {
-  interrupted = 1;
-  std::signal(SIGINT, SIG_DFL);
-}
-
-/// Whoever starts a program so that Ctrl-C does not reach it, as a shell does behind `&`, means it.
-void handle_interrupts() {
-  if (std::signal(SIGINT, SIG_IGN) != SIG_IGN) std::signal(SIGINT, on_interrupt);
-}
 
 /// A file must not be opened in place of a closed standard output or error: what is printed would go into it.
 void open_standard_files() {
@@ -138,56 +128,7 @@ std::unique_ptr<LRScheduler> make_schedule(const Options& options, Optimizer& op
       optimizer, OneCycleLROptions{.max_lr = options.lr, .total_steps = options.epochs * train.size(), .cycle_momentum = false});
 }
 
-std::string image_shape(const OpenedDataset& data) {
-  std::vector<std::string> extents;
-  for (const std::int64_t extent : data.train->image_shape()) extents.push_back(std::to_string(extent));
-  return json_text::list(extents);
-}
-
-/// The content of config.json.
-std::string config_of(const Options& options, const OpenedDataset& data, Device device) {
-  const auto text = [](const std::string& value) { return json_text::of(value); };
-  return json_text::object({{"model", text(options.model)},
-                            {"width", options.width ? std::to_string(*options.width) : "null"},
-                            {"num_classes", std::to_string(data.class_names.size())},
-                            {"class_names", json_text::of(data.class_names)},
-                            {"image_shape", image_shape(data)},
-                            {"data", text(options.data.empty() ? "shapes" : options.data.string())},
-                            {"dataset", text(data.name)},
-                            {"train_images", std::to_string(data.train->size())},
-                            {"test_images", std::to_string(data.test->size())},
-                            {"mean", json_text::of(data.normalize.mean)},
-                            {"std", json_text::of(data.normalize.std)},
-                            {"augment", options.augment ? "true" : "false"},
-                            {"epochs", std::to_string(options.epochs)},
-                            {"batch_size", std::to_string(options.batch_size)},
-                            {"optimizer", text(options.optimizer)},
-                            {"lr", json_text::of(options.lr)},
-                            {"schedule", text(options.schedule)},
-                            {"weight_decay", json_text::of(options.weight_decay)},
-                            {"label_smoothing", json_text::of(options.label_smoothing)},
-                            {"seed", std::to_string(options.seed)},
-                            {"init", text(options.init.string())},
-                            {"device", text(device.string())},
-                            {"precision", text(options.precision)},
-                            {"threads", std::to_string(options.threads)},
-                            {"version", text(kVersion)}},
-                           json_text::Layout::in_lines);
-}
-
-/// What a checkpoint needs to stand alone. Values are texts: lists are JSON.
-Metadata metadata_of(const Options& options, const OpenedDataset& data) try {
-  return {{"model", options.model},
-          {"width", options.width ? std::to_string(*options.width) : ""},
-          {"num_classes", std::to_string(data.class_names.size())},
-          {"class_names", json_text::utf8_list(data.class_names)},
-          {"image_shape", image_shape(data)},
-          {"mean", json_text::of(data.normalize.mean)},
-          {"std", json_text::of(data.normalize.std)},
-          {"version", kVersion}};
-} catch (const nlohmann::json::type_error&) {
-  throw DataError(options.data.string(), 0, "class names in UTF-8", "other bytes");
-}
+constexpr const char* kInitAdvice = "; give --init a checkpoint that train_cifar wrote";
 
 /// Weights that are no numbers would show as a loss that is none, whose cause would be looked for elsewhere.
 void require_finite(const StateDict& state, const std::filesystem::path& file) {
@@ -200,15 +141,29 @@ void require_finite(const StateDict& state, const std::filesystem::path& file) {
   }
 }
 
-void load_checkpoint(const std::filesystem::path& file, const std::string& name, Module& model) {
+/// Starts from the weights that another run has saved.
+void load_weights(const std::filesystem::path& file, const std::string& name, Module& model) {
   try {
     const StateDict state = load_safetensors(file).first;
     model.load_state_dict(state);
     require_finite(state, file);
   } catch (const DataError& error) {
+    throw CheckpointError(fmt::format("{}{}", error.what(), kInitAdvice));
+  } catch (const std::invalid_argument& error) {
+    throw CheckpointError(fmt::format("{}: holds no {}: {}{}", file.string(), name, error.what(), kInitAdvice));
+  }
+}
+
+/// Takes a run up where its state says.
+RunPosition load_run(const std::filesystem::path& file, const RunParts& parts) {
+  try {
+    const RunPosition position = load_checkpoint(file, parts).position;
+    require_finite(parts.model.state_dict(), file);
+    return position;
+  } catch (const DataError& error) {
     throw CheckpointError(error.what());
   } catch (const std::invalid_argument& error) {
-    throw CheckpointError(fmt::format("{}: holds no {}: {}", file.string(), name, error.what()));
+    throw CheckpointError(error.what());
   }
 }
 
@@ -238,7 +193,48 @@ void announce(Display& display, const Options& options, const OpenedDataset& dat
   display.start(fmt::format("{} thread{}; {}", options.threads, options.threads == 1 ? "" : "s", why));
 }
 
-ExitCode run(const Options& options) {
+/// Says when a state is to be saved.
+class SaveTimes {
+ public:
+  SaveTimes(const SaveEvery& every, int epochs) : every_(every), epochs_(epochs) {}
+
+  /// Amid an epoch.
+  bool now() const {
+    if (!every_.minutes) return false;
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - last_).count() >= *every_.minutes * 60;
+  }
+  bool at(const RunPosition& position) const {
+    const bool ends_epoch = position.batches == 0;
+    return now() || (ends_epoch && (position.epoch == epochs_ || (every_.epochs > 0 && position.epoch % every_.epochs == 0)));
+  }
+  void saved() { last_ = std::chrono::steady_clock::now(); }
+
+ private:
+  SaveEvery every_;
+  int epochs_;
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+std::string place_of(const RunPosition& position, int epochs) {
+  const std::string steps = position.batches > 0 ? fmt::format(" and {} steps", position.batches) : "";
+  return fmt::format("{} of {} epochs{}", position.epoch, epochs, steps);
+}
+
+ExitCode end_stopped(const RunFolder& folder, Module& model, const RunParts& parts, const RunPosition& position,
+                     const Options& options) {
+  std::filesystem::path last;
+  {
+    std::optional<ExponentialMovingAverage::Applied> averaged;
+    if (parts.ema) averaged.emplace(*parts.ema);
+    last = folder.save_last(model);
+  }
+  folder.save_state(parts, position, options.keep);
+  return fail(static_cast<ExitCode>(128 + stop_signal()),
+              fmt::format("interrupted after {}; the weights are in {}; --resume goes on from there",
+                          place_of(position, options.epochs), last.string()));
+}
+
+ExitCode run(const Options& options, RunFolder& folder) {
   const auto start = std::chrono::steady_clock::now();
   set_num_threads(options.threads);
   set_core_migration(true);  // all threads of this process are the training's
@@ -247,24 +243,50 @@ ExitCode run(const Options& options) {
   const Precision precision = choose_precision(options, device, why);
   const OpenedDataset data = load(options);
   const std::string title = options.model == "simple_cnn" ? "SimpleCNN" : options.model;
+  const std::optional<std::filesystem::path> state = options.resume ? folder.find("state.safetensors") : std::nullopt;
 
   const std::unique_ptr<Sequential> network = make_network(options, data);
   Module& model = *network;
   model.init(options.seed).to(device).set_precision(precision);
-  if (!options.init.empty()) load_checkpoint(options.init, title, model);
+  if (!options.init.empty() && !state) load_weights(options.init, title, model);
   const std::unique_ptr<Optimizer> optimizer = make_optimizer(options, model);
   DataLoader train(on_device(data.train, device), train_options(options, data, device));
   DataLoader test(on_device(data.test, device), test_options(options, data, device));
   const std::unique_ptr<LRScheduler> schedule = make_schedule(options, *optimizer, train);
+  std::optional<ExponentialMovingAverage> ema;
+  if (options.ema) ema.emplace(model, ExponentialMovingAverageOptions{.decay = *options.ema});
   CrossEntropyLoss loss({.label_smoothing = options.label_smoothing});
-  if (interrupted) return fail(ExitCode::interrupted, "interrupted before the first step; nothing was written");
-  RunFolder folder(options.out, config_of(options, data, device), metadata_of(options, data));
+  const RunParts parts{.model = model,
+                       .optimizer = *optimizer,
+                       .train = &train,
+                       .test = &test,
+                       .scheduler = schedule.get(),
+                       .ema = ema ? &*ema : nullptr};
+  const RunPosition begin = state ? load_run(*state, parts) : RunPosition{};
+  if (stop_signal() != 0) {
+    return fail(static_cast<ExitCode>(128 + stop_signal()), "interrupted before the first step; nothing was written");
+  }
+  const std::string config = config_of(options, data, device);
+  if (state) {
+    folder.resume(config, metadata_of(options, data), begin);
+  } else {
+    folder.begin(config, metadata_of(options, data));
+  }
 
   Display display(options.quiet);
   announce(display, options, data, title, why);
+  if (state) display.start(fmt::format("going on after {}", place_of(begin, options.epochs)));
   const auto add = [&](const EpochResult& epoch) {
+    std::optional<ExponentialMovingAverage::Applied> averaged;
+    if (ema) averaged.emplace(*ema);
     folder.add(epoch, model);
     display.epoch(epoch, options.epochs);
+  };
+  SaveTimes times(options.save_every, options.epochs);
+  const auto save = [&](const RunPosition& position) {
+    if (!times.at(position)) return;
+    folder.save_state(parts, position, options.keep);
+    times.saved();
   };
   bool has_trained = false;  // which a first loss that is not finite prevents
   const auto train_all = [&] {
@@ -277,20 +299,21 @@ ExitCode run(const Options& options) {
                         display.progress(progress);
                       },
                   .on_epoch = add,
-                  .stop = [] { return interrupted != 0; },
+                  .stop = [] { return stop_signal() != 0; },
+                  .start = begin,
+                  .save = save,
+                  .save_due = [&] { return times.now(); },
                   .scheduler = schedule.get(),
-                  .schedule_every = Every::step});
+                  .schedule_every = Every::step,
+                  .step = {.ema = parts.ema}});
     } catch (const NonFiniteLoss& error) {
-      if (options.init.empty() || has_trained || error.step() > 1) throw;
-      throw CheckpointError(fmt::format("{}: its weights give a loss that is not finite", options.init.string()));
+      if (options.init.empty() || state || has_trained || error.step() > 1) throw;
+      throw CheckpointError(fmt::format("{}: its weights give a loss that is not finite{}", options.init.string(), kInitAdvice));
     }
   };
   const FitResult result = train_all();
-  if (result.stopped) {
-    display.end_line();
-    return fail(ExitCode::interrupted, fmt::format("interrupted after {} of {} epochs; the weights are in {}", result.epochs.size(),
-                                                   options.epochs, folder.save_last(model).string()));
-  }
+  display.end_line();
+  if (result.stopped) return end_stopped(folder, model, parts, result.position, options);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const int error = display.finish(result, seconds, folder.path());
   if (error == 0) return ExitCode::done;
@@ -298,15 +321,28 @@ ExitCode run(const Options& options) {
                                             std::generic_category().message(error), folder.path().string()));
 }
 
+UsedFolder use_of(const Options& options) {
+  if (options.resume) return UsedFolder::resume;
+  return options.overwrite ? UsedFolder::overwrite : UsedFolder::refuse;
+}
+
+/// Of words without the program's name.
+ExitCode run(const std::vector<std::string>& words) {
+  Options options = parse_options(words);
+  RunFolder folder(options.out, use_of(options));
+  if (const auto config = options.resume ? folder.find("config.json") : std::nullopt) options = resumed_options(words, *config);
+  return run(options, folder);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   open_standard_files();
-  handle_interrupts();
+  handle_stop_signals();
   std::signal(SIGXFSZ, SIG_IGN);  // a file that grows too long is an error like a full disk
   std::signal(SIGPIPE, SIG_IGN);  // a reader that went away does not end hours of training
   try {
-    return static_cast<int>(run(parse_options(argc, argv)));
+    return static_cast<int>(run(std::vector<std::string>(argv + std::min(argc, 1), argv + argc)));
   } catch (...) {
     return static_cast<int>(fail_as_caught());
   }

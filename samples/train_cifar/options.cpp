@@ -69,6 +69,26 @@ std::string explain(const CLI::ParseError& error) {
   return message.substr(0, message.find(':')) + ": its value is missing";
 }
 
+/// "5" is epochs, "10m" minutes.
+CLI::Option* add_save_every(CLI::App& app, SaveEvery& every) {
+  const auto read = [&every](const std::string& text) {
+    double minutes = 0;
+    if (int epochs = 0; parse(text, epochs) && epochs >= 1) {
+      every = {.epochs = epochs};
+    } else if (text.ends_with('m') && parse(text.substr(0, text.size() - 1), minutes) && minutes > 0 && minutes <= 1e6) {
+      every = {.epochs = 0, .minutes = minutes};
+    } else {
+      throw UsageError(fmt::format("--save-every: '{}' is no number of epochs, as 5, or of minutes, as 10m", text));
+    }
+  };
+  return app
+      .add_option_function<std::string>(
+          "--save-every", read,
+          "Save a state for --resume every N epochs, or every\nN minutes with 10m; the last epoch has one, too")
+      ->type_name("N")
+      ->default_str("1");
+}
+
 /// The models by name, in lines that --help has room for.
 std::string model_help() {
   constexpr std::size_t kColumns = 48;
@@ -126,11 +146,12 @@ void add_data_and_model(CLI::App& app, Options& options, int& image_size, int& w
 
 }  // namespace
 
-Options parse_options(int argc, char** argv) {
+Options parse_options(const std::vector<std::string>& words) {
   constexpr auto kMaxImages = std::numeric_limits<std::int64_t>::max();
   Options options{.threads = gpucnn::num_threads()};
   std::int64_t limit = 0;
   int image_size = 0, width = 0;
+  double ema = -1;
   CLI::App app("Trains a model on a folder of images, or on drawn shapes, which need no download.", "train_cifar");
   app.option_defaults()->take_last();  // `check` refuses what is given twice
   app.allow_extras();                  // and what is no option
@@ -145,12 +166,21 @@ Options parse_options(int argc, char** argv) {
   add_word(app, "--schedule", "Of the learning rate: constant, or onecycle: up to\n--lr and down to almost 0", options.schedule);
   add_number(app, "--weight-decay", "Weights' part in their gradients", options.weight_decay, 0.0, 1.0);
   add_number(app, "--label-smoothing", "Probability shared out among all classes", options.label_smoothing, 0.0, 1.0);
+  add_number(app, "--ema",
+             "Judge and save an average of the weights over the\nsteps, of which each keeps this part, as 0.999;\ndefault: none",
+             ema, 0.0, 1.0)
+      ->default_str("");
   add_word(app, "--device", "cpu, cuda or cuda:N; auto takes a usable GPU,\nelse the CPU", options.device);
   add_word(app, "--precision", "fp32; on a GPU tf32 and bf16 are faster and\nless exact", options.precision);
   add_number(app, "--threads", "CPU threads; the results do not depend on it", options.threads, 1, 1024);
   add_number<std::uint64_t>(app, "--seed", "Seed of weights, order, dropout and --augment", options.seed, 0,
                             std::numeric_limits<std::uint64_t>::max());
   add_path(app, "--out", "Folder for the results", options.out)->default_str("runs/<date-time>");
+  app.add_flag("--resume", options.resume, "Go on with the run in the folder --out, with its\noptions, or begin it; default: off")
+      ->disable_flag_override();
+  app.add_flag("--overwrite", options.overwrite, "Remove the results in the folder --out; default: off")->disable_flag_override();
+  add_save_every(app, options.save_every);
+  add_number(app, "--keep", "States to keep, the newest and those before it", options.keep, 1, 1'000'000);
   add_path(app, "--init", "Start from the weights in this checkpoint;\ndefault: fresh weights", options.init)->type_name("FILE");
   app.add_flag("--augment", options.augment, "Crop at random with 4 pixels of padding, and\nflip at random; default: off")
       ->disable_flag_override();
@@ -160,10 +190,11 @@ Options parse_options(int argc, char** argv) {
   app.add_flag("--quiet", options.quiet, "Print the last line only; default: off")->disable_flag_override();
   app.footer(
       "Exit codes: 0 done, 2 wrong option, 3 no such device, 4 data missing or damaged,\n"
-      "5 results cannot be written or a damaged checkpoint, 6 loss not finite,\n"
-      "7 out of memory, 130 Ctrl-C (the weights are saved)");
+      "5 results cannot be written, a folder that holds or gets another run's, or a\n"
+      "checkpoint that is damaged or of another run, 6 loss not finite, 7 out of\n"
+      "memory; 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP (--resume goes on from there)");
   try {
-    app.parse(argc, argv);
+    app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
   } catch (const CLI::Success& help_or_version) {
     std::ostringstream text;
     app.exit(help_or_version, text, text);
@@ -181,5 +212,11 @@ Options parse_options(int argc, char** argv) {
   }
   if (image_size > 0) options.image_size = image_size;
   if (width > 0) options.width = width;
+  if (ema >= 0) options.ema = ema;
+  if (options.resume && options.overwrite) throw UsageError("--overwrite: cannot be meant with --resume");
+  if (options.resume && options.out.empty()) throw UsageError("--resume: needs the folder of the run (--out)");
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->count() > 0) options.given.push_back(option->get_name());
+  }
   return options;
 }

@@ -4,6 +4,13 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
+
+/// How often a state is saved: after so many epochs, or when so many minutes have passed.
+struct SaveEvery {
+  int epochs = 1;                 // 0: by minutes
+  std::optional<double> minutes;  // empty: by epochs
+};
 
 /// What train_cifar was asked to do.
 struct Options {
@@ -17,6 +24,7 @@ struct Options {
   std::string schedule = "constant";
   double weight_decay = 0;
   double label_smoothing = 0;
+  std::optional<double> ema;  // decay; empty: no average
   std::string device = "auto";
   std::string precision = "fp32";
   int threads;
@@ -27,9 +35,13 @@ struct Options {
   bool skip_damaged = false;
   bool augment = false;
   std::optional<std::int64_t> limit;
+  bool resume = false, overwrite = false;
+  SaveEvery save_every;
+  int keep = 1;  // states
   bool quiet = false;
+  std::vector<std::string> given;  // the options of the command line, as --epochs
 };
 
-/// The options of a command line. Prints and ends the program for --help and --version. Throws `UsageError` for what cannot be
-/// meant.
-Options parse_options(int argc, char** argv);
+/// The options of a command line, without the program's name. Prints and ends the program for --help and --version. Throws
+/// `UsageError` for what cannot be meant.
+Options parse_options(const std::vector<std::string>& words);

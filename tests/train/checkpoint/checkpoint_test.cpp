@@ -37,7 +37,7 @@ class CheckpointTest : public ::testing::Test {
     } catch (const std::exception& error) {
       message = error.what();
     }
-    EXPECT_EQ(here.bits(), before) << message;
+    EXPECT_TRUE(here.bits() == before) << "something has changed: " << message;
     return message;
   }
   std::string refusal() { return refusal(here.parts()); }
@@ -142,7 +142,12 @@ TEST_F(CheckpointTest, RefusesAnotherNetwork) {
   Adam optimizer(other.parameters());
   save_checkpoint(file, {.model = other, .optimizer = optimizer}, {});
   EXPECT_THAT(refusal({.model = here.model, .optimizer = here.optimizer}),
-              AllOf(HasSubstr("state.safetensors"), HasSubstr("missing model.0.weight"), HasSubstr("unexpected model.1.bias")));
+              AllOf(HasSubstr("state.safetensors"), HasSubstr("model.1.weight must be f32 [6], got f32 [3, 192]")));
+  Sequential other_names{Flatten(), Flatten(), Linear(192, 3)};
+  Adam of_other_names(other_names.parameters());
+  save_checkpoint(file, {.model = other_names, .optimizer = of_other_names}, {});
+  EXPECT_THAT(refusal({.model = here.model, .optimizer = here.optimizer}),
+              AllOf(HasSubstr("missing model.0.weight"), HasSubstr("unexpected model.2.weight")));
   Sequential wider{Conv2d(3, 7, {.kernel_size = 3, .padding = 1, .bias = false}), BatchNorm2d(7)};
   Adam of_wider(wider.parameters());
   save_checkpoint(file, {.model = wider, .optimizer = of_wider}, {});
@@ -166,18 +171,33 @@ TEST_F(CheckpointTest, RefusesDamagedFields) {
     SCOPED_TRACE(field);
     change(field, std::nullopt);
     EXPECT_THAT(refusal(), HasSubstr(file.string()));
-    for (const std::string damaged : {"x", "", " 1", "1 ", "-1", "1e999", "99999999999999999999", "1 2 3"}) {
-      if (damaged == text) continue;
-      const bool is_any_number = field.ends_with("loss_sum") || field == "checkpoint.seconds" || field.ends_with("accuracy");
-      if (is_any_number && damaged == "-1") continue;
-      const bool is_any_count = field.ends_with("random_seed") || field.ends_with("random_step") || field.ends_with(".epoch");
-      if (is_any_count && damaged == "1") continue;
+    for (const std::string damaged : {"x", " 1", "1 ", "1x", "1e999"}) {
       change(field, damaged);
       EXPECT_THAT(refusal(), HasSubstr(file.string())) << damaged;
     }
     change(field, text);
   }
-  EXPECT_EQ(refusal(), "");
+  EXPECT_NO_THROW(load_checkpoint(file, here.parts())) << "restored, it is whole again";
+}
+
+TEST_F(CheckpointTest, RefusesNumbersOutOfTheirBounds) {
+  const auto [state, metadata] = load_safetensors(file);
+  for (const std::string field : {"epoch", "batches", "best_epoch", "train.images", "random_step", "train.epoch", "version"}) {
+    for (const std::string damaged : {"-1", "1.5", "99999999999999999999", ""}) {
+      change("checkpoint." + field, damaged);
+      EXPECT_THAT(refusal(), HasSubstr("as checkpoint." + field)) << damaged;
+    }
+    change("checkpoint." + field, metadata.at("checkpoint." + field));
+  }
+  for (const std::string field : {"optimizer.lr", "optimizer.momentum", "scheduler.state"}) {
+    for (const std::string damaged : {"-1", "nan", "inf", "1 2 3 4 5 6 7 8", ""}) {
+      change("checkpoint." + field, damaged);
+      EXPECT_THAT(refusal(), HasSubstr("the state of an optimizer and a schedule")) << field << " " << damaged;
+    }
+    change("checkpoint." + field, metadata.at("checkpoint." + field));
+  }
+  change("checkpoint.batches", "7");
+  EXPECT_THAT(refusal(), HasSubstr("at most 6 batches in an epoch, found 7"));
 }
 
 TEST_F(CheckpointTest, RefusesNegativeCounts) {

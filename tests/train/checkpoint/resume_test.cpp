@@ -76,7 +76,7 @@ TEST_P(ResumeTest, HasTheBitsOfARunThatWasNeverStopped) {
     SCOPED_TRACE(stop);
     const ForcedThreads threads(1 + stop % 2);
     ASSERT_NO_FATAL_FAILURE(stop_after(stop));
-    EXPECT_EQ(resume().bits(), whole.bits());
+    EXPECT_TRUE(resume().bits() == whole.bits());
     expect_last_of(expected);
   }
 }
@@ -94,14 +94,14 @@ TEST_P(ResumeTest, GoesOnFromWhatIsSavedOnTheWay) {
     save_checkpoint(folder_ / ("state-" + std::to_string(positions.size())), saving.parts(), position, {{"note", "stopped"}});
   };
   saving.fit(options);
-  EXPECT_EQ(saving.bits(), whole.bits()) << "saving has changed the run";
+  EXPECT_TRUE(saving.bits() == whole.bits()) << "saving has changed the run";
   ASSERT_EQ(positions.size(), 4U + ARun::kEpochs);  // every fourth step, and every epoch
   EXPECT_EQ(positions.front().batches, 4);
   EXPECT_EQ(positions.back().epoch, ARun::kEpochs);
   for (std::size_t i = 1; i < positions.size(); ++i) {
     SCOPED_TRACE(i);
     std::filesystem::copy_file(folder_ / ("state-" + std::to_string(i)), file_, std::filesystem::copy_options::overwrite_existing);
-    EXPECT_EQ(resume().bits(), whole.bits());
+    EXPECT_TRUE(resume().bits() == whole.bits());
     expect_last_of(expected);
   }
 }
@@ -110,7 +110,7 @@ TEST_P(ResumeTest, AFinishedRunHasNothingToDo) {
   ARun run(device());
   const FitResult result = run.fit(run.options());
   save_checkpoint(file_, run.parts(), result.position, {{"note", "stopped"}});
-  EXPECT_EQ(resume().bits(), run.bits());
+  EXPECT_TRUE(resume().bits() == run.bits());
   EXPECT_TRUE(result_.epochs.empty());
   EXPECT_FALSE(result_.stopped);
 }

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <gpucnn/gpucnn.h>
+
+#include "options.h"
+
+/// The content of config.json: the options of a run, and what its data and device are.
+std::string config_of(const Options& options, const gpucnn::OpenedDataset& data, gpucnn::Device device);
+
+/// What weights need to stand alone. Values are texts: lists are JSON. Throws `DataError` for class names that are not UTF-8.
+gpucnn::Metadata metadata_of(const Options& options, const gpucnn::OpenedDataset& data);
+
+/// The options of a run that goes on: those in its config.json, but for those of a command line that may change on the way. Throws
+/// `CheckpointError` for a file that is damaged or has a field that is unknown, and where the command line wants another run.
+Options resumed_options(const std::vector<std::string>& words, const std::filesystem::path& config);
