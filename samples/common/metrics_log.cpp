@@ -10,6 +10,7 @@
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
+#include "common/exit_code.h"
 #include "common/json_text.h"
 
 using namespace gpucnn;
@@ -62,15 +63,14 @@ MetricsLog::MetricsLog(const fs::path& folder)
 
 void MetricsLog::read(int epochs) {
   std::ifstream file(lines_file_, std::ios::binary);
-  std::size_t at = 0;
-  for (std::string line; std::getline(file, line); at += line.size() + 1) {
+  for (std::string line; std::getline(file, line);) {
     try {
       const std::vector<json_text::Member> members = parsed(line);
       if (nlohmann::json::parse(line).at("epoch").get<int>() > epochs) break;
       lines_ += line + '\n';
       table_ += row(members);
     } catch (const nlohmann::json::exception&) {
-      throw DataError(lines_file_.string(), at, "the metrics of an epoch", "other text");
+      throw CheckpointError(fmt::format("{}: has a line that is not the metrics of an epoch", lines_file_.string()));
     }
   }
 }

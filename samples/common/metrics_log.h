@@ -12,7 +12,7 @@ class MetricsLog {
   explicit MetricsLog(const std::filesystem::path& folder);
 
   /// Takes over the lines that a run wrote up to this epoch, if it wrote any; later ones will be made again. Throws
-  /// `gpucnn::DataError` for lines that no run has written.
+  /// `CheckpointError` for lines that no run has written.
   void read(int epochs);
   void add(const gpucnn::EpochResult& result);
 

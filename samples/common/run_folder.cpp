@@ -152,8 +152,10 @@ void RunFolder::begin(const std::string& config, Metadata metadata) {
 }
 
 void RunFolder::resume(const std::string& config, Metadata metadata, const RunPosition& position) {
+  MetricsLog metrics(folder_);
+  metrics.read(position.epoch);
   start(config, std::move(metadata));
-  metrics_->read(position.epoch);
+  metrics_ = std::move(metrics);
 }
 
 void RunFolder::start(const std::string& config, Metadata metadata) {

@@ -134,10 +134,10 @@ constexpr const char* kInitAdvice = "; give --init a checkpoint that train_cifar
 void require_finite(const StateDict& state, const std::filesystem::path& file) {
   for (const auto& [name, tensor] : state) {
     if (tensor.dtype() != DType::f32) continue;
-    for (const float value : tensor.to_vector<float>()) {
-      if (std::isfinite(value)) continue;
-      throw CheckpointError(fmt::format("{}: tensor {} holds {}, so the run that wrote it had failed", file.string(), name, value));
-    }
+    const std::vector<float> values = tensor.to_vector<float>();
+    const auto bad = std::ranges::find_if(values, [](float value) { return !std::isfinite(value); });
+    if (bad == values.end()) continue;
+    throw CheckpointError(fmt::format("{}: tensor {} holds {}, so the run that wrote it had failed", file.string(), name, *bad));
   }
 }
 
@@ -158,7 +158,9 @@ void load_weights(const std::filesystem::path& file, const std::string& name, Mo
 RunPosition load_run(const std::filesystem::path& file, const RunParts& parts) {
   try {
     const RunPosition position = load_checkpoint(file, parts).position;
-    require_finite(parts.model.state_dict(), file);
+    require_finite(parts.model.state_dict().with_prefix("model."), file);
+    require_finite(parts.optimizer.state_dict().with_prefix("optimizer."), file);
+    if (parts.ema) require_finite(parts.ema->state_dict().with_prefix("ema."), file);
     return position;
   } catch (const DataError& error) {
     throw CheckpointError(error.what());

@@ -3,29 +3,8 @@
 set -u
 # shellcheck source=tests/scripts/expect.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../scripts/expect.sh"
-train="$1/samples/train_cifar"
-preloads="$1/tests/samples"
-under=() # what stands before the program in small
-cd "$scratch" || exit 1
-
-# small OUT [OPTION...]: a run of a moment.
-small() {
-  local out="$1"
-  shift
-  ${under[@]+"${under[@]}"} "$train" --limit 200 --epochs 2 --batch-size 32 --out "$out" "$@"
-}
-
-# fails CODE WORDS COMMAND...: it ends with the code, prints one line on standard error (and the usage line for code 2), with the words.
-fails() {
-  local wanted="$1" words="$2" lines=1
-  shift 2
-  code=0
-  output=$("$@" 2>&1 >/dev/null </dev/null) || code=$?
-  [ "$wanted" != 2 ] || lines=2
-  expect "$wanted with '$words': ${*##*/}" code_is "$wanted"
-  expect "  it says so" says "$words"
-  expect "  in $lines line(s)" [ "$(printf '%s\n' "$output" | wc -l)" -eq "$lines" ]
-}
+# shellcheck source=tests/samples/train_cifar.sh
+. "$(dirname "${BASH_SOURCE[0]}")/train_cifar.sh"
 
 # A set of the published format: 5 x 10,000 + 10,000 records of label 3 and zeros.
 make_cifar() {
@@ -194,7 +173,7 @@ output() {
   # A limit on the size of files stands for a full disk: the checkpoint does not fit, and the older one stays.
   before=$(cksum <good/last.safetensors)
   code=0
-  output=$(ulimit -f 100 && small good 2>&1 >/dev/null) || code=$?
+  output=$(ulimit -f 100 && small good --resume --epochs 3 2>&1 >/dev/null) || code=$?
   expect "no room for a checkpoint: 5" code_is 5
   expect "  the file is named" says "safetensors"
   expect "  the older checkpoint stays" [ "$before" = "$(cksum <good/last.safetensors)" ]
@@ -451,7 +430,7 @@ terminal() {
   export TERM=xterm
   unset NO_COLOR COLUMNS
   for columns in 200 100 80 79 60 50 40 30 20; do
-    on_terminal $columns "$train" --limit 200 --epochs 2 --batch-size 32 --out out
+    on_terminal $columns "$train" --limit 200 --epochs 2 --batch-size 32 --out out --overwrite
     expect "$columns columns: a run succeeds" code_is 0
     expect "  whole fields" has_whole_fields
     expect "  no line is longer" is_within "$columns"
@@ -459,15 +438,15 @@ terminal() {
     expect "  the folder is named" says "files in out"
     expect "  lines are drawn again" has_escapes
   done
-  COLUMNS=40 on_terminal 100 "$train" --limit 200 --epochs 2 --batch-size 32 --out out
+  COLUMNS=40 on_terminal 100 "$train" --limit 200 --epochs 2 --batch-size 32 --out out --overwrite
   expect "COLUMNS counts" is_within 40
-  TERM=dumb on_terminal 60 "$train" --limit 200 --epochs 2 --batch-size 32 --out out
+  TERM=dumb on_terminal 60 "$train" --limit 200 --epochs 2 --batch-size 32 --out out --overwrite
   expect "TERM=dumb: no escape sequences" has_no_escapes
   expect "  whole fields" has_whole_fields
   expect "  no line is longer" is_within 60
-  TERM="" on_terminal 60 "$train" --limit 200 --epochs 2 --batch-size 32 --out out
+  TERM="" on_terminal 60 "$train" --limit 200 --epochs 2 --batch-size 32 --out out --overwrite
   expect "no TERM: no escape sequences" has_no_escapes
-  NO_COLOR=1 on_terminal 60 "$train" --limit 200 --epochs 2 --batch-size 32 --out out
+  NO_COLOR=1 on_terminal 60 "$train" --limit 200 --epochs 2 --batch-size 32 --out out --overwrite
   expect "NO_COLOR: no escape sequences" has_no_escapes
   cat >resized <<'END'
 stty cols 100
