@@ -230,14 +230,16 @@ signals() {
 
 # kills: runs that are killed at random moments, some more than once, end as one that never was.
 kills() {
-  local n delay process threads
+  local n delay process threads longest
+  longest=$(date +%s%3N)
   whole whole --quiet >/dev/null
+  longest=$(($(date +%s%3N) - longest)) # milliseconds of a run
   RANDOM=${SEED:-1}
   for n in $(seq "${count:-5}"); do
     rm -rf killed
     for _ in 1 2 3; do
       threads=$((RANDOM % 2 + 1))
-      delay=$(printf '0.%03d' $((RANDOM % 600)))
+      delay=$(printf '%d.%03d' $((RANDOM % longest / 1000)) $((RANDOM % longest % 1000)))
       "$train" "${recipe[@]}" --epochs 4 --resume --out killed --threads $threads --save-every "$([ $threads = 1 ] && echo 0.00005m || echo 1)" >/dev/null 2>&1 &
       process=$!
       sleep "$delay"
@@ -252,9 +254,18 @@ kills() {
   done
 }
 
-# failing_calls: each system call of each kind on the run's files fails in turn. The run ends with 0 or 5, and goes on to the same end.
+# kills_on_gpu: the same on the stand-in for a GPU, whose steps are captured.
+kills_on_gpu() {
+  train="$1/tests/cuda_on_cpu/cuda_on_cpu_train_cifar"
+  recipe=(--limit 96 --batch-size 16 --augment --schedule onecycle --ema 0.98 --device cuda)
+  kills
+}
+
+# failing_calls: each system call of each kind on the run's files fails in turn, or every COUNT-th. The run ends with 0 or 5, and goes
+# on to the same end.
 failing_calls() {
   local call how n calls ended
+  long=2
   whole whole --quiet >/dev/null
   for call in open write fsync close rename; do
     rm -rf begun
@@ -263,7 +274,7 @@ failing_calls() {
     calls=$(cat count)
     expect "$call is called" [ "$calls" -gt 10 ]
     for how in ENOSPC EIO EINTR $([ $call != write ] || echo short); do
-      for n in $(seq 1 "${count:-7}" "$calls"); do
+      for n in $(seq $((RANDOM % 5 + 1)) "${count:-$((calls / 3))}" "$calls"); do
         rm -rf begun
         under=(env LD_PRELOAD="$preloads/libfailing_calls.so" FAIL_IN="$scratch/begun" FAIL_CALL="$call" FAIL_AT="$n" FAIL_HOW="$how")
         run whole "$scratch/begun" --quiet
@@ -284,5 +295,5 @@ failing_calls() {
   done
 }
 
-"$2"
+"$2" "$1"
 finish
