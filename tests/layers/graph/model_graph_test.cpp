@@ -1,25 +1,13 @@
 #include <gpucnn/layers/graph/model_graph.h>
 
-#include <limits>
-#include <map>
-#include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <gpucnn/layers/activation/gelu.h>
-#include <gpucnn/layers/activation/hardswish.h>
-#include <gpucnn/layers/activation/leaky_relu.h>
 #include <gpucnn/layers/activation/mul.h>
 #include <gpucnn/layers/activation/relu.h>
-#include <gpucnn/layers/activation/relu6.h>
-#include <gpucnn/layers/activation/sigmoid.h>
-#include <gpucnn/layers/activation/silu.h>
-#include <gpucnn/layers/activation/softmax.h>
-#include <gpucnn/layers/activation/tanh.h>
 #include <gpucnn/layers/containers/concat.h>
 #include <gpucnn/layers/containers/residual.h>
 #include <gpucnn/layers/containers/residual_block.h>
@@ -27,17 +15,12 @@
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/dropout.h>
 #include <gpucnn/layers/dropout2d.h>
-#include <gpucnn/layers/flatten.h>
 #include <gpucnn/layers/graph/graph_builder.h>
 #include <gpucnn/layers/identity.h>
 #include <gpucnn/layers/linear.h>
 #include <gpucnn/layers/norm/batch_norm2d.h>
-#include <gpucnn/layers/norm/group_norm.h>
-#include <gpucnn/layers/pool/adaptive_pool2d.h>
-#include <gpucnn/layers/pool/avg_pool2d.h>
-#include <gpucnn/layers/pool/max_pool2d.h>
-#include <gpucnn/layers/pool/upsample.h>
 
+#include "layers/exported_layers.h"
 #include "layers/layers.h"
 #include "misuse.h"
 #include "reference/model_graph.h"
@@ -47,74 +30,15 @@ namespace {
 
 using testing::ElementsAre;
 
-using Made = std::unique_ptr<Module>;
-
-template <class M>
-Made owned(M module) {
-  return std::make_unique<M>(std::move(module));
-}
-
-/// Every layer that there is, for x of [2, 4, 7, 9].
-std::map<std::string, Made> every_layer() {
-  std::map<std::string, Made> all;
-  all["Conv2d"] =
-      owned(Conv2d(4, 6, {.kernel_size = {3, 2}, .stride = {2, 1}, .padding = {1, 2}, .dilation = {1, 2}, .groups = 2}));
-  all["Conv2d, same"] = owned(Conv2d(4, 3, {.kernel_size = 4, .padding = Padding2d::same, .bias = false}));
-  all["Linear"] = owned(Sequential{Flatten(), Linear(4 * 7 * 9, 5)});
-  all["Linear without bias"] = owned(Sequential{Flatten(), Linear(4 * 7 * 9, 5, {.bias = false})});
-  all["BatchNorm2d"] = owned(BatchNorm2d(4, {.eps = 0.01}));
-  all["BatchNorm2d without affine"] = owned(BatchNorm2d(4, {.affine = false}));
-  all["BatchNorm2d of the batch"] = owned(BatchNorm2d(4, {.track_running_stats = false}));
-  all["GroupNorm"] = owned(GroupNorm(2, 4));
-  all["GroupNorm without affine"] = owned(GroupNorm(4, 4, {.affine = false}));
-  all["GELU"] = owned(GELU());
-  all["GELU, tanh"] = owned(GELU("tanh"));
-  all["Hardswish"] = owned(Hardswish());
-  all["LeakyReLU"] = owned(LeakyReLU(0.3));
-  all["Mul"] = owned(Mul(-1.5));
-  all["ReLU"] = owned(ReLU());
-  all["ReLU6"] = owned(Sequential{Mul(10), ReLU6()});
-  all["Sigmoid"] = owned(Sigmoid());
-  all["SiLU"] = owned(SiLU());
-  all["Softmax"] = owned(Softmax());
-  all["Tanh"] = owned(Tanh());
-  all["MaxPool2d"] = owned(MaxPool2d(MaxPool2dOptions{{2, 3}, Size2{3, 2}, {1, 0}, {2, 1}, true}));
-  all["AvgPool2d"] = owned(AvgPool2d(AvgPool2dOptions{{3, 2}, std::nullopt, {1, 1}, true, false}));
-  all["AvgPool2d with a divisor"] = owned(AvgPool2d(AvgPool2dOptions{2, Size2{1}, 0, false, true, 3}));
-  all["AdaptiveAvgPool2d"] = owned(AdaptiveAvgPool2d({3, 4}));
-  all["AdaptiveMaxPool2d"] = owned(AdaptiveMaxPool2d({5, 1}));
-  all["Upsample"] = owned(Upsample({2, 3}));
-  all["Flatten"] = owned(Flatten());
-  all["Residual"] = owned(Residual(Conv2d(4, 4, {.kernel_size = 1})));
-  all["Residual with a shortcut"] = owned(Residual(Conv2d(4, 3, {.kernel_size = 1}), Conv2d(4, 3, {.kernel_size = 1})));
-  all["ResidualBlock"] = owned(ResidualBlock({{"conv", Conv2d(4, 4, {.kernel_size = 1})}}, {"downsample", Sequential{Mul(2)}}));
-  all["ResidualBlock of nothing"] = owned(ResidualBlock({Identity()}));
-  all["Concat"] = owned(Concat{Mul(2), Conv2d(4, 3, {.kernel_size = 1}), Identity()});
-  all["Concat of one"] = owned(Concat{Mul(2)});
-  return all;
-}
-
-/// Parameters and buffers as training might leave them: variances are positive.
-void set_values(Module& model) {
-  unsigned seed = 0;
-  model.init(7);
-  for (const auto& [name, tensor] : model.state_dict()) {
-    if (tensor.dtype() != DType::f32 || tensor.rank() != 1) continue;
-    std::vector<float> values = reference::random_floats(tensor.numel(), ++seed);
-    if (name.ends_with("running_var")) std::ranges::transform(values, values.begin(), [](float value) { return value + 1.5F; });
-    Tensor(tensor).copy_from(Tensor::from(values, tensor.shape()));
-  }
-}
-
 /// Of networks of a few layers, whose convolutions may do the work of norms.
 constexpr Tolerance kPredicted{1e-6, 5e-6};
 
 TEST(ModelGraph, ComputesWhatEachLayerPredicts) {
-  const Shape shape{2, 4, 7, 9};
+  const Shape shape = kExportedX;
   const std::vector<float> x = reference::random_floats(shape.numel(), 3);
-  for (auto& [name, layer] : every_layer()) {
+  for (auto& [name, layer] : exported_layers()) {
     SCOPED_TRACE(name);
-    set_values(*layer);
+    draw_values(*layer);
     const Tensor y = layer->predict(Tensor::from(x, shape));
     const ModelGraph graph = graph_of(*layer, shape);
     EXPECT_EQ(graph.values[0], shape);
@@ -191,7 +115,7 @@ TEST(ModelGraph, FoldsNormsIntoTheConvolutionsBeforeThem) {
                    {"relu", ReLU()},
                    {"conv2", Conv2d(4, 4, {.kernel_size = 1, .groups = 2})},
                    {"bn2", BatchNorm2d(4, {.affine = false})}};
-  set_values(model);
+  draw_values(model);
   const Shape shape{2, 3, 6, 5};
   ModelGraph graph = graph_of(model, shape);
   const reference::Values x = reference::random_values(shape.numel(), 1), expected = reference::run_graph(graph, x);
@@ -205,7 +129,7 @@ TEST(ModelGraph, FoldsNormsIntoTheConvolutionsBeforeThem) {
 
 TEST(ModelGraph, LeavesANormThatCannotBeFolded) {
   const auto left = [](Sequential model) {
-    set_values(model);
+    draw_values(model);
     const Shape shape{2, 2, 4, 4};
     ModelGraph graph = graph_of(model, shape);
     const std::size_t before = graph.nodes.size();
