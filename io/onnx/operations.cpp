@@ -13,21 +13,20 @@ Tensor in_shape(const Tensor& values, float otherwise, const Shape& shape) {
   return values.defined() ? values.view(0, shape) : Tensor::full(shape, otherwise);
 }
 
-/// (x - mean) / sqrt(var + eps) with the batch's own mean and variance of each channel. BatchNormalization has it in training mode
-/// only, which inference runtimes leave out.
-std::string normalized(const op::BatchNorm2d& op, GraphWriter& to) {
-  const Attributes over_batch = Attributes().integers("axes", {0, 2, 3}).integer("keepdims", 1);
-  const std::string mean = to.step("mean", "ReduceMean", {to.input()}, over_batch);
-  const std::string centered = to.step("centered", "Sub", {to.input(), mean});
-  const std::string squared = to.step("squared", "Mul", {centered, centered});
-  const std::string var = to.step("var", "ReduceMean", {squared}, over_batch);
-  const std::string shifted = to.step("var_eps", "Add", {var, to.scalar("eps", op.eps)});
-  const std::string deviation = to.step("deviation", "Sqrt", {shifted});
-  if (!op.weight.defined()) {
-    to.last("Div", {centered, deviation});
-    return {};
-  }
-  return to.step("normalized", "Div", {centered, deviation});
+/// With the batch's own mean and variance of each channel: InstanceNormalization of all images as one of [C, N H W].
+/// BatchNormalization does it in training mode only, which runtimes leave out.
+void write_norm_of_batch(const op::BatchNorm2d& op, GraphWriter& to) {
+  const Shape& x = to.x();
+  const Shape channels{x[1]};
+  const Attributes swapped = Attributes().integers("perm", {1, 0, 2, 3});
+  const std::string by_channel = to.step("by_channel", "Transpose", {to.input()}, swapped);
+  const std::string one_image = to.step("one_image", "Reshape", {by_channel, to.integers("one", {1, x[1], -1})});
+  const std::string normalized =
+      to.step("normalized", "InstanceNormalization",
+              {one_image, to.tensor("weight", in_shape(op.weight, 1, channels)), to.tensor("bias", in_shape(op.bias, 0, channels))},
+              Attributes().real("epsilon", op.eps));
+  const std::string images = to.step("images", "Reshape", {normalized, to.integers("all", {x[1], -1, x[2], x[3]})});
+  to.last("Transpose", {images}, swapped);
 }
 
 /// weight * x + bias in each channel.
@@ -46,17 +45,16 @@ void write_gelu(GraphWriter& to) {
   to.last("Mul", {product, to.scalar("half", 0.5)});
 }
 
-/// x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2.
+/// x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, in the steps that PyTorch exports: OpenCV joins them.
 void write_gelu_tanh(GraphWriter& to) {
-  const std::string square = to.step("square", "Mul", {to.input(), to.input()});
-  const std::string cube = to.step("cube", "Mul", {square, to.input()});
-  const std::string small = to.step("small", "Mul", {cube, to.scalar("cubic", 0.044715)});
+  const std::string half = to.step("half", "Mul", {to.scalar("factor", 0.5), to.input()});
+  const std::string cube = to.step("cube", "Pow", {to.input(), to.scalar("exponent", 3)});
+  const std::string small = to.step("small", "Mul", {to.scalar("cubic", 0.044715), cube});
   const std::string inner = to.step("inner", "Add", {to.input(), small});
-  const std::string scaled = to.step("scaled", "Mul", {inner, to.scalar("linear", std::sqrt(2 / std::numbers::pi))});
+  const std::string scaled = to.step("scaled", "Mul", {to.scalar("linear", std::sqrt(2 / std::numbers::pi)), inner});
   const std::string tanh = to.step("tanh", "Tanh", {scaled});
-  const std::string sum = to.step("sum", "Add", {tanh, to.scalar("one", 1)});
-  const std::string product = to.step("product", "Mul", {to.input(), sum});
-  to.last("Mul", {product, to.scalar("half", 0.5)});
+  const std::string sum = to.step("sum", "Add", {to.scalar("one", 1), tanh});
+  to.last("Mul", {half, sum});
 }
 
 }  // namespace
@@ -81,11 +79,7 @@ void write(const op::Linear& op, GraphWriter& to) {
 }
 
 void write(const op::BatchNorm2d& op, GraphWriter& to) {
-  if (!op.running_mean.defined()) {
-    const std::string y = normalized(op, to);
-    if (op.weight.defined()) scale_channels(y, op.weight, op.bias, to);
-    return;
-  }
+  if (!op.running_mean.defined()) return write_norm_of_batch(op, to);
   const Shape channels = op.running_mean.shape();
   to.last("BatchNormalization",
           {to.input(), to.tensor("weight", in_shape(op.weight, 1, channels)), to.tensor("bias", in_shape(op.bias, 0, channels)),

@@ -62,6 +62,19 @@ def of_opencv(path, x):
     return answer
 
 
+def opencv_fails(path):
+    """Whether OpenCV 5.0.0 is known to read beyond its memory: a Conv of one row or column with padding there."""
+    for node in onnx.load(str(path)).graph.node:
+        attributes = {
+            a.name: onnx.helper.get_attribute_value(a) for a in node.attribute
+        }
+        if node.op_type == "Conv":
+            pads = attributes["pads"]
+            if attributes["kernel_shape"] == [1, 1] and any(pads):
+                return True
+    return False
+
+
 def gap(ours, theirs):
     if ours.shape != theirs.shape:
         return f"shape {theirs.shape} instead of {ours.shape}"
@@ -80,6 +93,8 @@ def check(path, gaps):
         failures.append(f"the checker: {error}")
     drawn = path.name.startswith("drawn")
     for name, run in (("ONNX Runtime", of_onnx_runtime), ("OpenCV", of_opencv)):
+        if name == "OpenCV" and opencv_fails(path):
+            continue
         try:
             found = gap(ours, run(path, x))
         except Exception as error:
