@@ -1,48 +1,24 @@
 #include <gpucnn/io/safetensors.h>
 
 #include <algorithm>
-#include <cstring>
+#include <optional>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include <gpucnn/core/host/input_file.h>
-#include <gpucnn/core/memory/layout.h>
 #include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/printable.h>
 #include <gpucnn/io/atomic_file.h>
 #include <gpucnn/io/safetensors_header.h>
+#include <gpucnn/io/tensor_data.h>
 
 namespace gpucnn {
 namespace {
 
 using safetensors::Entry;
 using safetensors::Header;
-
-/// Calls `use(part, bytes)` for pieces of a tensor of rank 4, images first to last, where `bytes` is room for a piece in PyTorch's
-/// order. Pieces keep the memory that changing the order takes small beside the tensor.
-template <class Use>
-void for_each_piece(const Tensor& tensor, Use&& use) {
-  constexpr std::size_t kPieceBytes = std::size_t{4} << 20;
-  const std::size_t image_bytes = tensor.nbytes() / static_cast<std::size_t>(tensor.dim(0));
-  const auto step = static_cast<std::int64_t>(std::max<std::size_t>(1, kPieceBytes / image_bytes));
-  std::vector<std::byte> bytes(image_bytes * static_cast<std::size_t>(std::min(step, tensor.dim(0))));
-  for (std::int64_t first = 0; first < tensor.dim(0); first += step) {
-    Tensor part = tensor.narrow(first, std::min(step, tensor.dim(0) - first));
-    use(part, std::span(bytes).first(part.nbytes()));
-  }
-}
-
-void write(AtomicFile& file, const Tensor& tensor) {
-  if (layout::is_same(tensor.shape())) {
-    const Tensor host = tensor.to(Device::cpu());
-    return file.write({host.bytes(), host.nbytes()});
-  }
-  for_each_piece(tensor, [&](const Tensor& part, std::span<std::byte> bytes) {
-    layout::to_logical(part.to(Device::cpu()).bytes(), bytes.data(), part.shape(), size_of(part.dtype()));
-    file.write(bytes);
-  });
-}
 
 /// The JSON of the header, whose length is held against the file first.
 std::string read_header(const InputFile& file) {
@@ -60,18 +36,14 @@ std::string read_header(const InputFile& file) {
   return text;
 }
 
-Tensor read(const InputFile& file, std::uint64_t offset, const Entry& entry) {
-  Tensor tensor = Tensor::empty(entry.shape, entry.dtype);
-  if (layout::is_same(tensor.shape())) {
-    file.read(offset, {tensor.bytes(), tensor.nbytes()});
-    return tensor;
+/// Reads the tensor of an entry, or says why it cannot be.
+void add(StateDict& state, Entry&& entry, const InputFile& file, std::uint64_t data_start) {
+  if (!entry.type) return state.leave_out(std::move(entry.name), std::move(entry.left_out));
+  if (std::optional<Tensor> tensor = safetensors::read_data(file, data_start + entry.begin, entry)) {
+    return state.add(std::move(entry.name), std::move(*tensor));
   }
-  for_each_piece(tensor, [&](Tensor& part, std::span<std::byte> bytes) {
-    file.read(offset, bytes);
-    offset += bytes.size();
-    layout::to_memory(bytes.data(), part.bytes(), part.shape(), size_of(part.dtype()));
-  });
-  return tensor;
+  state.leave_out(std::move(entry.name),
+                  formatted("the file holds it as {}, and a value does not fit {}", entry.type->name, name_of(entry.type->dtype)));
 }
 
 }  // namespace
@@ -91,13 +63,13 @@ void save_safetensors(const std::filesystem::path& path, const StateDict& state,
   for (const StateDict::Entry* entry : order) {
     const auto& [name, tensor] = *entry;
     const std::uint64_t begin = std::exchange(end, end + tensor.nbytes());
-    header.entries.push_back({name, tensor.dtype(), tensor.shape(), begin, end});
+    header.entries.push_back({name, &safetensors::stored_type(tensor.dtype()), tensor.shape(), {}, begin, end});
   }
   const std::string text = format_header(header);
 
   AtomicFile file(path);
   file.write(std::as_bytes(std::span(text)));
-  for (const StateDict::Entry* entry : order) write(file, entry->second);
+  for (const StateDict::Entry* entry : order) safetensors::write_data(file, entry->second);
   file.commit();
 }
 
@@ -107,7 +79,7 @@ std::pair<StateDict, Metadata> load_safetensors(const std::filesystem::path& pat
   const std::uint64_t data_start = safetensors::kLengthBytes + text.size();
   Header header = safetensors::parse_header(file.name(), std::move(text), file.size() - data_start);
   StateDict state;
-  for (Entry& entry : header.entries) state.add(std::move(entry.name), read(file, data_start + entry.begin, entry));
+  for (Entry& entry : header.entries) add(state, std::move(entry), file, data_start);
   return {std::move(state), std::move(header.metadata)};
 }
 
