@@ -146,7 +146,10 @@ gpucnn_files(data/files
   PUBLIC cifar10 cifar100 idx mnist open_dataset
   PRIVATE cifar_records idx_file is_folder open_image_folder pixel_statistics unpacked_file)
 gpucnn_files(data/sampling PUBLIC concat_dataset random_split subset weighted_random_sampler PRIVATE shuffle weighted_order)
-gpucnn_files(io PUBLIC load_model safetensors PRIVATE atomic_file json_list model_metadata safetensors_header stored_type tensor_data)
+gpucnn_files(io
+  PUBLIC load_model safetensors
+  PRIVATE atomic_file foreign_file json_list model_metadata safetensors_file safetensors_header shard_index shards stored_type
+          tensor_data)
 gpucnn_files(train
   PUBLIC exponential_moving_average fit metrics parameter_update train_step trainer
   PRIVATE evaluator loss_end trainer_impl)

@@ -1,52 +1,23 @@
 #include <gpucnn/io/safetensors.h>
 
 #include <algorithm>
-#include <optional>
+#include <cstddef>
+#include <functional>
+#include <span>
 #include <stdexcept>
 #include <utility>
 #include <vector>
 
-#include <gpucnn/core/host/input_file.h>
 #include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/printable.h>
 #include <gpucnn/io/atomic_file.h>
+#include <gpucnn/io/safetensors_file.h>
 #include <gpucnn/io/safetensors_header.h>
+#include <gpucnn/io/shards.h>
 #include <gpucnn/io/tensor_data.h>
 
 namespace gpucnn {
-namespace {
-
-using safetensors::Entry;
-using safetensors::Header;
-
-/// The JSON of the header, whose length is held against the file first.
-std::string read_header(const InputFile& file) {
-  using namespace safetensors;
-  if (file.size() < kLengthBytes) {
-    file.fail(file.size(), "a safetensors file, which begins with 8 bytes of header length",
-              file.size() == 0 ? "an empty file" : formatted("a file of {} bytes", file.size()));
-  }
-  std::uint64_t length = 0;
-  file.read(0, std::as_writable_bytes(std::span(&length, 1)));
-  const std::uint64_t longest = std::min(kMaxHeaderBytes, file.size() - kLengthBytes);
-  if (length > longest) file.fail(0, formatted("a header of at most {} bytes", longest), formatted("one of {} bytes", length));
-  std::string text(length, '\0');
-  file.read(kLengthBytes, std::as_writable_bytes(std::span(text)));
-  return text;
-}
-
-/// Reads the tensor of an entry, or says why it cannot be.
-void add(StateDict& state, Entry&& entry, const InputFile& file, std::uint64_t data_start) {
-  if (!entry.type) return state.leave_out(std::move(entry.name), std::move(entry.left_out));
-  if (std::optional<Tensor> tensor = safetensors::read_data(file, data_start + entry.begin, entry)) {
-    return state.add(std::move(entry.name), std::move(*tensor));
-  }
-  state.leave_out(std::move(entry.name),
-                  formatted("the file holds it as {}, and a value does not fit {}", entry.type->name, name_of(entry.type->dtype)));
-}
-
-}  // namespace
 
 void save_safetensors(const std::filesystem::path& path, const StateDict& state, const Metadata& metadata) {
   std::vector<const StateDict::Entry*> order;
@@ -58,7 +29,7 @@ void save_safetensors(const std::filesystem::path& path, const StateDict& state,
   }
   std::ranges::stable_sort(order, std::greater{}, [](const StateDict::Entry* entry) { return size_of(entry->second.dtype()); });
 
-  Header header{{}, metadata};
+  safetensors::Header header{{}, metadata};
   std::uint64_t end = 0;
   for (const StateDict::Entry* entry : order) {
     const auto& [name, tensor] = *entry;
@@ -74,13 +45,9 @@ void save_safetensors(const std::filesystem::path& path, const StateDict& state,
 }
 
 std::pair<StateDict, Metadata> load_safetensors(const std::filesystem::path& path) {
-  const InputFile file(path);
-  std::string text = read_header(file);
-  const std::uint64_t data_start = safetensors::kLengthBytes + text.size();
-  Header header = safetensors::parse_header(file.name(), std::move(text), file.size() - data_start);
-  StateDict state;
-  for (Entry& entry : header.entries) add(state, std::move(entry), file, data_start);
-  return {std::move(state), std::move(header.metadata)};
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) return safetensors::load_folder(path);
+  return path.string().ends_with(safetensors::kIndexSuffix) ? safetensors::load_shards(path) : safetensors::load_file(path);
 }
 
 }  // namespace gpucnn

@@ -35,8 +35,12 @@ GPUCNN_API void save_safetensors(const std::filesystem::path& path, const StateD
 /// A tensor that cannot be held is left out (`StateDict::left_out`), and only who asks for its name fails: one of another type,
 /// such as F8_E4M3, of more than 6 dimensions, or of U64 with a value of 2^63 or more.
 ///
-/// Throws `DataError` if the file is missing or damaged in any way. Nothing is allocated for a tensor before the whole header was
-/// held against the size of the file.
+/// A path that ends in .index.json, or a folder with model.safetensors.index.json, reads all files that the index's `weight_map`
+/// names. They lie beside it and hold the tensors that it says, each in its file, and no others.
+///
+/// Throws `DataError` if a file is missing or damaged in any way. Of a file in another format it says what that is, such as a
+/// checkpoint of PyTorch, and how to convert it. Nothing is allocated for a tensor before the whole header was held against the
+/// size of the file.
 GPUCNN_API std::pair<StateDict, Metadata> load_safetensors(const std::filesystem::path& path);
 
 }  // namespace gpucnn
