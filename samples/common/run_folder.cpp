@@ -25,6 +25,24 @@ constexpr const char* kState = "state.safetensors";
 /// What a run writes, in the order in which it may be removed: what is left never looks like a whole run.
 constexpr std::array kResults{kState, "metrics.jsonl", "metrics.csv", "best.safetensors", "last.safetensors", "config.json"};
 
+bool is_there(const fs::path& file) {
+  std::error_code ignored;
+  const fs::file_type type = fs::symlink_status(file, ignored).type();
+  return type != fs::file_type::not_found && type != fs::file_type::none;
+}
+
+/// So that a new folder outlives a power cut. A file system may be unable to flush a folder.
+void flush_parent(const fs::path& folder) {
+  const fs::path parent = folder.has_parent_path() ? folder.parent_path() : fs::path(".");
+  int fd = 0;
+  do fd = open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  while (fd < 0 && errno == EINTR);
+  if (fd < 0) return;
+  while (fsync(fd) != 0 && errno == EINTR) {
+  }
+  close(fd);
+}
+
 /// Makes a folder in one that is there. Returns whether it was not there before.
 bool make_one_folder(const fs::path& folder) {
   std::error_code failure;
@@ -38,6 +56,7 @@ bool make_one_folder(const fs::path& folder) {
     throw OutputError(folder.string(), "the current folder is not there any more, or is none in which folders can be made");
   }
   if (failure) throw OutputError(folder.string(), failure.message());
+  if (made) flush_parent(folder);
   return made;
 }
 
@@ -62,16 +81,13 @@ fs::path make_folder(const fs::path& folder) {
   if (type == fs::file_type::not_found && fs::is_symlink(folder, failure)) {
     throw OutputError(folder.string(), "it is a symbolic link to a folder that is not there");
   }
+  std::vector<fs::path> made;
+  for (fs::path missing = folder; !missing.empty() && !is_there(missing); missing = missing.parent_path()) made.push_back(missing);
   do fs::create_directories(folder, failure);
   while (failure == std::errc::interrupted);
   if (failure) throw OutputError(folder.string(), failure.message());
+  std::ranges::for_each(made, flush_parent);
   return folder;
-}
-
-bool is_there(const fs::path& file) {
-  std::error_code ignored;
-  const fs::file_type type = fs::symlink_status(file, ignored).type();
-  return type != fs::file_type::not_found && type != fs::file_type::none;
 }
 
 /// The number behind `start` in a text, and the rest.
