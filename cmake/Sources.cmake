@@ -124,6 +124,7 @@ gpucnn_ops(pool adaptive_pool2d avg_pool2d max_pool2d upsample_nearest2d)
 gpucnn_files(kernels/pool PUBLIC pool2d_options PRIVATE pool_shape pool_windows twins window_pool window_pool_cpu CUDA best max_pool2d_3x3 pixels)
 
 gpucnn_files(layers/module PUBLIC context members module plan_cache PRIVATE calls clone hooks module_root module_state module_tree parts step_ends summary_table training_mode)
+gpucnn_files(layers/graph PUBLIC graph_builder model_graph op PRIVATE fold_batch_norm)
 gpucnn_files(layers PUBLIC conv2d dropout dropout2d flatten functional gradcheck identity linear)
 gpucnn_files(layers/containers PUBLIC child child_list concat residual residual_block sequential)
 gpucnn_files(layers/pool PUBLIC max_pool2d adaptive_pool2d avg_pool2d upsample)

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include <gpucnn/core/threads/float_environment.h>
+#include <gpucnn/layers/graph/graph_builder.h>
 
 namespace gpucnn {
 
@@ -46,6 +47,10 @@ Tensor Conv2d::differentiate(const Tensor& x, const Tensor& dy, Context& context
 Tensor Conv2d::forward(const Tensor& x, Context& context) const {
   context.save(x);
   return compute(x, {}, context);
+}
+
+int Conv2d::add_to(GraphBuilder& graph, int x) const {
+  return graph.add(*this, op::Conv2d{options_, GraphBuilder::tensor(weight_), GraphBuilder::tensor(bias_)}, x);
 }
 
 Tensor Conv2d::gradients(const Tensor& dy, Context& context) { return differentiate(context.saved(), dy, context); }

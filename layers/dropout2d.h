@@ -22,6 +22,7 @@ class GPUCNN_API Dropout2d : public Module {
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;
   Tensor gradients(const Tensor& dy, Context& context) override;
+  int add_to(GraphBuilder&, int x) const override { return x; }
   std::unique_ptr<Module> copy() const override { return std::make_unique<Dropout2d>(p_); }
 
  private:

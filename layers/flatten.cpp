@@ -1,6 +1,7 @@
 #include <gpucnn/layers/flatten.h>
 
 #include <gpucnn/kernels/copy/flatten.h>
+#include <gpucnn/layers/graph/graph_builder.h>
 
 namespace gpucnn {
 
@@ -13,6 +14,8 @@ Tensor Flatten::forward(const Tensor& x, Context& context) const {
   kernels::flatten(x, y, context.stream());
   return y;
 }
+
+int Flatten::add_to(GraphBuilder& graph, int x) const { return graph.add(*this, op::Flatten{}, x); }
 
 Tensor Flatten::gradients(const Tensor& dy, Context& context) {
   const Shape& shape = context.x_shape();

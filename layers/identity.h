@@ -14,6 +14,7 @@ class GPUCNN_API Identity : public Module {
  protected:
   Tensor forward(const Tensor& x, Context&) const override { return x; }
   Tensor gradients(const Tensor& dy, Context& context) override { return context.input_grad() ? dy : Tensor{}; }
+  int add_to(GraphBuilder&, int x) const override { return x; }
   std::unique_ptr<Module> copy() const override { return std::make_unique<Identity>(); }
 };
 

@@ -5,6 +5,7 @@
 
 #include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/threads/float_environment.h>
+#include <gpucnn/layers/graph/graph_builder.h>
 
 namespace gpucnn {
 
@@ -51,6 +52,10 @@ Tensor Linear::differentiate(const Tensor& x, const Tensor& dy, Context& context
 Tensor Linear::forward(const Tensor& x, Context& context) const {
   context.save(x);
   return compute(x, {}, context);
+}
+
+int Linear::add_to(GraphBuilder& graph, int x) const {
+  return graph.add(*this, op::Linear{GraphBuilder::tensor(weight_), GraphBuilder::tensor(bias_)}, x);
 }
 
 Tensor Linear::gradients(const Tensor& dy, Context& context) { return differentiate(context.saved(), dy, context); }

@@ -36,6 +36,7 @@ class GPUCNN_API Linear : public Module {
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;
   Tensor gradients(const Tensor& dy, Context& context) override;
+  int add_to(GraphBuilder& graph, int x) const override;
   std::unique_ptr<Module> copy() const override { return std::make_unique<Linear>(in_features_, out_features_, options_); }
 
  private:

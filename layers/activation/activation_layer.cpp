@@ -1,5 +1,7 @@
 #include <gpucnn/layers/activation/activation_layer.h>
 
+#include <gpucnn/layers/graph/graph_builder.h>
+
 namespace gpucnn {
 
 Shape ActivationLayer::output_shape(const Shape& x) const { return x; }
@@ -10,6 +12,8 @@ Tensor ActivationLayer::forward(const Tensor& x, Context& context) const {
   context.save(kernels::activation_backward_reads_y(function_) ? y : x);
   return y;
 }
+
+int ActivationLayer::add_to(GraphBuilder& graph, int x) const { return graph.add(*this, function_, x); }
 
 Tensor ActivationLayer::gradients(const Tensor& dy, Context& context) {
   if (!context.input_grad()) return {};

@@ -18,6 +18,7 @@ class GPUCNN_API ActivationLayer : public Module {
 
   Tensor forward(const Tensor& x, Context& context) const final;
   Tensor gradients(const Tensor& dy, Context& context) final;
+  int add_to(GraphBuilder& graph, int x) const final;
 
  private:
   Activation function_;

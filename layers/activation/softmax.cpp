@@ -4,6 +4,7 @@
 
 #include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/loss/softmax.h>
+#include <gpucnn/layers/graph/graph_builder.h>
 
 namespace gpucnn {
 
@@ -24,6 +25,8 @@ Tensor Softmax::forward(const Tensor& x, Context& context) const {
   context.save(y);
   return y;
 }
+
+int Softmax::add_to(GraphBuilder& graph, int x) const { return graph.add(*this, op::Softmax{}, x); }
 
 Tensor Softmax::gradients(const Tensor& dy, Context& context) {
   if (!context.input_grad()) return {};

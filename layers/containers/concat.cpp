@@ -5,6 +5,7 @@
 
 #include <gpucnn/kernels/combine/add.h>
 #include <gpucnn/kernels/combine/channels.h>
+#include <gpucnn/layers/graph/graph_builder.h>
 
 namespace gpucnn {
 
@@ -39,6 +40,13 @@ Tensor Concat::forward(const Tensor& x, Context& context) const {
     first += part.dim(1);
   }
   return y;
+}
+
+int Concat::add_to(GraphBuilder& graph, int x) const {
+  std::vector<int> branches;
+  for (const auto& entry : children_) branches.push_back(graph.add(*entry.module, x));
+  if (branches.size() == 1) return branches[0];
+  return graph.add(*this, {}, op::Concat{}, std::move(branches), output_shape(graph.shape(x)));
 }
 
 Tensor Concat::gradients(const Tensor& dy, Context& context) {

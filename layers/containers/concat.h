@@ -34,6 +34,7 @@ class GPUCNN_API Concat : public Module {
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;
   Tensor gradients(const Tensor& dy, Context& context) override;
+  int add_to(GraphBuilder& graph, int x) const override;
   std::unique_ptr<Module> copy() const override;
   bool child_input_grad(std::size_t) const override { return input_grad(); }
 

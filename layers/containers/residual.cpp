@@ -4,6 +4,7 @@
 
 #include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/combine/add.h>
+#include <gpucnn/layers/graph/graph_builder.h>
 
 namespace gpucnn {
 
@@ -32,6 +33,12 @@ Tensor Residual::forward(const Tensor& x, Context& context) const {
   Tensor y = Tensor::empty(body.shape(), body.dtype(), body.device());
   kernels::add(body, shortcut, y, context.stream());
   return y;
+}
+
+int Residual::add_to(GraphBuilder& graph, int x) const {
+  const int body = graph.add(children_[0], x);
+  const int shortcut = has_shortcut() ? graph.add(children_[1], x) : x;
+  return graph.add(*this, "add", op::Add{}, {body, shortcut}, graph.shape(body));
 }
 
 Tensor Residual::gradients(const Tensor& dy, Context& context) {

@@ -11,6 +11,7 @@
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/printable.h>
 #include <gpucnn/kernels/combine/add.h>
+#include <gpucnn/layers/graph/graph_builder.h>
 
 namespace gpucnn {
 
@@ -64,6 +65,14 @@ bool ResidualBlock::child_input_grad(std::size_t i) const { return i < size() ? 
 Tensor ResidualBlock::forward(const Tensor& x, Context& context) const {
   const Tensor body = forward_before_sum(x, context);
   return forward_sum(body, has_shortcut() ? shortcut_[0](x, context) : x, context);
+}
+
+int ResidualBlock::add_to(GraphBuilder& graph, int x) const {
+  const int body = Sequential::add_to(graph, x);
+  const int shortcut = has_shortcut() ? graph.add(shortcut_[0], x) : x;
+  const Shape y = graph.shape(body);
+  const int sum = graph.add(*this, "add", op::Add{}, {body, shortcut}, y);
+  return graph.add(*this, "relu", Activation{Activation::relu}, {sum}, y);
 }
 
 Tensor ResidualBlock::gradients(const Tensor& dy, Context& context) {

@@ -36,6 +36,7 @@ class GPUCNN_API ResidualBlock : public Sequential {
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;
   Tensor gradients(const Tensor& dy, Context& context) override;
+  int add_to(GraphBuilder& graph, int x) const override;
   std::unique_ptr<Module> copy() const override;
   bool child_input_grad(std::size_t i) const override;
   void add_summary_rows(const Shape& x, std::vector<SummaryRow>& rows) override;

@@ -8,6 +8,7 @@
 #include <gpucnn/kernels/activation/activation.h>
 #include <gpucnn/kernels/combine/add.h>
 #include <gpucnn/layers/fusion/fuse.h>
+#include <gpucnn/layers/graph/graph_builder.h>
 
 namespace gpucnn {
 
@@ -159,6 +160,12 @@ Tensor Sequential::gradients_of_sum(const Tensor& dy, Tensor& dsum, Context& con
   }
   kernels::activation_backward(context.saved(), {Activation::relu}, dy, dsum, context.stream());
   return Sequential::gradients(dsum, context);
+}
+
+int Sequential::add_to(GraphBuilder& graph, int x) const {
+  int y = x;
+  for (const auto& entry : children_) y = graph.add(*entry.module, y);
+  return y;
 }
 
 bool Sequential::child_input_grad(std::size_t i) const {

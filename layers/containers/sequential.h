@@ -57,6 +57,7 @@ class GPUCNN_API Sequential : public Module {
   Tensor forward_sum(const Tensor& before, const Tensor& addend, Context& context) const;
   /// What `gradients` returns, from the gradient of that y. dsum, like dy, = the gradient of the sum, which is the addend's.
   Tensor gradients_of_sum(const Tensor& dy, Tensor& dsum, Context& context);
+  int add_to(GraphBuilder& graph, int x) const override;
   std::unique_ptr<Module> copy() const override;
   /// For the `copy` of derived classes: gives `network` copies of this one's children instead of its own.
   std::unique_ptr<Module> copied_into(std::unique_ptr<Sequential> network) const;

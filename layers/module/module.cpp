@@ -104,6 +104,10 @@ void Module::placed(Device) {}
 
 bool Module::child_input_grad(std::size_t) const { return true; }
 
+int Module::add_to(GraphBuilder&, int) const {
+  throw std::logic_error(formatted("{}: cannot be exported: {} does not override add_to", label(), kind()));
+}
+
 Shape Module::shape_of(const Module& child, const Shape& x, const std::string& hint) {
   try {
     return child.output_shape(x);

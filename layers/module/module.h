@@ -23,6 +23,7 @@ namespace gpucnn {
 namespace kernels {
 struct OrderedBatch;
 }
+class GraphBuilder;
 
 /// A layer, or a network of layers. Users call it: `Tensor y = model(x);` and `model.backward(dy)`. Authors of a layer override
 /// `output_shape`, `forward`, `gradients`, and `members` if it has parameters or children.
@@ -175,6 +176,8 @@ class GPUCNN_API Module {
 
   /// The class's name without its namespace, as `Conv2d`.
   std::string kind() const;
+  /// The path in the root, as `features.0`; empty for the root, and before a model was first used.
+  const std::string& path() const noexcept { return path_; }
   /// `features.0 Conv2d`: the path in the root, if any, and the kind.
   std::string label() const;
 
@@ -212,6 +215,10 @@ class GPUCNN_API Module {
   static void refuse_moved_from(const Module& module);
   /// `child.output_shape(x)`; what it throws is given the child's label, and `hint` at its end.
   static Shape shape_of(const Module& child, const Shape& x, const std::string& hint = {});
+  /// For `graph_of`: adds what the module computes in `predict` to a graph. x is the number of its input there; returns the number
+  /// of its output. Throws `std::logic_error` that names the module for a class that does not override it. A class that overrides
+  /// `forward` of Sequential overrides this, too.
+  virtual int add_to(GraphBuilder& graph, int x) const;
   /// This module's lines of `summary`; containers that know the order of their children give one for each.
   struct SummaryRow {
     std::string name, kind;
@@ -224,6 +231,7 @@ class GPUCNN_API Module {
  private:
   friend class ChildList;
   friend class Context;
+  friend class GraphBuilder;
   friend class ModuleTree;
   friend class TrainingMode;
   struct Root;

@@ -7,6 +7,7 @@
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/norm/batch_norm2d.h>
 #include <gpucnn/kernels/norm/fold_norm.h>
+#include <gpucnn/layers/graph/graph_builder.h>
 
 namespace gpucnn {
 
@@ -74,6 +75,12 @@ Tensor BatchNorm2d::differentiate(const Kept& kept, kernels::NormEpilogueBackwar
   kernels::batch_norm2d_backward(kept.x, kept.statistics, options_.affine ? weight_.value() : Tensor{}, dy, kept.fixed,
                                  std::move(epilogue), {add_weight, add_bias}, dweight, dbias, dx, context.stream());
   return dx;
+}
+
+int BatchNorm2d::add_to(GraphBuilder& graph, int x) const {
+  const op::BatchNorm2d norm{options_.eps, GraphBuilder::tensor(weight_), GraphBuilder::tensor(bias_),
+                             GraphBuilder::tensor(running_mean_), GraphBuilder::tensor(running_var_)};
+  return graph.add(*this, norm, x);
 }
 
 Tensor BatchNorm2d::gradients(const Tensor& dy, Context& context) {

@@ -55,6 +55,7 @@ class GPUCNN_API BatchNorm2d : public Module {
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;
   Tensor gradients(const Tensor& dy, Context& context) override;
+  int add_to(GraphBuilder& graph, int x) const override;
   std::unique_ptr<Module> copy() const override { return std::make_unique<BatchNorm2d>(num_features_, options_); }
 
  private:

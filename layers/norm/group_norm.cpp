@@ -5,6 +5,7 @@
 #include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/norm/group_norm.h>
+#include <gpucnn/layers/graph/graph_builder.h>
 
 namespace gpucnn {
 
@@ -39,6 +40,10 @@ Tensor GroupNorm::forward(const Tensor& x, Context& context) const {
                       statistics, y, context.stream());
   context.save(x, statistics);
   return y;
+}
+
+int GroupNorm::add_to(GraphBuilder& graph, int x) const {
+  return graph.add(*this, op::GroupNorm{num_groups_, options_.eps, GraphBuilder::tensor(weight_), GraphBuilder::tensor(bias_)}, x);
 }
 
 Tensor GroupNorm::gradients(const Tensor& dy, Context& context) {

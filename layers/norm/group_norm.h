@@ -31,6 +31,7 @@ class GPUCNN_API GroupNorm : public Module {
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;
   Tensor gradients(const Tensor& dy, Context& context) override;
+  int add_to(GraphBuilder& graph, int x) const override;
   std::unique_ptr<Module> copy() const override { return std::make_unique<GroupNorm>(num_groups_, num_channels_, options_); }
 
  private:

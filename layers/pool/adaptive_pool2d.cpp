@@ -1,5 +1,7 @@
 #include <gpucnn/layers/pool/adaptive_pool2d.h>
 
+#include <gpucnn/layers/graph/graph_builder.h>
+
 namespace gpucnn {
 
 AdaptiveAvgPool2d::AdaptiveAvgPool2d(Size2 output_size) : output_size_(output_size) {
@@ -13,6 +15,8 @@ Tensor AdaptiveAvgPool2d::forward(const Tensor& x, Context& context) const {
   kernels::adaptive_avg_pool2d(x, y, context.stream());
   return y;
 }
+
+int AdaptiveAvgPool2d::add_to(GraphBuilder& graph, int x) const { return graph.add(*this, op::AdaptiveAvgPool2d{output_size_}, x); }
 
 Tensor AdaptiveAvgPool2d::gradients(const Tensor& dy, Context& context) {
   if (!context.input_grad()) return {};
@@ -35,6 +39,8 @@ Tensor AdaptiveMaxPool2d::forward(const Tensor& x, Context& context) const {
   context.save(argmax);
   return y;
 }
+
+int AdaptiveMaxPool2d::add_to(GraphBuilder& graph, int x) const { return graph.add(*this, op::AdaptiveMaxPool2d{output_size_}, x); }
 
 Tensor AdaptiveMaxPool2d::gradients(const Tensor& dy, Context& context) {
   if (!context.input_grad()) return {};

@@ -19,6 +19,7 @@ class GPUCNN_API AdaptiveAvgPool2d : public Module {
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;
   Tensor gradients(const Tensor& dy, Context& context) override;
+  int add_to(GraphBuilder& graph, int x) const override;
   std::unique_ptr<Module> copy() const override { return std::make_unique<AdaptiveAvgPool2d>(output_size_); }
 
  private:
@@ -36,6 +37,7 @@ class GPUCNN_API AdaptiveMaxPool2d : public Module {
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;
   Tensor gradients(const Tensor& dy, Context& context) override;
+  int add_to(GraphBuilder& graph, int x) const override;
   std::unique_ptr<Module> copy() const override { return std::make_unique<AdaptiveMaxPool2d>(output_size_); }
 
  private:

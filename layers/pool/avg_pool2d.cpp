@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <gpucnn/layers/graph/graph_builder.h>
+
 namespace gpucnn {
 
 AvgPool2d::AvgPool2d(const AvgPool2dOptions& options) : pool_(options) {
@@ -15,6 +17,12 @@ Tensor AvgPool2d::forward(const Tensor& x, Context& context) const {
   Tensor y = Tensor::empty(output_shape(x.shape()), x.dtype(), x.device());
   kernels::avg_pool2d(x, pool_, y, context.stream());
   return y;
+}
+
+int AvgPool2d::add_to(GraphBuilder& graph, int x) const {
+  AvgPool2dOptions options = pool_;
+  options.stride = pool_.stride.value_or(pool_.kernel_size);
+  return graph.add(*this, op::AvgPool2d{options}, x);
 }
 
 Tensor AvgPool2d::gradients(const Tensor& dy, Context& context) {

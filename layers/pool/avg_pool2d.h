@@ -23,6 +23,7 @@ class GPUCNN_API AvgPool2d : public Module {
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;
   Tensor gradients(const Tensor& dy, Context& context) override;
+  int add_to(GraphBuilder& graph, int x) const override;
   std::unique_ptr<Module> copy() const override { return std::make_unique<AvgPool2d>(pool_); }
 
  private:

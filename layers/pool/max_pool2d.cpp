@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <gpucnn/layers/graph/graph_builder.h>
+
 namespace gpucnn {
 
 MaxPool2d::MaxPool2d(Size2 kernel_size, Size2 stride, Size2 padding) : MaxPool2d(MaxPool2dOptions{kernel_size, stride, padding}) {}
@@ -25,6 +27,8 @@ Tensor MaxPool2d::forward(const Tensor& x, Context& context) const {
   context.save(argmax);
   return y;
 }
+
+int MaxPool2d::add_to(GraphBuilder& graph, int x) const { return graph.add(*this, op::MaxPool2d{pool_}, x); }
 
 Tensor MaxPool2d::gradients(const Tensor& dy, Context& context) {
   if (!context.input_grad()) return {};

@@ -34,6 +34,7 @@ class GPUCNN_API MaxPool2d : public Module {
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;
   Tensor gradients(const Tensor& dy, Context& context) override;
+  int add_to(GraphBuilder& graph, int x) const override;
   std::unique_ptr<Module> copy() const override {
     return std::make_unique<MaxPool2d>(
         MaxPool2dOptions{pool_.kernel_size, pool_.stride, pool_.padding, pool_.dilation, pool_.ceil_mode});

@@ -1,6 +1,7 @@
 #include <gpucnn/layers/pool/upsample.h>
 
 #include <gpucnn/kernels/pool/upsample_nearest2d.h>
+#include <gpucnn/layers/graph/graph_builder.h>
 
 namespace gpucnn {
 
@@ -15,6 +16,8 @@ Tensor Upsample::forward(const Tensor& x, Context& context) const {
   kernels::upsample_nearest2d(x, scale_factor_, y, context.stream());
   return y;
 }
+
+int Upsample::add_to(GraphBuilder& graph, int x) const { return graph.add(*this, op::Upsample{scale_factor_}, x); }
 
 Tensor Upsample::gradients(const Tensor& dy, Context& context) {
   if (!context.input_grad()) return {};

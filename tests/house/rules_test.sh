@@ -46,10 +46,11 @@ kernels_below() {
 layers_below() {
   case "$1" in
     module | losses) ;;
-    activation | norm | pool) printf 'module' ;;
-    .) printf 'module activation' ;;
+    graph) printf 'module' ;;
+    activation | norm | pool) printf 'module graph' ;;
+    .) printf 'module activation graph' ;;
     fusion) printf '. module activation norm pool' ;;
-    containers) printf '. module fusion' ;;
+    containers) printf '. module fusion graph' ;;
     *) printf 'unknown' ;;
   esac
 }
