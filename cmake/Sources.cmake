@@ -147,9 +147,9 @@ gpucnn_files(data/files
   PUBLIC cifar10 cifar100 idx mnist open_dataset
   PRIVATE cifar_records idx_file is_folder open_image_folder pixel_statistics unpacked_file)
 gpucnn_files(data/sampling PUBLIC concat_dataset random_split subset weighted_random_sampler PRIVATE shuffle weighted_order)
-gpucnn_files(io PUBLIC safetensors PRIVATE atomic_file safetensors_header)
+gpucnn_files(io PUBLIC atomic_file safetensors PRIVATE metadata_fields safetensors_header)
 gpucnn_files(train
-  PUBLIC exponential_moving_average fit metrics parameter_update train_step trainer
+  PUBLIC checkpoint exponential_moving_average fit metrics parameter_update run_position train_step trainer
   PRIVATE evaluator loss_end trainer_impl)
 gpucnn_files(train/captured
   CUDA captured_evaluator captured_step captured_trainer epoch_order gpu_batches step_reports step_state_kernels step_state_mirror)

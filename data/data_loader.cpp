@@ -104,6 +104,14 @@ const Dataset& DataLoader::dataset() const {
   return *dataset_;
 }
 
+DataLoader::Iterator DataLoader::begin(std::int64_t batch) {
+  if (batch < 0 || batch > size()) {
+    throw std::invalid_argument(formatted("DataLoader: an epoch has {} batches, got batch {} to begin at", size(), batch));
+  }
+  start_epoch();
+  return {*this, batch};
+}
+
 void DataLoader::start_epoch() {
   static_cast<void>(dataset());
   ++walk_;

@@ -78,6 +78,9 @@ class GPUCNN_API DataLoader {
   /// Starts an epoch and loads its first batch. It ends the walk before it, whose iterators throw `std::logic_error` from now on.
   /// So does this, if the loader was moved from.
   Iterator begin();
+  /// The same from the epoch's batch number `batch` on, as a resumed run needs it: later batches are those of a whole walk. Throws
+  /// `std::invalid_argument` unless `batch` is in [0, size()].
+  Iterator begin(std::int64_t batch);
   std::default_sentinel_t end() const noexcept { return {}; }
 
   /// The number of batches in an epoch.
@@ -153,17 +156,14 @@ class GPUCNN_API DataLoader::Iterator {
 
  private:
   friend class DataLoader;
-  explicit Iterator(DataLoader& loader) : loader_(&loader), walk_(loader.walk_) { ++*this; }
+  Iterator(DataLoader& loader, std::int64_t batch) : loader_(&loader), walk_(loader.walk_), next_(batch) { ++*this; }
 
   DataLoader* loader_;
   std::uint64_t walk_;
-  std::int64_t next_ = 0;  // the batch to load next; one more than there are at the end
+  std::int64_t next_;  // the batch to load next; one more than there are at the end
   Batch batch_;
 };
 
-inline DataLoader::Iterator DataLoader::begin() {
-  start_epoch();
-  return Iterator(*this);
-}
+inline DataLoader::Iterator DataLoader::begin() { return begin(0); }
 
 }  // namespace gpucnn

@@ -45,7 +45,7 @@ void check_schedule(const Optimizer& optimizer, const DataLoader& test, const Fi
   if (test.size() < 1) throw std::invalid_argument("fit: ReduceLROnPlateau goes by the test loss, but the test set has no batch");
 }
 
-void end_epoch(LRScheduler& scheduler, double test_loss) {
+void step_schedule(LRScheduler& scheduler, double test_loss) {
   if (auto* plateau = dynamic_cast<ReduceLROnPlateau*>(&scheduler)) {
     plateau->step(test_loss);
   } else {
@@ -53,57 +53,125 @@ void end_epoch(LRScheduler& scheduler, double test_loss) {
   }
 }
 
+void check_start(const DataLoader& train, const RunPosition& start) {
+  if (start.epoch < 0) throw std::invalid_argument(formatted("fit: start.epoch must not be negative, got {}", start.epoch));
+  if (start.batches < 0 || start.batches > train.size()) {
+    throw std::invalid_argument(
+        formatted("fit: start.batches must be from 0 to {}, the batches of an epoch, got {}", train.size(), start.batches));
+  }
+}
+
+/// A run of `fit`.
+class Run {
+ public:
+  Run(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& train, DataLoader& test, const FitOptions& options)
+      : optimizer_(optimizer),
+        train_(train),
+        test_(test),
+        options_(options),
+        mode_(model),
+        trainer_(model, optimizer, loss, train, options.step),
+        evaluator_(Evaluator::of(model, loss, test)) {
+    result_.position = options.start;
+  }
+
+  FitResult all_epochs() {
+    while (at().epoch < options_.epochs && train_epoch()) {
+      const std::optional<Metrics> judged = judge();
+      if (!judged) break;
+      end_epoch(*judged);
+    }
+    return std::move(result_);
+  }
+
+ private:
+  RunPosition& at() { return result_.position; }
+  bool stops() { return result_.stopped = options_.stop && options_.stop(); }
+
+  /// The rest of an epoch's training. False if the run was stopped.
+  bool train_epoch() {
+    LRScheduler* const schedule = options_.schedule_every == Every::step ? options_.scheduler : nullptr;
+    watch_ = {};
+    seconds_before_ = at().seconds;
+    trainer_.start_epoch(at().batches);
+    while (const std::int64_t steps = trainer_.step(schedule ? 1 : Trainer::kStepsAtOnce)) {
+      at().batches += steps;
+      if (schedule) schedule->step();
+      tell(trainer_.take());
+      const bool stopped = stops(), saves = options_.save && options_.save_due && options_.save_due();
+      if (stopped || saves) tell_late();  // what is queued may still fail
+      if (stopped) return false;
+      if (saves) options_.save(at());
+    }
+    tell_late();
+    return true;
+  }
+
+  void tell(const Metrics& seen) {
+    at().train += seen;
+    at().seconds = seconds();
+    if (options_.on_step) options_.on_step(progress());
+  }
+
+  void tell_late() {
+    if (const Metrics late = trainer_.finish(); late.images) tell(late);
+  }
+
+  Progress progress() { return {at().epoch + 1, options_.epochs, images_of(train_), at().train, at().seconds}; }
+
+  /// Of this epoch, with those before `start`.
+  double seconds() const {
+    const FloatEnvironment standard;
+    return seconds_before_ + watch_.seconds();
+  }
+
+  /// What the test set says; none if the run was stopped.
+  std::optional<Metrics> judge() {
+    std::optional<ExponentialMovingAverage::Applied> averaged;
+    if (options_.step.ema) averaged.emplace(*options_.step.ema);
+    const std::uint64_t epoch = test_.epoch();
+    const std::optional<Metrics> judged = (*evaluator_)([this] { return stops(); });
+    if (!judged) test_.set_epoch(epoch);  // a run that goes on judges anew
+    if (judged && !std::isfinite(judged->loss_sum)) throw NonFiniteLoss(judged->loss(), trainer_.steps());
+    return judged;
+  }
+
+  void end_epoch(const Metrics& judged) {
+    const double accuracy = judged.accuracy();
+    const bool is_best = accuracy > at().best_accuracy;
+    const Progress trained = progress();
+    {
+      const FloatEnvironment standard;
+      result_.epochs.push_back(
+          {trained.epoch, trained.train, judged, optimizer_.lr(), seconds(), trained.images_per_second(), is_best});
+    }
+    at() = {.epoch = trained.epoch,
+            .best_epoch = is_best ? trained.epoch : at().best_epoch,
+            .best_accuracy = is_best ? accuracy : at().best_accuracy};
+    if (options_.scheduler && options_.schedule_every == Every::epoch) step_schedule(*options_.scheduler, judged.loss());
+    if (options_.on_epoch) options_.on_epoch(result_.epochs.back());
+    if (options_.save) options_.save(at());
+  }
+
+  Optimizer& optimizer_;
+  DataLoader &train_, &test_;
+  const FitOptions& options_;
+  const TrainingMode mode_;
+  Trainer trainer_;
+  const std::unique_ptr<Evaluator> evaluator_;
+  FitResult result_;
+  Stopwatch watch_;  // of the epoch, from where it was taken up
+  double seconds_before_ = 0;
+};
+
 }  // namespace
 
 FitResult fit(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& train, DataLoader& test, const FitOptions& options) {
   if (options.epochs < 1) throw std::invalid_argument(formatted("fit: epochs must be at least 1, got {}", options.epochs));
   if (train.size() < 1) throw std::invalid_argument("fit: the training set has no batch");
+  check_start(train, options.start);
   check_schedule(optimizer, test, options);
-  LRScheduler* const each_step = options.schedule_every == Every::step ? options.scheduler : nullptr;
-  LRScheduler* const each_epoch = options.schedule_every == Every::epoch ? options.scheduler : nullptr;
-  const TrainingMode mode(model);
-  Trainer trainer(model, optimizer, loss, train, options.step);
-  const std::unique_ptr<Evaluator> evaluator = Evaluator::of(model, loss, test);
-  FitResult result;
-  const auto stop = [&] { return result.stopped = options.stop && options.stop(); };
-  double best = -1;
-  for (int epoch = 1; epoch <= options.epochs; ++epoch) {
-    const Stopwatch watch;
-    Progress progress{epoch, options.epochs, images_of(train), {}, 0};
-    const auto tell = [&](const Metrics& seen) {
-      progress.train += seen;
-      progress.seconds = watch.seconds();
-      if (options.on_step) options.on_step(progress);
-    };
-    trainer.start_epoch();
-    while (trainer.step(each_step ? 1 : Trainer::kStepsAtOnce) > 0) {
-      if (each_step) each_step->step();
-      tell(trainer.take());
-      if (!stop()) continue;
-      trainer.finish();  // what is queued may still fail
-      return result;
-    }
-    if (const Metrics late = trainer.finish(); late.images) tell(late);
-    Metrics judged;
-    {
-      std::optional<ExponentialMovingAverage::Applied> averaged;
-      if (options.step.ema) averaged.emplace(*options.step.ema);
-      const std::optional<Metrics> all = (*evaluator)(stop);
-      if (!all) return result;
-      judged = *all;
-    }
-    if (!std::isfinite(judged.loss_sum)) throw NonFiniteLoss(judged.loss(), trainer.steps());
-    const bool is_best = judged.accuracy() > best;
-    best = std::max(best, judged.accuracy());
-    {
-      const FloatEnvironment standard;
-      result.epochs.push_back(
-          {epoch, progress.train, judged, optimizer.lr(), watch.seconds(), progress.images_per_second(), is_best});
-    }
-    if (each_epoch) end_epoch(*each_epoch, judged.loss());
-    if (options.on_epoch) options.on_epoch(result.epochs.back());
-  }
-  return result;
+  return Run(model, optimizer, loss, train, test, options).all_epochs();
 }
 
 FitResult fit(Module& model, Optimizer& optimizer, DataLoader& train, DataLoader& test, const FitOptions& options) {

@@ -12,6 +12,7 @@
 #include <gpucnn/optim/schedules/lr_scheduler.h>
 #include <gpucnn/train/metrics.h>
 #include <gpucnn/train/parameter_update.h>
+#include <gpucnn/train/run_position.h>
 
 namespace gpucnn {
 
@@ -45,6 +46,12 @@ struct FitOptions {
   std::function<void(const Progress&)> on_step = {};
   std::function<void(const EpochResult&)> on_epoch = {};  ///< after every epoch
   std::function<bool()> stop = {};                        ///< asked where on_step is and after every test batch; true ends the run
+  /// Where to begin: `load_checkpoint` tells it, which has put everything else in its place.
+  RunPosition start = {};
+  /// Called behind on_epoch, and where `save_due` says so: `save_checkpoint(file, run, position)` then keeps all that the run needs
+  /// to go on from there, bit for bit. A GPU has caught up.
+  std::function<void(const RunPosition& position)> save = {};
+  std::function<bool()> save_due = {};  ///< asked where on_step is; true calls `save` amid the epoch
   /// Of this optimizer: sets the learning rates. Null: they stay. A ReduceLROnPlateau goes by the test loss.
   LRScheduler* scheduler = nullptr;
   Every schedule_every = Every::epoch;  ///< when the schedule steps: behind each training step, or each epoch and its test
@@ -55,15 +62,16 @@ struct FitOptions {
 struct FitResult {
   std::vector<EpochResult> epochs;  ///< those that were finished
   bool stopped = false;             ///< whether `stop` ended it
+  RunPosition position;             ///< where it stands now: `save_checkpoint` takes it
 };
 
 /// Trains a model for some epochs, all of it that is not frozen in training mode, and judges it by the test set after each. With an
 /// average in `step.ema` the averages are judged; in every callback but `stop`, and in the end, the model has its own weights.
-/// Every module is left in the mode it came in.
+/// A run that begins at `start` has the bits of one that was never stopped. Every module is left in the mode it came in.
 ///
 /// Throws `NonFiniteLoss` (train_step.h), also for the test set's loss after an epoch, and `std::invalid_argument` unless epochs >=
-/// 1 and the training set has a batch, for a schedule of another optimizer, for step options that make no sense, or for a
-/// ReduceLROnPlateau in every step or without a test set.
+/// 1, `start` is in the run, and the training set has a batch, for a schedule of another optimizer, for step options that make no
+/// sense, or for a ReduceLROnPlateau in every step or without a test set.
 GPUCNN_API FitResult fit(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& train, DataLoader& test,
                          const FitOptions& options = {});
 /// The same with CrossEntropyLoss.

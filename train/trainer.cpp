@@ -1,9 +1,11 @@
 #include <gpucnn/train/trainer.h>
 
 #include <optional>
+#include <stdexcept>
 #include <utility>
 
 #include <gpucnn/core/config.h>
+#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/train/train_step.h>
 #include <gpucnn/train/trainer_impl.h>
 
@@ -16,9 +18,9 @@ class OneByOne final : public Trainer::Impl {
   OneByOne(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader, const StepOptions& options)
       : loader_(loader), step_(model, optimizer, loss, options) {}
 
-  void start_epoch() override {
+  void start_epoch(std::int64_t batch) override {
     batch_.reset();  // gives its batch back
-    batch_.emplace(loader_.begin());
+    batch_.emplace(loader_.begin(batch));
     begun_ = false;
   }
 
@@ -56,16 +58,22 @@ std::unique_ptr<Trainer::Impl> make_impl(Module& model, Optimizer& optimizer, Lo
 }  // namespace
 
 Trainer::Trainer(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader, const StepOptions& options)
-    : impl_(make_impl(model, optimizer, loss, loader, options)) {}
+    : loader_(loader), impl_(make_impl(model, optimizer, loss, loader, options)) {}
 
 Trainer::Trainer(Module& model, Optimizer& optimizer, DataLoader& loader, const StepOptions& options)
-    : own_loss_(std::make_unique<CrossEntropyLoss>()) {
+    : loader_(loader), own_loss_(std::make_unique<CrossEntropyLoss>()) {
   impl_ = make_impl(model, optimizer, *own_loss_, loader, options);
 }
 
 Trainer::~Trainer() = default;
 
-void Trainer::start_epoch() { impl_->start_epoch(); }
+void Trainer::start_epoch(std::int64_t batch) {
+  if (batch < 0 || batch > loader_.size()) {
+    throw std::invalid_argument(formatted("Trainer: an epoch has {} batches, got batch {} to begin at", loader_.size(), batch));
+  }
+  impl_->start_epoch(batch);
+}
+
 std::int64_t Trainer::step(std::int64_t at_most) { return impl_->step(at_most); }
 Metrics Trainer::take() { return impl_->take(); }
 Metrics Trainer::finish() { return impl_->finish(); }

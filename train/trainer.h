@@ -37,8 +37,9 @@ class GPUCNN_API Trainer {
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
 
-  /// Begins the loader's next epoch; ends the one before.
-  void start_epoch();
+  /// Begins the loader's next epoch, at its batch number `batch`; ends the one before. Throws `std::invalid_argument` unless
+  /// `batch` is in [0, loader.size()].
+  void start_epoch(std::int64_t batch = 0);
 
   /// Learns from the epoch's next batch, or queues that. False if there is none. Throws `NonFiniteLoss` (train_step.h), at the
   /// latest in `finish`, when a loss is NaN or infinite: parameters and average are then those before that step, on a GPU too,
@@ -61,6 +62,7 @@ class GPUCNN_API Trainer {
   class Impl;  ///< how it is done on a device
 
  private:
+  const DataLoader& loader_;
   std::unique_ptr<Loss> own_loss_;  // null: the caller's
   std::unique_ptr<Impl> impl_;
 };

@@ -8,7 +8,7 @@ namespace gpucnn {
 class Trainer::Impl {
  public:
   virtual ~Impl() = default;
-  virtual void start_epoch() = 0;
+  virtual void start_epoch(std::int64_t batch) = 0;
   virtual std::int64_t step(std::int64_t at_most) = 0;
   virtual Metrics take() = 0;
   virtual Metrics finish() = 0;

@@ -29,10 +29,10 @@ CapturedTrainer::CapturedTrainer(Module& model, Optimizer& optimizer, Loss& loss
       state_(device_),
       reports_(device_) {}
 
-void CapturedTrainer::start_epoch() {
+void CapturedTrainer::start_epoch(std::int64_t batch) {
   if (begun_ > arrived_) stream_.synchronize();  // steps of the last epoch still read its order
   batches_->start_epoch();
-  next_ = 0;
+  next_ = batch;
 }
 
 std::int64_t CapturedTrainer::step(std::int64_t at_most) {

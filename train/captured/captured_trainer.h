@@ -24,7 +24,7 @@ class CapturedTrainer final : public Trainer::Impl {
  public:
   CapturedTrainer(Module& model, Optimizer& optimizer, Loss& loss, std::unique_ptr<GpuBatches> batches, const StepOptions& options);
 
-  void start_epoch() override;
+  void start_epoch(std::int64_t batch) override;
   std::int64_t step(std::int64_t at_most) override;
   Metrics take() override;
   Metrics finish() override;
