@@ -12,7 +12,7 @@ function(gpucnn_program sample name)
   gpucnn_options(${name})
   target_link_libraries(${name} PRIVATE $<TARGET_PROPERTY:${sample},LINK_LIBRARIES>)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/programs")
-  if(NOT CMAKE_INSTALL_PREFIX STREQUAL "/usr")  # whose libraries the system finds by itself
+  if(GPUCNN_TYPE STREQUAL "SHARED_LIBRARY" AND NOT CMAKE_INSTALL_PREFIX STREQUAL "/usr")  # the system looks in /usr by itself
     file(RELATIVE_PATH libraries "/${CMAKE_INSTALL_BINDIR}" "/${CMAKE_INSTALL_LIBDIR}")
     set_target_properties(${name} PROPERTIES INSTALL_RPATH "\$ORIGIN/${libraries}")
   endif()

@@ -14,8 +14,8 @@ Usage: some_program [OPTIONS]
 Options:
   --data DIR                  A back\slash, the first line
                               .second line
-  --threads N [7]             CPU threads
-  --long-name NAME [x] 
+  --threads N=7               CPU threads
+  --long-name NAME=x
                               its words
 
 Exit codes: 0 done, 2 wrong option
@@ -41,7 +41,7 @@ expect "an option and its lines, in which nothing is a request" has '.TP
 .B \-\-data DIR
 A back\eslash, the first line
 \&.second line'
-expect "a default of this machine is none of the page" has '.B \-\-threads N [all cores]'
+expect "a default of this machine is none of the page" has '.B \-\-threads N=CORES'
 expect "a long option, whose words stand below" has 'its words'
 expect "the exit codes" has '.SH "EXIT STATUS"
 0 done, 2 wrong option'
