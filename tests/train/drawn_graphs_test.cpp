@@ -1,0 +1,43 @@
+// What networks drawn at random predict, and what their graphs compute in float64. GPUCNN_RANDOM_NETWORKS says how many (200),
+// GPUCNN_RANDOM_SEED the first one's seed (1).
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <gpucnn/layers/graph/model_graph.h>
+
+#include "close.h"
+#include "layers/layers.h"
+#include "reference/model_graph.h"
+#include "train/drawn_network.h"
+
+namespace gpucnn {
+namespace {
+
+/// Of predictions through up to 20 layers. A norm of equal numbers leaves their rounding over sqrt(eps), which is 1 / 316.
+constexpr Tolerance kDeep{0, 2e-5, 1e-4};
+
+std::uint64_t variable(const char* name, std::uint64_t otherwise) {
+  const char* value = std::getenv(name);
+  return value ? std::strtoull(value, nullptr, 10) : otherwise;
+}
+
+TEST(DrawnGraphs, ComputeWhatTheNetworkPredicts) {
+  const std::uint64_t count = variable("GPUCNN_RANDOM_NETWORKS", 200), first = variable("GPUCNN_RANDOM_SEED", 1);
+  for (std::uint64_t seed = first; seed < first + count; ++seed) {
+    const DrawnNetwork network(seed);
+    SCOPED_TRACE("GPUCNN_RANDOM_NETWORKS=1 GPUCNN_RANDOM_SEED=" + std::to_string(seed) + ":\n" + network.model->summary(network.x));
+    const std::vector<float> x = reference::random_floats(network.x.numel(), static_cast<unsigned>(seed));
+    const std::vector<float> y = values(network.model->predict(Tensor::from(x, network.x)));
+    ModelGraph graph = graph_of(*network.model, network.x);
+    const reference::Values expected = reference::run_graph(graph, reference::widen(x));
+    ASSERT_NO_FATAL_FAILURE(expect_close(y, expected, kDeep));
+    graph.fold_batch_norm();
+    ASSERT_NO_FATAL_FAILURE(expect_close(reference::run_graph(graph, reference::widen(x)), expected, kDeep));
+  }
+}
+
+}  // namespace
+}  // namespace gpucnn
