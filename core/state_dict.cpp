@@ -8,11 +8,14 @@
 
 namespace gpucnn {
 
+void StateDict::require_free(const std::string& name) const {
+  if (!positions_.contains(name) && !left_out_.contains(name)) return;
+  throw std::invalid_argument(formatted("StateDict: there is already an entry '{}'", printable(name, kMaxNameBytes)));
+}
+
 void StateDict::add(std::string name, Tensor tensor) {
-  const auto [position, is_new] = positions_.try_emplace(name, entries_.size());
-  if (!is_new) {
-    throw std::invalid_argument(formatted("StateDict: there is already an entry '{}'", printable(name, kMaxNameBytes)));
-  }
+  require_free(name);
+  const auto position = positions_.emplace(name, entries_.size()).first;
   try {
     entries_.emplace_back(std::move(name), std::move(tensor));
   } catch (...) {
@@ -21,9 +24,17 @@ void StateDict::add(std::string name, Tensor tensor) {
   }
 }
 
+void StateDict::leave_out(std::string name, std::string why) {
+  require_free(name);
+  left_out_.emplace(std::move(name), std::move(why));
+}
+
 const Tensor& StateDict::at(std::string_view name) const {
   if (const Tensor* tensor = find(name)) return *tensor;
-  throw std::invalid_argument(formatted("StateDict: there is no entry '{}'", printable(name, kMaxNameBytes)));
+  const std::string shown = printable(name, kMaxNameBytes);
+  const auto left_out = left_out_.find(name);
+  if (left_out == left_out_.end()) throw std::invalid_argument(formatted("StateDict: there is no entry '{}'", shown));
+  throw std::invalid_argument(formatted("StateDict: '{}' was left out: {}", shown, left_out->second));
 }
 
 const Tensor* StateDict::find(std::string_view name) const noexcept {
@@ -31,16 +42,25 @@ const Tensor* StateDict::find(std::string_view name) const noexcept {
   return position == positions_.end() ? nullptr : &entries_[position->second].second;
 }
 
+namespace {
+
+/// The same tensors and what was left out, each under the name that `rename` makes of its own.
+template <class Rename>
+StateDict renamed(const StateDict& state, const Rename& rename) {
+  StateDict result;
+  for (const auto& [name, tensor] : state) result.add(rename(name), tensor);
+  for (const auto& [name, why] : state.left_out()) result.leave_out(rename(name), why);
+  return result;
+}
+
+}  // namespace
+
 StateDict StateDict::without_prefix(std::string_view prefix) const {
-  StateDict state;
-  for (const auto& [name, tensor] : entries_) state.add(name.starts_with(prefix) ? name.substr(prefix.size()) : name, tensor);
-  return state;
+  return renamed(*this, [prefix](const std::string& name) { return name.starts_with(prefix) ? name.substr(prefix.size()) : name; });
 }
 
 StateDict StateDict::with_prefix(std::string_view prefix) const {
-  StateDict state;
-  for (const auto& [name, tensor] : entries_) state.add(formatted("{}{}", prefix, name), tensor);
-  return state;
+  return renamed(*this, [prefix](const std::string& name) { return formatted("{}{}", prefix, name); });
 }
 
 }  // namespace gpucnn

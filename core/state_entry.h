@@ -14,21 +14,31 @@
 
 namespace gpucnn {
 
-/// For what takes over a StateDict: throws `std::invalid_argument` that names `call` and the entry unless `given` has the shape and
-/// dtype of `own`.
-inline void require_same_kind(std::string_view call, std::string_view name, const Tensor& own, const Tensor& given) {
-  if (given.defined() && given.shape() == own.shape() && given.dtype() == own.dtype()) return;
+/// Which dtypes of a given tensor an own one takes.
+enum class Takes {
+  same_dtype,  // its own
+  all_as_f32,  // its own, and all if it is f32: PyTorch's `copy_` converts them
+};
+
+/// For what takes over a StateDict: throws `std::invalid_argument` that names `call` and the entry unless `given` has the shape of
+/// `own` and a dtype that it takes.
+inline void require_same_kind(std::string_view call, std::string_view name, const Tensor& own, const Tensor& given, Takes takes) {
+  const bool is_taken = given.dtype() == own.dtype() || (takes == Takes::all_as_f32 && own.dtype() == DType::f32);
+  if (given.defined() && given.shape() == own.shape() && is_taken) return;
   throw std::invalid_argument(
       formatted("{}: {} must be {} {}, got {}", call, printable(name, kMaxNameBytes), name_of(own.dtype()), own.shape().string(),
                 given.defined() ? formatted("{} {}", name_of(given.dtype()), given.shape().string()) : "an undefined tensor"));
 }
 
-/// The names that `own` and `given` do not share. Throws as `require_same_kind` for those that they share, whatever else is wrong.
-inline IncompatibleKeys incompatible_keys(std::string_view call, const StateDict& own, const StateDict& given) {
+/// The names that `own` and `given` do not share. Throws as `require_same_kind` for those that they share, and for a name of `own`
+/// that `given` left out, whatever else is wrong.
+inline IncompatibleKeys incompatible_keys(std::string_view call, const StateDict& own, const StateDict& given, Takes takes) {
   IncompatibleKeys keys;
   for (const auto& [name, tensor] : own) {
     if (const Tensor* found = given.find(name)) {
-      require_same_kind(call, name, tensor, *found);
+      require_same_kind(call, name, tensor, *found, takes);
+    } else if (const auto left_out = given.left_out().find(name); left_out != given.left_out().end()) {
+      throw std::invalid_argument(formatted("{}: {} was left out: {}", call, printable(name, kMaxNameBytes), left_out->second));
     } else {
       keys.missing_keys.push_back(name);
     }
@@ -36,6 +46,7 @@ inline IncompatibleKeys incompatible_keys(std::string_view call, const StateDict
   for (const auto& [name, tensor] : given) {
     if (!own.contains(name)) keys.unexpected_keys.push_back(name);
   }
+  for (const auto& [name, why] : given.left_out()) keys.unexpected_keys.push_back(name);  // those of `own` were refused above
   return keys;
 }
 
@@ -59,7 +70,7 @@ inline void require_same_names(std::string_view call, const IncompatibleKeys& ke
 
 /// For states that are taken over whole: throws `std::invalid_argument` unless names, shapes and dtypes are the same.
 inline void require_same_entries(std::string_view call, const StateDict& own, const StateDict& given) {
-  require_same_names(call, incompatible_keys(call, own, given), own, given, /*has_strict=*/false);
+  require_same_names(call, incompatible_keys(call, own, given, Takes::same_dtype), own, given, /*has_strict=*/false);
 }
 
 }  // namespace gpucnn

@@ -1,7 +1,6 @@
 #include <gpucnn/io/safetensors_header.h>
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <functional>
 #include <optional>
@@ -25,20 +24,9 @@ namespace {
 using nlohmann::json;
 
 constexpr std::string_view kMetadata = "__metadata__";
-constexpr std::array<std::pair<std::string_view, DType>, 5> kDTypes{
-    {{"F32", DType::f32}, {"BF16", DType::bf16}, {"I32", DType::i32}, {"I64", DType::i64}, {"U8", DType::u8}}};
 
 /// A text from a file, short and printable.
 std::string shown(std::string_view text) { return formatted("\"{}\"", printable(text, kMaxNameBytes)); }
-
-/// The bytes of a tensor of these extents, or nothing if 63 bits do not count them.
-std::optional<std::uint64_t> bytes_of(const std::vector<std::int64_t>& extents, DType dtype) {
-  std::int64_t bytes = static_cast<std::int64_t>(size_of(dtype));
-  for (const std::int64_t extent : extents) {
-    if (__builtin_mul_overflow(bytes, extent, &bytes)) return std::nullopt;
-  }
-  return static_cast<std::uint64_t>(bytes);
-}
 
 /// Takes the parser's events one by one, so that whatever a file says, no more is kept of it than a header can hold.
 class HeaderReader final : public nlohmann::json_sax<json> {
@@ -55,8 +43,7 @@ class HeaderReader final : public nlohmann::json_sax<json> {
 
   bool number_unsigned(std::uint64_t value) override {
     if (in_ == In::shape && std::in_range<std::int64_t>(value)) {
-      if (extents_.size() == Shape::kMaxRank) fail(formatted("at most {} dimensions", Shape::kMaxRank), "more");
-      extents_.push_back(static_cast<std::int64_t>(value));
+      add_extent(static_cast<std::int64_t>(value));
     } else if (in_ == In::offsets && offsets_.size() < 2) {
       offsets_.push_back(value);
     } else {
@@ -69,9 +56,8 @@ class HeaderReader final : public nlohmann::json_sax<json> {
     if (in_ == In::metadata) {
       header_.metadata[key_] = std::move(value);
     } else if (in_ == In::entry && key_ == "dtype") {
-      const auto* known = std::ranges::find(kDTypes, value, &std::pair<std::string_view, DType>::first);
-      if (known == kDTypes.end()) fail(wanted(), shown(value));
-      entry_.dtype = known->second;
+      entry_.type = find_stored_type(value);
+      if (!entry_.type) entry_.left_out = formatted("the file holds it as {}, which is not read", shown(value));
     } else {
       fail(wanted(), shown(value));
     }
@@ -111,6 +97,8 @@ class HeaderReader final : public nlohmann::json_sax<json> {
     if (in_ == In::entry && key_ == "shape") {
       in_ = In::shape;
       extents_.clear();
+      rank_ = 0;
+      numel_ = 1;
     } else if (in_ == In::entry && key_ == "data_offsets") {
       in_ = In::offsets;
       offsets_.clear();
@@ -145,25 +133,50 @@ class HeaderReader final : public nlohmann::json_sax<json> {
       case In::offsets: return formatted("two data_offsets from 0 to 2^64 - 1 of tensor {}", tensor);
       case In::entry: break;
     }
-    if (key_ == "dtype") return formatted("F32, BF16, I32, I64 or U8 as dtype of tensor {}", tensor);
+    if (key_ == "dtype") return formatted("a text as dtype of tensor {}", tensor);
     return formatted("a list as {} of tensor {}", key_, tensor);
   }
 
-  void finish_entry() {
-    const auto tensor = [this] { return shown(entry_.name); };
-    const auto shape = [this] { return formatted("[{}] of {}", joined(extents_, ", "), name_of(entry_.dtype)); };
-    if (keys_.size() != 3) fail(formatted("dtype, shape and data_offsets of tensor {}", tensor()), "only some of them");
-    const std::optional<std::uint64_t> bytes = bytes_of(extents_, entry_.dtype);
-    if (!bytes) fail(formatted("a shape of tensor {} whose bytes 63 bits count", tensor()), shape());
-    if (offsets_[1] < offsets_[0] || offsets_[1] - offsets_[0] != *bytes) {
-      fail(formatted("data_offsets of tensor {} {} bytes apart for {}", tensor(), *bytes, shape()),
-           formatted("[{}, {}]", offsets_[0], offsets_[1]));
+  void add_extent(std::int64_t extent) {
+    if (++rank_ <= Shape::kMaxRank) extents_.push_back(extent);
+    std::int64_t product = 0;
+    if (!numel_ || __builtin_mul_overflow(*numel_, extent, &product)) {
+      numel_.reset();
+    } else {
+      numel_ = product;
     }
-    entry_.shape = Shape::from(extents_);
+  }
+
+  void finish_entry() {
+    if (keys_.size() != 3) fail(formatted("dtype, shape and data_offsets of tensor {}", shown(entry_.name)), "only some of them");
     entry_.begin = offsets_[0];
     entry_.end = offsets_[1];
+    if (entry_.type) check_bytes();
+    if (entry_.type && rank_ > Shape::kMaxRank) {
+      entry_.left_out = formatted("it has {} dimensions, and at most {} are read", rank_, Shape::kMaxRank);
+      entry_.type = nullptr;
+    }
+    if (entry_.type) {
+      entry_.shape = Shape::from(extents_);
+    } else if (entry_.end < entry_.begin) {
+      fail(formatted("data_offsets of tensor {} in order", shown(entry_.name)), range());
+    }
     header_.entries.push_back(std::move(entry_));
   }
+
+  void check_bytes() const {
+    const std::string shape =
+        formatted("[{}{}] of {}", joined(extents_, ", "), rank_ > Shape::kMaxRank ? ", ..." : "", entry_.type->name);
+    std::int64_t bytes = 0;
+    if (!numel_ || __builtin_mul_overflow(*numel_, static_cast<std::int64_t>(entry_.type->bytes), &bytes)) {
+      fail(formatted("a shape of tensor {} whose bytes 63 bits count", shown(entry_.name)), shape);
+    }
+    if (entry_.end < entry_.begin || entry_.end - entry_.begin != static_cast<std::uint64_t>(bytes)) {
+      fail(formatted("data_offsets of tensor {} {} bytes apart for {}", shown(entry_.name), bytes, shape), range());
+    }
+  }
+
+  std::string range() const { return formatted("[{}, {}]", entry_.begin, entry_.end); }
 
   [[noreturn]] void fail(const std::string& expected, const std::string& found) const {
     // The parser has read the first byte that it does not like, and not more than one behind it.
@@ -178,7 +191,9 @@ class HeaderReader final : public nlohmann::json_sax<json> {
   std::string key_;
   std::set<std::string, std::less<>> names_, keys_;  // of the header, of the object in it; see StateDict on why they are ordered
   Entry entry_;
-  std::vector<std::int64_t> extents_;
+  std::vector<std::int64_t> extents_;  // as many as a Shape has; of all, rank_ is the number and numel_ the product, in 63 bits
+  std::size_t rank_ = 0;
+  std::optional<std::int64_t> numel_;
   std::vector<std::uint64_t> offsets_;
 };
 
@@ -235,8 +250,7 @@ std::string format_header(const Header& header) {
   }
   for (const Entry& entry : header.entries) {
     if (entry.name == kMetadata) throw std::invalid_argument("save_safetensors: a tensor cannot be named __metadata__");
-    const auto* dtype = std::ranges::find(kDTypes, entry.dtype, &std::pair<std::string_view, DType>::second);
-    members.push_back(formatted(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", to_json(entry.name), dtype->first,
+    members.push_back(formatted(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", to_json(entry.name), entry.type->name,
                                 joined(entry.shape, ","), entry.begin, entry.end));
   }
   std::string text = formatted("{{{}}}", joined(members, ","));

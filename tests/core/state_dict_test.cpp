@@ -44,6 +44,22 @@ TEST(StateDict, RefusesANameTwice) {
   EXPECT_EQ(state.size(), 1U);
 }
 
+TEST(StateDict, ANameThatWasLeftOutIsNoEntryAndSaysWhy) {
+  StateDict state;
+  state.add("module.bias", Tensor::zeros({3}));
+  state.leave_out("module.scale", "the file holds it as F4");
+  EXPECT_EQ(state.size(), 1U);
+  EXPECT_FALSE(state.contains("module.scale"));
+  EXPECT_THAT([&] { state.at("module.scale"); },
+              ThrowsMessage<std::invalid_argument>("StateDict: 'module.scale' was left out: the file holds it as F4"));
+  EXPECT_THAT([&] { state.add("module.scale", Tensor::zeros({1})); },
+              ThrowsMessage<std::invalid_argument>(HasSubstr("already an entry 'module.scale'")));
+  EXPECT_THAT([&] { state.leave_out("module.bias", ""); },
+              ThrowsMessage<std::invalid_argument>(HasSubstr("already an entry 'module.bias'")));
+  EXPECT_THAT(state.without_prefix("module.").left_out(), ElementsAre(std::pair("scale", "the file holds it as F4")));
+  EXPECT_THAT(state.with_prefix("a.").left_out(), ElementsAre(std::pair("a.module.scale", "the file holds it as F4")));
+}
+
 std::vector<std::string> names(const StateDict& state) {
   std::vector<std::string> all;
   for (const auto& [name, tensor] : state) all.push_back(name);

@@ -16,13 +16,14 @@ rooms=(core kernels layers models optim data io train)
 floors="core kernels layers models optim data io train"
 
 # What the files of a floor may include, besides their own floor. One arrow: core <- kernels <- layers <- models; optim and data stand
-# beside layers; io above them; train sees all.
+# beside layers; io above models and data, for a file may hold a whole model; train sees all.
 floors_below() {
   case "$1" in
     core) ;;
     kernels) printf 'core' ;;
     layers | optim | data) printf 'core kernels' ;;
-    models | io) printf 'core kernels layers' ;;
+    models) printf 'core kernels layers' ;;
+    io) printf 'core kernels layers models data' ;;
     train) printf 'core kernels layers models optim data io' ;;
   esac
 }

@@ -12,6 +12,7 @@
 #include <gpucnn/layers/flatten.h>
 
 #include "close.h"
+#include "float_environments.h"
 #include "layers/layers.h"
 #include "misuse.h"
 
@@ -248,7 +249,7 @@ TEST(Module, LoadingSaysWhichPrefixWouldFit) {
   EXPECT_EQ(all_values(net), all_values(source));
 }
 
-TEST(Module, AWrongShapeOrDtypeChangesNothingStrictOrNot) {
+TEST(Module, AWrongShapeChangesNothingStrictOrNot) {
   Net net, source;
   net.init(1);
   source.init(2);
@@ -256,15 +257,43 @@ TEST(Module, AWrongShapeOrDtypeChangesNothingStrictOrNot) {
   StateDict wide = changed(source.state_dict(), "scale.weight", "");
   wide.add("scale.weight", Tensor::zeros({3}));
   StateDict bytes = changed(source.state_dict(), "scale.weight", "");
-  bytes.add("scale.weight", Tensor::zeros({2}, DType::u8));
+  bytes.add("scale.weight", Tensor::zeros({3}, DType::u8));
   StateDict none = changed(source.state_dict(), "scale.weight", "");
   none.add("scale.weight", Tensor());
   for (const bool strict : {true, false}) {
     EXPECT_THAT([&] { net.load_state_dict(wide, strict); }, misuse("load_state_dict: scale.weight must be f32 [2], got f32 [3]"));
-    EXPECT_THAT([&] { net.load_state_dict(bytes, strict); }, misuse("scale.weight must be f32 [2], got u8 [2]"));
+    EXPECT_THAT([&] { net.load_state_dict(bytes, strict); }, misuse("scale.weight must be f32 [2], got u8 [3]"));
     EXPECT_THAT([&] { net.load_state_dict(none, strict); }, misuse("scale.weight must be f32 [2], got an undefined tensor"));
   }
   EXPECT_EQ(all_values(net), before);
+}
+
+TEST(Module, WhatIsF32TakesEveryDTypeRounded) {
+  Net net, source;
+  net.init(1);
+  source.init(2);
+  const auto load = [&](const Tensor& values) {
+    StateDict state = changed(source.state_dict(), "scale.weight", "");
+    state.add("scale.weight", values);
+    net.load_state_dict(state);
+    return net.scale.weight.value().to_vector<float>();
+  };
+  Tensor halves = Tensor::empty({2}, DType::bf16);
+  halves.data<bf16>()[0] = {0x3FC0};
+  halves.data<bf16>()[1] = {0x8001};  // subnormal
+  EXPECT_THAT(load(Tensor::from(std::vector<std::uint8_t>{0, 255}, {2})), ElementsAre(0.0F, 255.0F));
+  EXPECT_THAT(load(halves), ElementsAre(1.5F, -0x1p-133F));
+  for (const CallersEnvironment& environment : callers_environments()) {
+    std::vector<float> from_i32, from_i64;
+    {
+      const ForcedFloatEnvironment callers(environment);
+      from_i32 = load(Tensor::from(std::vector{(1 << 24) + 1, -((1 << 24) + 3)}, {2}));
+      from_i64 = load(Tensor::from(std::vector<std::int64_t>{(std::int64_t{1} << 53) + 1, std::int64_t{1} << 40}, {2}));
+    }
+    EXPECT_THAT(from_i32, ElementsAre(0x1p24F, -0x1.000004p24F)) << environment.name;
+    EXPECT_THAT(from_i64, ElementsAre(0x1p53F, 0x1p40F)) << environment.name;
+  }
+  EXPECT_EQ(net.fc.weight().value().to_vector<float>(), source.fc.weight().value().to_vector<float>());
 }
 
 // ---- modes -----------------------------------------------------------------------------------------------------------------
