@@ -1,5 +1,6 @@
 # The programs of samples/ that are installed, each with its manual page. A program is linked once more under its installed name, from
 # the objects of the sample: so its run path is that of an installed program, and the sample stays where scripts look for it.
+find_package(CLI11 REQUIRED)  # what samples/ found is not known here
 set(programs train_cifar:gpucnn-train predict:gpucnn-predict export:gpucnn-export)
 
 # gpucnn_program(SAMPLE NAME): installs SAMPLE as NAME.
