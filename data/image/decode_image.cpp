@@ -112,4 +112,14 @@ Tensor load_image(const std::filesystem::path& file, int channels) {
   return as_tensor(decode_pixels({bytes, name, kMaxImagePixels}, channels));
 }
 
+Tensor load_image(const std::filesystem::path& file, int channels, const ResizeOptions& resize) {
+  check_channels("load_image", channels);
+  check_resize("load_image", resize);
+  const std::vector<std::byte> bytes = read_image_file(file);
+  const std::string name = file.string();
+  Tensor image = Tensor::empty({1, channels, resize.size.height, resize.size.width}, DType::u8);
+  decode_resized({bytes, name, kMaxImagePixels}, channels, resize, image.data<std::uint8_t>());
+  return image;
+}
+
 }  // namespace gpucnn

@@ -36,4 +36,8 @@ GPUCNN_API Tensor decode_image(std::span<const std::byte> bytes, int channels = 
 /// The same from a file. A file of more than `kMaxImageBytes`, or that cannot be read, is a `DataError`.
 GPUCNN_API Tensor load_image(const std::filesystem::path& file, int channels = 3);
 
+/// The same, brought to a size as ImageFolder does it: u8 [1, C, size.height, size.width]. Throws `std::invalid_argument` for a
+/// wrong option, too.
+GPUCNN_API Tensor load_image(const std::filesystem::path& file, int channels, const ResizeOptions& resize);
+
 }  // namespace gpucnn

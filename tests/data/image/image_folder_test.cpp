@@ -14,6 +14,7 @@
 
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/threads/threads.h>
+#include <gpucnn/data/image/decode_image.h>
 
 #include "data/image/image_tree.h"
 
@@ -117,6 +118,26 @@ TEST_F(ImageFolderTest, BringsImagesToOneSize) {
   const ImageFolder cropped(tree_.dir(), {.resize = ResizeOptions{.size = 8, .resize = 10}, .channels = 1});
   EXPECT_EQ(cropped.image_shape(), (Shape{1, 8, 8}));
   EXPECT_THAT(greys_of(cropped.get(all_of(cropped)).inputs), ElementsAre(1, 90));
+}
+
+// A program that classifies a file must see what its network was trained on.
+TEST_F(ImageFolderTest, GivesWhatLoadImageGivesOfTheFile) {
+  std::vector<std::uint8_t> rows(3 * 90 * 70);
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<std::uint8_t>(i * i >> 4);
+  tree_.write("cat/1.png", encode_png({.width = 90, .height = 70, .rows = rows}));
+  tree_.write("cat/2.jpg", plain_jpeg(160, 320, 90, 20, 60));
+  for (const ResizeOptions& resize : {ResizeOptions{.size = 16, .resize = 16}, ResizeOptions{.size = {9, 12}}}) {
+    for (const int channels : {1, 3}) {
+      const ImageFolder folder(tree_.dir(), {.resize = resize, .channels = channels});
+      const Tensor images = folder.get(all_of(folder)).inputs;
+      for (std::int64_t i = 0; i < folder.size(); ++i) {
+        EXPECT_EQ(load_image(folder.file(i), channels, resize).to_vector<std::uint8_t>(),
+                  images.narrow(i, 1).to_vector<std::uint8_t>());
+      }
+    }
+  }
+  EXPECT_THROW(load_image(tree_.dir() / "cat/1.png", 2, {}), std::invalid_argument);
+  EXPECT_THROW(load_image(tree_.dir() / "cat/1.png", 3, {.size = 16, .resize = 8}), std::invalid_argument);
 }
 
 TEST_F(ImageFolderTest, WithoutASizeRefusesAnImageOfAnother) {

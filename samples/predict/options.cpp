@@ -1,0 +1,56 @@
+#include "options.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+#include <gpucnn/gpucnn.h>
+
+#include "common/command_line.h"
+#include "common/exit_code.h"
+
+namespace {
+
+void check(const Options& options) {
+  if (options.model.empty()) throw UsageError("--model: a checkpoint that train_cifar wrote must be given");
+  if (options.inputs.empty()) throw UsageError("an image, a folder or - must be given");
+  if (std::ranges::count(options.inputs, "-") > 1) throw UsageError("-: given more than once");
+  if (std::ranges::find(options.inputs, "") != options.inputs.end()) throw UsageError("the name of an image is empty");
+  try {
+    if (options.device != "auto") gpucnn::Device::parse(options.device);
+  } catch (const std::invalid_argument&) {
+    throw UsageError(fmt::format("--device: '{}' is not auto, cpu, cuda or cuda:N", options.device));
+  }
+}
+
+}  // namespace
+
+Options parse_options(int argc, char** argv) {
+  Options options{.threads = gpucnn::num_threads()};
+  CLI::App app("Says what is in pictures: the classes that a trained model finds most probable.", "predict");
+  command_line::add_help(app);
+  app.add_option("IMAGE", options.inputs,
+                 "PNG and JPEG files of any size; folders, with all\nimages below; - reads names from standard input,\none a line")
+      ->type_name("")
+      ->take_all();
+  command_line::add_path(app, "--model", "Checkpoint that train_cifar wrote, such as\nbest.safetensors", options.model);
+  command_line::add_number(app, "--top", "Classes printed of each image, the most probable\nfirst", options.top, 1, 1'000'000);
+  app.add_flag("--json", options.json, "Print a JSON object a line for each image; default:\na table")->disable_flag_override();
+  command_line::add_number(app, "--batch-size", "Images computed at once; default: up to 64, fewer\nof large ones",
+                           options.batch_size, 1, 1'000'000)
+      ->default_str("");
+  app.add_option("--device", options.device, "cpu, cuda or cuda:N; auto takes a usable GPU,\nelse the CPU")
+      ->type_name("NAME")
+      ->capture_default_str();
+  command_line::add_number(app, "--threads", "CPU threads; the results do not depend on it", options.threads, 1, 1024);
+  app.footer(
+      "Images come to the size of the training's: the shorter side is brought to it and\n"
+      "the centre cut out. Where those were not square, the image is stretched.\n"
+      "Files that are no images are named on standard error; the others are done.\n\n"
+      "Exit codes: 0 done, 2 wrong option, 3 no such device, 4 an image missing or damaged,\n"
+      "5 standard output cannot be written or a damaged checkpoint, 7 out of memory");
+  command_line::parse(app, argc, argv);
+  check(options);
+  return options;
+}
