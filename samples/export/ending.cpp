@@ -1,4 +1,4 @@
-#include "export/ending.h"
+#include "ending.h"
 
 #include <unistd.h>
 

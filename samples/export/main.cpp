@@ -6,8 +6,8 @@
 
 #include <gpucnn/gpucnn.h>
 
-#include "export/ending.h"
-#include "export/options.h"
+#include "ending.h"
+#include "options.h"
 
 using namespace gpucnn;
 

@@ -7,7 +7,7 @@ set -u
 build="$1"
 cpack="$2"
 compiler="$3"
-for tool in dpkg-deb dpkg-shlibdeps pkg-config readelf; do
+for tool in dpkg-deb dpkg-shlibdeps file pkg-config readelf; do
   command -v "$tool" >/dev/null || {
     printf '%s is missing\n' "$tool"
     exit 77

@@ -11,12 +11,17 @@ cat <<'HELP'
 Does one thing.
 Usage: some_program [OPTIONS]
 
+Positionals:
+  THING                       What it is done to
+
 Options:
   --data DIR                  A back\slash, the first line
                               .second line
   --threads N=7               CPU threads
   --long-name NAME=x
                               its words
+
+What more there is to say.
 
 Exit codes: 0 done, 2 wrong option
 HELP
@@ -36,6 +41,14 @@ run bash "$root/scripts/man_page" "$scratch/program" gpucnn-program
 expect "it succeeds" code_is 0
 expect "a title" has '.TH "GPUCNN-PROGRAM" 1 "" "libgpucnn 1.2.3" "User Commands"'
 expect "a name and what it does" has 'gpucnn\-program \- does one thing'
+expect "arguments" has '.SH ARGUMENTS
+.TP
+.B THING
+What it is done to
+.SH OPTIONS'
+expect "what stands behind the options" has '.SH NOTES
+What more there is to say.
+.SH "EXIT STATUS"'
 expect "a synopsis under the installed name" has '.B gpucnn\-program [OPTIONS]'
 expect "an option and its lines, in which nothing is a request" has '.TP
 .B \-\-data DIR
