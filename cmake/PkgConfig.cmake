@@ -1,0 +1,38 @@
+# gpucnn.pc, for those who build without CMake: pkg-config --cflags --libs gpucnn. A shared library brings what it stands on; a static one
+# names it in Libs, so that `pkg-config --libs` and `pkg-config --static --libs` both link. There is no shared one beside it to choose.
+set(pc_libraries "")
+if(GPUCNN_TYPE STREQUAL "STATIC_LIBRARY")
+  # The compiler knows the system's own folders.
+  set(known "${CMAKE_CXX_IMPLICIT_LINK_DIRECTORIES}")
+  set(files "${oneDNN_LIBRARY}" "${Highway_LIBRARY}" "${PNG_LIBRARY_RELEASE}" "${TurboJPEG_LIBRARY}" "${ZLIB_LIBRARY_RELEASE}")
+  if(GPUCNN_WITH_CUDA)
+    list(APPEND files "${CUDA_cudart_static_LIBRARY}")
+  endif()
+  foreach(file IN LISTS files)
+    get_filename_component(folder "${file}" DIRECTORY)
+    if(NOT folder IN_LIST known)
+      list(APPEND known "${folder}")
+      string(APPEND pc_libraries " -L${folder}")
+    endif()
+    get_filename_component(name "${file}" NAME_WE)
+    string(REGEX REPLACE "^lib" "" name "${name}")
+    string(APPEND pc_libraries " -l${name}")
+  endforeach()
+  # cudart's own needs stand behind it; the compiler's threads and OpenMP behind all.
+  set(names ${OpenMP_CXX_LIB_NAMES} pthread dl rt)
+  list(REMOVE_DUPLICATES names)
+  foreach(name IN LISTS names)
+    string(APPEND pc_libraries " -l${name}")
+  endforeach()
+  # For a program in C or linked by ld.
+  foreach(name IN LISTS CMAKE_CXX_IMPLICIT_LINK_LIBRARIES)
+    if(name MATCHES "^(stdc\\+\\+|c\\+\\+|m)$")
+      string(APPEND pc_libraries " -l${name}")
+    endif()
+  endforeach()
+endif()
+# Its folders are told from its own place, so that an installed tree may be moved.
+file(RELATIVE_PATH prefix_from_here "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
+string(REGEX REPLACE "/$" "" prefix_from_here "${prefix_from_here}")
+configure_file("${PROJECT_SOURCE_DIR}/cmake/gpucnn.pc.in" "${PROJECT_BINARY_DIR}/gpucnn.pc" @ONLY)
+install(FILES "${PROJECT_BINARY_DIR}/gpucnn.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig" COMPONENT dev)
