@@ -11,9 +11,10 @@
 #include <gpucnn/io/import_onnx.h>
 #include <gpucnn/models/make_model.h>
 
-#include "io/temporary_folder.h"
 #include "layers/exported_layers.h"
 #include "layers/layers.h"
+
+#include "io/temporary_folder.h"  // behind those: it has a namespace called testing
 
 namespace gpucnn {
 namespace {
