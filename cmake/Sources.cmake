@@ -149,8 +149,8 @@ gpucnn_files(data/files
 gpucnn_files(data/sampling PUBLIC concat_dataset random_split subset weighted_random_sampler PRIVATE shuffle weighted_order)
 gpucnn_files(io
   PUBLIC atomic_file export_c export_onnx import_onnx load_model safetensors
-  PRIVATE foreign_file json_list metadata_fields model_metadata safetensors_file safetensors_header shard_index shards stored_type
-          tensor_data)
+  PRIVATE json_list metadata_fields model_metadata)
+gpucnn_files(io/safetensors PRIVATE file foreign_file header shard_index shards stored_type tensor_data)
 gpucnn_files(io/c_source PRIVATE buffer_plan c_functions c_network c_text)
 gpucnn_files(io/onnx PRIVATE fields graph_writer operations pools wire_reader wire_types wire_writer)
 gpucnn_files(io/onnx/import

@@ -12,7 +12,7 @@
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/printable.h>
 #include <gpucnn/io/model_metadata.h>
-#include <gpucnn/io/safetensors_header.h>
+#include <gpucnn/io/safetensors/header.h>
 #include <gpucnn/layers/module/module_tree.h>
 #include <gpucnn/models/make_model.h>
 

@@ -11,7 +11,7 @@
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/printable.h>
 #include <gpucnn/core/threads/float_environment.h>
-#include <gpucnn/io/safetensors_header.h>
+#include <gpucnn/io/safetensors/header.h>
 
 namespace gpucnn {
 namespace {

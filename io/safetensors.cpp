@@ -12,10 +12,10 @@
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/printable.h>
 #include <gpucnn/io/atomic_file.h>
-#include <gpucnn/io/safetensors_file.h>
-#include <gpucnn/io/safetensors_header.h>
-#include <gpucnn/io/shards.h>
-#include <gpucnn/io/tensor_data.h>
+#include <gpucnn/io/safetensors/file.h>
+#include <gpucnn/io/safetensors/header.h>
+#include <gpucnn/io/safetensors/shards.h>
+#include <gpucnn/io/safetensors/tensor_data.h>
 
 namespace gpucnn {
 

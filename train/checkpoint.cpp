@@ -15,7 +15,7 @@
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/printable.h>
 #include <gpucnn/io/metadata_fields.h>
-#include <gpucnn/io/safetensors_header.h>
+#include <gpucnn/io/safetensors/header.h>
 
 namespace gpucnn {
 namespace {

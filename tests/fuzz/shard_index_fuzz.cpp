@@ -1,7 +1,7 @@
 #include <cstdlib>
 
 #include <gpucnn/core/text/printable.h>
-#include <gpucnn/io/shard_index.h>
+#include <gpucnn/io/safetensors/shard_index.h>
 
 #include "fuzz_target.h"
 

@@ -1,4 +1,4 @@
-#include <gpucnn/io/foreign_file.h>
+#include <gpucnn/io/safetensors/foreign_file.h>
 
 #include <string>
 #include <utility>

@@ -11,7 +11,7 @@
 #include <gpucnn/core/memory/allocator.h>
 #include <gpucnn/core/random.h>
 #include <gpucnn/io/safetensors.h>
-#include <gpucnn/io/safetensors_header.h>
+#include <gpucnn/io/safetensors/header.h>
 #include <gpucnn/layers/linear.h>
 #include <io/safetensors_bytes.h>
 #include <io/temporary_folder.h>

@@ -8,7 +8,7 @@
 
 #include <gpucnn/core/error.h>
 #include <gpucnn/io/safetensors.h>
-#include <gpucnn/io/shard_index.h>
+#include <gpucnn/io/safetensors/shard_index.h>
 #include <io/safetensors_bytes.h>
 #include <io/temporary_folder.h>
 

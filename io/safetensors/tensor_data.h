@@ -6,7 +6,7 @@
 #include <gpucnn/core/host/input_file.h>
 #include <gpucnn/core/tensor.h>
 #include <gpucnn/io/atomic_file.h>
-#include <gpucnn/io/safetensors_header.h>
+#include <gpucnn/io/safetensors/header.h>
 
 namespace gpucnn::safetensors {
 

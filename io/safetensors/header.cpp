@@ -1,4 +1,4 @@
-#include <gpucnn/io/safetensors_header.h>
+#include <gpucnn/io/safetensors/header.h>
 
 #include <algorithm>
 #include <bit>

@@ -1,4 +1,4 @@
-#include <gpucnn/io/shards.h>
+#include <gpucnn/io/safetensors/shards.h>
 
 #include <cstddef>
 #include <span>
@@ -11,9 +11,9 @@
 #include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/printable.h>
-#include <gpucnn/io/safetensors_file.h>
-#include <gpucnn/io/safetensors_header.h>
-#include <gpucnn/io/shard_index.h>
+#include <gpucnn/io/safetensors/file.h>
+#include <gpucnn/io/safetensors/header.h>
+#include <gpucnn/io/safetensors/shard_index.h>
 
 namespace gpucnn::safetensors {
 namespace {

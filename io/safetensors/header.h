@@ -7,7 +7,7 @@
 
 #include <gpucnn/core/shape.h>
 #include <gpucnn/io/safetensors.h>
-#include <gpucnn/io/stored_type.h>
+#include <gpucnn/io/safetensors/stored_type.h>
 
 /// A safetensors file is the length of its header (8 bytes, little-endian), the header (JSON), and the tensors' data without gaps.
 /// https://github.com/huggingface/safetensors#format

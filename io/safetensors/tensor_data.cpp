@@ -1,4 +1,4 @@
-#include <gpucnn/io/tensor_data.h>
+#include <gpucnn/io/safetensors/tensor_data.h>
 
 #include <algorithm>
 #include <cstddef>

@@ -1,4 +1,4 @@
-#include <gpucnn/io/stored_type.h>
+#include <gpucnn/io/safetensors/stored_type.h>
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,4 @@
-#include <gpucnn/io/shard_index.h>
+#include <gpucnn/io/safetensors/shard_index.h>
 
 #include <algorithm>
 #include <cstddef>

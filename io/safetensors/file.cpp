@@ -1,4 +1,4 @@
-#include <gpucnn/io/safetensors_file.h>
+#include <gpucnn/io/safetensors/file.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -11,9 +11,9 @@
 
 #include <gpucnn/core/host/input_file.h>
 #include <gpucnn/core/text/formatted.h>
-#include <gpucnn/io/foreign_file.h>
-#include <gpucnn/io/safetensors_header.h>
-#include <gpucnn/io/tensor_data.h>
+#include <gpucnn/io/safetensors/foreign_file.h>
+#include <gpucnn/io/safetensors/header.h>
+#include <gpucnn/io/safetensors/tensor_data.h>
 
 namespace gpucnn::safetensors {
 namespace {
