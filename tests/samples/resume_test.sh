@@ -264,7 +264,7 @@ kills_on_gpu() {
 # failing_calls: each system call of each kind on the run's files fails in turn, or every COUNT-th. The run ends with 0 or 5, and goes
 # on to the same end.
 failing_calls() {
-  local call how n calls ended
+  local call how n calls step ended
   long=2
   whole whole --quiet >/dev/null
   for call in open write fsync close rename; do
@@ -272,9 +272,10 @@ failing_calls() {
     under=(env LD_PRELOAD="$preloads/libfailing_calls.so" FAIL_IN="$scratch/begun" FAIL_CALL="$call" COUNT_TO="$scratch/count")
     whole "$scratch/begun" --quiet >/dev/null
     calls=$(cat count)
-    expect "$call is called" [ "$calls" -gt 10 ]
+    expect "$call is called" [ "$calls" -gt 5 ]
+    step="${count:-$((calls / 3))}"
     for how in ENOSPC EIO EINTR $([ $call != write ] || echo short); do
-      for n in $(seq $((RANDOM % 5 + 1)) "${count:-$((calls / 3))}" "$calls"); do
+      for n in $(seq $((RANDOM % step + 1)) "$step" "$calls"); do
         rm -rf begun
         under=(env LD_PRELOAD="$preloads/libfailing_calls.so" FAIL_IN="$scratch/begun" FAIL_CALL="$call" FAIL_AT="$n" FAIL_HOW="$how")
         run whole "$scratch/begun" --quiet
