@@ -3,7 +3,9 @@
 # files lie where Debian has them.
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME libgpucnn)
-set(CPACK_PACKAGE_CONTACT "The libgpucnn authors <libgpucnn@localhost>")
+if(NOT CPACK_PACKAGE_CONTACT)  # whoever publishes packages says where to write to: -DCPACK_PACKAGE_CONTACT=…
+  set(CPACK_PACKAGE_CONTACT "The libgpucnn authors <libgpucnn@localhost>")
+endif()
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "${PROJECT_DESCRIPTION}")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)

@@ -58,11 +58,11 @@ static void $_linear(long in_features, long out_features, const float *x, const 
   for (long k = 0; k < out_features; ++k) {
     const float *w = weight + k * in_features;
     float sums[8] = {0.0f};
-    long i = 0;
-    for (; i + 8 <= in_features; i += 8) {
+    const long whole = in_features - in_features % 8;
+    for (long i = 0; i < whole; i += 8) {
       for (int lane = 0; lane < 8; ++lane) sums[lane] += w[i + lane] * x[i + lane];
     }
-    for (; i < in_features; ++i) sums[0] += w[i] * x[i];
+    for (long i = whole; i < in_features; ++i) sums[0] += w[i] * x[i];
     y[k] = ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7])) + (bias ? bias[k] : 0.0f);
   }
 }

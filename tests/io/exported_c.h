@@ -41,7 +41,7 @@ class ExportedC {
   std::string text() const { return read_bytes(file()); }
 
   /// Compiles it; what the compiler says is a failure. `main` is what the program does with `input` and `output`.
-  void compile(const CCompiler& compiler, std::size_t inputs, std::size_t outputs, const std::string& options = "-O1") {
+  void compile(const CCompiler& compiler, std::size_t inputs, std::size_t outputs, const std::string& options = "-O2") {
     write_bytes(folder_ / "main.c",
                 fmt::format("#include <stdio.h>\nvoid {0}_predict(const float *input, float *output);\n"
                             "int main(void) {{\n  static float input[{1}], output[{2}];\n"

@@ -57,7 +57,7 @@ files() {
   expect "and the names of classes" grep -q 'my_net_class_names\[' x.c
   expect "and the normalisation" grep -qF 'const float my_net_std[3] = {' x.c
   if command -v gcc >/dev/null; then
-    run gcc -std=c99 -O1 -Wall -Wextra -pedantic -Werror -c x.c
+    run gcc -std=c99 -O2 -Wall -Wextra -pedantic -Werror -c x.c
     expect "which compiles without a warning" [ "$code$output" = 0 ]
   fi
   cp x.c first.c

@@ -10,7 +10,7 @@
 
 #include "close.h"
 #include "io/exported_c.h"
-#include "layers/layers.h"
+#include "reference/values.h"
 #include "train/drawn_network.h"
 
 namespace gpucnn {
@@ -33,7 +33,7 @@ TEST(DrawnNetworksInC, ComputeWhatTheNetworkPredicts) {
     SCOPED_TRACE("GPUCNN_RANDOM_NETWORKS=1 GPUCNN_RANDOM_SEED=" + std::to_string(seed) + ":\n" + network.model->summary(network.x));
     const Shape shape = network.x.with(0, 1);
     const std::vector<float> x = reference::random_floats(shape.numel(), static_cast<unsigned>(seed));
-    const std::vector<float> y = values(network.model->predict(Tensor::from(x, shape)));
+    const std::vector<float> y = network.model->predict(Tensor::from(x, shape)).to_vector<float>();
     testing::ExportedC exported;
     export_c(*network.model, shape, exported.file());
     ASSERT_NO_FATAL_FAILURE(exported.compile(compilers[seed % compilers.size()], x.size(), y.size()));
