@@ -296,6 +296,18 @@ TEST(Module, WhatIsF32TakesEveryDTypeRounded) {
   EXPECT_EQ(net.fc.weight().value().to_vector<float>(), source.fc.weight().value().to_vector<float>());
 }
 
+TEST_P(ModuleTest, TakesEveryDTypeFromAnyDeviceWhereItIsF32) {
+  Net net, source;
+  net.init(1).to(device());
+  source.init(2);
+  for (const Device from : {Device::cpu(), device()}) {
+    StateDict state = changed(source.state_dict(), "scale.weight", "");
+    state.add("scale.weight", Tensor::from(std::vector<std::int64_t>{-3, 1 << 20}, {2}, from));
+    net.load_state_dict(state);
+    EXPECT_THAT(net.scale.weight.value().to_vector<float>(), ElementsAre(-3.0F, 0x1p20F));
+  }
+}
+
 // ---- modes -----------------------------------------------------------------------------------------------------------------
 
 TEST(Module, TrainAndEvalSetTheWholeTree) {
