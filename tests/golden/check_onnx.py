@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks the ONNX files that `onnx_networks DIR` wrote: python3 tests/golden/check_onnx.py DIR
+"""Checks the ONNX files that `onnx_networks write DIR` wrote: python3 tests/golden/check_onnx.py DIR
 
 Each must pass onnx's checker. ONNX Runtime and OpenCV must make of the input what libgpucnn made of it, within 1e-5 of the largest
 output. Ends with 77 where one of the packages is missing: pip install onnx onnxruntime opencv-python-headless safetensors numpy
