@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Writes networks of PyTorch as ONNX files, for `onnx_networks check DIR` to import: python3 tests/golden/torch_onnx.py DIR
+"""Writes networks of PyTorch as ONNX files.
+
+    python3 tests/golden/torch_onnx.py DIR       for `onnx_networks check DIR` to import
+    python3 tests/golden/torch_onnx.py record    the small ones in tests/golden/onnx, which the tests import
 
 Each is exported by both of PyTorch's exporters, with an input and what PyTorch makes of it. Ends with 77 where a package is missing:
 pip install torch torchvision onnx onnxscript safetensors
@@ -50,6 +53,32 @@ class Viewed(nn.Module):
     def forward(self, x):
         x = torch.relu(self.conv(x))
         return torch.softmax(self.fc(x.view(x.size(0), -1)), dim=1)
+
+
+class Small(nn.Module):
+    """What differs between exporters, in a few kilobytes; for images of [3, 8, 8]."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 4, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(4)
+        self.act1 = nn.GELU()
+        self.conv2 = nn.Conv2d(4, 4, 3, padding="same")
+        self.norm = nn.GroupNorm(2, 4)
+        self.act2 = nn.SiLU()
+        self.act3 = nn.GELU("tanh")
+        self.pool = nn.MaxPool2d(2)
+        self.up = nn.Upsample(scale_factor=2)
+        self.act4 = nn.Hardswish()
+        self.fc = nn.Linear(8 * 8 * 8, 5)
+
+    def forward(self, x):
+        x = self.act1(self.bn1(self.conv1(x)))
+        x = x + self.act2(self.norm(self.conv2(x)))
+        x = self.up(self.pool(self.act3(x)))
+        x = torch.cat([x, self.act4(x)], dim=1)
+        x = nn.functional.relu6(x.view(x.size(0), -1))
+        return torch.softmax(self.fc(x), dim=1)
 
 
 def activation(layer):
@@ -156,6 +185,26 @@ def export(model, x, path, new):
         )
 
 
+def record():
+    folder = pathlib.Path(__file__).parent / "onnx"
+    torch.manual_seed(0)
+    x, model = torch.randn(2, 3, 8, 8), Small()
+    randomize(model)
+    model.eval()
+    with torch.no_grad():
+        example = {"input": x, "output": model(x).contiguous()}
+    for new in (False, True):
+        export(model, x, folder / f"small_{'new' if new else 'old'}.onnx", new)
+    for path in folder.glob("*.onnx"):  # traces of the file system and source code
+        file = onnx.load(path)
+        for node in file.graph.node:
+            del node.metadata_props[:]
+        for value in [*file.graph.input, *file.graph.output, *file.graph.value_info]:
+            del value.metadata_props[:]
+        onnx.save(file, path)
+    save_file(example, folder / "small.safetensors")
+
+
 def main(folder):
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
@@ -180,4 +229,4 @@ def main(folder):
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    main(sys.argv[1])
+    record() if sys.argv[1] == "record" else main(sys.argv[1])

@@ -33,17 +33,17 @@ void read_window(GraphReader& from, bool is_max) {
            {x});
 }
 
-/// The mean of whole images, with the dimensions kept or left out.
-void read_mean(GraphReader& from) {
+/// The mean or the maximum of whole images, with the dimensions kept or left out.
+void read_reduction(GraphReader& from, const Op& whole) {
   const int x = from.value(0);
   const std::int64_t rank = from.shape(x).rank();
   std::vector<std::int64_t> axes = from.has_input(1) ? from.sizes(1).numbers : from.integers("axes", {});
   for (std::int64_t& axis : axes) axis += axis < 0 ? rank : 0;
   std::ranges::sort(axes);
-  from.require(rank == 4 && axes == std::vector<std::int64_t>{2, 3}, "a mean over the axes 2 and 3 of images", "another");
-  if (from.integer("keepdims", 1) != 0) return from.add(op::AdaptiveAvgPool2d{1}, {x});
-  const int mean = from.append(op::AdaptiveAvgPool2d{1}, {x}, from.node());
-  from.add(op::Flatten{}, {mean});
+  from.require(rank == 4 && axes == std::vector<std::int64_t>{2, 3}, "a reduction over the axes 2 and 3 of images", "another");
+  if (from.integer("keepdims", 1) != 0) return from.add(whole, {x});
+  const int reduced = from.append(whole, {x}, from.node());
+  from.add(op::Flatten{}, {reduced});
 }
 
 /// Whether each element of an image becomes a block of equal ones, where factors are whole: which element a new one is a copy of is
@@ -86,7 +86,8 @@ bool read_pool(std::string_view type, GraphReader& from) {
   if (type == "AveragePool") return read_window(from, false), true;
   if (type == "GlobalAveragePool") return from.add(op::AdaptiveAvgPool2d{1}, {from.value(0)}), true;
   if (type == "GlobalMaxPool") return from.add(op::AdaptiveMaxPool2d{1}, {from.value(0)}), true;
-  if (type == "ReduceMean") return read_mean(from), true;
+  if (type == "ReduceMean") return read_reduction(from, op::AdaptiveAvgPool2d{1}), true;
+  if (type == "ReduceMax") return read_reduction(from, op::AdaptiveMaxPool2d{1}), true;
   if (type == "Resize") return read_resize(from, false), true;
   if (type == "Upsample") return read_resize(from, true), true;
   return false;
