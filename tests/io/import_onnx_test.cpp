@@ -150,14 +150,14 @@ TEST_F(ImportOnnx, NamesWhatTheLayersDoNotHave) {
   expect_refused({{{"LSTM", {"x"}, "y"}}}, "expected an operator that the layers have in node 'the LSTM' LSTM, found 'LSTM'");
   expect_refused({{{"Relu", {"x"}, "y", {}, "com.microsoft"}}},
                  "an operator of ONNX's own in node 'the Relu' Relu, found one of 'com");
-  expect_refused({{{"Tanh", {"x"}, "t"}, {"Mul", {"x", "t"}, "y"}}}, "a function of the network's values");
+  expect_refused({{{"Tanh", {"x"}, "t"}, {"Mul", {"x", "t"}, "y"}}}, "a sum in node 'the Mul' Mul, found another function");
   expect_refused({{{"Relu", {"x"}, "t"}, {"MaxPool", {"x"}, "y"}}}, "expected a kernel_shape in node 'the MaxPool' MaxPool");
   expect_refused({{{"MaxPool", {"x"}, "y", {{"kernel_shape", {2, 2}}, {"pads", {0, 0, 1, 1}}}}}}, "the same padding on both sides");
   expect_refused({{{"Transpose", {"x"}, "y", {{"perm", {0, 2, 3, 1}}}}}}, "a network of [N, C, H, W] throughout");
   expect_refused({{{"Concat", {"x", "x"}, "y", {{"axis", {2}}}}}}, "axis 1, the channels");
   expect_refused({{{"Conv", {"x", "w"}, "y"}}, {tensor_of("w", {2, 2, 1, 1}, 10)}}, "f32 as elements of 'w'");
   expect_refused({{{"Conv", {"x", "w"}, "y"}}, {tensor_of("w", {2, 3, 1, 1})}},
-                 "in node 'the Conv' Conv, found expects [N, 3, H, W]");
+                 "in node 'the Conv' Conv, found expects 3 input channels, got 2");
   expect_refused({{{"Conv", {"x", "x"}, "y"}}}, "a tensor of the file as input 1");
 }
 
