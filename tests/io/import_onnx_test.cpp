@@ -69,6 +69,16 @@ WireWriter tensor_of(const std::string& name, const std::vector<std::int64_t>& d
   return tensor;
 }
 
+/// An initializer of i64 in one dimension, its elements in a field of their own.
+WireWriter numbers_of(const std::string& name, const std::vector<std::int64_t>& values) {
+  WireWriter tensor;
+  tensor.integer(onnx::tensor::dims, static_cast<std::int64_t>(values.size()));
+  tensor.integer(onnx::tensor::data_type, onnx::tensor::is_int64);
+  tensor.bytes(onnx::tensor::name, name);
+  for (const std::int64_t value : values) tensor.integer(onnx::tensor::int64_data, value);
+  return tensor;
+}
+
 WireWriter value_of(const std::string& name, const std::vector<std::int64_t>& dims, int type = 1) {
   WireWriter shape;
   for (const std::int64_t extent : dims) {
@@ -159,6 +169,19 @@ TEST_F(ImportOnnx, NamesWhatTheLayersDoNotHave) {
   expect_refused({{{"Conv", {"x", "w"}, "y"}}, {tensor_of("w", {2, 3, 1, 1})}},
                  "in node 'the Conv' Conv, found expects 3 input channels, got 2");
   expect_refused({{{"Conv", {"x", "x"}, "y"}}}, "a tensor of the file as input 1");
+}
+
+TEST_F(ImportOnnx, ReadsAReshapeThatFlattens) {
+  const auto file = [](const std::vector<std::int64_t>& shape) {
+    return File{{{"Reshape", {"x", "s"}, "y"}}, {numbers_of("s", shape)}};
+  };
+  for (const std::vector<std::int64_t>& shape : {{0, -1}, {-1, 32}, {0, 32}, std::vector<std::int64_t>{0, 2, 4, -1}}) {
+    EXPECT_EQ(read(file(shape)).model->output_shape({5, 2, 4, 4}).numel(), 5 * 32);
+  }
+  expect_refused(file({-1, 16}), "found [-1, 16] of [2, 2, 4, 4]");
+  expect_refused(file({1, -1}), "found [1, -1] of [2, 2, 4, 4]");
+  expect_refused(file({-1, -1}), "a Reshape of images to rows of features");
+  expect_refused(file({0, 4, 2, 4}), "a Reshape of images to rows of features");
 }
 
 TEST_F(ImportOnnx, NamesInputsAndOutputsThatDoNotFit) {
