@@ -265,7 +265,7 @@ std::string_view GraphReader::text(std::string_view attribute, std::string_view 
   return found ? found->text : otherwise;
 }
 
-std::vector<std::int64_t> GraphReader::integers(std::string_view attribute, std::vector<std::int64_t> otherwise) const {
+std::vector<std::int64_t> GraphReader::integers(std::string_view attribute, const std::vector<std::int64_t>& otherwise) const {
   const AttributeMessage* found = find(attribute);
   return found ? found->integers : otherwise;
 }
