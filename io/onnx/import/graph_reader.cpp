@@ -12,6 +12,7 @@
 #include <gpucnn/core/text/printable.h>
 #include <gpucnn/io/onnx/fields.h>
 #include <gpucnn/io/onnx/import/layer_of.h>
+#include <gpucnn/io/onnx/import/names.h>
 #include <gpucnn/kernels/combine/channels.h>
 
 namespace gpucnn::onnx {
@@ -264,7 +265,7 @@ std::string_view GraphReader::text(std::string_view attribute, std::string_view 
   return found ? found->text : otherwise;
 }
 
-std::vector<std::int64_t> GraphReader::integers(std::string_view attribute, std::vector<std::int64_t> otherwise) const {
+std::vector<std::int64_t> GraphReader::integers(std::string_view attribute, const std::vector<std::int64_t>& otherwise) const {
   const AttributeMessage* found = find(attribute);
   return found ? found->integers : otherwise;
 }
@@ -304,7 +305,7 @@ Op& GraphReader::maker(int value) { return graph_.nodes.at(static_cast<std::size
 // ---- names -----------------------------------------------------------------------------------------------------------
 
 /// The layer's path: that of its weight, or else as the node's name has it. PyTorch's older exporter writes
-/// "/layer1/layer1.0/Relu".
+/// "/layer1/layer1.0/conv1/Conv".
 std::string GraphReader::path_of(const NodeMessage& node) const {
   constexpr std::string_view kWeight = ".weight";
   for (const std::string_view name : node.inputs) {
@@ -313,14 +314,12 @@ std::string GraphReader::path_of(const NodeMessage& node) const {
   }
   if (!node.name.starts_with('/')) return std::string(node.name);
   std::string path;
-  std::string_view rest = node.name.substr(1);
+  std::string_view before, rest = node.name.substr(1);
   for (std::size_t slash = rest.find('/'); slash != std::string_view::npos; slash = rest.find('/')) {
     const std::string_view scope = rest.substr(0, slash);
-    if (path.empty() || (scope.starts_with(path) && scope.substr(path.size()).starts_with('.'))) {
-      path = scope;
-    } else {
-      path += formatted(".{}", scope);
-    }
+    // What is counted in a container has the container's name before its number.
+    path = !before.empty() && lies_in(scope, before) ? joined_path(path, inside(scope, before)) : joined_path(path, scope);
+    before = scope;
     rest.remove_prefix(slash + 1);
   }
   return path;

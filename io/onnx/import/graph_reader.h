@@ -52,7 +52,7 @@ class GraphReader {
   /// The number that was meant by a float, as 1e-5 by 9.99999975e-6.
   double real(std::string_view attribute, double otherwise) const;
   std::string_view text(std::string_view attribute, std::string_view otherwise) const;
-  std::vector<std::int64_t> integers(std::string_view attribute, std::vector<std::int64_t> otherwise) const;
+  std::vector<std::int64_t> integers(std::string_view attribute, const std::vector<std::int64_t>& otherwise) const;
   bool has(std::string_view attribute) const { return find(attribute) != nullptr; }
   const AttributeMessage* find(std::string_view attribute) const;
   /// The same number in 31 bits.

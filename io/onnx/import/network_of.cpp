@@ -169,6 +169,7 @@ Part NetworkBuilder::concat(const ModelGraph::Node& node, int depth) {
   Part part{container_path(node.path, branches), nullptr, any_has_values(branches)};
   std::set<std::string> taken;
   std::vector<Child> children;
+  children.reserve(branches.size());
   for (Parts& branch : branches) children.push_back(child_of(std::move(branch), part.path, {}, taken));
   part.module = std::make_unique<Concat>(std::move(children));
   return part;

@@ -16,12 +16,11 @@ namespace {
 /// The longest function that is kept together: GELU has 8 steps.
 constexpr int kMaxDepth = 10;
 
-/// Input `i` as a function of a value. One that is read elsewhere, too, and is an activation, is computed once.
+/// Input `i` as a function of a value. What several nodes read is computed once: it is no step within one activation.
 Pointwise function_of(std::size_t i, GraphReader& from) {
   const auto* function = from.symbol_as<Pointwise>(i);
-  const bool ends = !function || function->function->depth() >= kMaxDepth ||
-                    (!from.reads_alone(i) && function->function->activation().has_value());
-  return ends ? Pointwise{from.value(i), Expression::variable(), &from.node()} : *function;
+  const bool goes_on = function && function->function->depth() < kMaxDepth && from.reads_alone(i);
+  return goes_on ? *function : Pointwise{from.value(i), Expression::variable(), &from.node()};
 }
 
 void apply(GraphReader& from, Expression::Unary step, double a = 0, double b = 0) {

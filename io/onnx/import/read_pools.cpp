@@ -1,8 +1,11 @@
 #include <algorithm>
+#include <optional>
+#include <stdexcept>
 #include <vector>
 
 #include <gpucnn/core/text/formatted.h>
 #include <gpucnn/io/onnx/import/graph_reader.h>
+#include <gpucnn/kernels/pool/max_pool2d.h>
 
 /// Nodes that pool or enlarge images. https://github.com/onnx/onnx/blob/main/docs/Operators.md
 namespace gpucnn::onnx {
@@ -14,6 +17,25 @@ Size2 pair(const GraphReader& from, std::string_view name, Size2 otherwise) {
   return {from.narrow(two[0]), from.narrow(two[1])};
 }
 
+/// Windows that begin in the image or before it, and of which the last may go beyond the padding behind it: `ceil_mode` of the
+/// layers. Whether these are the windows with this padding behind the image.
+bool is_ceil_mode(const kernels::Pool2d& window, const Shape& x, const std::vector<std::int64_t>& pads) {
+  const auto count = [](std::int64_t size, std::int64_t padding, std::int64_t kernel, std::int64_t dilation, std::int64_t stride) {
+    return (size + padding - (kernel - 1) * dilation - 1) / stride + 1;
+  };
+  kernels::Pool2d ceil = window;
+  ceil.ceil_mode = true;
+  std::optional<Shape> y;
+  try {
+    y = kernels::max_pool2d_shape(x, ceil);
+  } catch (const std::invalid_argument&) {  // no window fits
+    return false;
+  }
+  const Size2 kernel = window.kernel_size, dilation = window.dilation, stride = window.stride;
+  return count(x[2], pads[0] + pads[2], kernel.height, dilation.height, stride.height) == (*y)[2] &&
+         count(x[3], pads[1] + pads[3], kernel.width, dilation.width, stride.width) == (*y)[3];
+}
+
 void read_window(GraphReader& from, bool is_max) {
   const int x = from.value(0);
   const std::string_view mode = from.text("auto_pad", "NOTSET");
@@ -22,28 +44,33 @@ void read_window(GraphReader& from, bool is_max) {
   kernels::Pool2d window{pair(from, "kernel_shape", 1), pair(from, "strides", 1)};
   const std::vector<std::int64_t> pads = from.integers("pads", {0, 0, 0, 0});
   from.require(pads.size() == 4, "pads of 4 numbers", formatted("{}", pads.size()));
-  from.require(pads[0] == pads[2] && pads[1] == pads[3], "the same padding on both sides of a pooling", "another behind the image");
   window.padding = {from.narrow(pads[0]), from.narrow(pads[1])};
   window.dilation = pair(from, "dilations", 1);
   window.ceil_mode = from.integer("ceil_mode", 0) != 0;
+  const bool counts_padding = !is_max && from.integer("count_include_pad", 0) != 0;
+  if (pads[0] != pads[2] || pads[1] != pads[3]) {
+    const auto padding = [&](std::size_t i) { return from.narrow(pads[i]); };
+    const bool is_sane = window.stride.height > 0 && window.stride.width > 0 && padding(2) >= 0 && padding(3) >= 0;
+    from.require(is_sane && !window.ceil_mode && !counts_padding && is_ceil_mode(window, from.shape(x), pads),
+                 "the same padding on both sides of a pooling", "another behind the image");
+    window.ceil_mode = true;
+  }
   if (is_max) return from.add(op::MaxPool2d{window}, {x});
   from.require(window.dilation == Size2{1}, "an average without dilation", "one with");
-  from.add(op::AvgPool2d{{window.kernel_size, window.stride, window.padding, window.ceil_mode,
-                          from.integer("count_include_pad", 0) != 0}},
-           {x});
+  from.add(op::AvgPool2d{{window.kernel_size, window.stride, window.padding, window.ceil_mode, counts_padding}}, {x});
 }
 
-/// The mean of whole images, with the dimensions kept or left out.
-void read_mean(GraphReader& from) {
+/// The mean or the maximum of whole images, with the dimensions kept or left out.
+void read_reduction(GraphReader& from, const Op& whole) {
   const int x = from.value(0);
   const std::int64_t rank = from.shape(x).rank();
   std::vector<std::int64_t> axes = from.has_input(1) ? from.sizes(1).numbers : from.integers("axes", {});
   for (std::int64_t& axis : axes) axis += axis < 0 ? rank : 0;
   std::ranges::sort(axes);
-  from.require(rank == 4 && axes == std::vector<std::int64_t>{2, 3}, "a mean over the axes 2 and 3 of images", "another");
-  if (from.integer("keepdims", 1) != 0) return from.add(op::AdaptiveAvgPool2d{1}, {x});
-  const int mean = from.append(op::AdaptiveAvgPool2d{1}, {x}, from.node());
-  from.add(op::Flatten{}, {mean});
+  from.require(rank == 4 && axes == std::vector<std::int64_t>{2, 3}, "a reduction over the axes 2 and 3 of images", "another");
+  if (from.integer("keepdims", 1) != 0) return from.add(whole, {x});
+  const int reduced = from.append(whole, {x}, from.node());
+  from.add(op::Flatten{}, {reduced});
 }
 
 /// Whether each element of an image becomes a block of equal ones, where factors are whole: which element a new one is a copy of is
@@ -86,7 +113,8 @@ bool read_pool(std::string_view type, GraphReader& from) {
   if (type == "AveragePool") return read_window(from, false), true;
   if (type == "GlobalAveragePool") return from.add(op::AdaptiveAvgPool2d{1}, {from.value(0)}), true;
   if (type == "GlobalMaxPool") return from.add(op::AdaptiveMaxPool2d{1}, {from.value(0)}), true;
-  if (type == "ReduceMean") return read_mean(from), true;
+  if (type == "ReduceMean") return read_reduction(from, op::AdaptiveAvgPool2d{1}), true;
+  if (type == "ReduceMax") return read_reduction(from, op::AdaptiveMaxPool2d{1}), true;
   if (type == "Resize") return read_resize(from, false), true;
   if (type == "Upsample") return read_resize(from, true), true;
   return false;
