@@ -104,9 +104,9 @@ class GPUCNN_API Module {
   /// Names and tensors of all parameters and buffers; they share memory with the module, as in PyTorch.
   StateDict state_dict();
   /// Copies values in, by name, from any device. What is f32 here takes every dtype, as PyTorch's `copy_`: rounded to the nearest,
-  /// ties to even. Throws `std::invalid_argument` if a name of both sides has another shape, another dtype where it is not f32 here,
-  /// or was left out of the state. If `strict`, it throws also unless the names are the same on both sides, lists the others, and
-  /// says which prefix would make them fit. Nothing changes when it throws. Returns the names that are on one side only.
+  /// ties to even. Throws `std::invalid_argument` if a name of both sides has another shape, another dtype where it is not f32
+  /// here, or was left out of the state. If `strict`, it throws also unless the names are the same on both sides, lists the others,
+  /// and says which prefix would make them fit. Nothing changes when it throws. Returns the names that are on one side only.
   IncompatibleKeys load_state_dict(const StateDict& state, bool strict = true);
 
   /// Draws all values anew, where they lie: parameter i of `parameters()` from RandomStream(seed, Purpose::weights, i). On the root

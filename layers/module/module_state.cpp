@@ -37,7 +37,7 @@ Tensor rounded(const Tensor& tensor) {
 
 /// The same of a tensor of any dtype, on any device.
 Tensor as_f32(const Tensor& tensor) {
-  const Tensor host = tensor.to(Device::cpu());
+  Tensor host = tensor.to(Device::cpu());
   switch (host.dtype()) {
     case DType::f32: break;
     case DType::bf16: return rounded<bf16>(host);

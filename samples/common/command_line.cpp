@@ -19,7 +19,7 @@ namespace {
 
 /// CLI11's words for a wrong command line, or better ones.
 std::string explain(const CLI::ParseError& error) {
-  const std::string message = error.what();
+  std::string message = error.what();
   if (!message.ends_with(" missing")) return message;
   return message.substr(0, message.find(':')) + ": its value is missing";
 }

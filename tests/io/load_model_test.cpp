@@ -137,8 +137,10 @@ TEST(LoadModel, NamesTheKeyThatIsWrong) {
 }
 
 TEST(LoadModel, RefusesWhatANewerLibraryWrote) {
-  for (const char* version : {"99.0.0", "0.1.1", "0.2.0"}) {
-    EXPECT_THAT(with("version", version).found, HasSubstr("a newer libgpucnn reads it")) << version;
+  const std::string ours = kVersion, next_patch = ours.substr(0, ours.rfind('.')) + ".999",
+                    next_minor = ours.substr(0, ours.find('.')) + ".999.0";
+  for (const std::string& version : {std::string("999.0.0"), next_minor, next_patch}) {
+    EXPECT_THAT(with("version", version.c_str()).found, HasSubstr("a newer libgpucnn reads it")) << version;
   }
   for (const char* version : {"", "1", "0.1", "0.1.0.0", "0.1.x", "-1.0.0"}) {
     EXPECT_EQ(with("version", version).expected, "a version such as 1.2.3 as version in the metadata") << version;
