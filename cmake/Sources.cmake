@@ -148,11 +148,14 @@ gpucnn_files(data/files
   PRIVATE cifar_records idx_file is_folder open_image_folder pixel_statistics unpacked_file)
 gpucnn_files(data/sampling PUBLIC concat_dataset random_split subset weighted_random_sampler PRIVATE shuffle weighted_order)
 gpucnn_files(io
-  PUBLIC atomic_file export_c export_onnx load_model safetensors
+  PUBLIC atomic_file export_c export_onnx import_onnx load_model safetensors
   PRIVATE foreign_file json_list metadata_fields model_metadata safetensors_file safetensors_header shard_index shards stored_type
           tensor_data)
 gpucnn_files(io/c_source PRIVATE buffer_plan c_functions c_network c_text)
 gpucnn_files(io/onnx PRIVATE fields graph_writer operations pools wire_reader wire_types wire_writer)
+gpucnn_files(io/onnx/import
+  PRIVATE expression graph_reader layer_of messages names network_of part_list read_layers read_pointwise read_pools read_shapes
+          symbols)
 gpucnn_files(train
   PUBLIC checkpoint exponential_moving_average fit metrics parameter_update run_position train_step trainer
   PRIVATE evaluator loss_end trainer_impl)

@@ -36,21 +36,20 @@ std::optional<op::Conv2d> folded(const op::Conv2d& conv, const op::BatchNorm2d& 
   return both;
 }
 
-/// Gives the values that nodes make the numbers 1, 2, … in the order of the nodes.
-void renumber(ModelGraph& graph) {
-  std::vector<int> numbers(graph.values.size(), 0);
-  std::vector<Shape> values{graph.values[0]};
-  for (ModelGraph::Node& node : graph.nodes) {
-    for (int& input : node.inputs) input = numbers[static_cast<std::size_t>(input)];
-    values.push_back(graph.values[static_cast<std::size_t>(node.output)]);
-    numbers[static_cast<std::size_t>(node.output)] = static_cast<int>(values.size()) - 1;
-    node.output = static_cast<int>(values.size()) - 1;
-  }
-  graph.output = numbers[static_cast<std::size_t>(graph.output)];
-  graph.values = std::move(values);
-}
-
 }  // namespace
+
+void ModelGraph::renumber() {
+  std::vector<int> numbers(values.size(), 0);
+  std::vector<Shape> made{values[0]};
+  for (Node& node : nodes) {
+    for (int& input : node.inputs) input = numbers[static_cast<std::size_t>(input)];
+    made.push_back(values[static_cast<std::size_t>(node.output)]);
+    numbers[static_cast<std::size_t>(node.output)] = static_cast<int>(made.size()) - 1;
+    node.output = static_cast<int>(made.size()) - 1;
+  }
+  output = numbers[static_cast<std::size_t>(output)];
+  values = std::move(made);
+}
 
 void ModelGraph::fold_batch_norm() {
   const FloatEnvironment standard;
@@ -81,7 +80,7 @@ void ModelGraph::fold_batch_norm() {
     if (std::ranges::find(gone, &node) == gone.end()) left.push_back(std::move(node));
   }
   nodes = std::move(left);
-  renumber(*this);
+  renumber();
 }
 
 }  // namespace gpucnn

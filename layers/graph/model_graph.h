@@ -34,6 +34,9 @@ struct GPUCNN_API ModelGraph {
   /// (bias - running_mean) * s + the norm's bias. Computed in double and rounded once. Ioffe and Szegedy, "Batch Normalization"
   /// (2015), section 3.1. A norm stays where a number that is not finite would come of it.
   void fold_batch_norm();
+
+  /// Gives the values that nodes make the numbers 1, 2, … in the order of the nodes, and forgets the others.
+  void renumber();
 };
 
 /// The graph of a model for an input of shape x, as [1, 3, 32, 32]. Tensors share memory with a model on the CPU, and are copies of

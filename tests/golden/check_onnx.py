@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""Checks the ONNX files that `onnx_networks DIR` wrote: python3 tests/golden/check_onnx.py DIR
+"""Checks the ONNX files that libgpucnn writes: python3 tests/golden/check_onnx.py build/tests/onnx_networks
 
-Each must pass onnx's checker. ONNX Runtime and OpenCV must make of the input what libgpucnn made of it, within 1e-5 of the largest
-output. Ends with 77 where one of the packages is missing: pip install onnx onnxruntime opencv-python-headless safetensors numpy
+The program writes files of every layer, of models and of drawn networks. Each must pass onnx's checker. ONNX Runtime and OpenCV must
+make of the input what libgpucnn made of it, within 1e-5 of the largest output. Ends with 77 where one of the packages is missing:
+pip install onnx onnxruntime opencv-python-headless safetensors numpy
 """
 
 import multiprocessing
 import pathlib
+import subprocess
 import sys
+import tempfile
 
 try:
     import cv2
@@ -126,4 +129,6 @@ def main(folder):
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    main(sys.argv[1])
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([sys.argv[1], "write", folder], check=True)
+        main(folder)

@@ -48,6 +48,21 @@ TEST(ModelGraph, ComputesWhatEachLayerPredicts) {
   }
 }
 
+class ModelGraphTest : public LayerTest {};
+INSTANTIATE_TEST_SUITE_P(Devices, ModelGraphTest, devices(), device_name);
+
+TEST_P(ModelGraphTest, HasItsTensorsOnTheCpu) {
+  Sequential model{Conv2d(1, 2, {.kernel_size = 1}), BatchNorm2d(2)};
+  model.init(1).to(device());
+  const ModelGraph graph = graph_of(model, {1, 1, 2, 2});
+  const auto& conv = std::get<op::Conv2d>(graph.nodes.at(0).op);
+  const auto& norm = std::get<op::BatchNorm2d>(graph.nodes.at(1).op);
+  EXPECT_EQ(conv.weight.device(), Device::cpu());
+  EXPECT_EQ(norm.running_var.device(), Device::cpu());
+  EXPECT_EQ(values(conv.weight), values(model.parameters().at(0).value()));
+  EXPECT_EQ(values(conv.bias), values(model.parameters().at(1).value()));
+}
+
 TEST(ModelGraph, LeavesOutWhatDoesNothingInPredict) {
   const Sequential model{Identity(), Dropout(0.5), Dropout2d(0.5)};
   const ModelGraph graph = graph_of(model, {1, 2, 3, 3});
