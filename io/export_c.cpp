@@ -1,9 +1,10 @@
 #include <gpucnn/io/export_c.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <cstddef>
+#include <set>
+#include <span>
 #include <stdexcept>
 #include <string_view>
 #include <utility>
@@ -98,12 +99,10 @@ std::string without_batch(const Shape& shape) { return '[' + joined(std::span(sh
 
 /// What the functions take from <math.h>, each once.
 std::string math_of(const CNetwork& network) {
-  std::vector<std::string_view> names;
+  std::set<std::string_view> names;
   for (const CFunction& function : c_functions()) {
-    if (!function.math.empty() && network.functions.contains(function.name)) names.push_back(function.math);
+    if (!function.math.empty() && network.functions.contains(function.name)) names.insert(function.math);
   }
-  std::ranges::sort(names);
-  names.erase(std::ranges::unique(names).begin(), names.end());
   return joined(names, ", ");
 }
 

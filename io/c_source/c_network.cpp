@@ -182,7 +182,7 @@ class Writer {
   std::string constant(std::string_view part, std::vector<float> values) {
     const std::string tensor = name_of(part);
     for (const float value : values) require_finite(tensor, value);
-    const std::string name = formatted("{}_w{}_{}", prefix_, network_.constants.size(), c_name(tensor));
+    std::string name = formatted("{}_w{}_{}", prefix_, network_.constants.size(), c_name(tensor));
     network_.weights += static_cast<std::int64_t>(values.size());
     network_.constants.push_back({name, std::move(values)});
     return name;

@@ -39,6 +39,7 @@ TEST_P(NumbersInC, GiveBackEveryBit) {
   model.at<Linear>("0").weight().value().copy_from(Tensor::from(values, {count, 1}));
   ExportedC exported;
   export_c(model, {1, 1}, exported.file(), {.numbers = GetParam()});
+  EXPECT_THAT(exported.text(), HasSubstr(" -0.0f,"));
   for (const CCompiler& compiler : c_compilers()) {
     ASSERT_NO_FATAL_FAILURE(exported.compile(compiler, 1, values.size()));
     EXPECT_EQ(exported.predict({1.0F}), values);
