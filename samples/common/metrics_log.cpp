@@ -1,8 +1,7 @@
 #include "common/metrics_log.h"
 
-#include <fstream>
-#include <iterator>
 #include <sstream>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -12,6 +11,7 @@
 
 #include "common/exit_code.h"
 #include "common/json_text.h"
+#include "common/text_file.h"
 
 using namespace gpucnn;
 namespace fs = std::filesystem;
@@ -43,17 +43,11 @@ std::string row(const std::vector<json_text::Member>& members) {
 }
 
 /// The members of a line. Throws `nlohmann::json::exception` for one that no run has written.
-std::vector<json_text::Member> parsed(const std::string& line) {
+std::vector<json_text::Member> parsed(std::string_view line) {
   const auto json = nlohmann::json::parse(line);
   std::vector<json_text::Member> members = members_of({});
   for (auto& [name, value] : members) value = json.at(name).dump();
   return members;
-}
-
-void write_whole(const fs::path& path, const std::string& text) {
-  AtomicFile file(path);
-  file.write(text);
-  file.commit();
 }
 
 }  // namespace
@@ -62,16 +56,21 @@ MetricsLog::MetricsLog(const fs::path& folder)
     : lines_file_(folder / "metrics.jsonl"), table_file_(folder / "metrics.csv"), table_(heading()) {}
 
 void MetricsLog::read(int epochs) {
-  std::ifstream file(lines_file_, std::ios::binary);
-  for (std::string line; std::getline(file, line);) {
+  if (epochs == 0) return;
+  const std::string text = read_text(lines_file_);
+  std::istringstream lines(text);
+  std::string line;
+  for (int epoch = 1; epoch <= epochs; ++epoch) {
     try {
+      if (!std::getline(lines, line)) line.clear();
       const std::vector<json_text::Member> members = parsed(line);
-      if (nlohmann::json::parse(line).at("epoch").get<int>() > epochs) break;
+      if (members.front().second != std::to_string(epoch)) line.clear();
       lines_ += line + '\n';
       table_ += row(members);
     } catch (const nlohmann::json::exception&) {
-      throw CheckpointError(fmt::format("{}: has a line that is not the metrics of an epoch", lines_file_.string()));
+      line.clear();
     }
+    if (line.empty()) throw CheckpointError(fmt::format("{}: has no metrics of epoch {}", lines_file_.string(), epoch));
   }
 }
 
@@ -79,6 +78,6 @@ void MetricsLog::add(const EpochResult& result) {
   const std::vector<json_text::Member> members = members_of(result);
   lines_ += json_text::object(members, json_text::Layout::in_one_line) + '\n';
   table_ += row(members);
-  write_whole(table_file_, table_);
-  write_whole(lines_file_, lines_);
+  write_text(table_file_, table_);
+  write_text(lines_file_, lines_);
 }

@@ -11,8 +11,8 @@ class MetricsLog {
  public:
   explicit MetricsLog(const std::filesystem::path& folder);
 
-  /// Takes over the lines that a run wrote up to this epoch, if it wrote any; later ones will be made again. Throws
-  /// `CheckpointError` for lines that no run has written.
+  /// Takes over the lines of a run up to this epoch; later ones will be made again. Throws `CheckpointError` if one of them is
+  /// missing, cannot be read, or is not what a run writes.
   void read(int epochs);
   void add(const gpucnn::EpochResult& result);
 

@@ -16,14 +16,19 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include "common/exit_code.h"
+#include "common/retry.h"
+#include "common/text_file.h"
+
 using namespace gpucnn;
 namespace fs = std::filesystem;
 
 namespace {
 
 constexpr const char* kState = "state.safetensors";
-/// What a run writes, in the order in which it may be removed: what is left never looks like a whole run.
-constexpr std::array kResults{kState, "metrics.jsonl", "metrics.csv", "best.safetensors", "last.safetensors", "config.json"};
+constexpr const char* kConfig = "config.json";
+/// What a run writes besides.
+constexpr std::array kResults{kState, "metrics.jsonl", "metrics.csv", "best.safetensors", "last.safetensors"};
 
 bool is_there(const fs::path& file) {
   std::error_code ignored;
@@ -34,12 +39,9 @@ bool is_there(const fs::path& file) {
 /// So that a new folder outlives a power cut. A file system may be unable to flush a folder.
 void flush_parent(const fs::path& folder) {
   const fs::path parent = folder.has_parent_path() ? folder.parent_path() : fs::path(".");
-  int fd = 0;
-  do fd = open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  while (fd < 0 && errno == EINTR);
+  const int fd = retry([&] { return open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
   if (fd < 0) return;
-  while (fsync(fd) != 0 && errno == EINTR) {
-  }
+  retry([&] { return fsync(fd); });
   close(fd);
 }
 
@@ -47,8 +49,7 @@ void flush_parent(const fs::path& folder) {
 bool make_one_folder(const fs::path& folder) {
   std::error_code failure;
   bool made = false;
-  do made = fs::create_directory(folder, failure);
-  while (failure == std::errc::interrupted);
+  retry(failure, [&](std::error_code& error) { made = fs::create_directory(folder, error); });
   if (failure == std::errc::not_a_directory || failure == std::errc::file_exists) {
     throw OutputError(folder.string(), "it is a file, not a folder");
   }
@@ -83,8 +84,7 @@ fs::path make_folder(const fs::path& folder) {
   }
   std::vector<fs::path> made;
   for (fs::path missing = folder; !missing.empty() && !is_there(missing); missing = missing.parent_path()) made.push_back(missing);
-  do fs::create_directories(folder, failure);
-  while (failure == std::errc::interrupted);
+  retry(failure, [&](std::error_code& error) { fs::create_directories(folder, error); });
   if (failure) throw OutputError(folder.string(), failure.message());
   std::ranges::for_each(made, flush_parent);
   return folder;
@@ -99,31 +99,34 @@ bool take_number(std::string_view& text, std::string_view start, std::int64_t& n
   return error == std::errc{};
 }
 
-/// The position that the name of a kept state tells: epochs, and batches behind them.
-std::optional<std::pair<std::int64_t, std::int64_t>> position_in(const std::string& name) {
+/// The place that the name of a kept state tells: epochs, and batches of the next.
+std::optional<std::pair<std::int64_t, std::int64_t>> place_in(const std::string& name) {
   std::string_view rest = name;
   std::int64_t epoch = 0, batches = 0;
   if (!take_number(rest, "state-", epoch) || !take_number(rest, "-", batches) || rest != ".safetensors") return {};
   return std::pair(epoch, batches);
 }
 
-/// The states that were kept in a folder, the oldest first.
-std::vector<fs::path> kept_states(const fs::path& folder) {
-  std::vector<std::pair<std::pair<std::int64_t, std::int64_t>, fs::path>> found;
+using Place = std::pair<std::int64_t, std::int64_t>;
+
+/// The states that were kept in a folder with the places that their names tell, the earliest first.
+std::vector<std::pair<Place, fs::path>> kept_states(const fs::path& folder) {
+  std::vector<std::pair<Place, fs::path>> found;
   std::error_code error;
   for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
-    if (const auto position = position_in(entry->path().filename().string())) found.emplace_back(*position, entry->path());
+    if (const auto place = place_in(entry->path().filename().string())) found.emplace_back(*place, entry->path());
   }
   std::ranges::sort(found);
-  std::vector<fs::path> files;
-  for (auto& [position, file] : found) files.push_back(std::move(file));
-  return files;
+  return found;
+}
+
+bool has_results(const fs::path& folder) {
+  return std::ranges::any_of(kResults, [&](const char* name) { return is_there(folder / name); }) || !kept_states(folder).empty();
 }
 
 void remove_file(const fs::path& file) {
   std::error_code error;
-  do fs::remove(file, error);
-  while (error == std::errc::interrupted);
+  retry(error, [&](std::error_code& failure) { fs::remove(file, failure); });
   if (error) throw OutputError(file.string(), error.message());
 }
 
@@ -139,17 +142,20 @@ RunFolder::~RunFolder() {
 
 /// The lock is the open folder's own: it needs no file, and ends with the process, however that ends.
 void RunFolder::take(const fs::path& folder) {
-  do lock_ = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  while (lock_ < 0 && errno == EINTR);
+  lock_ = retry([&] { return open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
   if (lock_ < 0) throw OutputError(folder.string(), std::generic_category().message(errno));
-  int result = 0;
-  do result = flock(lock_, LOCK_EX | LOCK_NB);
-  while (result != 0 && errno == EINTR);
   // A file system without locks keeps nobody out.
-  if (result != 0 && errno == EWOULDBLOCK) throw OutputError(folder.string(), "another run is writing into it");
-  const bool is_used = std::ranges::any_of(kResults, [&](const char* name) { return is_there(folder / name); });
-  if (is_used && used_ == UsedFolder::refuse) {
+  if (retry([&] { return flock(lock_, LOCK_EX | LOCK_NB); }) != 0 && errno == EWOULDBLOCK) {
+    throw OutputError(folder.string(), "another run is writing into it");
+  }
+  if (used_ == UsedFolder::refuse && (has_results(folder) || is_there(folder / kConfig))) {
     throw OutputError(folder.string(), "it holds the results of a run; --resume goes on with that run, --overwrite removes them");
+  }
+  if (used_ == UsedFolder::resume && has_results(folder) && !is_there(folder / kState)) {
+    throw CheckpointError(
+        fmt::format("{}: holds results, but no {} to go on from; copy a state that was kept to that name, or begin "
+                    "anew with --overwrite",
+                    folder.string(), kState));
   }
 }
 
@@ -161,35 +167,44 @@ std::optional<fs::path> RunFolder::find(const std::string& name) const {
 void RunFolder::begin(const std::string& config, Metadata metadata) {
   if (lock_ < 0) {
     folder_ = folder_.empty() ? make_default_folder() : make_folder(folder_);
-    take(folder_);  // which somebody may have made in the meantime
+    take(folder_);
+    if (used_ == UsedFolder::resume && has_results(folder_)) {  // since there was no folder
+      throw OutputError(folder_.string(), "another run has written into it in the meantime");
+    }
   }
-  if (used_ != UsedFolder::refuse) remove_results();
-  start(config, std::move(metadata));
+  metadata_ = std::move(metadata);
+  config_ = config;
+  metrics_.emplace(folder_);
+  AtomicFile file(folder_ / kConfig);
+  file.write(config + '\n');
+  if (used_ == UsedFolder::overwrite) remove_results();
+  file.commit();
 }
 
 void RunFolder::resume(const std::string& config, Metadata metadata, const RunPosition& position) {
   MetricsLog metrics(folder_);
   metrics.read(position.epoch);
-  start(config, std::move(metadata));
-  metrics_ = std::move(metrics);
-}
-
-void RunFolder::start(const std::string& config, Metadata metadata) {
+  for (const char* name : {"last.safetensors", "best.safetensors"}) {
+    if (position.best_epoch == 0 || is_there(folder_ / name)) continue;
+    throw CheckpointError(fmt::format("{}: is not there, though {} says that it was written", (folder_ / name).string(), kState));
+  }
   metadata_ = std::move(metadata);
-  metrics_.emplace(folder_);
-  AtomicFile file(folder_ / "config.json");
-  file.write(config + '\n');
-  file.commit();
+  config_ = config;
+  metrics_ = std::move(metrics);
+  write_text(folder_ / kConfig, config + '\n');
+  // They will be made again.
+  for (const auto& [place, file] : kept_states(folder_)) {
+    if (place > Place(position.epoch, position.batches)) remove_file(file);
+  }
 }
 
 void RunFolder::remove_results() const {
-  for (const fs::path& file : kept_states(folder_)) remove_file(file);
-  for (const char* name : kResults) {
-    const fs::path file = folder_ / name;
-    if (!is_there(file)) continue;
-    AtomicFile replaceable(file);  // refuses what is not a file
-    remove_file(file);
-  }
+  std::vector<fs::path> results;
+  for (const auto& [place, file] : kept_states(folder_)) results.push_back(file);
+  for (const char* name : kResults) results.push_back(folder_ / name);
+  std::erase_if(results, [](const fs::path& file) { return !is_there(file); });
+  for (const fs::path& file : results) AtomicFile replaceable(file);  // refuses what is not a file
+  std::ranges::for_each(results, remove_file);
 }
 
 fs::path RunFolder::save_last(Module& model) const {
@@ -208,17 +223,12 @@ void RunFolder::add(const EpochResult& result, Module& model) {
 }
 
 void RunFolder::save_state(const RunParts& run, const RunPosition& position, int keep) const {
-  const fs::path newest = folder_ / kState;
-  save_checkpoint(newest, run, position, metadata_);
+  const Metadata config{{kConfig, config_}};
   if (keep > 1) {
-    const fs::path kept = folder_ / fmt::format("state-{}-{}.safetensors", position.epoch, position.batches);
-    remove_file(kept);
-    std::error_code error;
-    do fs::create_hard_link(newest, kept, error);
-    while (error == std::errc::interrupted);
-    if (error) throw OutputError(kept.string(), error.message());
+    save_checkpoint(folder_ / fmt::format("state-{}-{}.safetensors", position.epoch, position.batches), run, position, config);
   }
-  std::vector<fs::path> states = kept_states(folder_);
+  save_checkpoint(folder_ / kState, run, position, config);
+  const std::vector<std::pair<Place, fs::path>> states = kept_states(folder_);
   const std::size_t wanted = keep > 1 ? static_cast<std::size_t>(keep) : 0;
-  for (std::size_t i = 0; i + wanted < states.size(); ++i) remove_file(states[i]);
+  for (std::size_t i = 0; i + wanted < states.size(); ++i) remove_file(states[i].second);
 }

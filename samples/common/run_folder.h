@@ -1,7 +1,6 @@
 #pragma once
 
 #include <filesystem>
-#include <functional>
 #include <optional>
 #include <string>
 
@@ -9,7 +8,7 @@
 
 #include "common/metrics_log.h"
 
-/// What to do about the results of another run in a folder.
+/// What to do about the results of a run in a folder.
 enum class UsedFolder { refuse, resume, overwrite };
 
 /// The folder of a run: config.json, metrics.jsonl, metrics.csv, the weights in last.safetensors and best.safetensors, and
@@ -18,7 +17,8 @@ enum class UsedFolder { refuse, resume, overwrite };
 class RunFolder {
  public:
   /// Takes the folder, if it is there, for this process alone. Writes nothing. Throws `gpucnn::OutputError` where another process
-  /// has it, and where `used` is `refuse` and it holds results.
+  /// has it, and where it holds results and `used` is `refuse`. Throws `CheckpointError` where `used` is `resume` and the results
+  /// lack a state.
   RunFolder(const std::filesystem::path& folder, UsedFolder used);
   ~RunFolder();
   RunFolder(const RunFolder&) = delete;
@@ -28,26 +28,28 @@ class RunFolder {
   /// The file `name` in it, if it is there.
   std::optional<std::filesystem::path> find(const std::string& name) const;
 
-  /// Makes the folder, runs/<date-time> if it has no name, removes what `overwrite` gives up, and writes `config` into config.json.
-  /// `metadata` goes into all weights.
+  /// Makes the folder, runs/<date-time> if it has no name, and writes `config` into config.json. `overwrite` removes the results
+  /// that are there, once it is known that files can be written. `metadata` goes into all weights.
   void begin(const std::string& config, gpucnn::Metadata metadata);
-  /// The same for a run that goes on at this position.
+  /// For a run that goes on at this position. Throws `CheckpointError` if files of it are missing or damaged, and changes nothing
+  /// then.
   void resume(const std::string& config, gpucnn::Metadata metadata, const gpucnn::RunPosition& position);
 
   /// Writes last.safetensors in the middle of an epoch. Returns its path.
   std::filesystem::path save_last(gpucnn::Module& model) const;
   /// Writes last.safetensors, best.safetensors if the epoch was the best, and a line of metrics.
   void add(const gpucnn::EpochResult& result, gpucnn::Module& model);
-  /// Writes state.safetensors. Of several to `keep`, the newest have names of their own, too: state-<epoch>-<batches>.safetensors.
+  /// Writes state.safetensors, with `config` in its metadata as config.json. Of several to `keep`, each is also a file of its own,
+  /// state-<epoch>-<batches>.safetensors.
   void save_state(const gpucnn::RunParts& run, const gpucnn::RunPosition& position, int keep) const;
 
  private:
   void take(const std::filesystem::path& folder);
   void remove_results() const;
-  void start(const std::string& config, gpucnn::Metadata metadata);
 
   std::filesystem::path folder_;
   UsedFolder used_;
+  std::string config_;
   gpucnn::Metadata metadata_;
   std::optional<MetricsLog> metrics_;
   int lock_ = -1;  // the open folder

@@ -3,16 +3,29 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <ctime>
 #include <initializer_list>
 
 namespace {
 
 volatile std::sig_atomic_t received = 0;
 
+timespec received_at{};
+
+/// Whether the first signal came just now. A terminal that closes sends SIGHUP twice, by the shell and by the kernel.
+bool is_echo(int signal) {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return signal == SIGHUP && now.tv_sec - received_at.tv_sec <= 1;
+}
+
 void on_signal(int signal) {
-  // The default action would not do: the kernel keeps it from process 1 of a container.
-  if (received != 0) _exit(128 + signal);
-  received = signal;
+  if (received == 0) {
+    clock_gettime(CLOCK_MONOTONIC, &received_at);
+    received = signal;
+  } else if (!is_echo(signal)) {
+    _exit(128 + signal);  // the default action would not do: the kernel keeps it from process 1 of a container
+  }
 }
 
 }  // namespace

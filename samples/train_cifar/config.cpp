@@ -2,8 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <fstream>
-#include <iterator>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -15,46 +14,60 @@
 
 #include "common/exit_code.h"
 #include "common/json_text.h"
+#include "common/text_file.h"
 
 using namespace gpucnn;
 
 namespace {
 
+std::string flag(bool on) { return on ? "true" : "false"; }
+
+template <class Number>
+std::string number_or_null(const std::optional<Number>& number) {
+  return number ? json_text::of(static_cast<double>(*number)) : "null";
+}
+
+std::string whole_or_null(const std::optional<std::int64_t>& number) { return number ? std::to_string(*number) : "null"; }
+
+std::string save_every(const SaveEvery& every) {
+  return every.minutes ? fmt::format("{}m", *every.minutes) : std::to_string(every.epochs);
+}
+
 /// A field of config.json that is an option.
 struct Field {
   std::string_view name, option;
-  bool may_change = false;  // in a run that goes on
+  std::string (*value)(const Options& options);  // as JSON
+  bool may_change = false;                       // in a run that goes on
 };
 
-constexpr std::array kFields{Field{"model", "--model"},
-                             Field{"width", "--width"},
-                             Field{"data", "--data", true},  // it may have moved
-                             Field{"image_size", "--image-size"},
-                             Field{"skip_damaged", "--skip-damaged"},
-                             Field{"limit", "--limit"},
-                             Field{"augment", "--augment"},
-                             Field{"epochs", "--epochs", true},
-                             Field{"batch_size", "--batch-size"},
-                             Field{"optimizer", "--optimizer"},
-                             Field{"lr", "--lr"},
-                             Field{"schedule", "--schedule"},
-                             Field{"weight_decay", "--weight-decay"},
-                             Field{"label_smoothing", "--label-smoothing"},
-                             Field{"ema", "--ema"},
-                             Field{"seed", "--seed"},
-                             Field{"init", "--init"},
-                             Field{"device", "--device", true},
-                             Field{"precision", "--precision"},
-                             Field{"threads", "--threads", true},
-                             Field{"save_every", "--save-every", true},
-                             Field{"keep", "--keep", true}};
+constexpr std::array kFields{
+    Field{"model", "--model", [](const Options& o) { return json_text::of(o.model); }},
+    Field{"width", "--width", [](const Options& o) { return whole_or_null(o.width); }},
+    Field{"data", "--data", [](const Options& o) { return o.data.empty() ? "null" : json_text::of(o.data.string()); }, true},
+    Field{"image_size", "--image-size", [](const Options& o) { return whole_or_null(o.image_size); }},
+    Field{"skip_damaged", "--skip-damaged", [](const Options& o) { return flag(o.skip_damaged); }},
+    Field{"limit", "--limit", [](const Options& o) { return whole_or_null(o.limit); }},
+    Field{"augment", "--augment", [](const Options& o) { return flag(o.augment); }},
+    Field{"epochs", "--epochs", [](const Options& o) { return std::to_string(o.epochs); }, true},
+    Field{"batch_size", "--batch-size", [](const Options& o) { return std::to_string(o.batch_size); }},
+    Field{"optimizer", "--optimizer", [](const Options& o) { return json_text::of(o.optimizer); }},
+    Field{"lr", "--lr", [](const Options& o) { return json_text::of(o.lr); }},
+    Field{"schedule", "--schedule", [](const Options& o) { return json_text::of(o.schedule); }},
+    Field{"weight_decay", "--weight-decay", [](const Options& o) { return json_text::of(o.weight_decay); }},
+    Field{"label_smoothing", "--label-smoothing", [](const Options& o) { return json_text::of(o.label_smoothing); }},
+    Field{"ema", "--ema", [](const Options& o) { return o.ema ? json_text::of(*o.ema) : "null"; }},
+    Field{"seed", "--seed", [](const Options& o) { return std::to_string(o.seed); }},
+    // Read once, when the run began.
+    Field{"init", "--init", [](const Options& o) { return o.init.empty() ? "null" : json_text::of(o.init.string()); }, true},
+    Field{"device", "--device", [](const Options& o) { return json_text::of(o.device); }, true},
+    Field{"precision", "--precision", [](const Options& o) { return json_text::of(o.precision); }},
+    Field{"threads", "--threads", [](const Options& o) { return std::to_string(o.threads); }, true},
+    Field{"save_every", "--save-every", [](const Options& o) { return json_text::of(save_every(o.save_every)); }, true},
+    Field{"keep", "--keep", [](const Options& o) { return std::to_string(o.keep); }, true}};
 
 /// Fields that say what came of the options.
-constexpr std::array<std::string_view, 9> kFacts{"num_classes", "class_names", "image_shape", "dataset", "train_images",
-                                                 "test_images", "mean",        "std",         "version"};
-
-/// Stands for drawn shapes instead of a folder.
-constexpr const char* kShapes = "shapes";
+constexpr std::array<std::string_view, 9> kFacts{"dataset",     "train_images", "test_images", "num_classes", "class_names",
+                                                 "image_shape", "mean",         "std",         "version"};
 
 std::string image_shape(const OpenedDataset& data) {
   std::vector<std::string> extents;
@@ -62,83 +75,48 @@ std::string image_shape(const OpenedDataset& data) {
   return json_text::list(extents);
 }
 
-template <class Number>
-std::string number_or_null(const std::optional<Number>& number) {
-  return number ? fmt::to_string(*number) : "null";
-}
-
-std::string save_every(const SaveEvery& every) {
-  return every.minutes ? fmt::format("{}m", *every.minutes) : std::to_string(every.epochs);
-}
-
-nlohmann::json parsed(const std::filesystem::path& config) {
-  std::ifstream file(config, std::ios::binary);
-  if (!file) throw CheckpointError(fmt::format("{}: cannot be read", config.string()));
-  auto json = nlohmann::json::parse(file, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) throw CheckpointError(fmt::format("{}: is not the JSON that a run writes", config.string()));
+nlohmann::json parsed(const std::string& text, const std::filesystem::path& file) {
+  auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) throw CheckpointError(fmt::format("{}: is not the JSON that a run writes", file.string()));
   return json;
 }
 
-/// Options as fields, in the order of kFields.
-std::vector<std::string> values_of(const Options& options) {
-  const auto text = [](const std::string& value) { return json_text::of(value); };
-  const auto flag = [](bool on) { return on ? "true" : "false"; };
-  return {text(options.model),
-          number_or_null(options.width),
-          text(options.data.empty() ? kShapes : options.data.string()),
-          number_or_null(options.image_size),
-          flag(options.skip_damaged),
-          number_or_null(options.limit),
-          flag(options.augment),
-          std::to_string(options.epochs),
-          std::to_string(options.batch_size),
-          text(options.optimizer),
-          json_text::of(options.lr),
-          text(options.schedule),
-          json_text::of(options.weight_decay),
-          json_text::of(options.label_smoothing),
-          options.ema ? json_text::of(*options.ema) : "null",
-          std::to_string(options.seed),
-          text(options.init.string()),
-          text(options.device),
-          text(options.precision),
-          std::to_string(options.threads),
-          text(save_every(options.save_every)),
-          std::to_string(options.keep)};
-}
-
-/// A field as a word of a command line; none for an option that is off.
+/// A field as a word of a command line; none for an option that is off. Throws `UsageError` for a value that no option has.
 std::optional<std::string> word_of(const Field& field, const nlohmann::json& value) {
-  if (value.is_null() || value == false || value == "" || (field.name == "data" && value == kShapes)) return {};
-  if (value == true) return std::string(field.option);
-  return fmt::format("{}={}", field.option, value.is_string() ? value.get<std::string>() : value.dump());
+  // As a run with all options at their defaults writes it.
+  const bool may_be_null = field.value(Options{}) == "null", is_flag = field.value(Options{}) == "false";
+  if ((value.is_null() && may_be_null) || (value == false && is_flag)) return {};
+  if (value == true && is_flag) return std::string(field.option);
+  if (value.is_number() && !is_flag) return fmt::format("{}={}", field.option, value.dump());
+  if (value.is_string() && !is_flag) return fmt::format("{}={}", field.option, value.get<std::string>());
+  throw UsageError(fmt::format("its field '{}' is {}", field.name, value.dump()));
 }
 
 /// The options of config.json as words of a command line, but for those that are `given`.
 std::vector<std::string> words_of(const nlohmann::json& json, const std::vector<std::string>& given) {
-  std::vector<std::string> words;
   for (const auto& [name, value] : json.items()) {
-    const auto* field = std::ranges::find(kFields, name, &Field::name);
-    if (field == kFields.end()) {
-      if (std::ranges::find(kFacts, name) != kFacts.end()) continue;
+    const bool is_known = std::ranges::find(kFields, name, &Field::name) != kFields.end();
+    if (!is_known && std::ranges::find(kFacts, name) == kFacts.end())
       throw UsageError(fmt::format("it has an unknown field '{}'", name));
-    }
-    if (std::ranges::find(given, field->option) != given.end()) continue;
-    if (auto word = word_of(*field, value)) words.push_back(std::move(*word));
+  }
+  std::vector<std::string> words;
+  for (const Field& field : kFields) {
+    if (!json.contains(field.name)) throw UsageError(fmt::format("it has no field '{}'", field.name));
+    if (std::ranges::find(given, field.option) != given.end()) continue;
+    if (auto word = word_of(field, json.at(std::string(field.name)))) words.push_back(std::move(*word));
   }
   return words;
 }
 
 /// Throws `CheckpointError` where the run that is asked for is not the one that was begun.
-void require_same_run(const Options& begun, const Options& asked, const std::string& config) {
-  const std::vector<std::string> before = values_of(begun), now = values_of(asked);
-  for (std::size_t i = 0; i < kFields.size(); ++i) {
-    if (before[i] == now[i]) continue;
-    if (kFields[i].option == "--epochs" && begun.schedule != "constant") {
-      throw CheckpointError(fmt::format("--epochs {}: the schedule of the run in {} is made for {}", now[i], config, before[i]));
+void require_same_options(const Options& begun, const Options& asked, const std::string& config) {
+  for (const Field& field : kFields) {
+    const std::string before = field.value(begun), now = field.value(asked);
+    if (before == now) continue;
+    if (field.option == "--epochs" && begun.schedule != "constant") {
+      throw CheckpointError(fmt::format("--epochs {}: the schedule of the run in {} is made for {}", now, config, before));
     }
-    if (kFields[i].may_change) continue;
-    throw CheckpointError(fmt::format("{} {}: the run in {} has {}", kFields[i].option, now[i], config, before[i]));
+    if (!field.may_change) throw CheckpointError(fmt::format("{} {}: the run in {} has {}", field.option, now, config, before));
   }
 }
 
@@ -148,8 +126,7 @@ std::string config_of(const Options& options, const OpenedDataset& data, Device 
   std::vector<json_text::Member> members;
   Options resolved = options;
   resolved.device = device.string();
-  const std::vector<std::string> values = values_of(resolved);
-  for (std::size_t i = 0; i < kFields.size(); ++i) members.emplace_back(kFields[i].name, values[i]);
+  for (const Field& field : kFields) members.emplace_back(field.name, field.value(resolved));
   members.insert(members.end(), {{"dataset", json_text::of(data.name)},
                                  {"train_images", std::to_string(data.train->size())},
                                  {"test_images", std::to_string(data.test->size())},
@@ -176,15 +153,27 @@ Metadata metadata_of(const Options& options, const OpenedDataset& data) try {
 }
 
 Options resumed_options(const std::vector<std::string>& words, const std::filesystem::path& config) {
-  const nlohmann::json json = parsed(config);
+  const nlohmann::json json = parsed(read_text(config), config);
   const Options asked = parse_options(words);
   try {
     std::vector<std::string> all = words_of(json, asked.given);
     all.insert(all.end(), words.begin(), words.end());
     Options options = parse_options(all);
-    require_same_run(parse_options(words_of(json, {})), options, config.string());
+    require_same_options(parse_options(words_of(json, {})), options, config.string());
     return options;
   } catch (const UsageError& error) {
     throw CheckpointError(fmt::format("{}: {}", config.string(), error.what()));
+  }
+}
+
+void require_same_run(const std::string& config, const std::string& before, const std::filesystem::path& file) {
+  const nlohmann::json now = parsed(config, file), then = parsed(before, file);
+  for (const auto& [name, value] : now.items()) {
+    const auto* field = std::ranges::find(kFields, name, &Field::name);
+    const bool is_epochs = name == "epochs" && now.at("schedule") == "constant";
+    if (name == "version" || is_epochs || (field != kFields.end() && field->may_change && name != "epochs")) continue;
+    if (then.value(name, nlohmann::json()) == value) continue;
+    throw CheckpointError(fmt::format("{}: is of a run with {} {}, not {}", file.string(), name,
+                                      then.value(name, nlohmann::json()).dump(), value.dump()));
   }
 }

@@ -15,5 +15,8 @@ std::string config_of(const Options& options, const gpucnn::OpenedDataset& data,
 gpucnn::Metadata metadata_of(const Options& options, const gpucnn::OpenedDataset& data);
 
 /// The options of a run that goes on: those in its config.json, but for those of a command line that may change on the way. Throws
-/// `CheckpointError` for a file that is damaged or has a field that is unknown, and where the command line wants another run.
+/// `CheckpointError` for a file that is damaged, lacks a field or has an unknown one, and where the command line wants another run.
 Options resumed_options(const std::vector<std::string>& words, const std::filesystem::path& config);
+
+/// Throws `CheckpointError` unless `config` is of the run whose config was `before`, which its state `file` tells.
+void require_same_run(const std::string& config, const std::string& before, const std::filesystem::path& file);

@@ -190,8 +190,8 @@ Options parse_options(const std::vector<std::string>& words) {
   app.add_flag("--quiet", options.quiet, "Print the last line only; default: off")->disable_flag_override();
   app.footer(
       "Exit codes: 0 done, 2 wrong option, 3 no such device, 4 data missing or damaged,\n"
-      "5 results cannot be written, a folder that holds or gets another run's, or a\n"
-      "checkpoint that is damaged or of another run, 6 loss not finite, 7 out of\n"
+      "5 results cannot be written, the folder holds results or another run has it,\n"
+      "or a checkpoint is damaged or of another run, 6 loss not finite, 7 out of\n"
       "memory; 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP (--resume goes on from there)");
   try {
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
@@ -207,7 +207,8 @@ Options parse_options(const std::vector<std::string>& words) {
   }
   check(app, options);
   if (limit > 0) options.limit = limit;
-  if (options.data.empty() && (image_size > 0 || options.skip_damaged)) {
+  // Of a run that goes on, config.json has the rest of the options.
+  if (!options.resume && options.data.empty() && (image_size > 0 || options.skip_damaged)) {
     throw UsageError(fmt::format("{}: is for a folder of images (--data)", image_size > 0 ? "--image-size" : "--skip-damaged"));
   }
   if (image_size > 0) options.image_size = image_size;

@@ -101,12 +101,4 @@ int rename(const char* from, const char* to) noexcept {
   return fails("rename") ? -1 : next<int(const char*, const char*)>("rename")(from, to);
 }
 
-int link(const char* from, const char* to) noexcept {
-  return fails("link") ? -1 : next<int(const char*, const char*)>("link")(from, to);
-}
-
-int unlink(const char* path) noexcept {
-  return std::strstr(path, setting("FAIL_IN")) && fails("unlink") ? -1 : next<int(const char*)>("unlink")(path);
-}
-
 }  // extern "C"
