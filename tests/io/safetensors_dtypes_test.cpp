@@ -98,7 +98,6 @@ TEST(SafetensorsDTypes, F64IsRoundedToTheNearestInEveryEnvironment) {
 }
 
 TEST(SafetensorsDTypes, IntegersAndBoolsBecomeWhatHoldsThem) {
-  using testing::bytes_of;
   EXPECT_THAT((read_as<std::int32_t>("I8", std::vector<std::int8_t>{-128, 0, 127})), ElementsAre(-128, 0, 127));
   EXPECT_THAT((read_as<std::int32_t>("I16", std::vector<std::int16_t>{-32768, 32767})), ElementsAre(-32768, 32767));
   EXPECT_THAT((read_as<std::int32_t>("U16", std::vector<std::uint16_t>{0, 65535})), ElementsAre(0, 65535));
