@@ -117,7 +117,8 @@ static void $_avg_pool2d(const struct $_window *o, int count_padding, long divis
 )"},
     CFunction{"adaptive_avg_pool2d", "", false, R"(
 /* x: [channels, height, width] -> y: [channels, out_height, out_width]: the mean of each bin. */
-static void $_adaptive_avg_pool2d(long channels, long height, long width, long out_height, long out_width, const float *x, float *y) {
+static void $_adaptive_avg_pool2d(long channels, long height, long width, long out_height, long out_width, const float *x,
+                                   float *y) {
   for (long c = 0; c < channels; ++c, x += height * width) {
     for (long i = 0; i < out_height; ++i) {
       const long top = i * height / out_height, bottom = ((i + 1) * height + out_height - 1) / out_height;
@@ -135,7 +136,8 @@ static void $_adaptive_avg_pool2d(long channels, long height, long width, long o
 )"},
     CFunction{"adaptive_max_pool2d", "INFINITY", false, R"(
 /* x: [channels, height, width] -> y: [channels, out_height, out_width]: the largest of each bin. NaN stays NaN. */
-static void $_adaptive_max_pool2d(long channels, long height, long width, long out_height, long out_width, const float *x, float *y) {
+static void $_adaptive_max_pool2d(long channels, long height, long width, long out_height, long out_width, const float *x,
+                                   float *y) {
   for (long c = 0; c < channels; ++c, x += height * width) {
     for (long i = 0; i < out_height; ++i) {
       const long top = i * height / out_height, bottom = ((i + 1) * height + out_height - 1) / out_height;
@@ -175,8 +177,8 @@ static void $_scale_shift(long channels, long pixels, const float *scale, const 
     CFunction{"group_norm", "sqrt", false, R"(
 /* y = (x - mean) / sqrt(variance + eps) * weight + bias. Mean and variance are those of each group of channels; weight and bias are
    both of each channel, or both null pointers. */
-static void $_group_norm(long channels, long pixels, long groups, double eps, const float *weight, const float *bias, const float *x,
-                         float *y) {
+static void $_group_norm(long channels, long pixels, long groups, double eps, const float *weight, const float *bias,
+                         const float *x, float *y) {
   const long count = channels / groups * pixels;
   for (long g = 0; g < groups; ++g) {
     const float *in = x + g * count;
