@@ -42,8 +42,8 @@ void add_recorded(std::vector<std::string>& all) {
 std::vector<std::string> fuzz::seeds() {
   std::vector<std::string> all;
   for (const auto& [name, layer] : exported_layers()) all.push_back(exported(*layer, kExportedX));
-  all.push_back(exported(Sequential{Conv2d(1, 2, {.kernel_size = 1}), BatchNorm2d(2), ReLU(), MaxPool2d(2), Flatten(), Linear(2, 2)},
-                         {1, 1, 2, 2}));
+  all.push_back(exported(
+      Sequential{Conv2d(1, 2, {.kernel_size = 1}), BatchNorm2d(2), ReLU(), MaxPool2d(2), Flatten(), Linear(2, 2)}, {1, 1, 2, 2}));
   add_recorded(all);
   return all;
 }
