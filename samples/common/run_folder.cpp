@@ -164,7 +164,7 @@ std::optional<fs::path> RunFolder::find(const std::string& name) const {
   return folder_ / name;
 }
 
-void RunFolder::begin(const std::string& config, Metadata metadata) {
+void RunFolder::begin(const Texts& texts) {
   if (lock_ < 0) {
     folder_ = folder_.empty() ? make_default_folder() : make_folder(folder_);
     take(folder_);
@@ -172,26 +172,24 @@ void RunFolder::begin(const std::string& config, Metadata metadata) {
       throw OutputError(folder_.string(), "another run has written into it in the meantime");
     }
   }
-  metadata_ = std::move(metadata);
-  config_ = config;
+  texts_ = texts;
   metrics_.emplace(folder_);
   AtomicFile file(folder_ / kConfig);
-  file.write(config + '\n');
+  file.write(texts.config + '\n');
   if (used_ == UsedFolder::overwrite) remove_results();
   file.commit();
 }
 
-void RunFolder::resume(const std::string& config, Metadata metadata, const RunPosition& position) {
+void RunFolder::resume(const Texts& texts, const RunPosition& position) {
   MetricsLog metrics(folder_);
   metrics.read(position.epoch);
   for (const char* name : {"last.safetensors", "best.safetensors"}) {
     if (position.best_epoch == 0 || is_there(folder_ / name)) continue;
     throw CheckpointError(fmt::format("{}: is not there, though {} says that it was written", (folder_ / name).string(), kState));
   }
-  metadata_ = std::move(metadata);
-  config_ = config;
+  texts_ = texts;
   metrics_ = std::move(metrics);
-  write_text(folder_ / kConfig, config + '\n');
+  write_text(folder_ / kConfig, texts.config + '\n');
   // They will be made again.
   for (const auto& [place, file] : kept_states(folder_)) {
     if (place > Place(position.epoch, position.batches)) remove_file(file);
@@ -209,12 +207,12 @@ void RunFolder::remove_results() const {
 
 fs::path RunFolder::save_last(Module& model) const {
   fs::path file = folder_ / "last.safetensors";
-  save_safetensors(file, model.state_dict(), metadata_);
+  save_safetensors(file, model.state_dict(), texts_.metadata);
   return file;
 }
 
 void RunFolder::add(const EpochResult& result, Module& model) {
-  Metadata judged = metadata_;
+  Metadata judged = texts_.metadata;
   judged["epoch"] = std::to_string(result.epoch);
   judged["test_accuracy"] = fmt::format("{}", result.test.accuracy());
   save_safetensors(folder_ / "last.safetensors", model.state_dict(), judged);
@@ -223,11 +221,11 @@ void RunFolder::add(const EpochResult& result, Module& model) {
 }
 
 void RunFolder::save_state(const RunParts& run, const RunPosition& position, int keep) const {
-  const Metadata config{{kConfig, config_}};
+  const Metadata identity{{kIdentity, texts_.identity}};
   if (keep > 1) {
-    save_checkpoint(folder_ / fmt::format("state-{}-{}.safetensors", position.epoch, position.batches), run, position, config);
+    save_checkpoint(folder_ / fmt::format("state-{}-{}.safetensors", position.epoch, position.batches), run, position, identity);
   }
-  save_checkpoint(folder_ / kState, run, position, config);
+  save_checkpoint(folder_ / kState, run, position, identity);
   const std::vector<std::pair<Place, fs::path>> states = kept_states(folder_);
   const std::size_t wanted = keep > 1 ? static_cast<std::size_t>(keep) : 0;
   for (std::size_t i = 0; i + wanted < states.size(); ++i) remove_file(states[i].second);

@@ -28,19 +28,26 @@ class RunFolder {
   /// The file `name` in it, if it is there.
   std::optional<std::filesystem::path> find(const std::string& name) const;
 
-  /// Makes the folder, runs/<date-time> if it has no name, and writes `config` into config.json. `overwrite` removes the results
-  /// that are there, once it is known that files can be written. `metadata` goes into all weights.
-  void begin(const std::string& config, gpucnn::Metadata metadata);
+  /// What files of a run say about it.
+  struct Texts {
+    std::string config;         ///< the content of config.json
+    std::string identity;       ///< for kIdentity in the metadata of states
+    gpucnn::Metadata metadata;  ///< of all weights
+  };
+  static constexpr const char* kIdentity = "run";
+
+  /// Makes the folder, runs/<date-time> if it has no name, and writes config.json. `overwrite` removes the results that are there,
+  /// once it is known that files can be written.
+  void begin(const Texts& texts);
   /// For a run that goes on at this position. Throws `CheckpointError` if files of it are missing or damaged, and changes nothing
   /// then.
-  void resume(const std::string& config, gpucnn::Metadata metadata, const gpucnn::RunPosition& position);
+  void resume(const Texts& texts, const gpucnn::RunPosition& position);
 
   /// Writes last.safetensors in the middle of an epoch. Returns its path.
   std::filesystem::path save_last(gpucnn::Module& model) const;
   /// Writes last.safetensors, best.safetensors if the epoch was the best, and a line of metrics.
   void add(const gpucnn::EpochResult& result, gpucnn::Module& model);
-  /// Writes state.safetensors, with `config` in its metadata as config.json. Of several to `keep`, each is also a file of its own,
-  /// state-<epoch>-<batches>.safetensors.
+  /// Writes state.safetensors. Of several to `keep`, each is also a file of its own, state-<epoch>-<batches>.safetensors.
   void save_state(const gpucnn::RunParts& run, const gpucnn::RunPosition& position, int keep) const;
 
  private:
@@ -49,8 +56,7 @@ class RunFolder {
 
   std::filesystem::path folder_;
   UsedFolder used_;
-  std::string config_;
-  gpucnn::Metadata metadata_;
+  Texts texts_;
   std::optional<MetricsLog> metrics_;
   int lock_ = -1;  // the open folder
 };

@@ -22,11 +22,6 @@ namespace {
 
 std::string flag(bool on) { return on ? "true" : "false"; }
 
-template <class Number>
-std::string number_or_null(const std::optional<Number>& number) {
-  return number ? json_text::of(static_cast<double>(*number)) : "null";
-}
-
 std::string whole_or_null(const std::optional<std::int64_t>& number) { return number ? std::to_string(*number) : "null"; }
 
 std::string save_every(const SaveEvery& every) {
@@ -48,7 +43,7 @@ constexpr std::array kFields{
     Field{"skip_damaged", "--skip-damaged", [](const Options& o) { return flag(o.skip_damaged); }},
     Field{"limit", "--limit", [](const Options& o) { return whole_or_null(o.limit); }},
     Field{"augment", "--augment", [](const Options& o) { return flag(o.augment); }},
-    Field{"epochs", "--epochs", [](const Options& o) { return std::to_string(o.epochs); }, true},
+    Field{"epochs", "--epochs", [](const Options& o) { return std::to_string(o.epochs); }},
     Field{"batch_size", "--batch-size", [](const Options& o) { return std::to_string(o.batch_size); }},
     Field{"optimizer", "--optimizer", [](const Options& o) { return json_text::of(o.optimizer); }},
     Field{"lr", "--lr", [](const Options& o) { return json_text::of(o.lr); }},
@@ -108,35 +103,55 @@ std::vector<std::string> words_of(const nlohmann::json& json, const std::vector<
   return words;
 }
 
+/// Whether a run may go on with another value.
+bool may_change(const Field& field, const Options& options) {
+  return field.name == "epochs" ? options.schedule == "constant" : field.may_change;
+}
+
 /// Throws `CheckpointError` where the run that is asked for is not the one that was begun.
 void require_same_options(const Options& begun, const Options& asked, const std::string& config) {
   for (const Field& field : kFields) {
     const std::string before = field.value(begun), now = field.value(asked);
     if (before == now) continue;
-    if (field.option == "--epochs" && begun.schedule != "constant") {
+    if (field.name == "epochs" && !may_change(field, begun)) {
       throw CheckpointError(fmt::format("--epochs {}: the schedule of the run in {} is made for {}", now, config, before));
     }
-    if (!field.may_change) throw CheckpointError(fmt::format("{} {}: the run in {} has {}", field.option, now, config, before));
+    if (!may_change(field, begun))
+      throw CheckpointError(fmt::format("{} {}: the run in {} has {}", field.option, now, config, before));
   }
+}
+
+/// What came of the options.
+std::vector<json_text::Member> facts_of(const OpenedDataset& data) {
+  return {{"dataset", json_text::of(data.name)},
+          {"train_images", std::to_string(data.train->size())},
+          {"test_images", std::to_string(data.test->size())},
+          {"num_classes", std::to_string(data.class_names.size())},
+          {"class_names", json_text::of(data.class_names)},
+          {"image_shape", image_shape(data)},
+          {"mean", json_text::of(data.normalize.mean)},
+          {"std", json_text::of(data.normalize.std)}};
 }
 
 }  // namespace
 
 std::string config_of(const Options& options, const OpenedDataset& data, Device device) {
-  std::vector<json_text::Member> members;
   Options resolved = options;
   resolved.device = device.string();
+  std::vector<json_text::Member> members;
   for (const Field& field : kFields) members.emplace_back(field.name, field.value(resolved));
-  members.insert(members.end(), {{"dataset", json_text::of(data.name)},
-                                 {"train_images", std::to_string(data.train->size())},
-                                 {"test_images", std::to_string(data.test->size())},
-                                 {"num_classes", std::to_string(data.class_names.size())},
-                                 {"class_names", json_text::of(data.class_names)},
-                                 {"image_shape", image_shape(data)},
-                                 {"mean", json_text::of(data.normalize.mean)},
-                                 {"std", json_text::of(data.normalize.std)},
-                                 {"version", json_text::of(std::string(kVersion))}});
+  for (auto& fact : facts_of(data)) members.push_back(std::move(fact));
+  members.emplace_back("version", json_text::of(std::string(kVersion)));
   return json_text::object(members, json_text::Layout::in_lines);
+}
+
+std::string identity_of(const Options& options, const OpenedDataset& data) {
+  std::vector<json_text::Member> members;
+  for (const Field& field : kFields) {
+    if (!may_change(field, options)) members.emplace_back(field.name, field.value(options));
+  }
+  for (auto& fact : facts_of(data)) members.push_back(std::move(fact));
+  return json_text::object(members, json_text::Layout::in_one_line);
 }
 
 Metadata metadata_of(const Options& options, const OpenedDataset& data) try {
@@ -166,14 +181,11 @@ Options resumed_options(const std::vector<std::string>& words, const std::filesy
   }
 }
 
-void require_same_run(const std::string& config, const std::string& before, const std::filesystem::path& file) {
-  const nlohmann::json now = parsed(config, file), then = parsed(before, file);
+void require_same_run(const std::string& identity, const std::string& before, const std::filesystem::path& file) {
+  const nlohmann::json now = parsed(identity, file), then = parsed(before, file);
   for (const auto& [name, value] : now.items()) {
-    const auto* field = std::ranges::find(kFields, name, &Field::name);
-    const bool is_epochs = name == "epochs" && now.at("schedule") == "constant";
-    if (name == "version" || is_epochs || (field != kFields.end() && field->may_change && name != "epochs")) continue;
-    if (then.value(name, nlohmann::json()) == value) continue;
-    throw CheckpointError(fmt::format("{}: is of a run with {} {}, not {}", file.string(), name,
-                                      then.value(name, nlohmann::json()).dump(), value.dump()));
+    const nlohmann::json was = then.value(name, nlohmann::json());
+    if (was != value)
+      throw CheckpointError(fmt::format("{}: is of a run with {} {}, not {}", file.string(), name, was.dump(), value.dump()));
   }
 }

@@ -18,5 +18,8 @@ gpucnn::Metadata metadata_of(const Options& options, const gpucnn::OpenedDataset
 /// `CheckpointError` for a file that is damaged, lacks a field or has an unknown one, and where the command line wants another run.
 Options resumed_options(const std::vector<std::string>& words, const std::filesystem::path& config);
 
-/// Throws `CheckpointError` unless `config` is of the run whose config was `before`, which its state `file` tells.
-void require_same_run(const std::string& config, const std::string& before, const std::filesystem::path& file);
+/// What makes a run the one it is, as JSON: the options that may not change on the way, and its data. States carry it.
+std::string identity_of(const Options& options, const gpucnn::OpenedDataset& data);
+
+/// Throws `CheckpointError` unless a run has the identity `before`, which its state `file` tells.
+void require_same_run(const std::string& identity, const std::string& before, const std::filesystem::path& file);

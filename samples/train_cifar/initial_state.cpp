@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "common/exit_code.h"
+#include "common/run_folder.h"
 #include "config.h"
 
 using namespace gpucnn;
@@ -39,11 +40,11 @@ void load_weights(const std::filesystem::path& file, const std::string& name, Mo
   }
 }
 
-RunPosition load_run(const std::filesystem::path& file, const RunParts& parts, const std::string& config) {
+RunPosition load_run(const std::filesystem::path& file, const RunParts& parts, const std::string& identity) {
   try {
     const auto [position, metadata] = load_checkpoint(file, parts);
-    const auto before = metadata.find("config.json");
-    require_same_run(config, before == metadata.end() ? "" : before->second, file);
+    const auto before = metadata.find(RunFolder::kIdentity);
+    require_same_run(identity, before == metadata.end() ? "" : before->second, file);
     require_finite(parts.model.state_dict().with_prefix("model."), file);
     require_finite(parts.optimizer.state_dict().with_prefix("optimizer."), file);
     if (parts.ema) require_finite(parts.ema->state_dict().with_prefix("ema."), file);

@@ -12,5 +12,5 @@ inline constexpr const char* kInitAdvice = "; give --init a checkpoint that trai
 void load_weights(const std::filesystem::path& file, const std::string& name, gpucnn::Module& model);
 
 /// Takes a run up where its state says. Throws `CheckpointError` if that is damaged, holds NaN or infinities, or is of another run
-/// than that of `config`.
-gpucnn::RunPosition load_run(const std::filesystem::path& file, const gpucnn::RunParts& parts, const std::string& config);
+/// than that of this identity.
+gpucnn::RunPosition load_run(const std::filesystem::path& file, const gpucnn::RunParts& parts, const std::string& identity);

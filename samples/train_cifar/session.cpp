@@ -64,7 +64,6 @@ Session::Session(const Options& options, RunFolder& folder)
       test_(on_device(data_.test, device_), test_options(options, data_, device_)),
       schedule_(make_schedule(options, *optimizer_, train_)),
       loss_({.label_smoothing = options.label_smoothing}),
-      config_(config_of(options, data_, device_)),
       display_(options.quiet),
       times_(options.save_every, options.epochs) {
   if (options.ema) ema_.emplace(*model_, ExponentialMovingAverageOptions{.decay = *options.ema});
@@ -82,7 +81,7 @@ void Session::take_up() {
   const auto state = options_.resume ? folder_.find("state.safetensors") : std::nullopt;
   resumes_ = state.has_value();
   if (resumes_) {
-    begin_ = load_run(*state, *parts_, config_);
+    begin_ = load_run(*state, *parts_, identity_of(options_, data_));
     if (begin_.epoch > options_.epochs) {
       throw CheckpointError(
           fmt::format("--epochs {}: the run in {} has done {}", options_.epochs, folder_.path().string(), begin_.epoch));
@@ -104,8 +103,10 @@ ExitCode Session::operator()() {
 
 /// A run that is killed before its first epoch has a state, too.
 void Session::open_folder() {
-  if (resumes_) return folder_.resume(config_, metadata_of(options_, data_), begin_);
-  folder_.begin(config_, metadata_of(options_, data_));
+  const std::string config = config_of(options_, data_, device_);
+  const RunFolder::Texts texts{config, identity_of(options_, data_), metadata_of(options_, data_)};
+  if (resumes_) return folder_.resume(texts, begin_);
+  folder_.begin(texts);
   folder_.save_state(*parts_, begin_, /*keep=*/1);
 }
 

@@ -47,7 +47,6 @@ class Session {
   std::optional<gpucnn::ExponentialMovingAverage> ema_;
   gpucnn::CrossEntropyLoss loss_;
   std::optional<gpucnn::RunParts> parts_;
-  std::string config_;
   bool resumes_ = false;
   gpucnn::RunPosition begin_;
   Display display_;
