@@ -2,10 +2,13 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
+#include <cstdint>
 #include <cstdlib>
 #include <sstream>
 #include <system_error>
+#include <type_traits>
 
 #include <fmt/format.h>
 
@@ -33,13 +36,41 @@ void add_help(CLI::App& app) {
   app.set_version_flag("--version", fmt::format("{} {}", app.get_name(), gpucnn::kVersion), "Print the version and exit");
 }
 
-CLI::Option* add_number(CLI::App& app, const std::string& name, const std::string& help, int& value, int least, int most) {
+template <class Number>
+bool read_number(const std::string& text, Number& value) {
+  if constexpr (std::is_integral_v<Number>) {
+    const char* const end = text.data() + text.size();
+    const auto [stop, failure] = std::from_chars(text.data(), end, value);
+    return failure == std::errc{} && stop == end;
+  } else {
+    char* stop = nullptr;
+    value = std::strtod(text.c_str(), &stop);
+    return !text.empty() && text.front() > ' ' && stop == text.c_str() + text.size();
+  }
+}
+
+template <class Number>
+CLI::Option* add_number(CLI::App& app, const std::string& name, const std::string& help, Number& value, Number least, Number most) {
   const auto read = [&value, name, least, most](const std::string& text) {
-    const auto [stop, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (failure == std::errc{} && stop == text.data() + text.size() && value >= least && value <= most) return;
-    throw UsageError(fmt::format("{}: '{}' is not a whole number from {} to {}", name, text, least, most));
+    if (read_number(text, value) && value >= least && value <= most) return;
+    throw UsageError(std::is_integral_v<Number>
+                         ? fmt::format("{}: '{}' is not a whole number from {} to {}", name, text, least, most)
+                         : fmt::format("{}: '{}' is not a number from {:.2g} to {:.2g}", name, text, double(least), double(most)));
   };
   return app.add_option_function<std::string>(name, read, help)->type_name("N")->default_str(fmt::to_string(value));
+}
+
+#define GPUCNN_NUMBER(Number)                             \
+  template bool read_number(const std::string&, Number&); \
+  template CLI::Option* add_number(CLI::App&, const std::string&, const std::string&, Number&, Number, Number)
+GPUCNN_NUMBER(int);
+GPUCNN_NUMBER(std::int64_t);
+GPUCNN_NUMBER(std::uint64_t);
+GPUCNN_NUMBER(double);
+#undef GPUCNN_NUMBER
+
+CLI::Option* add_word(CLI::App& app, const std::string& name, const std::string& help, std::string& value) {
+  return app.add_option(name, value, help)->type_name("NAME")->capture_default_str();
 }
 
 CLI::Option* add_path(CLI::App& app, const std::string& name, const std::string& help, std::filesystem::path& value) {
@@ -50,9 +81,11 @@ CLI::Option* add_path(CLI::App& app, const std::string& name, const std::string&
   return app.add_option_function<std::string>(name, read, help)->type_name("FILE");
 }
 
-void parse(CLI::App& app, int argc, char** argv) {
+std::vector<std::string> words_of(int argc, char** argv) { return {argv + std::min(argc, 1), argv + argc}; }
+
+void parse(CLI::App& app, const std::vector<std::string>& words) {
   try {
-    app.parse(argc, argv);
+    app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
   } catch (const CLI::Success& help_or_version) {
     std::ostringstream text;
     app.exit(help_or_version, text, text);

@@ -55,7 +55,7 @@ Options parse_options(int argc, char** argv) {
   app.footer(
       "Exit codes: 0 done, 2 wrong option, 5 a missing or damaged checkpoint or a file that\n"
       "cannot be written, 7 out of memory");
-  command_line::parse(app, argc, argv);
+  command_line::parse(app, command_line::words_of(argc, argv));
   check(options);
   return options;
 }

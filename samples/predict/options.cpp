@@ -50,7 +50,7 @@ Options parse_options(int argc, char** argv) {
       "Files that are no images are named on standard error; the others are done.\n\n"
       "Exit codes: 0 done, 2 wrong option, 3 no such device, 4 an image missing or damaged,\n"
       "5 standard output cannot be written or a damaged checkpoint, 7 out of memory");
-  command_line::parse(app, argc, argv);
+  command_line::parse(app, command_line::words_of(argc, argv));
   check(options);
   return options;
 }

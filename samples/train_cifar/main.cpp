@@ -1,12 +1,12 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <string>
 #include <vector>
 
+#include "common/command_line.h"
 #include "common/exit_code.h"
 #include "common/run_folder.h"
 #include "common/stop_signal.h"
@@ -44,7 +44,7 @@ int main(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);  // a file that grows too long is an error like a full disk
   std::signal(SIGPIPE, SIG_IGN);  // a reader that went away does not end hours of training
   try {
-    return static_cast<int>(run(std::vector<std::string>(argv + std::min(argc, 1), argv + argc)));
+    return static_cast<int>(run(command_line::words_of(argc, argv)));
   } catch (...) {
     return static_cast<int>(fail_as_caught());
   }

@@ -1,81 +1,31 @@
 #include "options.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <charconv>
-#include <cstdlib>
+#include <cstdint>
 #include <limits>
-#include <sstream>
-#include <system_error>
+#include <stdexcept>
 #include <utility>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
-#include <gpucnn/core/config.h>
 #include <gpucnn/gpucnn.h>
 
+#include "common/command_line.h"
 #include "common/exit_code.h"
-#include "common/write_all.h"
+
+using command_line::add_number, command_line::add_path, command_line::add_word, command_line::read_number;
 
 namespace {
-
-/// Whether a text, and all of it, is a number that fits.
-template <class Int>
-bool parse(const std::string& text, Int& value) {
-  const char* end = text.data() + text.size();
-  const auto [stop, failure] = std::from_chars(text.data(), end, value);
-  return failure == std::errc{} && stop == end;
-}
-
-bool parse(const std::string& text, double& value) {
-  char* stop = nullptr;
-  value = std::strtod(text.c_str(), &stop);
-  return !text.empty() && text.front() > ' ' && stop == text.c_str() + text.size();
-}
-
-/// An option for a number from `least` to `most`; what `value` holds is its default.
-template <class Number>
-CLI::Option* add_number(CLI::App& app, const std::string& name, const std::string& help, Number& value, Number least, Number most) {
-  const auto read = [&value, name, least, most](const std::string& text) {
-    if (parse(text, value) && value >= least && value <= most) return;
-    throw UsageError(std::is_integral_v<Number>
-                         ? fmt::format("{}: '{}' is not a whole number from {} to {}", name, text, least, most)
-                         : fmt::format("{}: '{}' is not a number from {:.2g} to {:.2g}", name, text, double(least), double(most)));
-  };
-  return app.add_option_function<std::string>(name, read, help)->type_name("N")->default_str(fmt::to_string(value));
-}
-
-/// An option for one of some words.
-CLI::Option* add_word(CLI::App& app, const std::string& name, const std::string& help, std::string& value) {
-  return app.add_option(name, value, help)->type_name("NAME")->capture_default_str();
-}
-
-/// An option for a file or a folder. An empty name is a variable that was not set, not a wish for the default.
-CLI::Option* add_path(CLI::App& app, const std::string& name, const std::string& help, std::filesystem::path& value) {
-  const auto read = [&value, name](const std::string& text) {
-    if (text.empty()) throw UsageError(name + ": the name is empty");
-    value = text;
-  };
-  return app.add_option_function<std::string>(name, read, help)->type_name("DIR");
-}
-
-/// CLI11's words for a wrong command line, or better ones.
-std::string explain(const CLI::ParseError& error) {
-  std::string message = error.what();
-  if (!message.ends_with(" missing")) return message;
-  return message.substr(0, message.find(':')) + ": its value is missing";
-}
 
 /// "5" is epochs, "10m" minutes.
 CLI::Option* add_save_every(CLI::App& app, SaveEvery& every) {
   const auto read = [&every](const std::string& text) {
     double minutes = 0;
-    if (int epochs = 0; parse(text, epochs) && epochs >= 1) {
+    if (int epochs = 0; read_number(text, epochs) && epochs >= 1) {
       every = {.epochs = epochs};
-    } else if (text.ends_with('m') && parse(text.substr(0, text.size() - 1), minutes) && minutes > 0 && minutes <= 1e6) {
+    } else if (text.ends_with('m') && read_number(text.substr(0, text.size() - 1), minutes) && minutes > 0 && minutes <= 1e6) {
       every = {.epochs = 0, .minutes = minutes};
     } else {
       throw UsageError(fmt::format("--save-every: '{}' is no number of epochs, as 5, or of minutes, as 10m", text));
@@ -101,11 +51,7 @@ std::string model_help() {
   return help + line;
 }
 
-void check(const CLI::App& app, const Options& options) {
-  if (!app.remaining().empty()) throw UsageError(fmt::format("'{}' is not an option", app.remaining().front()));
-  for (const CLI::Option* option : app.get_options()) {
-    if (option->count() > 1) throw UsageError(option->get_name() + ": given more than once");
-  }
+void check(const Options& options) {
   if (std::ranges::find(gpucnn::model_names(), options.model) == gpucnn::model_names().end()) {
     throw UsageError(fmt::format("--model: '{}' is none of {}", options.model, fmt::join(gpucnn::model_names(), ", ")));
   }
@@ -133,7 +79,8 @@ void add_data_and_model(CLI::App& app, Options& options, int& image_size, int& w
       app, "--data",
       "CIFAR-10 or CIFAR-100 (binary version), MNIST,\nFashion-MNIST, or a folder of images, as they are\nor in train/ and test/ "
       "or val/, with a subfolder\nfor each class; default: drawn shapes",
-      options.data);
+      options.data)
+      ->type_name("DIR");
   add_number(app, "--image-size",
              "Bring the shorter side of a folder's images to N\npixels, and cut out their centre; default: as they are", image_size,
              1, 16'384)
@@ -153,10 +100,7 @@ Options parse_options(const std::vector<std::string>& words) {
   int image_size = 0, width = 0;
   double ema = -1;
   CLI::App app("Trains a model on a folder of images, or on drawn shapes, which need no download.", "train_cifar");
-  app.option_defaults()->take_last();  // `check` refuses what is given twice
-  app.allow_extras();                  // and what is no option
-  app.set_help_flag("-h,--help", "Print this and exit");
-  app.set_version_flag("--version", fmt::format("train_cifar {}", gpucnn::kVersion), "Print the version and exit");
+  command_line::add_help(app);
   add_data_and_model(app, options, image_size, width);
   add_number(app, "--epochs", "How often to go through the training images", options.epochs, 1, 1'000'000);
   add_number<std::int64_t>(app, "--batch-size", "Images in a step", options.batch_size, 1, kMaxImages);
@@ -175,7 +119,7 @@ Options parse_options(const std::vector<std::string>& words) {
   add_number(app, "--threads", "CPU threads; the results do not depend on it", options.threads, 1, 1024);
   add_number<std::uint64_t>(app, "--seed", "Seed of weights, order, dropout and --augment", options.seed, 0,
                             std::numeric_limits<std::uint64_t>::max());
-  add_path(app, "--out", "Folder for the results", options.out)->default_str("runs/<date-time>");
+  add_path(app, "--out", "Folder for the results", options.out)->default_str("runs/<date-time>")->type_name("DIR");
   app.add_flag("--resume", options.resume, "Go on with the run in the folder --out, with its\noptions, or begin it; default: off")
       ->disable_flag_override();
   app.add_flag("--overwrite", options.overwrite, "Remove the results in the folder --out; default: off")->disable_flag_override();
@@ -193,19 +137,8 @@ Options parse_options(const std::vector<std::string>& words) {
       "5 results cannot be written, the folder holds results or another run has it,\n"
       "or a checkpoint is damaged or of another run, 6 loss not finite, 7 out of\n"
       "memory; 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP (--resume goes on from there)");
-  try {
-    app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
-  } catch (const CLI::Success& help_or_version) {
-    std::ostringstream text;
-    app.exit(help_or_version, text, text);
-    if (const int error = write_all(STDOUT_FILENO, text.str()); error != 0) {
-      throw StandardOutputError("standard output cannot be written: " + std::generic_category().message(error));
-    }
-    std::exit(0);
-  } catch (const CLI::ParseError& error) {
-    throw UsageError(explain(error));
-  }
-  check(app, options);
+  command_line::parse(app, words);
+  check(options);
   if (limit > 0) options.limit = limit;
   // Of a run that goes on, config.json has the rest of the options.
   if (!options.resume && options.data.empty() && (image_size > 0 || options.skip_damaged)) {
