@@ -1,5 +1,6 @@
 #include <gpucnn/io/atomic_file.h>
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -8,6 +9,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <memory>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -58,10 +60,12 @@ void remove_if_stale(const fs::path& file) {
 
 /// Removes what killed processes left in a folder. What cannot be seen or removed stays.
 void remove_stale_files(const fs::path& folder) {
-  std::error_code error;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
-    const std::string name = entry->path().filename().string();
-    if (name.starts_with(kPrefix) && name.ends_with(kSuffix)) remove_if_stale(entry->path());
+  // A std::filesystem::directory_iterator ends the program where there is no memory.
+  const std::unique_ptr<DIR, int (*)(DIR*)> opened(opendir(folder.c_str()), closedir);
+  if (!opened) return;
+  while (const dirent* entry = readdir(opened.get())) {
+    const std::string_view name = entry->d_name;
+    if (name.starts_with(kPrefix) && name.ends_with(kSuffix)) remove_if_stale(folder / name);
   }
 }
 

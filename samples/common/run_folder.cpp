@@ -17,6 +17,7 @@
 #include <fmt/format.h>
 
 #include "common/exit_code.h"
+#include "common/folder_names.h"
 #include "common/retry.h"
 #include "common/text_file.h"
 
@@ -112,9 +113,8 @@ using Place = std::pair<std::int64_t, std::int64_t>;
 /// The states that were kept in a folder with the places that their names tell, the earliest first.
 std::vector<std::pair<Place, fs::path>> kept_states(const fs::path& folder) {
   std::vector<std::pair<Place, fs::path>> found;
-  std::error_code error;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
-    if (const auto place = place_in(entry->path().filename().string())) found.emplace_back(*place, entry->path());
+  for (const std::string& name : folder_names(folder)) {
+    if (const auto place = place_in(name)) found.emplace_back(*place, folder / name);
   }
   std::ranges::sort(found);
   return found;
