@@ -41,8 +41,7 @@ std::unique_ptr<Sequential> make_network(const std::string& file, const ModelMet
   try {
     return make_model(m.model, m.image_shape, static_cast<int>(m.class_names.size()), m.width);
   } catch (const std::invalid_argument& error) {
-    fail(file, formatted("image_shape, num_classes and width of {} in the metadata", m.model),
-         formatted("others: {}", error.what()));
+    fail(file, formatted("an image_shape, num_classes and width in the metadata that {} takes", m.model), error.what());
   }
 }
 
@@ -52,12 +51,24 @@ void check_shapes(const std::string& file, const std::string& model, Sequential&
     const Tensor* found = state.find(name);
     if (found && found->shape() == shape) return;
     const auto left_out = state.left_out().find(name);
-    const std::string reason = left_out == state.left_out().end() ? "no such tensor" : left_out->second;
-    fail(file, formatted("{} {} of {}", name, shape.string(), model), found ? found->shape().string() : reason);
+    fail(file, formatted("{} {} of {}", name, shape.string(), model),
+         found                                ? found->shape().string()
+         : left_out == state.left_out().end() ? "no such tensor"
+                                              : "one that cannot be held: " + left_out->second);
   };
   const ModuleTree tree(network, "");
   for (std::size_t i = 0; i < tree.parameters.size(); ++i) check(tree.names[i], tree.parameters[i].shape());
   for (const auto& [name, buffer] : tree.buffers) check(name, buffer->shape());
+}
+
+/// A variance below 0 has no root.
+void check_variances(const std::string& file, const StateDict& state) {
+  for (const auto& [name, tensor] : state) {
+    if (!name.ends_with("running_var")) continue;
+    for (const float value : tensor.to_vector<float>()) {
+      if (value < 0) fail(file, formatted("variances of at least 0 in {}", printable(name, kMaxNameBytes)), formatted("{}", value));
+    }
+  }
 }
 
 /// Weights that are no numbers would show as predictions that are none, whose cause would be looked for elsewhere.
@@ -85,9 +96,10 @@ LoadedModel load_model(const std::filesystem::path& path) {
   try {
     network->load_state_dict(state);
   } catch (const std::invalid_argument& error) {
-    fail(file, formatted("the tensors of {}", m.model), formatted("others: {}", error.what()));
+    fail(file, formatted("the tensors of {} and no others", m.model), error.what());
   }
   check_finite(file, network->state_dict());
+  check_variances(file, network->state_dict());
   network->eval();
   return {.network = std::move(network),
           .name = std::move(m.model),

@@ -95,7 +95,7 @@ class Reader {
 
 void require_ours(const Reader& reader, const Metadata& metadata) {
   if (std::ranges::any_of(kKeys, [&](const char* key) { return metadata.contains(key); })) return;
-  reader.fail("metadata of train_cifar, such as model and class_names",
+  reader.fail("metadata of a training, such as model and class_names",
               "none; make the network in your program, and give load_state_dict what load_safetensors reads");
 }
 
@@ -138,7 +138,7 @@ std::vector<double> channel_values(const Reader& reader, const char* key, std::i
   std::vector<double> values = reader.numbers(key, expected);
   const auto is_wrong = [positive](double value) {
     const auto rounded = static_cast<float>(value);  // as Normalize rounds it
-    return !std::isfinite(rounded) || (positive && rounded <= 0);
+    return !std::isfinite(rounded) || (positive && (rounded <= 0 || !std::isfinite(1 / rounded)));
   };
   if (std::ssize(values) != channels || std::ranges::any_of(values, is_wrong)) reader.fail_value(expected, key);
   return values;

@@ -42,7 +42,13 @@ std::string read_header(const InputFile& file) {
   const std::uint64_t longest = std::min(kMaxHeaderBytes, file.size() - kLengthBytes);
   if (length > longest) {
     refuse_foreign(file);
-    file.fail(0, formatted("a header of at most {} bytes", longest), formatted("one of {} bytes", length));
+    std::byte first{};
+    if (longest > 0) file.read(kLengthBytes, std::span(&first, 1));
+    if (first != std::byte{'{'}) file.fail(0, "a safetensors file", "data of another format");
+    if (length > kMaxHeaderBytes)
+      file.fail(0, formatted("a header of at most {} bytes", kMaxHeaderBytes), formatted("one of {} bytes", length));
+    file.fail(file.size(), formatted("a header of {} bytes", length),
+              formatted("the end of the file after {}: it was cut short", longest));
   }
   std::string text(length, '\0');
   file.read(kLengthBytes, std::as_writable_bytes(std::span(text)));

@@ -1,13 +1,10 @@
 #include "common/command_line.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <cstdlib>
 #include <sstream>
-#include <system_error>
 #include <type_traits>
 
 #include <fmt/format.h>
@@ -15,7 +12,6 @@
 #include <gpucnn/core/config.h>
 
 #include "common/exit_code.h"
-#include "common/write_all.h"
 
 namespace command_line {
 namespace {
@@ -89,14 +85,14 @@ void parse(CLI::App& app, const std::vector<std::string>& words) {
   } catch (const CLI::Success& help_or_version) {
     std::ostringstream text;
     app.exit(help_or_version, text, text);
-    if (const int error = write_all(STDOUT_FILENO, text.str()); error != 0) {
-      throw StandardOutputError("standard output cannot be written: " + std::generic_category().message(error));
-    }
+    print(text.str());
     std::exit(0);
   } catch (const CLI::ParseError& error) {
     throw UsageError(explain(error));
   }
-  if (!app.remaining().empty()) throw UsageError(fmt::format("'{}' is not an option", app.remaining().front()));
+  for (const std::string& word : app.remaining()) {
+    if (word != "--") throw UsageError(fmt::format("'{}' is not an option", word));
+  }
   for (const CLI::Option* option : app.get_options()) {
     if (!option->get_positional() && option->count() > 1) throw UsageError(option->get_name() + ": given more than once");
   }

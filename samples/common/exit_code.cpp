@@ -1,13 +1,13 @@
 #include "common/exit_code.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <exception>
-#include <filesystem>
 #include <new>
-#include <string>
 #include <string_view>
 #include <system_error>
 
@@ -17,39 +17,29 @@ using namespace gpucnn;
 
 namespace {
 
-bool is_reason(const std::string& message, int error) { return message.ends_with(std::generic_category().message(error)); }
-
-/// The next step for a file that cannot be read.
-std::string advice(const DataError& error) {
-  if (is_reason(error.found(), EACCES)) return "; it is there, but this user may not read it";
-  const std::string file = std::filesystem::path(error.file()).filename().string();
-  for (const char* kind : {".png", ".jpg", ".jpeg"}) {
-    if (file.ends_with(kind)) return "; --skip-damaged leaves damaged images out";
-  }
-  const bool of_cifar10 =
-      file.starts_with("data_batch_") || file == "test_batch.bin" || file == "batches.meta.txt" ||
-      (error.expected().find("CIFAR-10") != std::string::npos && error.found().find("images") == std::string::npos);
-  return of_cifar10 ? "; scripts/download_cifar10 DIR fetches the whole of CIFAR-10" : "";
-}
+Program program{.arguments = "", .memory_advice = "", .output_advice = ""};
+const char* name = "";
 
 /// The next step for a file that cannot be written.
 std::string advice(const OutputError& error) {
   for (const int full : {ENOSPC, EDQUOT, EFBIG}) {
-    if (is_reason(error.what(), full)) return "; make room, or choose another folder with --out";
+    if (std::string_view(error.what()).ends_with(std::generic_category().message(full))) {
+      return std::string("; make room, or ") + program.output_advice;
+    }
   }
-  return "; choose another folder with --out";
+  return std::string("; ") + program.output_advice;
 }
 
 ExitCode explain_caught() try { throw; } catch (const UsageError& error) {
   fail(ExitCode::usage, error.what());
-  write_all(STDERR_FILENO, "usage: train_cifar [OPTIONS]; train_cifar --help explains them\n");
+  write_all(STDERR_FILENO, std::string("usage: ") + name + ' ' + program.arguments + "; " + name + " --help explains them\n");
   return ExitCode::usage;
 } catch (const StandardOutputError& error) {
   return fail(ExitCode::output, error.what());
 } catch (const DeviceError& error) {
   return fail(ExitCode::device, error.what());
 } catch (const DataError& error) {
-  return fail(ExitCode::data, error.what() + advice(error));
+  return fail(program.data, error.what() + (program.data_advice ? program.data_advice(error) : ""));
 } catch (const CheckpointError& error) {
   return fail(ExitCode::output, error.what());
 } catch (const OutputError& error) {
@@ -57,7 +47,8 @@ ExitCode explain_caught() try { throw; } catch (const UsageError& error) {
 } catch (const NonFiniteLoss& error) {
   return fail(ExitCode::not_finite, std::string(error.what()) + " (--lr); checkpoints that were written before are kept");
 } catch (const OutOfMemory& error) {
-  return fail(ExitCode::out_of_memory, std::string(error.what()) + " (--batch-size) or fewer images (--limit)");
+  const std::string_view what = error.what();  // its advice behind the semicolon is for programs without options
+  return fail(ExitCode::out_of_memory, std::string(what.substr(0, what.rfind(';'))) + "; " + program.memory_advice);
 } catch (const std::system_error& error) {
   if (error.code() != std::errc::resource_unavailable_try_again && error.code() != std::errc::not_enough_memory) {
     return fail(ExitCode::unexpected, error.what());
@@ -69,7 +60,10 @@ ExitCode explain_caught() try { throw; } catch (const UsageError& error) {
   return fail(ExitCode::unexpected, error.what());
 }
 
-constexpr std::string_view kNoMemory = "train_cifar: out of memory; use a smaller batch (--batch-size) or fewer images (--limit)\n";
+/// Without memory for the words.
+void say_no_memory() noexcept {
+  for (const char* part : {name, ": out of memory; ", program.memory_advice, "\n"}) write_all(STDERR_FILENO, part);
+}
 
 /// What libraries set up before main may find no memory either, and there is nobody to catch that.
 [[noreturn]] void on_terminate() noexcept {
@@ -77,7 +71,7 @@ constexpr std::string_view kNoMemory = "train_cifar: out of memory; use a smalle
     try {
       throw;
     } catch (const std::bad_alloc&) {
-      write_all(STDERR_FILENO, kNoMemory);
+      say_no_memory();
       _exit(static_cast<int>(ExitCode::out_of_memory));
     } catch (...) {
     }
@@ -85,17 +79,41 @@ constexpr std::string_view kNoMemory = "train_cifar: out of memory; use a smalle
   std::abort();
 }
 
-[[gnu::constructor(101)]] void set_terminate() { std::set_terminate(on_terminate); }  // before all others of this program
+[[gnu::constructor(101)]] void set_terminate() {  // before all others of this program
+  name = program_invocation_short_name;
+  std::set_terminate(on_terminate);
+}
+
+/// A file must not be opened in place of a closed standard output or error: what is printed would go into it.
+void open_standard_files() {
+  int fd = 0;
+  while ((fd >= 0 && fd <= STDERR_FILENO) || (fd < 0 && errno == EINTR)) fd = open("/dev/null", O_RDWR);
+  if (fd > STDERR_FILENO) close(fd);
+}
 
 }  // namespace
 
+void start(const Program& started) {
+  program = started;
+  open_standard_files();
+  std::signal(SIGXFSZ, SIG_IGN);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+const char* program_name() noexcept { return name; }
+
 ExitCode fail(ExitCode code, const std::string& message) {
-  write_all(STDERR_FILENO, "train_cifar: " + printable(message) + '\n');
+  write_all(STDERR_FILENO, std::string(name) + ": " + printable(message) + '\n');
   return code;
 }
 
 ExitCode fail_as_caught() noexcept try { return explain_caught(); } catch (...) {
-  // There may be no memory for the words either.
-  write_all(STDERR_FILENO, kNoMemory);
+  say_no_memory();
   return ExitCode::out_of_memory;
+}
+
+void print(const std::string& text) {
+  if (const int error = write_all(STDOUT_FILENO, text); error != 0) {
+    throw StandardOutputError("standard output cannot be written: " + std::generic_category().message(error));
+  }
 }

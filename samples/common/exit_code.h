@@ -5,7 +5,7 @@
 
 #include <gpucnn/gpucnn.h>
 
-/// How train_cifar ends.
+/// How a program ends.
 enum class ExitCode {
   done = 0,
   unexpected = 1,  // a fault of the program
@@ -36,8 +36,28 @@ class CheckpointError : public gpucnn::Error {
   using Error::Error;
 };
 
+/// What a program says of its failures besides what the exceptions say.
+struct Program {
+  const char* arguments;      ///< behind its name in "usage: "
+  const char* memory_advice;  ///< what takes less memory
+  const char* output_advice;  ///< where else files can be written
+  /// The next step for a file that cannot be read; null: none.
+  std::string (*data_advice)(const gpucnn::DataError& error) = nullptr;
+  ExitCode data = ExitCode::data;  ///< for a `DataError`
+};
+
+/// To be called first. Opens /dev/null where a standard file is closed, and lets be errors what would end the program: a reader
+/// that went away, a file that grows too long.
+void start(const Program& program);
+
+/// The name by which the program was started, without its folder.
+const char* program_name() noexcept;
+
 /// Prints a message as one line on standard error. Returns `code`.
 ExitCode fail(ExitCode code, const std::string& message);
 
 /// Says of the exception that is being handled what is wrong and what to do. Returns its code.
 ExitCode fail_as_caught() noexcept;
+
+/// Prints a text on standard output. Throws `StandardOutputError`.
+void print(const std::string& text);

@@ -1,12 +1,12 @@
-#include <csignal>
 #include <cstdint>
 #include <filesystem>
+#include <stdexcept>
 
 #include <fmt/format.h>
 
 #include <gpucnn/gpucnn.h>
 
-#include "ending.h"
+#include "common/exit_code.h"
 #include "options.h"
 
 using namespace gpucnn;
@@ -18,8 +18,7 @@ void report(const std::filesystem::path& file, const std::string& what) {
   print(fmt::format("{}: {}, {:.1f} MB\n", printable(file.string()), what, double(std::filesystem::file_size(file)) / 1e6));
 }
 
-ExitCode run(const Options& options) {
-  const LoadedModel loaded = load_model(options.model);
+void export_all(const Options& options, const LoadedModel& loaded) {
   const Shape x = {1, loaded.image_shape[0], loaded.image_shape[1], loaded.image_shape[2]};
   if (!options.onnx.empty()) {
     export_onnx(*loaded.network, x, options.onnx, {.fold_batch_norm = options.fold_batch_norm, .metadata = loaded.metadata});
@@ -34,17 +33,28 @@ ExitCode run(const Options& options) {
               .std = loaded.normalize.std});
     report(options.c, loaded.name + " as C");
   }
+}
+
+ExitCode run(const Options& options) {
+  const LoadedModel loaded = load_model(options.model);
+  try {
+    export_all(options, loaded);
+  } catch (const std::invalid_argument& error) {  // what a file may hold, and its export cannot
+    throw CheckpointError(fmt::format("{}: {}", options.model.string(), error.what()));
+  }
   return ExitCode::done;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::signal(SIGXFSZ, SIG_IGN);  // a file that grows too long is an error like a full disk
-  std::signal(SIGPIPE, SIG_IGN);
+  start({.arguments = "--model FILE (--onnx FILE | --c FILE)",
+         .memory_advice = "stop other programs, or export on a larger machine",
+         .output_advice = "choose another place with --onnx or --c",
+         .data = ExitCode::output});
   try {
     return static_cast<int>(run(parse_options(argc, argv)));
   } catch (...) {
-    return static_cast<int>(say_what_is_wrong());
+    return static_cast<int>(fail_as_caught());
   }
 }

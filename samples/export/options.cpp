@@ -34,9 +34,9 @@ void check(const Options& options) {
 
 Options parse_options(int argc, char** argv) {
   Options options;
-  CLI::App app("Writes a trained network as an ONNX file, or as one C file that needs no library.", "export");
+  CLI::App app("Writes a trained network as an ONNX file, or as one C file that needs no library.", program_name());
   command_line::add_help(app);
-  command_line::add_path(app, "--model", "The checkpoint, as best.safetensors of train_cifar", options.model);
+  command_line::add_path(app, "--model", "Checkpoint of a training, such as\nruns/<date-time>/best.safetensors", options.model);
   command_line::add_path(app, "--onnx", "Write an ONNX file, for ONNX Runtime, OpenCV and\nothers", options.onnx);
   command_line::add_path(app, "--c", "Write one C99 file: weights and a function that\npredicts, without a library", options.c);
   app.add_flag("--fold-batch-norm", options.fold_batch_norm,
@@ -53,8 +53,8 @@ Options parse_options(int argc, char** argv) {
   app.add_flag("--decimal", options.decimal, "Write the C file's weights as decimal numbers, in a\nsmaller file; default: off")
       ->disable_flag_override();
   app.footer(
-      "Exit codes: 0 done, 2 wrong option, 5 a missing or damaged checkpoint or a file that\n"
-      "cannot be written, 7 out of memory");
+      "Exit codes: 0 done, 2 wrong option, 5 a missing or damaged checkpoint, or a file or standard\n"
+      "output that cannot be written, 7 out of memory");
   command_line::parse(app, command_line::words_of(argc, argv));
   check(options);
   return options;

@@ -1,6 +1,7 @@
 #include "classifier.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <numeric>
 #include <stdexcept>
@@ -91,6 +92,13 @@ std::vector<Answer> Classifier::operator()(std::span<const Input> inputs) const 
   }
   if (decoded.empty()) return answers;
   std::vector<std::vector<Guess>> guesses = guess(decoded);
-  for (std::size_t i = 0; i < of.size(); ++i) of[i]->guesses = std::move(guesses[i]);
+  for (std::size_t i = 0; i < of.size(); ++i) {
+    if (!std::isfinite(guesses[i].front().probability)) {
+      of[i]->problem = fmt::format("{}: the network makes no numbers of it",
+                                   inputs[static_cast<std::size_t>(of[i] - answers.data())].file.string());
+    } else {
+      of[i]->guesses = std::move(guesses[i]);
+    }
+  }
   return answers;
 }

@@ -1,10 +1,6 @@
-#include <unistd.h>
-
 #include <algorithm>
-#include <csignal>
 #include <cstddef>
 #include <span>
-#include <system_error>
 #include <vector>
 
 #include <fmt/format.h>
@@ -13,8 +9,6 @@
 
 #include "classifier.h"
 #include "common/exit_code.h"
-#include "common/write_all.h"
-#include "failure.h"
 #include "inputs.h"
 #include "options.h"
 #include "report.h"
@@ -34,12 +28,6 @@ Device choose_device(const std::string& text) {
   return device;
 }
 
-void print(const std::string& text) {
-  if (const int error = write_all(STDOUT_FILENO, text); error != 0) {
-    throw StandardOutputError("standard output cannot be written: " + std::generic_category().message(error));
-  }
-}
-
 ExitCode run(const Options& options) {
   set_num_threads(options.threads);
   const Classifier classifier(options.model, choose_device(options.device), options.top);
@@ -54,22 +42,24 @@ ExitCode run(const Options& options) {
     for (std::size_t i = 0; i < batch.size(); ++i) {
       text += lines.line(batch[i], answers[i]);
       if (answers[i].problem.empty()) continue;
-      report(answers[i].problem);
+      fail(ExitCode::data, answers[i].problem);
       ++failed;
     }
     print(text);
   }
-  if (failed > 1) report(fmt::format("{} of {} could not be classified", failed, inputs.size()));
+  if (failed > 1) fail(ExitCode::data, fmt::format("{} of {} could not be classified", failed, inputs.size()));
   return failed == 0 ? ExitCode::done : ExitCode::data;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::signal(SIGPIPE, SIG_IGN);  // a reader that went away is an error like any other
+  start({.arguments = "--model FILE [OPTIONS] IMAGE...",
+         .memory_advice = "use a smaller batch (--batch-size)",
+         .output_advice = "choose another place"});
   try {
     return static_cast<int>(run(parse_options(argc, argv)));
   } catch (...) {
-    return static_cast<int>(report_caught());
+    return static_cast<int>(fail_as_caught());
   }
 }

@@ -13,7 +13,7 @@
 namespace {
 
 void check(const Options& options) {
-  if (options.model.empty()) throw UsageError("--model: a checkpoint that train_cifar wrote must be given");
+  if (options.model.empty()) throw UsageError("--model: name a checkpoint, as runs/<date-time>/best.safetensors");
   if (options.inputs.empty()) throw UsageError("an image, a folder or - must be given");
   if (std::ranges::count(options.inputs, "-") > 1) throw UsageError("-: given more than once");
   if (std::ranges::find(options.inputs, "") != options.inputs.end()) throw UsageError("the name of an image is empty");
@@ -28,13 +28,13 @@ void check(const Options& options) {
 
 Options parse_options(int argc, char** argv) {
   Options options{.threads = gpucnn::num_threads()};
-  CLI::App app("Says what is in pictures: the classes that a trained model finds most probable.", "predict");
+  CLI::App app("Says what is in pictures: the classes that a trained model finds most probable.", program_name());
   command_line::add_help(app);
   app.add_option("IMAGE", options.inputs,
                  "PNG and JPEG files of any size; folders, with all\nimages below; - reads names from standard input,\none a line")
       ->type_name("")
       ->take_all();
-  command_line::add_path(app, "--model", "Checkpoint that train_cifar wrote, such as\nbest.safetensors", options.model);
+  command_line::add_path(app, "--model", "Checkpoint of a training, such as\nruns/<date-time>/best.safetensors", options.model);
   command_line::add_number(app, "--top", "Classes printed of each image, the most probable\nfirst", options.top, 1, 1'000'000);
   app.add_flag("--json", options.json, "Print a JSON object a line for each image; default:\na table")->disable_flag_override();
   command_line::add_number(app, "--batch-size", "Images computed at once; default: up to 64, fewer\nof large ones",

@@ -1,7 +1,6 @@
 #include "report.h"
 
 #include <algorithm>
-#include <cmath>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -57,9 +56,8 @@ std::string Report::object(const Input& input, const Answer& answer) const {
   } else {
     std::vector<std::string> classes;
     for (const Guess& guess : answer.guesses) {
-      const bool is_number = std::isfinite(guess.probability);
       classes.push_back(json_text::object({{"class", json_text::of(class_names_[static_cast<std::size_t>(guess.label)])},
-                                           {"probability", is_number ? fmt::format("{}", guess.probability) : "null"}},
+                                           {"probability", fmt::format("{}", guess.probability)}},
                                           json_text::Layout::in_one_line));
     }
     members.emplace_back("classes", json_text::list(classes));

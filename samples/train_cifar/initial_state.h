@@ -6,7 +6,7 @@
 #include <gpucnn/gpucnn.h>
 
 /// What to do about a file that --init cannot take.
-inline constexpr const char* kInitAdvice = "; give --init a checkpoint that train_cifar wrote";
+inline constexpr const char* kInitAdvice = "; give --init a checkpoint of a training";
 
 /// Starts from the weights that another run has saved; `name` is the model's. Throws `CheckpointError` if they are not such.
 void load_weights(const std::filesystem::path& file, const std::string& name, gpucnn::Module& model);

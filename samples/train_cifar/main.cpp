@@ -1,10 +1,10 @@
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <cerrno>
-#include <csignal>
+#include <filesystem>
 #include <string>
+#include <system_error>
 #include <vector>
+
+#include <gpucnn/gpucnn.h>
 
 #include "common/command_line.h"
 #include "common/exit_code.h"
@@ -14,13 +14,21 @@
 #include "options.h"
 #include "session.h"
 
+using namespace gpucnn;
+
 namespace {
 
-/// A file must not be opened in place of a closed standard output or error: what is printed would go into it.
-void open_standard_files() {
-  int fd = 0;
-  while ((fd >= 0 && fd <= STDERR_FILENO) || (fd < 0 && errno == EINTR)) fd = open("/dev/null", O_RDWR);
-  if (fd > STDERR_FILENO) close(fd);
+/// The next step for a file that cannot be read.
+std::string data_advice(const DataError& error) {
+  if (error.found().ends_with(std::generic_category().message(EACCES))) return "; it is there, but this user may not read it";
+  const std::string file = std::filesystem::path(error.file()).filename().string();
+  for (const char* kind : {".png", ".jpg", ".jpeg"}) {
+    if (file.ends_with(kind)) return "; --skip-damaged leaves damaged images out";
+  }
+  const bool of_cifar10 =
+      file.starts_with("data_batch_") || file == "test_batch.bin" || file == "batches.meta.txt" ||
+      (error.expected().find("CIFAR-10") != std::string::npos && error.found().find("images") == std::string::npos);
+  return of_cifar10 ? "; scripts/download_cifar10 DIR fetches the whole of CIFAR-10" : "";
 }
 
 UsedFolder use_of(const Options& options) {
@@ -39,10 +47,11 @@ ExitCode run(const std::vector<std::string>& words) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  open_standard_files();
+  start({.arguments = "[OPTIONS]",
+         .memory_advice = "use a smaller batch (--batch-size) or fewer images (--limit)",
+         .output_advice = "choose another folder with --out",
+         .data_advice = data_advice});
   handle_stop_signals();
-  std::signal(SIGXFSZ, SIG_IGN);  // a file that grows too long is an error like a full disk
-  std::signal(SIGPIPE, SIG_IGN);  // a reader that went away does not end hours of training
   try {
     return static_cast<int>(run(command_line::words_of(argc, argv)));
   } catch (...) {

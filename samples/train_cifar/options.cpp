@@ -99,7 +99,7 @@ Options parse_options(const std::vector<std::string>& words) {
   std::int64_t limit = 0;
   int image_size = 0, width = 0;
   double ema = -1;
-  CLI::App app("Trains a model on a folder of images, or on drawn shapes, which need no download.", "train_cifar");
+  CLI::App app("Trains a model on a folder of images, or on drawn shapes, which need no download.", program_name());
   command_line::add_help(app);
   add_data_and_model(app, options, image_size, width);
   add_number(app, "--epochs", "How often to go through the training images", options.epochs, 1, 1'000'000);

@@ -176,6 +176,19 @@ TEST(LoadModel, NamesWeightsThatAreNoNumbers) {
   }
 }
 
+TEST(LoadModel, NamesVariancesBelowZero) {
+  const auto network = make_model("resnet9", {3, 32, 32}, 3, 4);
+  Tensor variance = network->state_dict().at("prep.bn.running_var");
+  variance.data<float>()[1] = -1;
+  const Refusal refusal = refusal_of(network->state_dict(), metadata_of("resnet9", "[3,32,32]", "4"));
+  EXPECT_EQ(refusal.expected, "variances of at least 0 in prep.bn.running_var");
+  EXPECT_EQ(refusal.found, "-1");
+}
+
+TEST(LoadModel, RefusesAStdThatHasNoReciprocal) {
+  EXPECT_THAT(with("std", "[1e-40,1,1]").expected, HasSubstr("3 finite numbers above 0 as std"));
+}
+
 // Whoever writes a file may say that its model is huge.
 TEST(LoadModel, TakesNoMemoryThatTheTensorsOfTheFileDoNotFill) {
   const auto memory_for = [](const std::string& model, const std::string& image, const std::string& width) {

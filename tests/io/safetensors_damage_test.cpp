@@ -81,9 +81,10 @@ TEST(LoadSafetensors, RefusesFilesWithoutAWholeHeader) {
   EXPECT_EQ(Refusal("").found, "an empty file");
   EXPECT_EQ(Refusal("1234567").found, "a file of 7 bytes");
   const Refusal beyond(length_bytes(3) + "{}");
-  EXPECT_EQ(beyond.expected, "a header of at most 2 bytes");
-  EXPECT_EQ(beyond.found, "one of 3 bytes");
+  EXPECT_EQ(beyond.expected, "a header of 3 bytes");
+  EXPECT_EQ(beyond.found, "the end of the file after 2: it was cut short");
   EXPECT_EQ(Refusal(length_bytes(~std::uint64_t{0}) + "{}").found, "one of 18446744073709551615 bytes");
+  EXPECT_EQ(Refusal(length_bytes(1000) + "no JSON").found, "data of another format");
 }
 
 TEST(LoadSafetensors, RefusesHeadersAboveTheFormatsLimit) {

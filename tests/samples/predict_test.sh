@@ -43,7 +43,7 @@ is_plain() { [ -z "$(printf '%s' "$output" | LC_ALL=C tr -d '\040-\176\n')" ]; }
 options() {
   local number option
   touch a.png
-  fails 2 "--model: a checkpoint" "$predict" a.png
+  fails 2 "--model: name a checkpoint" "$predict" a.png
   fails 2 "--model: the name is empty" "$predict" --model "" a.png
   fails 2 "an image, a folder or - must be given" "$predict" --model m
   fails 2 "the name of an image is empty" "$predict" --model m ""
@@ -137,7 +137,7 @@ damage() {
   fails 5 "a zip archive, as torch.save writes" "$predict" --model model.pt set/red/1.png
   for key in model num_classes class_names image_shape mean std version; do
     sed "s/\"$key\":/\"${key/[a-z]/X}\":/" good/best.safetensors >damaged.safetensors
-    fails 5 "expected $key in the metadata, found none; give --model a checkpoint that train_cifar wrote" \
+    fails 5 "expected $key in the metadata, found none" \
       "$predict" --model damaged.safetensors set/red/1.png
   done
   { head -c -4 good/best.safetensors; printf '\377\377\377\177'; } >nan.safetensors
