@@ -107,7 +107,7 @@ TEST(LoadModel, NamesTheKeyThatIsMissing) {
 
 TEST(LoadModel, AFileOfOtherProgramsSaysWhatToDo) {
   const Refusal refusal = refusal_of(make_model("simple_cnn", {3, 32, 32}, 3)->state_dict(), {{"format", "pt"}});
-  EXPECT_EQ(refusal.expected, "metadata of train_cifar, such as model and class_names");
+  EXPECT_EQ(refusal.expected, "metadata of a training, such as model and class_names");
   EXPECT_EQ(refusal.found, "none; make the network in your program, and give load_state_dict what load_safetensors reads");
 }
 
