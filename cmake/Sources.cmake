@@ -154,8 +154,8 @@ gpucnn_files(io/safetensors PRIVATE file foreign_file header shard_index shards 
 gpucnn_files(io/c_source PRIVATE buffer_plan c_functions c_network c_text)
 gpucnn_files(io/onnx PRIVATE fields graph_writer operations pools wire_reader wire_types wire_writer)
 gpucnn_files(io/onnx/import
-  PRIVATE expression graph_reader layer_of messages names network_of part_list read_layers read_pointwise read_pools read_shapes
-          symbols)
+  PRIVATE expression functions graph_constants graph_reader layer_of messages names network_of part_list read_layers read_pointwise read_pools read_shapes
+          symbols transposed)
 gpucnn_files(train
   PUBLIC checkpoint exponential_moving_average fit metrics parameter_update run_position train_step trainer
   PRIVATE evaluator loss_end trainer_impl)

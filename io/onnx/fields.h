@@ -4,7 +4,7 @@
 namespace gpucnn::onnx {
 
 namespace model {
-enum { ir_version = 1, producer_name = 2, producer_version = 3, graph = 7, opset_import = 8, metadata_props = 14, functions = 25 };
+enum { ir_version = 1, producer_name = 2, graph = 7, opset_import = 8, metadata_props = 14 };
 }
 namespace opset {
 enum { domain = 1, version = 2 };
@@ -19,13 +19,13 @@ namespace node {
 enum { input = 1, output = 2, name = 3, op_type = 4, attribute = 5, domain = 7 };
 }
 namespace attribute {
-enum { name = 1, f = 2, i = 3, s = 4, t = 5, g = 6, floats = 7, ints = 8, type = 20 };
+enum { name = 1, f = 2, i = 3, s = 4, t = 5, ints = 8, type = 20 };
 enum Type { is_float = 1, is_int = 2, is_string = 3, is_tensor = 4, is_ints = 7 };
 }  // namespace attribute
 namespace tensor {
-enum { dims = 1, data_type = 2, float_data = 4, int32_data = 5, int64_data = 7, name = 8, raw_data = 9, double_data = 10 };
+enum { dims = 1, data_type = 2, float_data = 4, int32_data = 5, int64_data = 7, name = 8, raw_data = 9 };
 enum { external_data = 13, data_location = 14 };
-enum Type { is_float = 1, is_int64 = 7 };
+enum Type { is_float = 1, is_int32 = 6, is_int64 = 7, is_bool = 9 };
 }  // namespace tensor
 namespace value_info {
 enum { name = 1, type = 2 };

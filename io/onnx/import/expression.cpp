@@ -3,31 +3,49 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <numbers>
+#include <cstddef>
+#include <limits>
 #include <utility>
+
+#include <gpucnn/io/onnx/import/functions.h>
 
 namespace gpucnn::onnx {
 namespace {
 
-double logistic(double x) { return 1 / (1 + std::exp(-x)); }
-
-double gelu_tanh(double x) { return x * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x))) / 2; }
-
-/// Where expressions are held against activations; on both sides of each kink.
-constexpr std::array kPoints{-20.0, -7.5, -6.0, -4.0, -3.01, -2.99, -2.5, -2.0, -1.5, -1.0, -0.75, -0.5, -0.25, -0.1, -0.01, 0.0,
-                             0.01,  0.1,  0.25, 0.5,  0.75,  1.0,   1.5,  2.0,  2.5,  2.99, 3.01,  4.0,  5.99,  6.01, 7.5,   20.0};
+/// Where expressions are held against activations: on both sides of each kink of those.
+constexpr std::array kNearPoints{-20.0, -7.5,  -6.0, -4.0,  -3.01, -2.99, -2.5, -2.0, -1.5, -1.0, -0.75,
+                                 -0.5,  -0.25, -0.1, -0.01, 0.0,   0.01,  0.1,  0.25, 0.5,  0.75, 1.0,
+                                 1.5,   2.0,   2.5,  2.99,  3.01,  4.0,   5.99, 6.01, 7.5,  20.0};
 constexpr double kRounding = 2e-6;
 
-/// Within rounding of what `function` gives, and of 1 at most where that is small.
+/// The powers of two above, with both signs, and the largest f32: a Clip at any bound differs at one of them.
+constexpr auto kFarPoints = [] {
+  constexpr int kFirst = 5, kEnd = std::numeric_limits<float>::max_exponent;
+  std::array<double, std::size_t{2} * (kEnd - kFirst + 1)> points{};
+  double power = 1 << kFirst;
+  for (std::size_t i = 0; i < points.size(); i += 2) {
+    const double point = std::min(power, double{std::numeric_limits<float>::max()});
+    points[i] = point;
+    points[i + 1] = -point;
+    power *= 2;
+  }
+  return points;
+}();
+
+/// Within rounding of what `function` gives: of the value, or, if that is less, of 1 and of the largest near value.
 template <class Function>
 bool agrees(const Expression& expression, const Function& function) {
   double largest = 0;
-  for (const double x : kPoints) largest = std::max(largest, std::abs(function(x)));
-  return std::ranges::all_of(kPoints, [&](double x) {
+  for (const double x : kNearPoints) largest = std::max(largest, std::abs(function(x)));
+  const auto agrees_at = [&](double x) {
     const double expected = function(x);
+    if (x == 0 && expected == 0) return expression(x) == 0;  // else a small sum would pass for nothing
     return std::abs(expression(x) - expected) <= kRounding * std::max(std::min(1.0, largest), std::abs(expected));
-  });
+  };
+  return std::ranges::all_of(kNearPoints, agrees_at) && std::ranges::all_of(kFarPoints, agrees_at);
 }
+
+bool is_float(double value) { return std::abs(value) <= std::numeric_limits<float>::max(); }
 
 /// One that has no parameters.
 struct Known {
@@ -35,12 +53,12 @@ struct Known {
   double (*value)(double x);
 };
 constexpr std::array kKnown{
-    Known{Activation::relu, [](double x) { return std::max(x, 0.0); }},
+    Known{Activation::relu, relu},
     Known{Activation::relu6, [](double x) { return std::clamp(x, 0.0, 6.0); }},
-    Known{Activation::gelu, [](double x) { return x * (1 + std::erf(x / std::numbers::sqrt2)) / 2; }},
+    Known{Activation::gelu, gelu},
     Known{Activation::gelu_tanh, gelu_tanh},
     Known{Activation::silu, [](double x) { return x * logistic(x); }},
-    Known{Activation::hardswish, [](double x) { return x * std::clamp(x + 3, 0.0, 6.0) / 6; }},
+    Known{Activation::hardswish, hardswish},
     Known{Activation::sigmoid, logistic},
     Known{Activation::tanh, [](double x) { return std::tanh(x); }},
 };
@@ -92,10 +110,10 @@ std::optional<Activation> Expression::activation() const {
     if (agrees(*this, known.value)) return Activation{known.kind};
   }
   const double factor = (*this)(1), slope = -(*this)(-1);
-  if (agrees(*this, [&](double x) { return factor * x; })) {
+  if (is_float(factor) && agrees(*this, [&](double x) { return factor * x; })) {
     return Activation{.kind = Activation::scaled, .factor = static_cast<float>(factor)};
   }
-  if (agrees(*this, [&](double x) { return x > 0 ? x : slope * x; })) {
+  if (is_float(slope) && agrees(*this, [&](double x) { return x > 0 ? x : slope * x; })) {
     return Activation{Activation::leaky_relu, static_cast<float>(slope)};
   }
   return std::nullopt;

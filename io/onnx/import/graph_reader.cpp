@@ -1,9 +1,8 @@
 #include <gpucnn/io/onnx/import/graph_reader.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
-#include <cstring>
-#include <limits>
 #include <stdexcept>
 #include <utility>
 
@@ -21,17 +20,10 @@ namespace {
 /// What shapes are asked with: two images, for a norm may refuse the values of one.
 constexpr std::int64_t kImages = 2;
 
-std::string quoted(std::string_view text) { return formatted("'{}'", printable(text, kMaxNameBytes)); }
-
-/// What `make` gives, where misuse of a layer's options is what the file has wrong.
-template <class Make>
-auto as_options(const GraphReader& reader, const Make& make) {
-  try {
-    return make();
-  } catch (const std::invalid_argument& error) {
-    reader.fail("options and shapes that the layers take", error.what());
-  }
-}
+/// Attributes that change nothing in what is computed here: of training, of outputs that nothing reads, of other modes of Resize.
+constexpr std::array<std::string_view, 11> kWithoutEffect{
+    "antialias", "cubic_coeff_a", "exclude_outside", "extrapolation_value", "momentum", "noop_with_empty_axes", "ratio",
+    "saturate",  "seed",          "stash_type",      "storage_order"};
 
 /// Leaves out nodes that the output does not need, and gives the values that the others make the numbers 1, 2, ….
 void prune(ModelGraph& graph) {
@@ -48,7 +40,7 @@ void prune(ModelGraph& graph) {
 }  // namespace
 
 GraphReader::GraphReader(const WireFile& file, const ModelMessage& model) : file_(file), model_(model) {
-  for (const auto& [name, tensor] : model.initializers) symbols_.emplace(name, Constant{&tensor});
+  for (const auto& [name, tensor] : model.initializers) symbols_.emplace(name, Constant{&tensor, tensor.dims});
   for (const NodeMessage& node : model.nodes) {
     for (const std::string_view name : node.inputs) ++uses_[name];
   }
@@ -95,11 +87,12 @@ void GraphReader::read_input() {
   } catch (const std::invalid_argument& error) {
     refuse(error.what());
   }
-  symbols_.insert_or_assign(found->name, Value{0});
+  bind(found->name, Value{0});
 }
 
 void GraphReader::read_node(const NodeMessage& node) {
   node_ = &node;
+  asked_.clear();
   if (!node.domain.empty() && node.domain != "ai.onnx")
     fail("an operator of ONNX's own", formatted("one of {}", quoted(node.domain)));
   require(!node.outputs.empty(), "a node with an output", "none");
@@ -109,9 +102,28 @@ void GraphReader::read_node(const NodeMessage& node) {
   }
   require(!symbols_.contains(node.outputs[0]), "outputs with names of their own", formatted("{} twice", quoted(node.outputs[0])));
   for (const auto read : {read_layer, read_pool, read_pointwise, read_shape}) {
-    if (read(node.type, *this)) return;
+    if (read(node.type, *this)) return check_attributes();
   }
   fail("an operator that the layers have", formatted("{}; docs/onnx.md lists those that can be read", quoted(node.type)));
+}
+
+void GraphReader::check_attributes() const {
+  std::set<std::string_view> names;
+  for (const AttributeMessage& attribute : node_->attributes) {
+    require(names.insert(attribute.name).second, "every attribute once", formatted("{} twice", quoted(attribute.name)));
+    if (asked_.contains(attribute.name) || std::ranges::find(kWithoutEffect, attribute.name) != kWithoutEffect.end()) continue;
+    fail("attributes that the layers have", quoted(attribute.name));
+  }
+}
+
+void GraphReader::bind(std::string_view name, Symbol symbol) {
+  if (const auto* made = std::get_if<Value>(&symbol)) {
+    const auto uses = uses_.find(name);
+    const auto [readers, is_first_name] = readers_.try_emplace(made->number, 0);
+    // The node that gives a value another name reads it for that alone.
+    readers->second += (uses == uses_.end() ? 0 : uses->second) - (is_first_name ? 0 : 1);
+  }
+  symbols_.insert_or_assign(name, std::move(symbol));
 }
 
 // ---- inputs ----------------------------------------------------------------------------------------------------------
@@ -127,13 +139,18 @@ const Symbol& GraphReader::symbol(std::size_t i) const {
   return find_symbol(node_->inputs[i]);
 }
 
+bool GraphReader::reads_alone(std::size_t i) const {
+  const auto* made = symbol_as<Value>(i);
+  return (made ? readers_.at(made->number) : uses_.at(node_->inputs[i])) == 1;
+}
+
 int GraphReader::value(std::size_t i) {
   const Symbol& found = symbol(i);
   if (const auto* made = std::get_if<Value>(&found)) return made->number;
   const auto* function = std::get_if<Pointwise>(&found);
   require(function != nullptr, formatted("the network's values as input {}", i), "what no operation reads");
   const int number = resolve(function->value, function->function, *function->node);
-  symbols_.insert_or_assign(node_->inputs[i], Value{number});
+  bind(node_->inputs[i], Value{number});
   return number;
 }
 
@@ -157,101 +174,33 @@ int GraphReader::resolve(int value, const Expression::Pointer& function, const N
   return append(*last, {x}, node);
 }
 
-Shape GraphReader::shape_of(const TensorMessage& tensor, std::size_t element_bytes) const {
-  if (tensor.is_external) {
-    fail("weights inside the file; torch.onnx.export(…, external_data=False) writes them there",
-         formatted("{} in the file {}", quoted(tensor.name), quoted(tensor.location)));
-  }
-  require(tensor.dims.size() <= Shape::kMaxRank, formatted("tensors of at most {} dimensions", Shape::kMaxRank),
-          formatted("{} with {}", quoted(tensor.name), tensor.dims.size()));
-  const Shape shape = as_options(*this, [&] { return Shape::from(tensor.dims); });
-  if (tensor.raw && (shape.numel() > std::numeric_limits<std::int32_t>::max() ||
-                     tensor.raw->size() != static_cast<std::size_t>(shape.numel()) * element_bytes)) {
-    fail(formatted("the elements of {}, {}", quoted(tensor.name), shape.string()), formatted("{} bytes", tensor.raw->size()));
-  }
-  return shape;
-}
-
-std::vector<float> GraphReader::floats(const TensorMessage& tensor) const {
-  require(tensor.type == tensor::is_float, formatted("f32 as elements of {}", quoted(tensor.name)),
-          formatted("ONNX's type {}", tensor.type));
-  const auto count = static_cast<std::size_t>(shape_of(tensor, sizeof(float)).numel());
-  std::vector<float> values = tensor.floats;
-  if (tensor.raw) {
-    values.resize(count);
-    if (count > 0) std::memcpy(values.data(), tensor.raw->data(), count * sizeof(float));
-  }
-  require(values.size() == count, formatted("{} elements of {}", count, quoted(tensor.name)), formatted("{}", values.size()));
-  return values;
-}
-
-std::vector<std::int64_t> GraphReader::whole_numbers(const TensorMessage& tensor) const {
-  require(tensor.type == tensor::is_int64, formatted("i64 as elements of {}", quoted(tensor.name)),
-          formatted("ONNX's type {}", tensor.type));
-  const auto count = static_cast<std::size_t>(shape_of(tensor, sizeof(std::int64_t)).numel());
-  std::vector<std::int64_t> values = tensor.integers;
-  if (tensor.raw) {
-    values.resize(count);
-    if (count > 0) std::memcpy(values.data(), tensor.raw->data(), count * sizeof(std::int64_t));
-  }
-  require(values.size() == count, formatted("{} elements of {}", count, quoted(tensor.name)), formatted("{}", values.size()));
-  return values;
-}
-
-Tensor GraphReader::tensor(std::size_t i) {
-  const auto* constant = symbol_as<Constant>(i);
-  require(constant != nullptr, formatted("a tensor of the file as input {}", i), "what the network computes");
-  const TensorMessage& message = *constant->tensor;
-  std::vector<float> values = floats(message);
-  // Weights may be shared, but not so often that a small file fills the memory.
-  converted_ += values.size() * sizeof(float);
-  constexpr std::uint64_t kSpare = 1 << 20;
-  require(converted_ <= 8 * file_.bytes.size() + kSpare, "weights of about the size of the file", "some that are used too often");
-  const Shape shape = Shape::from(message.dims);
-  if (!constant->transposed) return Tensor::from(values, shape);
-  std::vector<float> turned(values.size());
-  const auto rows = static_cast<std::size_t>(shape[0]), columns = static_cast<std::size_t>(shape[1]);
-  for (std::size_t row = 0; row < rows; ++row) {
-    for (std::size_t column = 0; column < columns; ++column) turned[column * rows + row] = values[row * columns + column];
-  }
-  return Tensor::from(turned, {shape[1], shape[0]});
-}
-
-Tensor GraphReader::channels(std::size_t i, std::int64_t count) {
-  const Tensor values = tensor(i);
-  require(values.numel() == count, formatted("{} numbers as input {}", count, i), formatted("{}", values.shape().string()));
-  return values.view(0, {count});
-}
-
-std::optional<double> GraphReader::scalar(std::size_t i) const {
-  const auto* constant = symbol_as<Constant>(i);
-  if (!constant || std::ranges::any_of(constant->tensor->dims, [](std::int64_t extent) { return extent != 1; }))
-    return std::nullopt;
-  if (constant->tensor->type == tensor::is_int64) return static_cast<double>(whole_numbers(*constant->tensor)[0]);
-  return double{floats(*constant->tensor)[0]};
-}
-
-Sizes GraphReader::sizes(std::size_t i) const {
-  if (const auto* known = symbol_as<Sizes>(i)) return *known;
-  const auto* constant = symbol_as<Constant>(i);
-  require(constant != nullptr, formatted("numbers as input {} that are known before the network runs", i), "what it computes");
-  return {whole_numbers(*constant->tensor)};
-}
-
 // ---- attributes ------------------------------------------------------------------------------------------------------
 
-const AttributeMessage* GraphReader::find(std::string_view attribute) const {
+bool GraphReader::has(std::string_view attribute) const {
+  return std::ranges::find(node_->attributes, attribute, &AttributeMessage::name) != node_->attributes.end();
+}
+
+const AttributeMessage* GraphReader::find(std::string_view attribute, int type) const {
+  asked_.insert(attribute);
   const auto found = std::ranges::find(node_->attributes, attribute, &AttributeMessage::name);
-  return found == node_->attributes.end() ? nullptr : &*found;
+  if (found == node_->attributes.end()) return nullptr;
+  require(found->type == 0 || found->type == type, formatted("{} of ONNX's attribute type {}", attribute, type),
+          formatted("type {}", found->type));
+  return &*found;
+}
+
+const TensorMessage* GraphReader::tensor(std::string_view attribute) const {
+  const AttributeMessage* found = find(attribute, attribute::is_tensor);
+  return found && found->tensor ? &*found->tensor : nullptr;
 }
 
 std::int64_t GraphReader::integer(std::string_view attribute, std::int64_t otherwise) const {
-  const AttributeMessage* found = find(attribute);
+  const AttributeMessage* found = find(attribute, attribute::is_int);
   return found ? found->integer : otherwise;
 }
 
 double GraphReader::real(std::string_view attribute, double otherwise) const {
-  const AttributeMessage* found = find(attribute);
+  const AttributeMessage* found = find(attribute, attribute::is_float);
   if (!found) return otherwise;
   char text[32];
   const char* const end = std::to_chars(text, text + sizeof text, found->real).ptr;
@@ -261,12 +210,12 @@ double GraphReader::real(std::string_view attribute, double otherwise) const {
 }
 
 std::string_view GraphReader::text(std::string_view attribute, std::string_view otherwise) const {
-  const AttributeMessage* found = find(attribute);
+  const AttributeMessage* found = find(attribute, attribute::is_string);
   return found ? found->text : otherwise;
 }
 
 std::vector<std::int64_t> GraphReader::integers(std::string_view attribute, const std::vector<std::int64_t>& otherwise) const {
-  const AttributeMessage* found = find(attribute);
+  const AttributeMessage* found = find(attribute, attribute::is_ints);
   return found ? found->integers : otherwise;
 }
 
@@ -277,7 +226,7 @@ int GraphReader::narrow(std::int64_t number) const {
 
 // ---- outputs ---------------------------------------------------------------------------------------------------------
 
-void GraphReader::set(Symbol symbol) { symbols_.insert_or_assign(node_->outputs[0], std::move(symbol)); }
+void GraphReader::set(Symbol symbol) { bind(node_->outputs[0], std::move(symbol)); }
 
 int GraphReader::append(Op op, std::vector<int> inputs, const NodeMessage& node) {
   const Shape y = as_options(*this, [&] {

@@ -3,11 +3,16 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <gpucnn/core/tensor.h>
+#include <gpucnn/core/text/formatted.h>
+#include <gpucnn/core/text/name_list.h>
+#include <gpucnn/core/text/printable.h>
 #include <gpucnn/io/onnx/import/messages.h>
 #include <gpucnn/io/onnx/import/symbols.h>
 #include <gpucnn/io/onnx/wire_reader.h>
@@ -36,16 +41,20 @@ class GraphReader {
   const Kind* symbol_as(std::size_t i) const {
     return std::get_if<Kind>(&symbol(i));
   }
-  /// Whether nothing but this node reads input `i`.
-  bool reads_alone(std::size_t i) const { return uses_.at(node_->inputs[i]) == 1; }
+  /// Whether nothing but this node reads what input `i` is, under any of its names.
+  bool reads_alone(std::size_t i) const;
   bool is_constant(std::size_t i) const { return has_input(i) && symbol_as<Constant>(i) != nullptr; }
+  /// The dimensions of the constant that input `i` is.
+  std::vector<std::int64_t> dims(std::size_t i) const;
+  /// Whether input `i` is a constant with a number for each channel of y: [K], [1, K], [K, 1, 1] or [1, K, 1, 1].
+  bool is_per_channel(std::size_t i, const Shape& y) const;
   /// The tensor of floats that input `i` is.
   Tensor tensor(std::size_t i);
-  /// The same if it has this many elements, in one dimension.
+  /// The same if it has one dimension of this many elements.
   Tensor channels(std::size_t i, std::int64_t count);
-  /// The one number that input `i` is, if it is one.
+  /// The one number that input `i` is, if it is one. Of a truth value it is 0 or 1.
   std::optional<double> scalar(std::size_t i) const;
-  /// The whole numbers that input `i` is.
+  /// The whole numbers that input `i` is, in one dimension at most.
   Sizes sizes(std::size_t i) const;
 
   std::int64_t integer(std::string_view attribute, std::int64_t otherwise) const;
@@ -53,8 +62,8 @@ class GraphReader {
   double real(std::string_view attribute, double otherwise) const;
   std::string_view text(std::string_view attribute, std::string_view otherwise) const;
   std::vector<std::int64_t> integers(std::string_view attribute, const std::vector<std::int64_t>& otherwise) const;
-  bool has(std::string_view attribute) const { return find(attribute) != nullptr; }
-  const AttributeMessage* find(std::string_view attribute) const;
+  const TensorMessage* tensor(std::string_view attribute) const;
+  bool has(std::string_view attribute) const;
   /// The same number in 31 bits.
   int narrow(std::int64_t number) const;
 
@@ -70,7 +79,6 @@ class GraphReader {
   int append(Op op, std::vector<int> inputs, const NodeMessage& node);
   /// The operation that made a value, to be completed.
   Op& maker(int value);
-  bool has_maker(int value) const { return value > 0; }
 
   /// That the file has something else here than what can be read: "a kernel_shape of 2 numbers".
   [[noreturn]] void fail(const std::string& expected, const std::string& found) const;
@@ -81,12 +89,18 @@ class GraphReader {
  private:
   void read_input();
   void read_node(const NodeMessage& node);
+  /// That each attribute is there once, and was read or changes nothing.
+  void check_attributes() const;
+  const AttributeMessage* find(std::string_view attribute, int type) const;
+  /// Says what a name stands for, and counts who reads the value.
+  void bind(std::string_view name, Symbol symbol);
   int resolve(int value, const Expression::Pointer& function, const NodeMessage& node);
   std::string path_of(const NodeMessage& node) const;
   std::string label(const NodeMessage& node) const;
   const Symbol& find_symbol(std::string_view name) const;
   std::vector<float> floats(const TensorMessage& tensor) const;
   std::vector<std::int64_t> whole_numbers(const TensorMessage& tensor) const;
+  bool is_true(const TensorMessage& tensor) const;
   Shape shape_of(const TensorMessage& tensor, std::size_t element_bytes) const;
 
   const WireFile& file_;
@@ -94,10 +108,25 @@ class GraphReader {
   const NodeMessage* node_ = nullptr;
   ModelGraph graph_;
   std::map<std::string_view, Symbol> symbols_;
-  std::map<std::string_view, int> uses_;
+  std::map<std::string_view, int> uses_;      // how often a name is read
+  std::map<int, int> readers_;                // of a value, under all its names
+  mutable std::set<std::string_view> asked_;  // attributes of the node at hand that were read
   std::int64_t batch_ = 0;
   std::uint64_t converted_ = 0;  // bytes of tensors
 };
+
+/// A text of the file between quotes.
+inline std::string quoted(std::string_view text) { return formatted("'{}'", printable(text, kMaxNameBytes)); }
+
+/// What `make` gives, where misuse of a layer's options is what the file has wrong.
+template <class Make>
+auto as_options(const GraphReader& reader, const Make& make) {
+  try {
+    return make();
+  } catch (const std::invalid_argument& error) {
+    reader.fail("options and shapes that the layers take", error.what());
+  }
+}
 
 /// Reads a node of a kind that is known; false if it is not. See read_layers.cpp, read_pools.cpp, read_pointwise.cpp,
 /// read_shapes.cpp.

@@ -28,6 +28,7 @@ TensorMessage read_tensor(WireReader message, const char* at) {
       case tensor::dims: message.append(read.dims); break;
       case tensor::data_type: read.type = message.integer(); break;
       case tensor::float_data: message.append(read.floats); break;
+      case tensor::int32_data:
       case tensor::int64_data: message.append(read.integers); break;
       case tensor::name: read.name = message.bytes(); break;
       case tensor::raw_data: read.raw = message.bytes(); break;
@@ -52,8 +53,8 @@ AttributeMessage read_attribute(WireReader message) {
       case attribute::i: read.integer = message.integer(); break;
       case attribute::s: read.text = message.bytes(); break;
       case attribute::t: read.tensor = read_tensor(message.message(), message.at()); break;
-      case attribute::floats: message.append(read.reals); break;
       case attribute::ints: message.append(read.integers); break;
+      case attribute::type: read.type = message.integer(); break;
       default: break;
     }
   }
@@ -161,6 +162,10 @@ ModelMessage read_model(const WireFile& file) {
   const char* const end = file.bytes.data() + file.bytes.size();
   if (!graph) file.fail(end, "an ONNX model with a graph", "none");
   if (model.operator_set == 0) file.fail(end, "the version of ONNX's operator set", "none");
+  if (model.operator_set < kFirstOperatorSet) {
+    file.fail(end, formatted("operator set {} or later; export with a later one", kFirstOperatorSet),
+              formatted("{}", model.operator_set));
+  }
   read_graph(*graph, model);
   return model;
 }

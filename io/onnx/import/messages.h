@@ -28,11 +28,11 @@ struct TensorMessage {
 
 struct AttributeMessage {
   std::string_view name;
+  std::int64_t type = 0;  // 0: the file does not say
   float real = 0;
   std::int64_t integer = 0;
   std::string_view text;
   std::optional<TensorMessage> tensor;
-  std::vector<float> reals;
   std::vector<std::int64_t> integers;
 };
 
@@ -62,7 +62,10 @@ struct ModelMessage {
 /// Nodes and initializers that a file may have: networks have hundreds.
 inline constexpr std::size_t kMaxParts = 20'000;
 
-/// Reads a whole file. Throws `DataError` for bytes that are no ONNX model, or for one with operators from elsewhere.
+/// Before this version norms learn by default, and operators broadcast as an attribute says.
+inline constexpr std::int64_t kFirstOperatorSet = 7;
+
+/// Reads a whole file. Throws `DataError` for bytes that are no ONNX model, for an older operator set, and for sparse initializers.
 ModelMessage read_model(const WireFile& file);
 
 }  // namespace gpucnn::onnx

@@ -5,6 +5,7 @@
 
 #include <gpucnn/core/text/formatted.h>
 #include <gpucnn/io/onnx/import/graph_reader.h>
+#include <gpucnn/io/onnx/import/transposed.h>
 
 /// Nodes with weights: convolutions, products of matrices, norms. https://github.com/onnx/onnx/blob/main/docs/Operators.md
 namespace gpucnn::onnx {
@@ -36,7 +37,9 @@ void read_conv(GraphReader& from) {
   const std::vector<std::int64_t> pads = from.integers("pads", {0, 0, 0, 0});
   from.require(pads.size() == 4, "pads of 4 numbers", formatted("{}", pads.size()));
   o.padding = Sides{from.narrow(pads[0]), from.narrow(pads[2]), from.narrow(pads[1]), from.narrow(pads[3])};
-  if (const std::string_view mode = from.text("auto_pad", "NOTSET"); mode.starts_with("SAME")) {
+  const std::string_view mode = from.text("auto_pad", "NOTSET");
+  from.require(mode == "NOTSET" || o.padding == Sides{}, "pads or an auto_pad", "both");
+  if (mode == "SAME_UPPER" || mode == "SAME_LOWER") {
     from.require(o.stride.height > 0 && o.stride.width > 0, "positive strides", "others");
     const auto extent = [](int kernel, int dilation) { return std::int64_t{kernel - 1} * dilation + 1; };
     const bool behind = mode == "SAME_UPPER";
@@ -44,6 +47,8 @@ void read_conv(GraphReader& from) {
     const auto [top, bottom] = same_padding(shape[2], extent(o.kernel_size.height, o.dilation.height), o.stride.height, behind);
     const auto [left, right] = same_padding(shape[3], extent(o.kernel_size.width, o.dilation.width), o.stride.width, behind);
     o.padding = Sides{top, bottom, left, right};
+  } else {
+    from.require(mode == "NOTSET" || mode == "VALID", "auto_pad NOTSET, VALID, SAME_UPPER or SAME_LOWER", "another");
   }
   o.bias = from.has_input(2);
   if (o.bias) conv.bias = from.channels(2, conv.weight.dim(0));
@@ -57,16 +62,6 @@ Tensor scaled(const Tensor& tensor, double factor) {
   return Tensor::from(values, tensor.shape());
 }
 
-Tensor transposed(const Tensor& matrix) {
-  const auto rows = static_cast<std::size_t>(matrix.dim(0)), columns = static_cast<std::size_t>(matrix.dim(1));
-  const std::vector<float> values = matrix.to_vector<float>();
-  std::vector<float> turned(values.size());
-  for (std::size_t row = 0; row < rows; ++row) {
-    for (std::size_t column = 0; column < columns; ++column) turned[column * rows + row] = values[row * columns + column];
-  }
-  return Tensor::from(turned, {matrix.dim(1), matrix.dim(0)});
-}
-
 void read_product(GraphReader& from, bool is_gemm) {
   const int x = from.value(0);
   Tensor weight = from.tensor(1);
@@ -74,7 +69,12 @@ void read_product(GraphReader& from, bool is_gemm) {
   from.require(from.integer("transA", 0) == 0, "transA of 0", "another");
   if (!is_gemm || from.integer("transB", 0) == 0) weight = transposed(weight);
   op::Linear linear{is_gemm ? scaled(weight, from.real("alpha", 1)) : weight, {}};
-  if (is_gemm && from.has_input(2)) linear.bias = scaled(from.channels(2, weight.dim(0)), from.real("beta", 1));
+  const double beta = from.real("beta", 1);
+  if (is_gemm && from.has_input(2)) {
+    const std::int64_t features = weight.dim(0);
+    from.require(from.is_per_channel(2, {from.shape(x)[0], features}), formatted("a bias [{}]", features), "another shape");
+    linear.bias = scaled(from.tensor(2).view(0, {features}), beta);
+  }
   from.add(std::move(linear), {x});
 }
 
@@ -88,6 +88,11 @@ void read_batch_norm(GraphReader& from) {
   const int x = from.value(0);
   const std::int64_t C = channels_of(from, x);
   from.require(from.integer("training_mode", 0) == 0, "a norm in inference mode; export with model.eval()", "one in training mode");
+  const auto& outputs = from.node().outputs;
+  const bool learns = std::any_of(outputs.begin() + 1, outputs.end(), [](std::string_view name) { return !name.empty(); });
+  from.require(from.operator_set() >= 14 || !learns, "a norm in inference mode; export with model.eval()",
+               "outputs for the statistics, as in training mode");
+  from.require(from.integer("spatial", 1) == 1, "spatial 1, statistics of channels", "another");
   from.add(op::BatchNorm2d{from.real("epsilon", 1e-5), from.channels(1, C), from.channels(2, C), from.channels(3, C),
                            from.channels(4, C)},
            {x});

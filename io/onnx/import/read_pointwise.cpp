@@ -1,11 +1,11 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numbers>
 #include <optional>
-#include <utility>
-#include <vector>
+#include <string_view>
 
+#include <gpucnn/core/text/formatted.h>
+#include <gpucnn/io/onnx/import/functions.h>
 #include <gpucnn/io/onnx/import/graph_reader.h>
 
 /// Nodes that compute each element by itself, and those that add or multiply two values.
@@ -42,17 +42,11 @@ void read_clip(GraphReader& from) {
       from, [](double x, double a, double b) { return std::clamp(x, a, b); }, low, high);
 }
 
-/// Whether input `i` has a number for each channel of y: [K], [1, K], [K, 1, 1] or [1, K, 1, 1].
-bool is_per_channel(const GraphReader& from, std::size_t i, const Shape& y) {
-  const auto* constant = from.symbol_as<Constant>(i);
-  if (!constant) return false;
-  std::vector<std::int64_t> dims = constant->tensor->dims;
-  while (dims.size() < static_cast<std::size_t>(y.rank())) dims.insert(dims.begin(), 1);
-  if (dims.size() != static_cast<std::size_t>(y.rank())) return false;
-  for (std::size_t dim = 0; dim < dims.size(); ++dim) {
-    if (dims[dim] != (dim == 1 ? y[1] : 1)) return false;
-  }
-  return true;
+void read_gelu(GraphReader& from) {
+  const std::string_view how = from.text("approximate", "none");
+  from.require(how == "none" || how == "tanh", "an approximation \"none\" or \"tanh\"", "another");
+  if (how == "tanh") return apply(from, [](double x, double, double) { return gelu_tanh(x); });
+  apply(from, [](double x, double, double) { return gelu(x); });
 }
 
 bool is_zero(const Tensor& tensor) {
@@ -62,23 +56,23 @@ bool is_zero(const Tensor& tensor) {
 /// Gives a layer before this node its bias, or a GroupNorm its weight, where that is what the node does. `i` is the constant.
 bool complete_layer(GraphReader& from, std::size_t i, bool is_sum) {
   const auto* made = from.symbol_as<Value>(1 - i);
-  if (!made || made->number == 0 || !from.reads_alone(1 - i) || !is_per_channel(from, i, from.shape(made->number))) return false;
+  if (!made || made->number == 0 || !from.reads_alone(1 - i) || !from.is_per_channel(i, from.shape(made->number))) return false;
   const std::int64_t channels = from.shape(made->number)[1];
   Op& maker = from.maker(made->number);
   if (auto* norm = std::get_if<op::GroupNorm>(&maker)) {
     if (!is_sum && !norm->weight.defined()) {
-      norm->weight = from.channels(i, channels);
+      norm->weight = from.tensor(i).view(0, {channels});
       norm->bias = Tensor::zeros({channels});
     } else if (is_sum && norm->weight.defined() && is_zero(norm->bias)) {
-      norm->bias = from.channels(i, channels);
+      norm->bias = from.tensor(i).view(0, {channels});
     } else {
       return false;
     }
   } else if (auto* conv = std::get_if<op::Conv2d>(&maker); conv && is_sum && !conv->bias.defined()) {
-    conv->bias = from.channels(i, channels);
+    conv->bias = from.tensor(i).view(0, {channels});
     conv->options.bias = true;
   } else if (auto* linear = std::get_if<op::Linear>(&maker); linear && is_sum && !linear->bias.defined()) {
-    linear->bias = from.channels(i, channels);
+    linear->bias = from.tensor(i).view(0, {channels});
   } else {
     return false;
   }
@@ -93,6 +87,9 @@ void read_two(GraphReader& from, Expression::Binary step, bool is_sum, bool is_p
     const std::optional<double> number = from.scalar(i);
     from.require(number.has_value(), "one number, or a bias behind a layer that has none", "another tensor");
     const Pointwise x = function_of(1 - i, from);
+    const Shape& shape = from.shape(x.value);
+    from.require(from.dims(i).size() <= static_cast<std::size_t>(shape.rank()), "a number that leaves the dimensions as they are",
+                 formatted("one of {} dimensions for {}", from.dims(i).size(), shape.string()));
     const Expression::Pointer constant = Expression::constant(*number);
     from.set(Pointwise{x.value,
                        i == 1 ? Expression::step(step, x.function, constant) : Expression::step(step, constant, x.function),
@@ -111,13 +108,13 @@ void read_two(GraphReader& from, Expression::Binary step, bool is_sum, bool is_p
 }  // namespace
 
 bool read_pointwise(std::string_view type, GraphReader& from) {
-  if (type == "Relu") return apply(from, [](double x, double, double) { return std::max(x, 0.0); }), true;
+  if (type == "Relu") return apply(from, [](double x, double, double) { return relu(x); }), true;
   if (type == "LeakyRelu") {
     return apply(
                from, [](double x, double a, double) { return x > 0 ? x : a * x; }, from.real("alpha", 0.01)),
            true;
   }
-  if (type == "Sigmoid") return apply(from, [](double x, double, double) { return 1 / (1 + std::exp(-x)); }), true;
+  if (type == "Sigmoid") return apply(from, [](double x, double, double) { return logistic(x); }), true;
   if (type == "Tanh") return apply(from, [](double x, double, double) { return std::tanh(x); }), true;
   if (type == "Erf") return apply(from, [](double x, double, double) { return std::erf(x); }), true;
   if (type == "Neg") return apply(from, [](double x, double, double) { return -x; }), true;
@@ -126,17 +123,8 @@ bool read_pointwise(std::string_view type, GraphReader& from) {
     const auto function = [](double x, double a, double b) { return std::clamp(a * x + b, 0.0, 1.0); };
     return apply(from, function, from.real("alpha", 0.2), from.real("beta", 0.5)), true;
   }
-  if (type == "HardSwish") return apply(from, [](double x, double, double) { return x * std::clamp(x + 3, 0.0, 6.0) / 6; }), true;
-  if (type == "Gelu") {
-    if (from.text("approximate", "none") == "tanh") {
-      return apply(from,
-                   [](double x, double, double) {
-                     return x * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x))) / 2;
-                   }),
-             true;
-    }
-    return apply(from, [](double x, double, double) { return x * (1 + std::erf(x / std::numbers::sqrt2)) / 2; }), true;
-  }
+  if (type == "HardSwish") return apply(from, [](double x, double, double) { return hardswish(x); }), true;
+  if (type == "Gelu") return read_gelu(from), true;
   if (type == "Add") return read_two(from, &Expression::sum, true, false), true;
   if (type == "Sub")
     return read_two(

@@ -47,6 +47,8 @@ void read_window(GraphReader& from, bool is_max) {
   window.padding = {from.narrow(pads[0]), from.narrow(pads[1])};
   window.dilation = pair(from, "dilations", 1);
   window.ceil_mode = from.integer("ceil_mode", 0) != 0;
+  from.require(mode == "NOTSET" || (window.padding == Size2{0} && pads[2] == 0 && pads[3] == 0 && !window.ceil_mode),
+               "pads and ceil_mode 0 beside auto_pad VALID", "others");
   const bool counts_padding = !is_max && from.integer("count_include_pad", 0) != 0;
   if (pads[0] != pads[2] || pads[1] != pads[3]) {
     const auto padding = [&](std::size_t i) { return from.narrow(pads[i]); };
@@ -87,6 +89,9 @@ void read_resize(GraphReader& from, bool is_upsample) {
   const Shape& shape = from.shape(x);
   from.require(shape.rank() == 4 && from.text("mode", "nearest") == "nearest" && (is_upsample || copies_blocks(from)),
                "mode \"nearest\" of images, which copies each pixel", "another");
+  from.require(!from.has("axes") || from.integers("axes", {}) == std::vector<std::int64_t>{0, 1, 2, 3}, "factors of all axes",
+               "of others");
+  from.require(from.text("keep_aspect_ratio_policy", "stretch") == "stretch", "keep_aspect_ratio_policy \"stretch\"", "another");
   std::vector<double> factors;
   const std::size_t scales = is_upsample ? 1 : 2;
   if (from.has_input(3)) {
@@ -94,7 +99,8 @@ void read_resize(GraphReader& from, bool is_upsample) {
     from.require(sizes.size() == 4, "sizes of 4 numbers", formatted("{}", sizes.size()));
     factors = {1, 1, static_cast<double>(sizes[2]) / static_cast<double>(shape[2]),
                static_cast<double>(sizes[3]) / static_cast<double>(shape[3])};
-    from.require(sizes[1] == shape[1], "the same channels", formatted("{}", sizes[1]));
+    const bool keeps_images = sizes[0] == kBatch || (sizes[0] > 0 && sizes[0] == from.batch());
+    from.require(keeps_images && sizes[1] == shape[1], "the same number of images and channels", "others");
   } else {
     for (const float factor : from.tensor(scales).to_vector<float>()) factors.push_back(double{factor});
   }

@@ -1,9 +1,12 @@
 #include <algorithm>
+#include <numeric>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gpucnn/core/text/formatted.h>
+#include <gpucnn/io/onnx/fields.h>
 #include <gpucnn/io/onnx/import/graph_reader.h>
 
 /// Nodes that change shapes, put values side by side, or do nothing, and what exporters compute shapes with.
@@ -51,7 +54,9 @@ void read_reshape(GraphReader& from) {
   };
   if (const auto* grouped = from.symbol_as<Grouped>(0)) {
     const Grouped known = *grouped;
-    if (!known.eps || !keeps_all(from, to, from.shape(known.value))) refuse("groups");
+    // A 0 would keep an extent of the groups.
+    const bool names_all = !to.empty() && std::count(to.begin() + 1, to.end(), 0) == 0;
+    if (!known.eps || !names_all || !keeps_all(from, to, from.shape(known.value))) refuse("groups");
     return from.add(op::GroupNorm{known.groups, *known.eps, {}, {}}, {known.value});
   }
   if (const auto* by_channel = from.symbol_as<ByChannel>(0)) {
@@ -82,12 +87,14 @@ void read_flatten(GraphReader& from) {
   from.add(op::Flatten{}, {x});
 }
 
+Integers axes_of(const GraphReader& from) { return from.has_input(1) ? from.sizes(1).numbers : from.integers("axes", {}); }
+
 /// [N, C, 1, 1] -> [N, C].
 void read_squeeze(GraphReader& from) {
-  if (from.symbol_as<Sizes>(0)) return from.set(from.symbol(0));
+  Integers axes = axes_of(from);
+  if (const auto* sizes = from.symbol_as<Sizes>(0)) return from.set(Sizes(*sizes));
   const int x = from.value(0);
   const Shape& shape = from.shape(x);
-  Integers axes = from.has_input(1) ? from.sizes(1).numbers : from.integers("axes", {});
   for (std::int64_t& axis : axes) axis += axis < 0 ? shape.rank() : 0;
   std::ranges::sort(axes);
   from.require(shape.rank() == 4 && shape[2] == 1 && shape[3] == 1 && axes == Integers{2, 3}, "axes 2 and 3 of [N, C, 1, 1]",
@@ -98,9 +105,8 @@ void read_squeeze(GraphReader& from) {
 void read_transpose(GraphReader& from) {
   const Integers perm = from.integers("perm", {});
   if (const auto* constant = from.symbol_as<Constant>(0)) {
-    from.require(constant->tensor->dims.size() == 2 && (perm.empty() || perm == Integers{1, 0}), "the transpose of a matrix",
-                 "another");
-    return from.set(Constant{constant->tensor, !constant->transposed});
+    from.require(constant->dims.size() == 2 && (perm.empty() || perm == Integers{1, 0}), "the transpose of a matrix", "another");
+    return from.set(Constant{constant->tensor, constant->dims, !constant->transposed});
   }
   const Integers swapped{1, 0, 2, 3};
   if (const auto* by_channel = from.symbol_as<ByChannel>(0)) {
@@ -110,13 +116,16 @@ void read_transpose(GraphReader& from) {
   }
   const int x = from.value(0);
   if (from.shape(x).rank() == 4 && perm == swapped) return from.set(ByChannel{x});
-  from.require(std::ranges::is_sorted(perm) && perm.size() == static_cast<std::size_t>(from.shape(x).rank()),
-               "a network of [N, C, H, W] throughout, without Transpose", text_of(perm));
+  Integers same(static_cast<std::size_t>(from.shape(x).rank()));
+  std::iota(same.begin(), same.end(), 0);
+  from.require(perm == same, "a network of [N, C, H, W] throughout, without Transpose", text_of(perm));
   from.set(Value{x});
 }
 
 void read_concat(GraphReader& from) {
+  const std::int64_t axis = from.integer("axis", 1);
   if (from.symbol_as<Sizes>(0) || from.is_constant(0)) {
+    from.require(axis == 0 || axis == -1, "axis 0 of a shape", formatted("axis {}", axis));
     Sizes all;
     for (std::size_t i = 0; i < from.node().inputs.size(); ++i) {
       const Sizes part = from.sizes(i);
@@ -128,7 +137,7 @@ void read_concat(GraphReader& from) {
   std::vector<int> values;
   for (std::size_t i = 0; i < from.node().inputs.size(); ++i) values.push_back(from.value(i));
   from.require(!values.empty(), "inputs", "none");
-  const std::int64_t axis = from.integer("axis", 1), rank = from.shape(values[0]).rank();
+  const std::int64_t rank = from.shape(values[0]).rank();
   from.require(axis == 1 || axis == 1 - rank, "axis 1, the channels", formatted("axis {}", axis));
   if (values.size() == 1) return from.set(Value{values[0]});
   from.add(op::Concat{}, std::move(values));
@@ -144,9 +153,9 @@ void read_softmax(GraphReader& from) {
 }
 
 void read_constant(GraphReader& from) {
-  const AttributeMessage* found = from.find("value");
-  from.require(found && found->tensor, "a tensor as the attribute \"value\"", "none");
-  from.set(Constant{&*found->tensor});
+  const TensorMessage* found = from.tensor("value");
+  from.require(found != nullptr, "a tensor as the attribute \"value\"", "none");
+  from.set(Constant{found, found->dims});
 }
 
 void read_shape_of(GraphReader& from) {
@@ -163,6 +172,8 @@ void read_shape_of(GraphReader& from) {
 }
 
 void read_gather(GraphReader& from) {
+  const std::int64_t axis = from.integer("axis", 0);
+  from.require(axis == 0 || axis == -1, "axis 0 of a shape", formatted("axis {}", axis));
   const Sizes all = from.sizes(0);
   Sizes some;
   for (const std::int64_t index : from.sizes(1).numbers) {
@@ -174,11 +185,53 @@ void read_gather(GraphReader& from) {
   from.set(some);
 }
 
-/// What gives its input on. Dropout does nothing in inference.
+/// What gives its input on.
 void read_same(GraphReader& from) {
   if (from.symbol_as<Pointwise>(0)) return from.set(Value{from.value(0)});
   const Symbol same = from.symbol(0);
   from.set(same);
+}
+
+/// Dropout does nothing in inference.
+void read_dropout(GraphReader& from) {
+  from.require(!from.has_input(2) || from.scalar(2) == 0.0, "a Dropout in inference mode; export with model.eval()",
+               "one in training mode");
+  read_same(from);
+}
+
+void read_unsqueeze(GraphReader& from) {
+  Integers axes = axes_of(from);
+  const auto* constant = from.symbol_as<Constant>(0);
+  if (!constant) {
+    from.require(from.symbol_as<Sizes>(0) != nullptr, "a shape", "what the network computes");
+    return read_same(from);
+  }
+  Constant wider = *constant;
+  const std::size_t rank = wider.dims.size() + axes.size();
+  from.require(!wider.transposed && rank <= Shape::kMaxRank, "a tensor of few dimensions", "another");
+  for (std::int64_t& axis : axes) axis += axis < 0 ? static_cast<std::int64_t>(rank) : 0;
+  std::ranges::sort(axes);
+  for (const std::int64_t axis : axes) {
+    from.require(axis >= 0 && std::cmp_less_equal(axis, wider.dims.size()), "axes of the tensor", formatted("{}", axis));
+    wider.dims.insert(wider.dims.begin() + axis, 1);
+  }
+  from.set(std::move(wider));
+}
+
+/// Whole numbers stay what they are as f32. The other way they would be cut.
+void read_cast(GraphReader& from) {
+  const std::int64_t to = from.integer("to", 0);
+  if (from.symbol_as<Sizes>(0)) {
+    from.require(to == tensor::is_int32 || to == tensor::is_int64 || to == tensor::is_float, "a type that holds a shape",
+                 formatted("ONNX's type {}", to));
+  } else {
+    const auto* constant = from.symbol_as<Constant>(0);
+    from.require(constant != nullptr, "a shape", "what the network computes");
+    const std::int64_t type = constant->tensor->type;
+    from.require(type == to || (type == tensor::is_int64 && to == tensor::is_float), "a type that holds the same numbers",
+                 formatted("ONNX's type {} of {}", to, type));
+  }
+  read_same(from);
 }
 
 }  // namespace
@@ -193,11 +246,10 @@ bool read_shape(std::string_view type, GraphReader& from) {
   if (type == "Constant") return read_constant(from), true;
   if (type == "Shape") return read_shape_of(from), true;
   if (type == "Gather") return read_gather(from), true;
-  if (type == "Identity" || type == "Dropout") return read_same(from), true;
-  if (type == "Unsqueeze" || type == "Cast") {
-    from.require(from.symbol_as<Sizes>(0) || from.is_constant(0), "a shape", "what the network computes");
-    return read_same(from), true;
-  }
+  if (type == "Identity") return read_same(from), true;
+  if (type == "Dropout") return read_dropout(from), true;
+  if (type == "Unsqueeze") return read_unsqueeze(from), true;
+  if (type == "Cast") return read_cast(from), true;
   return false;
 }
 

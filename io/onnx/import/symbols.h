@@ -25,9 +25,10 @@ struct Pointwise {
   const NodeMessage* node;  // the last one of it
 };
 
-/// A tensor of the file, or its transpose.
+/// A tensor of the file, with dimensions of its own: Unsqueeze gives it others. Or the transpose of that, a matrix.
 struct Constant {
   const TensorMessage* tensor;
+  std::vector<std::int64_t> dims;
   bool transposed = false;
 };
 
