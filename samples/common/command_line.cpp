@@ -56,14 +56,14 @@ CLI::Option* add_number(CLI::App& app, const std::string& name, const std::strin
   return app.add_option_function<std::string>(name, read, help)->type_name("N")->default_str(fmt::to_string(value));
 }
 
-#define GPUCNN_NUMBER(Number)                             \
-  template bool read_number(const std::string&, Number&); \
-  template CLI::Option* add_number(CLI::App&, const std::string&, const std::string&, Number&, Number, Number)
-GPUCNN_NUMBER(int);
-GPUCNN_NUMBER(std::int64_t);
-GPUCNN_NUMBER(std::uint64_t);
-GPUCNN_NUMBER(double);
-#undef GPUCNN_NUMBER
+template bool read_number(const std::string&, int&);
+template bool read_number(const std::string&, std::int64_t&);
+template bool read_number(const std::string&, std::uint64_t&);
+template bool read_number(const std::string&, double&);
+template CLI::Option* add_number(CLI::App&, const std::string&, const std::string&, int&, int, int);
+template CLI::Option* add_number(CLI::App&, const std::string&, const std::string&, std::int64_t&, std::int64_t, std::int64_t);
+template CLI::Option* add_number(CLI::App&, const std::string&, const std::string&, std::uint64_t&, std::uint64_t, std::uint64_t);
+template CLI::Option* add_number(CLI::App&, const std::string&, const std::string&, double&, double, double);
 
 CLI::Option* add_word(CLI::App& app, const std::string& name, const std::string& help, std::string& value) {
   return app.add_option(name, value, help)->type_name("NAME")->capture_default_str();

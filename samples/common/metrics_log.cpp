@@ -38,6 +38,7 @@ std::string heading() {
 
 std::string row(const std::vector<json_text::Member>& members) {
   std::vector<std::string_view> values;
+  values.reserve(members.size());
   for (const auto& [name, value] : members) values.push_back(value == "null" ? "" : std::string_view(value));
   return fmt::format("{}\n", fmt::join(values, ","));
 }

@@ -139,6 +139,7 @@ std::string config_of(const Options& options, const OpenedDataset& data, Device 
   Options resolved = options;
   resolved.device = device.string();
   std::vector<json_text::Member> members;
+  members.reserve(kFields.size() + kFacts.size());
   for (const Field& field : kFields) members.emplace_back(field.name, field.value(resolved));
   for (auto& fact : facts_of(data)) members.push_back(std::move(fact));
   members.emplace_back("version", json_text::of(std::string(kVersion)));

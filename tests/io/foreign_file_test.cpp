@@ -73,7 +73,9 @@ TEST(ForeignFile, IsNamedAndSaysHowItsWeightsGetHere) {
 // The length of a header is any number, whose bytes may be the mark of another format.
 TEST(ForeignFile, ASafetensorsFileThatWasCutShortIsNotTakenForAnother) {
   for (const std::uint64_t length : {0x280U, 0x7BU, 0x80002U, 0x088B1FU, 0x3A0E08U}) {
-    EXPECT_THAT(refusal_of(testing::length_bytes(length) + "{\"weight\""), HasSubstr("the end of the file after 9: it was cut short")) << length;
+    EXPECT_THAT(refusal_of(testing::length_bytes(length) + "{\"weight\""),
+                HasSubstr("the end of the file after 9: it was cut short"))
+        << length;
   }
   EXPECT_THAT(refusal_of(testing::length_bytes(0x280) + "abc"), HasSubstr("a Python pickle"));
 }
