@@ -3,21 +3,8 @@
 set -u
 # shellcheck source=tests/scripts/expect.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../scripts/expect.sh"
-export="$1/samples/export"
-train="$1/samples/train_cifar"
-cd "$scratch" || exit 1
-
-# fails CODE WORDS COMMAND...: it ends with the code and prints one line on standard error (and the usage line for code 2).
-fails() {
-  local wanted="$1" words="$2" lines=1
-  shift 2
-  code=0
-  output=$("$@" 2>&1 >/dev/null </dev/null) || code=$?
-  [ "$wanted" != 2 ] || lines=2
-  expect "$wanted with '$words': ${*##*/}" code_is "$wanted"
-  expect "  it says so" says "$words"
-  expect "  in $lines line(s)" [ "$(printf '%s\n' "$output" | wc -l)" -eq "$lines" ]
-}
+# shellcheck source=tests/samples/programs.sh
+. "$(dirname "${BASH_SOURCE[0]}")/programs.sh"
 
 options() {
   touch model

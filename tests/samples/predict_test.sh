@@ -3,9 +3,8 @@
 set -u
 # shellcheck source=tests/scripts/expect.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../scripts/expect.sh"
-train="$1/samples/train_cifar"
-predict="$1/samples/predict"
-cd "$scratch" || exit 1
+# shellcheck source=tests/samples/programs.sh
+. "$(dirname "${BASH_SOURCE[0]}")/programs.sh"
 
 # PNG images of 40 x 30 pixels in one colour.
 red=iVBORw0KGgoAAAANSUhEUgAAACgAAAAeCAIAAADRv8uKAAAALklEQVR42u3NIQEAMAgAMHgGNP2TkeMRkJitwHKq48KLI2KxWCwWi8VisVgs3n05eQFUOBxrugAAAABJRU5ErkJggg==
@@ -20,18 +19,6 @@ make_model() {
     printf %s "$blue" | base64 -d >set/blue/$number.png
   done
   "$train" --data set --image-size 8 --epochs 60 --lr 0.01 --batch-size 6 --out good --quiet >/dev/null || exit 1
-}
-
-# fails CODE WORDS COMMAND...: it ends with the code, prints one line on standard error (and the usage line for code 2), with the words.
-fails() {
-  local wanted="$1" words="$2" lines=1
-  shift 2
-  code=0
-  output=$("$@" 2>&1 >/dev/null </dev/null) || code=$?
-  [ "$wanted" != 2 ] || lines=2
-  expect "$wanted with '$words': ${*##*/}" code_is "$wanted"
-  expect "  it says so" says "$words"
-  expect "  in $lines line(s)" [ "$(printf '%s\n' "$output" | wc -l)" -eq "$lines" ]
 }
 
 # is_answer LINE FILE CLASS: whether the line gives the file this class with more than 90 %.

@@ -3,8 +3,8 @@
 set -u
 # shellcheck source=tests/scripts/expect.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../scripts/expect.sh"
-# shellcheck source=tests/samples/train_cifar.sh
-. "$(dirname "${BASH_SOURCE[0]}")/train_cifar.sh"
+# shellcheck source=tests/samples/programs.sh
+. "$(dirname "${BASH_SOURCE[0]}")/programs.sh"
 count="${3:-}"
 
 # Whatever there is: a schedule, an average, augmentation, and dropout, which the model has.
@@ -32,16 +32,6 @@ has_whole_lines() {
   [ ! -e "$1/metrics.jsonl" ] || {
     [ -z "$(tail -c 1 "$1/metrics.jsonl")" ] && ! grep -qvE '^\{"epoch":[0-9]+,.*\}$' "$1/metrics.jsonl"
   }
-}
-
-# is_there FILE: waits for it.
-is_there() {
-  local _
-  for _ in $(seq 300); do
-    [ ! -e "$1" ] || return 0
-    sleep 0.1
-  done
-  return 1
 }
 
 # ends_with CODE PROCESS: waits for it.

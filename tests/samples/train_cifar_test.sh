@@ -3,8 +3,8 @@
 set -u
 # shellcheck source=tests/scripts/expect.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../scripts/expect.sh"
-# shellcheck source=tests/samples/train_cifar.sh
-. "$(dirname "${BASH_SOURCE[0]}")/train_cifar.sh"
+# shellcheck source=tests/samples/programs.sh
+. "$(dirname "${BASH_SOURCE[0]}")/programs.sh"
 
 # A set of the published format: 5 x 10,000 + 10,000 records of label 3 and zeros.
 make_cifar() {
@@ -191,16 +191,6 @@ memory() {
   expect "out of memory: 7" code_is 7
   expect "  in one line" [ "$(printf '%s\n' "$output" | wc -l)" -eq 1 ]
   expect "  that says so" says "memory"
-}
-
-# is_there FILE: waits for it.
-is_there() {
-  local _
-  for _ in $(seq 200); do
-    [ ! -e "$1" ] || return 0
-    sleep 0.1
-  done
-  return 1
 }
 
 interrupt() {

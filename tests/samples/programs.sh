@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# What the tests of train_cifar have in common. Sourced with the build folder as $1, behind expect.sh.
+# What the tests of the programs have in common. Sourced with the build folder as $1, behind expect.sh.
 
 train="$1/samples/train_cifar"
-# shellcheck disable=SC2034  # the tests use it
-preloads="$1/tests/samples"
+# shellcheck disable=SC2034  # the tests use them
+predict="$1/samples/predict" export="$1/samples/export" preloads="$1/tests/samples"
 under=() # what stands before the program in small
 # shellcheck disable=SC2154  # expect.sh sets it
 cd "$scratch" || exit 1
@@ -27,4 +27,14 @@ fails() {
   expect "$wanted with '$words': ${*##*/}" code_is "$wanted"
   expect "  it says so" says "$words"
   expect "  in $lines line(s)" [ "$(printf '%s\n' "$output" | wc -l)" -eq "$lines" ]
+}
+
+# is_there FILE: waits for it.
+is_there() {
+  local _
+  for _ in $(seq 300); do
+    [ ! -e "$1" ] || return 0
+    sleep 0.1
+  done
+  return 1
 }
