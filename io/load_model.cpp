@@ -9,6 +9,7 @@
 
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/text/formatted.h>
+#include <gpucnn/core/text/in_quotes.h>
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/printable.h>
 #include <gpucnn/io/model_metadata.h>
@@ -35,8 +36,7 @@ void check_width(const std::string& file, int width, const StateDict& state) {
 
 std::unique_ptr<Sequential> make_network(const std::string& file, const ModelMetadata& m) {
   if (std::ranges::find(model_names(), m.model) == model_names().end()) {
-    fail(file, formatted("one of {} as model in the metadata", joined(model_names(), ", ")),
-         formatted("\"{}\"", printable(m.model, kMaxNameBytes)));
+    fail(file, formatted("one of {} as model in the metadata", joined(model_names(), ", ")), in_quotes(m.model));
   }
   try {
     return make_model(m.model, m.image_shape, static_cast<int>(m.class_names.size()), m.width);

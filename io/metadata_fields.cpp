@@ -8,8 +8,7 @@
 
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/text/formatted.h>
-#include <gpucnn/core/text/name_list.h>
-#include <gpucnn/core/text/printable.h>
+#include <gpucnn/core/text/in_quotes.h>
 #include <gpucnn/core/threads/float_environment.h>
 #include <gpucnn/io/safetensors/header.h>
 
@@ -81,8 +80,7 @@ std::uint64_t MetadataFields::unsigned_integer(std::string_view name) const {
 }
 
 void MetadataFields::fail(std::string_view name, const std::string& expected, std::string_view found) const {
-  throw DataError(file_, safetensors::kLengthBytes, formatted("{} as {} in the metadata", expected, name),
-                  formatted("\"{}\"", printable(found, kMaxNameBytes)));
+  throw DataError(file_, safetensors::kLengthBytes, formatted("{} as {} in the metadata", expected, name), in_quotes(found));
 }
 
 }  // namespace gpucnn

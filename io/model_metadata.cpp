@@ -14,8 +14,7 @@
 #include <gpucnn/core/config.h>
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/text/formatted.h>
-#include <gpucnn/core/text/name_list.h>
-#include <gpucnn/core/text/printable.h>
+#include <gpucnn/core/text/in_quotes.h>
 #include <gpucnn/io/json_list.h>
 #include <gpucnn/io/safetensors/header.h>
 
@@ -77,7 +76,7 @@ class Reader {
   }
 
   [[noreturn]] void fail_value(const std::string& expected, const char* key) const {
-    fail(formatted("{} in the metadata", expected), formatted("\"{}\"", printable(text(key), kMaxNameBytes)));
+    fail(formatted("{} in the metadata", expected), in_quotes(text(key)));
   }
 
  private:

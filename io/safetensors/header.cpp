@@ -14,6 +14,7 @@
 
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/text/formatted.h>
+#include <gpucnn/core/text/in_quotes.h>
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/printable.h>
 #include <gpucnn/core/threads/float_environment.h>
@@ -24,9 +25,6 @@ namespace {
 using nlohmann::json;
 
 constexpr std::string_view kMetadata = "__metadata__";
-
-/// A text from a file, short and printable.
-std::string shown(std::string_view text) { return formatted("\"{}\"", printable(text, kMaxNameBytes)); }
 
 /// Takes the parser's events one by one, so that whatever a file says, no more is kept of it than a header can hold.
 class HeaderReader final : public nlohmann::json_sax<json> {
@@ -57,19 +55,19 @@ class HeaderReader final : public nlohmann::json_sax<json> {
       header_.metadata[key_] = std::move(value);
     } else if (in_ == In::entry && key_ == "dtype") {
       entry_.type = find_stored_type(value);
-      if (!entry_.type) entry_.left_out = formatted("the file holds it as {}, which is not read", shown(value));
+      if (!entry_.type) entry_.left_out = formatted("the file holds it as {}, which is not read", in_quotes(value));
     } else {
-      fail(wanted(), shown(value));
+      fail(wanted(), in_quotes(value));
     }
     return true;
   }
 
   bool key(std::string& value) override {
     if (in_ == In::entry && value != "dtype" && value != "shape" && value != "data_offsets") {
-      fail(formatted("dtype, shape and data_offsets of tensor {}", shown(entry_.name)), shown(value));
+      fail(formatted("dtype, shape and data_offsets of tensor {}", in_quotes(entry_.name)), in_quotes(value));
     }
     auto& known = in_ == In::header ? names_ : keys_;
-    if (!known.insert(value).second) fail("every name once", formatted("{} twice", shown(value)));
+    if (!known.insert(value).second) fail("every name once", formatted("{} twice", in_quotes(value)));
     key_ = std::move(value);
     return true;
   }
@@ -115,7 +113,7 @@ class HeaderReader final : public nlohmann::json_sax<json> {
   }
 
   bool parse_error(std::size_t, const std::string& last, const nlohmann::detail::exception&) override {
-    fail("a header in JSON", formatted("a syntax error at {}", shown(last)));
+    fail("a header in JSON", formatted("a syntax error at {}", in_quotes(last)));
   }
 
  private:
@@ -123,12 +121,12 @@ class HeaderReader final : public nlohmann::json_sax<json> {
 
   /// What the next value must be.
   std::string wanted() const {
-    const std::string tensor = shown(in_ == In::header ? key_ : entry_.name);
+    const std::string tensor = in_quotes(in_ == In::header ? key_ : entry_.name);
     switch (in_) {
       case In::file: return "a JSON object";
       case In::header:
         return key_ == kMetadata ? "an object of texts as __metadata__" : "an object that describes tensor " + tensor;
-      case In::metadata: return formatted("a text as __metadata__ {}", shown(key_));
+      case In::metadata: return formatted("a text as __metadata__ {}", in_quotes(key_));
       case In::shape: return formatted("whole numbers from 0 to 2^63 - 1 in the shape of tensor {}", tensor);
       case In::offsets: return formatted("two data_offsets from 0 to 2^64 - 1 of tensor {}", tensor);
       case In::entry: break;
@@ -148,7 +146,8 @@ class HeaderReader final : public nlohmann::json_sax<json> {
   }
 
   void finish_entry() {
-    if (keys_.size() != 3) fail(formatted("dtype, shape and data_offsets of tensor {}", shown(entry_.name)), "only some of them");
+    if (keys_.size() != 3)
+      fail(formatted("dtype, shape and data_offsets of tensor {}", in_quotes(entry_.name)), "only some of them");
     entry_.begin = offsets_[0];
     entry_.end = offsets_[1];
     if (entry_.type) check_bytes();
@@ -159,7 +158,7 @@ class HeaderReader final : public nlohmann::json_sax<json> {
     if (entry_.type) {
       entry_.shape = Shape::from(extents_);
     } else if (entry_.end < entry_.begin) {
-      fail(formatted("data_offsets of tensor {} in order", shown(entry_.name)), range());
+      fail(formatted("data_offsets of tensor {} in order", in_quotes(entry_.name)), range());
     }
     header_.entries.push_back(std::move(entry_));
   }
@@ -169,10 +168,10 @@ class HeaderReader final : public nlohmann::json_sax<json> {
         formatted("[{}{}] of {}", joined(extents_, ", "), rank_ > Shape::kMaxRank ? ", ..." : "", entry_.type->name);
     std::int64_t bytes = 0;
     if (!numel_ || __builtin_mul_overflow(*numel_, static_cast<std::int64_t>(entry_.type->bytes), &bytes)) {
-      fail(formatted("a shape of tensor {} whose bytes 63 bits count", shown(entry_.name)), shape);
+      fail(formatted("a shape of tensor {} whose bytes 63 bits count", in_quotes(entry_.name)), shape);
     }
     if (entry_.end < entry_.begin || entry_.end - entry_.begin != static_cast<std::uint64_t>(bytes)) {
-      fail(formatted("data_offsets of tensor {} {} bytes apart for {}", shown(entry_.name), bytes, shape), range());
+      fail(formatted("data_offsets of tensor {} {} bytes apart for {}", in_quotes(entry_.name), bytes, shape), range());
     }
   }
 
@@ -202,7 +201,7 @@ void check_cover(const std::string& file, std::vector<Entry>& entries, std::uint
   std::ranges::stable_sort(entries, {}, [](const Entry& entry) { return std::pair(entry.begin, entry.end); });
   std::uint64_t covered = 0;
   for (const Entry& entry : entries) {
-    const auto range = [&entry] { return formatted("tensor {} at [{}, {})", shown(entry.name), entry.begin, entry.end); };
+    const auto range = [&entry] { return formatted("tensor {} at [{}, {})", in_quotes(entry.name), entry.begin, entry.end); };
     if (entry.begin != covered) {
       throw DataError(file, data_start + covered, formatted("a tensor at data offset {}", covered), range());
     }
@@ -220,7 +219,7 @@ std::string to_json(const std::string& text) {
   try {
     return json(text).dump();
   } catch (const json::type_error&) {
-    throw std::invalid_argument(formatted("save_safetensors: {} is not UTF-8", shown(text)));
+    throw std::invalid_argument(formatted("save_safetensors: {} is not UTF-8", in_quotes(text)));
   }
 }
 
@@ -229,7 +228,7 @@ std::string to_json(const std::string& text) {
 Header parse_header(const std::string& file, std::string text, std::uint64_t data_bytes) {
   const FloatEnvironment standard;  // the parser converts numbers such as 1e999, too, before it hands them over
   const std::uint64_t data_start = kLengthBytes + text.size();
-  if (!text.starts_with('{')) throw DataError(file, kLengthBytes, "a header that begins with {", shown(text));
+  if (!text.starts_with('{')) throw DataError(file, kLengthBytes, "a header that begins with {", in_quotes(text));
   if (const std::size_t zero = text.find('\0'); zero != std::string::npos) {  // which the parser would take for the end
     throw DataError(file, kLengthBytes + zero, "a header in JSON", "a zero byte");
   }

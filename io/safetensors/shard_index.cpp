@@ -11,8 +11,7 @@
 
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/text/formatted.h>
-#include <gpucnn/core/text/name_list.h>
-#include <gpucnn/core/text/printable.h>
+#include <gpucnn/core/text/in_quotes.h>
 #include <gpucnn/core/threads/float_environment.h>
 
 namespace gpucnn::safetensors {
@@ -21,8 +20,6 @@ namespace {
 using nlohmann::json;
 
 constexpr std::string_view kMap = "weight_map";
-
-std::string shown(std::string_view text) { return formatted("\"{}\"", printable(text, kMaxNameBytes)); }
 
 /// Whether the name is that of a file in the folder, and not of one elsewhere.
 bool stays_in_folder(std::string_view name) {
@@ -49,8 +46,8 @@ class IndexReader final : public nlohmann::json_sax<json> {
 
   bool string(std::string& value) override {
     if (!in_map()) return scalar("a text");
-    if (!stays_in_folder(value)) fail(formatted("a file beside the index for tensor {}", shown(key_)), shown(value));
-    if (!index_.emplace(key_, std::move(value)).second) fail("every name once", formatted("{} twice", shown(key_)));
+    if (!stays_in_folder(value)) fail(formatted("a file beside the index for tensor {}", in_quotes(key_)), in_quotes(value));
+    if (!index_.emplace(key_, std::move(value)).second) fail("every name once", formatted("{} twice", in_quotes(key_)));
     return true;
   }
 
@@ -81,7 +78,7 @@ class IndexReader final : public nlohmann::json_sax<json> {
   }
 
   bool parse_error(std::size_t, const std::string& last, const nlohmann::detail::exception&) override {
-    fail("an index in JSON", formatted("a syntax error at {}", shown(last)));
+    fail("an index in JSON", formatted("a syntax error at {}", in_quotes(last)));
   }
 
  private:
@@ -92,7 +89,7 @@ class IndexReader final : public nlohmann::json_sax<json> {
   bool scalar(const char* found) const {
     if (depth_ == 0) fail("a JSON object with a weight_map", found);
     if (at_value_of_map()) fail("an object as weight_map", found);
-    if (in_map()) fail(formatted("the name of a file for tensor {}", shown(key_)), found);
+    if (in_map()) fail(formatted("the name of a file for tensor {}", in_quotes(key_)), found);
     return true;
   }
 

@@ -9,8 +9,7 @@
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/host/input_file.h>
 #include <gpucnn/core/text/formatted.h>
-#include <gpucnn/core/text/name_list.h>
-#include <gpucnn/core/text/printable.h>
+#include <gpucnn/core/text/in_quotes.h>
 #include <gpucnn/io/safetensors/file.h>
 #include <gpucnn/io/safetensors/header.h>
 #include <gpucnn/io/safetensors/shard_index.h>
@@ -21,8 +20,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kIndexName = "model.safetensors.index.json";
-
-std::string shown(std::string_view name) { return formatted("\"{}\"", printable(name, kMaxNameBytes)); }
 
 ShardIndex read_index(const fs::path& path) {
   const InputFile file(path);
@@ -40,7 +37,7 @@ void add_shard(const std::string& index, const fs::path& file, const ShardIndex&
   const std::string shard = file.filename().string();
   std::error_code ignored;
   if (fs::status(file, ignored).type() == fs::file_type::not_found) {
-    throw DataError(index, 0, formatted("the file {} beside the index", shown(shard)), "no such file");
+    throw DataError(index, 0, formatted("the file {} beside the index", in_quotes(shard)), "no such file");
   }
   auto [part, about] = load_file(file);
   metadata.merge(about);
@@ -48,9 +45,10 @@ void add_shard(const std::string& index, const fs::path& file, const ShardIndex&
     const auto place = shard_of.find(name);
     if (place != shard_of.end() && place->second == shard) return;
     throw DataError(file.string(), 0,
-                    place == shard_of.end() ? formatted("tensors that the index {} names", index)
-                                            : formatted("tensor {} in {}, as the index says", shown(name), shown(place->second)),
-                    formatted("tensor {} here", shown(name)));
+                    place == shard_of.end()
+                        ? formatted("tensors that the index {} names", index)
+                        : formatted("tensor {} in {}, as the index says", in_quotes(name), in_quotes(place->second)),
+                    formatted("tensor {} here", in_quotes(name)));
   };
   for (const auto& [name, tensor] : part) {
     check(name);
@@ -62,7 +60,8 @@ void add_shard(const std::string& index, const fs::path& file, const ShardIndex&
   }
   for (const std::string& name : names) {
     if (part.contains(name) || part.left_out().contains(name)) continue;
-    throw DataError(file.string(), 0, formatted("tensor {}, as the index {} says", shown(name), index), "no tensor of that name");
+    throw DataError(file.string(), 0, formatted("tensor {}, as the index {} says", in_quotes(name), index),
+                    "no tensor of that name");
   }
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <sstream>
+#include <stdexcept>
 #include <type_traits>
 
 #include <fmt/format.h>
@@ -67,6 +68,30 @@ template CLI::Option* add_number(CLI::App&, const std::string&, const std::strin
 
 CLI::Option* add_word(CLI::App& app, const std::string& name, const std::string& help, std::string& value) {
   return app.add_option(name, value, help)->type_name("NAME")->capture_default_str();
+}
+
+CLI::Option* add_device(CLI::App& app, std::string& value) {
+  return add_word(app, "--device", "cpu, cuda or cuda:N; auto takes a usable GPU,\nelse the CPU", value);
+}
+
+void check_device(const std::string& value) {
+  try {
+    if (value != "auto") gpucnn::Device::parse(value);
+  } catch (const std::invalid_argument&) {
+    throw UsageError(fmt::format("--device: '{}' is not auto, cpu, cuda or cuda:N", value));
+  }
+}
+
+gpucnn::Device choose_device(const std::string& value, std::string* why) {
+  if (value == "auto") return gpucnn::Device::best(why);
+  const gpucnn::Device device = gpucnn::Device::parse(value);
+  try {
+    device.require();
+  } catch (const gpucnn::DeviceError& error) {
+    throw gpucnn::DeviceError(fmt::format("{}; --device cpu always can", error.what()));
+  }
+  if (why) *why = fmt::format("using {}, as asked", device.string());
+  return device;
 }
 
 CLI::Option* add_path(CLI::App& app, const std::string& name, const std::string& help, std::filesystem::path& value) {

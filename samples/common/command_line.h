@@ -6,6 +6,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include <gpucnn/gpucnn.h>
+
 /// What programs with options have in common. Whatever cannot be meant throws `UsageError`.
 namespace command_line {
 
@@ -22,6 +24,12 @@ CLI::Option* add_number(CLI::App& app, const std::string& name, const std::strin
 
 /// An option for one of some words.
 CLI::Option* add_word(CLI::App& app, const std::string& name, const std::string& help, std::string& value);
+
+/// --device, whose value `check_device` and `choose_device` take.
+CLI::Option* add_device(CLI::App& app, std::string& value);
+void check_device(const std::string& value);
+/// The device that it asks for; `why`, if given, says why it is that. Throws `DeviceError` for one that is not there.
+gpucnn::Device choose_device(const std::string& value, std::string* why = nullptr);
 
 /// An option for a file or a folder. An empty name is a variable that was not set, not a wish for the default.
 CLI::Option* add_path(CLI::App& app, const std::string& name, const std::string& help, std::filesystem::path& value);

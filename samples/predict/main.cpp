@@ -8,6 +8,7 @@
 #include <gpucnn/gpucnn.h>
 
 #include "classifier.h"
+#include "common/command_line.h"
 #include "common/exit_code.h"
 #include "inputs.h"
 #include "options.h"
@@ -17,20 +18,9 @@ using namespace gpucnn;
 
 namespace {
 
-Device choose_device(const std::string& text) {
-  if (text == "auto") return Device::best();
-  const Device device = Device::parse(text);
-  try {
-    device.require();
-  } catch (const DeviceError& error) {
-    throw DeviceError(fmt::format("{}; --device cpu always can", error.what()));
-  }
-  return device;
-}
-
 ExitCode run(const Options& options) {
   set_num_threads(options.threads);
-  const Classifier classifier(options.model, choose_device(options.device), options.top);
+  const Classifier classifier(options.model, command_line::choose_device(options.device), options.top);
   const std::vector<Input> inputs = find_inputs(options.inputs);
   const Report lines(classifier.class_names(), inputs, options.json);
   const auto batch_size = static_cast<std::size_t>(options.batch_size > 0 ? options.batch_size : classifier.batch_size());

@@ -17,11 +17,7 @@ void check(const Options& options) {
   if (options.inputs.empty()) throw UsageError("an image, a folder or - must be given");
   if (std::ranges::count(options.inputs, "-") > 1) throw UsageError("-: given more than once");
   if (std::ranges::find(options.inputs, "") != options.inputs.end()) throw UsageError("the name of an image is empty");
-  try {
-    if (options.device != "auto") gpucnn::Device::parse(options.device);
-  } catch (const std::invalid_argument&) {
-    throw UsageError(fmt::format("--device: '{}' is not auto, cpu, cuda or cuda:N", options.device));
-  }
+  command_line::check_device(options.device);
 }
 
 }  // namespace
@@ -40,9 +36,7 @@ Options parse_options(int argc, char** argv) {
   command_line::add_number(app, "--batch-size", "Images computed at once; default: up to 64, fewer\nof large ones",
                            options.batch_size, 1, 1'000'000)
       ->default_str("");
-  app.add_option("--device", options.device, "cpu, cuda or cuda:N; auto takes a usable GPU,\nelse the CPU")
-      ->type_name("NAME")
-      ->capture_default_str();
+  command_line::add_device(app, options.device);
   command_line::add_number(app, "--threads", "CPU threads; the results do not depend on it", options.threads, 1, 1024);
   app.footer(
       "Images come to the size of the training's: the shorter side is brought to it and\n"

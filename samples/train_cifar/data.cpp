@@ -34,18 +34,6 @@ bool is_last_alone(const Dataset& dataset, std::int64_t batch_size) {
 
 }  // namespace
 
-Device choose_device(const std::string& text, std::string& why) {
-  if (text == "auto") return Device::best(&why);
-  const Device device = Device::parse(text);
-  try {
-    device.require();
-  } catch (const DeviceError& error) {
-    throw DeviceError(fmt::format("{}; --device cpu always can", error.what()));
-  }
-  why = fmt::format("using {}, as asked", device.string());
-  return device;
-}
-
 Precision choose_precision(const Options& options, Device device, const std::string& why) {
   const Precision precision = parse_precision(options.precision);
   try {

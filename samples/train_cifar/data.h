@@ -7,8 +7,6 @@
 
 #include "options.h"
 
-/// The device that the option --device asks for; `why` says why it is that.
-gpucnn::Device choose_device(const std::string& text, std::string& why);
 /// What is computed with. Throws `DeviceError` where the device cannot.
 gpucnn::Precision choose_precision(const Options& options, gpucnn::Device device, const std::string& why);
 

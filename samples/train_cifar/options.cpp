@@ -61,11 +61,7 @@ void check(const Options& options) {
   if (options.schedule != "constant" && options.schedule != "onecycle") {
     throw UsageError(fmt::format("--schedule: '{}' is not constant or onecycle", options.schedule));
   }
-  try {
-    if (options.device != "auto") gpucnn::Device::parse(options.device);
-  } catch (const std::invalid_argument&) {
-    throw UsageError(fmt::format("--device: '{}' is not auto, cpu, cuda or cuda:N", options.device));
-  }
+  command_line::check_device(options.device);
   try {
     gpucnn::parse_precision(options.precision);
   } catch (const std::invalid_argument& error) {
@@ -114,7 +110,7 @@ Options parse_options(const std::vector<std::string>& words) {
              "Judge and save an average of the weights over the\nsteps, of which each keeps this part, as 0.999;\ndefault: none",
              ema, 0.0, 1.0)
       ->default_str("");
-  add_word(app, "--device", "cpu, cuda or cuda:N; auto takes a usable GPU,\nelse the CPU", options.device);
+  command_line::add_device(app, options.device);
   add_word(app, "--precision", "fp32; on a GPU tf32 and bf16 are faster and\nless exact", options.precision);
   add_number(app, "--threads", "CPU threads; the results do not depend on it", options.threads, 1, 1024);
   add_number<std::uint64_t>(app, "--seed", "Seed of weights, order, dropout and --augment", options.seed, 0,

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "common/command_line.h"
 #include "common/stop_signal.h"
 #include "config.h"
 #include "data.h"
@@ -44,7 +45,7 @@ std::string place_of(const RunPosition& position, int epochs) {
 Device prepare(const Options& options, std::string& why) {
   set_num_threads(options.threads);
   set_core_migration(true);
-  return choose_device(options.device, why);
+  return command_line::choose_device(options.device, &why);
 }
 
 ExitCode signalled() { return static_cast<ExitCode>(128 + stop_signal()); }

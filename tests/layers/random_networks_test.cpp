@@ -1,6 +1,5 @@
 // Random networks against float64. GPUCNN_RANDOM_NETWORKS says how many (300), GPUCNN_RANDOM_SEED the first one's seed (1); the
 // others' seeds follow it. A failure names its network's seed, with which a run of one network repeats it.
-#include <cstdlib>
 #include <cstring>
 #include <iostream>
 #include <string>
@@ -8,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "close.h"
+#include "drawn_test.h"
 #include "everywhere.h"
 #include "layers/layers.h"
 #include "layers/random_network.h"
@@ -20,11 +20,6 @@ Tolerance chained(double largest) { return {0, 2e-5, 2e-6 * largest}; }
 
 /// Sums of gradients have up to 2^16 terms, each of which may be flushed below 2^-126.
 constexpr double kFlushed = 0x1p-110;
-
-std::uint64_t variable(const char* name, std::uint64_t otherwise) {
-  const char* value = std::getenv(name);
-  return value ? std::strtoull(value, nullptr, 10) : otherwise;
-}
 
 /// What the library makes of a network: y in eval mode, y in training, the gradients of the parameters and of x.
 std::vector<std::vector<float>> computed(const RandomNetwork& network) {

@@ -1,6 +1,5 @@
 // What networks drawn at random predict, and what their graphs compute in float64. GPUCNN_RANDOM_NETWORKS says how many (200),
 // GPUCNN_RANDOM_SEED the first one's seed (1).
-#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -12,6 +11,7 @@
 #include <gpucnn/layers/graph/model_graph.h>
 
 #include "close.h"
+#include "drawn_test.h"
 #include "layers/layers.h"
 #include "reference/model_graph.h"
 #include "train/drawn_network.h"
@@ -20,14 +20,6 @@
 
 namespace gpucnn {
 namespace {
-
-/// Of predictions through up to 20 layers. A norm of equal numbers leaves their rounding over sqrt(eps), which is 1 / 316.
-constexpr Tolerance kDeep{0, 2e-5, 1e-4};
-
-std::uint64_t variable(const char* name, std::uint64_t otherwise) {
-  const char* value = std::getenv(name);
-  return value ? std::strtoull(value, nullptr, 10) : otherwise;
-}
 
 TEST(DrawnGraphs, ComputeWhatTheNetworkPredicts) {
   const std::uint64_t count = variable("GPUCNN_RANDOM_NETWORKS", 200), first = variable("GPUCNN_RANDOM_SEED", 1);

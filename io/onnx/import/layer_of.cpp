@@ -101,33 +101,16 @@ struct Fill final : Members {
 };
 
 template <class Operation>
-Fill fill_of(const Operation&) {
-  return {};
-}
-Fill fill_of(const op::Conv2d& op) {
+Fill fill_of(const Operation& op) {
   Fill fill;
-  fill.weight = op.weight;
-  fill.bias = op.bias;
-  return fill;
-}
-Fill fill_of(const op::Linear& op) {
-  Fill fill;
-  fill.weight = op.weight;
-  fill.bias = op.bias;
-  return fill;
-}
-Fill fill_of(const op::GroupNorm& op) {
-  Fill fill;
-  fill.weight = op.weight;
-  fill.bias = op.bias;
-  return fill;
-}
-Fill fill_of(const op::BatchNorm2d& op) {
-  Fill fill;
-  fill.weight = op.weight;
-  fill.bias = op.bias;
-  fill.running_mean = op.running_mean;
-  fill.running_var = op.running_var;
+  if constexpr (requires { op.weight, op.bias; }) {
+    fill.weight = op.weight;
+    fill.bias = op.bias;
+  }
+  if constexpr (requires { op.running_mean, op.running_var; }) {
+    fill.running_mean = op.running_mean;
+    fill.running_var = op.running_var;
+  }
   return fill;
 }
 

@@ -1,6 +1,5 @@
 // What networks drawn at random predict, and what their C files compute. GPUCNN_RANDOM_NETWORKS says how many (10),
 // GPUCNN_RANDOM_SEED the first one's seed (1).
-#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -9,20 +8,13 @@
 #include <gpucnn/io/export_c.h>
 
 #include "close.h"
+#include "drawn_test.h"
 #include "io/exported_c.h"
 #include "reference/values.h"
 #include "train/drawn_network.h"
 
 namespace gpucnn {
 namespace {
-
-/// Of predictions through up to 20 layers. A norm of equal numbers leaves their rounding over sqrt(eps), which is 1 / 316.
-constexpr Tolerance kDeep{0, 2e-5, 1e-4};
-
-std::uint64_t variable(const char* name, std::uint64_t otherwise) {
-  const char* value = std::getenv(name);
-  return value ? std::strtoull(value, nullptr, 10) : otherwise;
-}
 
 TEST(DrawnNetworksInC, ComputeWhatTheNetworkPredicts) {
   const std::vector<testing::CCompiler> compilers = testing::c_compilers();
