@@ -10,7 +10,7 @@ old="$1/tests/samples/old_cudnn"
 cd "$scratch" || exit 1
 
 # small [OPTION...]: a run of a moment.
-small() { "$train" --limit 64 --epochs 1 --batch-size 32 --out out "$@"; }
+small() { "$train" --limit 64 --epochs 1 --batch-size 32 --out out --overwrite "$@"; }
 
 # lacks WORDS... -- [VARIABLE=VALUE...]: with these variables no GPU can be used. `auto` trains on the CPU and says why, `cuda` ends with
 # code 3; both in one sentence with all the WORDS.
@@ -21,11 +21,11 @@ lacks() {
     shift
   done
   shift
-  run env "$@" "$train" --limit 64 --epochs 1 --out out
+  run env "$@" "$train" --limit 64 --epochs 1 --out out --overwrite
   expect "auto falls back: $*" code_is 0
   expect "  and says so" says "using the CPU: "
   for word in "${words[@]}"; do expect "  with '$word'" says "$word"; done
-  run env "$@" "$train" --limit 64 --epochs 1 --out out --device cuda
+  run env "$@" "$train" --limit 64 --epochs 1 --out out --overwrite --device cuda
   expect "cuda does not: $*" code_is 3
   for word in "cuda:0 cannot be used" "${words[@]}"; do expect "  with '$word'" says "$word"; done
   expect "  in one line" [ "$(printf '%s\n' "$output" | wc -l)" -eq 1 ]
@@ -61,13 +61,13 @@ libraries() {
 precision() {
   run small --device cuda --precision tf32
   expect "tf32 trains" code_is 0
-  run env GPUCNN_STANDIN_CAPABILITY=7.5 "$train" --limit 64 --epochs 1 --out out --device cuda --precision tf32
+  run env GPUCNN_STANDIN_CAPABILITY=7.5 "$train" --limit 64 --epochs 1 --out out --overwrite --device cuda --precision tf32
   expect "tf32 on a GPU that has none: 3" code_is 3
   expect "  says so" says "tf32 needs a GPU of compute capability 8.0 or later; cuda:0 has 7.5"
   run small --device cpu --precision tf32
   expect "tf32 on the CPU: 3" code_is 3
   expect "  says what can" says "(using cpu, as asked); --precision fp32 always can"
-  run env GPUCNN_STANDIN_DRIVER=0 "$train" --limit 64 --epochs 1 --out out --precision bf16
+  run env GPUCNN_STANDIN_DRIVER=0 "$train" --limit 64 --epochs 1 --out out --overwrite --precision bf16
   expect "bf16 without a GPU: 3" code_is 3
   expect "  says why" says "bf16 needs a GPU of compute capability 8.0 or later; the CPU computes in fp32 (using the CPU: there is no NVIDIA driver)"
   run small --device cuda --precision bf16
@@ -75,10 +75,10 @@ precision() {
 }
 
 memory() {
-  run env GPUCNN_STANDIN_MEMORY=40000000 "$train" --limit 4000 --batch-size 2000 --epochs 1 --out out --device cuda
+  run env GPUCNN_STANDIN_MEMORY=40000000 "$train" --limit 4000 --batch-size 2000 --epochs 1 --out out --overwrite --device cuda
   expect "out of memory: 7" code_is 7
   for words in "out of memory on cuda:0" "asked for" "free" "held by this process" "smaller batch"; do expect "  says '$words'" says "$words"; done
-  run env GPUCNN_STANDIN_MEMORY=40000000 "$train" --limit 256 --batch-size 16 --epochs 1 --out out --device cuda
+  run env GPUCNN_STANDIN_MEMORY=40000000 "$train" --limit 256 --batch-size 16 --epochs 1 --out out --overwrite --device cuda
   expect "a smaller batch works" code_is 0
 }
 
@@ -113,7 +113,7 @@ not_finite() {
 }
 
 interrupt() {
-  env --default-signal=INT "$train" --device cuda --limit 320 --batch-size 32 --epochs 100000 --out out >log 2>errors &
+  env --default-signal=INT "$train" --device cuda --limit 320 --batch-size 32 --epochs 100000 --out out --overwrite >log 2>errors &
   local process=$!
   for _ in $(seq 200); do
     [ ! -e out/best.safetensors ] || break
