@@ -33,8 +33,9 @@ import sys
 from importlib.metadata import version
 
 from figures import FIGURES
-from machine import Machine, cpu_name, of_bound
-from programs import JEMALLOC, Cell, compare, summarize
+from machine import Machine, cpu_name, of_peak
+from programs import JEMALLOC, PYTORCH, Cell, compare, summarize
+from rivals import ONNX
 from tables import LONG_HEAD, print_long, print_machine, print_short
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -74,8 +75,8 @@ def make_parser():
     )
     parser.add_argument(
         "--bench",
-        default=str(ROOT / "build/benchmarks/simple_cnn_bench"),
-        help="simple_cnn_bench, which has peak beside it (%(default)s)",
+        default=str(ROOT / "build/benchmarks/network_bench"),
+        help="network_bench, which has peak beside it (%(default)s)",
     )
     parser.add_argument(
         "--train-cifar",
@@ -163,9 +164,10 @@ def check_programs(options, machine):
             fail(f"there is no program {program}: build libgpucnn, or name it with --{name}")
     if not gpu and not machine.is_built():
         fail(f"there is no program {machine.program} beside {options.bench}: build libgpucnn")
-    options.with_onnx = not gpu and options.simple and has("onnxruntime") and has("onnx")
-    if not options.with_onnx and not gpu and options.simple:
-        warn("ONNX Runtime is left out: pip install onnxruntime onnx")
+    options.pytorch = PYTORCH
+    options.onnx_runtimes = [ONNX] if has("onnxruntime") else []
+    if not options.onnx_runtimes and not gpu:
+        warn("ONNX Runtime is left out: pip install onnxruntime")
     if (load := os.getloadavg()[0]) > 0.5:
         warn(f"other programs are at work (load {load:.1f}), which the times will show")
 
@@ -174,7 +176,7 @@ def print_head(options):
     gpu = options.device != "cpu"
     hardware = gpu_name(options.device) if gpu else f"{cpu_name()}, {options.threads} threads"
     programs = [f"PyTorch {version('torch')}"] + (
-        [f"ONNX Runtime {version('onnxruntime')}"] if options.with_onnx else []
+        [f"ONNX Runtime {version('onnxruntime')}"] if options.onnx_runtimes else []
     )
     programs += [] if JEMALLOC or gpu else ["without jemalloc, which is not installed"]
     rounds = f"{options.rounds} rounds of {options.seconds:g} s"
@@ -199,7 +201,7 @@ def cells_of(options, machine):
                 batches = BATCHES[what] if options.device == "cpu" else BATCHES_CUDA
             else:
                 batches = BATCHES_RESNET[what] if options.device == "cpu" else BATCHES_RESNET_CUDA
-            cells += [Cell(what, batch) for batch in options.batches or batches]
+            cells += [Cell(what, b, network=options.network) for b in options.batches or batches]
     return cells
 
 
@@ -222,7 +224,7 @@ def compare_all(options, machine, save):
         results = summarize(cell, rounds, options)
         if cpu:
             if options.simple:
-                results[0]["of_fma_bound"] = of_bound(cell, results[0]["rounds"], peaks)
+                results[0]["of_fma_bound"] = of_peak(results[0]["rounds"], peaks, "flop")
             machine.measure(copy=True)
         print_long(results)
         compared.append(results)

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 
-from programs import OURS, bench_command, clean_environment, last_line, run_json
+from programs import OURS, Cell, bench_command, clean_environment, last_line, run_json
 
 STARTS = 21
 START_BATCH = 128
@@ -48,7 +48,7 @@ def row(what, batch, rounds, **values):
 def start_once(options):
     """The ms from before the process is made to the line that it prints when its first step is done."""
     before = time.perf_counter()
-    command = bench_command("start", START_BATCH, options)
+    command = bench_command(Cell("start", START_BATCH), options)
     with subprocess.Popen(command, env=clean_environment(), stdout=subprocess.PIPE) as process:
         line = process.stdout.readline()
         passed = time.perf_counter() - before
@@ -86,7 +86,7 @@ def busy_neighbour():
 
 def rate(batch, options):
     """Images a second over all of a measurement, the slow steps too."""
-    return batch / run_json(bench_command("train", batch, options))["mean_ms"] * 1000
+    return batch / run_json(bench_command(Cell("train", batch), options))["mean_ms"] * 1000
 
 
 def neighbour(options):

@@ -1,4 +1,4 @@
-"""What the processor can do at most, measured by the program `peak`, and what SimpleCNN asks of it."""
+"""What the processor can do at most, measured by the program `peak`."""
 
 import os
 import pathlib
@@ -6,22 +6,6 @@ import platform
 import statistics
 
 from programs import run_json
-
-
-def convolution(in_channels, out_channels, size):
-    """Floating-point operations of a 3 x 3 convolution that keeps size x size."""
-    return 2 * 3 * 3 * in_channels * out_channels * size * size
-
-
-def linear(in_features, out_features):
-    return 2 * in_features * out_features
-
-
-# The layers of models/simple_cnn.h, for one image. A backward makes two products of each forward's size, except that nobody asks
-# for the images' gradient.
-FIRST = convolution(3, 16, 32)
-FORWARD = FIRST + convolution(16, 32, 16) + linear(32 * 8 * 8, 128) + linear(128, 10)
-FLOPS = {"infer": FORWARD, "train": 3 * FORWARD - FIRST}
 
 
 class Machine:
@@ -66,15 +50,11 @@ class Machine:
         return row | {"rounds": {"fma_gflops": self.fma, "copy_gbps": self.copies}}
 
 
-def bound_ms(cell, gflops):
-    """The time that the products of a step need at least."""
-    return FLOPS[cell.what] * cell.batch / gflops / 1e6
-
-
-def of_bound(cell, rounds, peaks):
-    """The part of the peak of its own round that the program reaches; the median over rounds."""
+def of_peak(rounds, peaks, work):
+    """The part of its own round's peak that the program reaches, the median over rounds. `work` is "flop", and peaks are in GFLOP/s,
+    or it is "bytes", and they are in GB/s."""
     return statistics.median(
-        bound_ms(cell, peak) / measured["median_ms"] for measured, peak in zip(rounds, peaks)
+        measured[work] / peak / 1e6 / measured["median_ms"] for measured, peak in zip(rounds, peaks)
     )
 
 

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from ctypes.util import find_library
 
-from rivals import ONNX
+from rivals import ONNX, OPENVINO
 
 OURS = "libgpucnn"
 JEMALLOC = find_library("jemalloc")
@@ -48,6 +48,7 @@ class Cell:
     what: str  # train or infer
     batch: int
     instruction_set: str = ""  # a key of HELD_TO; empty: the processor's widest
+    network: str = "simple_cnn"
 
     @property
     def label(self):
@@ -83,7 +84,7 @@ def rival_environment(name, instruction_set, options):
 def rivals_of(what, options):
     if options.device != "cpu":
         return PYTORCH_CUDA
-    return PYTORCH + ([ONNX] if what == "infer" and options.with_onnx else [])
+    return options.pytorch + (options.onnx_runtimes if what == "infer" else [])
 
 
 def run_json(command, environment=None):
@@ -95,18 +96,9 @@ def run_json(command, environment=None):
     return json.loads(done.stdout)
 
 
-def bench_command(what, batch, options):
-    command = [
-        options.bench,
-        "--network",
-        options.network,
-        "--what",
-        what,
-        "--batch",
-        str(batch),
-        "--threads",
-        str(options.threads),
-    ]
+def bench_command(cell, options):
+    command = [options.bench, "--network", cell.network, "--what", cell.what]
+    command += ["--batch", str(cell.batch), "--threads", str(options.threads)]
     command += ["--device", options.device, "--precision", options.precision]
     return command + ["--together", str(options.together), "--seconds", str(options.seconds)]
 
@@ -115,7 +107,7 @@ class Ours:
     """libgpucnn as its users run it: no environment of any kind, unless it is held to an instruction set."""
 
     def __init__(self, cell, options):
-        self.command = bench_command(cell.what, cell.batch, options)
+        self.command = bench_command(cell, options)
         if cell.instruction_set:
             self.command += ["--instruction-set", cell.instruction_set]
         self.environment = clean_environment() | HELD_TO[cell.instruction_set]
@@ -130,12 +122,13 @@ class Ours:
 class Rival:
     """A process of rivals.py that prepares itself and waits between its rounds."""
 
-    def __init__(self, name, cell, options):
+    def __init__(self, name, cell, onnx, options):
         task = {
             "name": name,
-            "network": options.network,
+            "network": cell.network,
             "what": cell.what,
             "batch": cell.batch,
+            "onnx": onnx,
             "threads": options.threads,
             "seconds": options.seconds,
         }
@@ -174,23 +167,39 @@ class Rival:
         self.process.wait()
 
 
+@contextlib.contextmanager
+def onnx_file(cell, options):
+    """The network as a file for those that read ONNX."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = str(pathlib.Path(folder, "network.onnx"))
+        if set(rivals_of(cell.what, options)) & {ONNX, OPENVINO}:
+            command = [options.bench, "--network", cell.network, "--onnx", file]
+            subprocess.run(command, env=clean_environment(), check=True)
+        yield file
+
+
+def start(cell, options, leave_out):
+    """All programs of one cell by name, each ready to measure."""
+    programs = {OURS: Ours(cell, options)}
+    with onnx_file(cell, options) as file:
+        started = {name: Rival(name, cell, file, options) for name in rivals_of(cell.what, options)}
+        for name, rival in started.items():
+            try:
+                rival.answer()
+                programs[name] = rival
+            except RuntimeError as error:
+                leave_out(error)
+    return programs
+
+
 def compare(cell, peak, options):
     """All rounds of one cell, {name: [measurement of each round]}, and what `peak()` gave beside libgpucnn in each."""
 
     def leave_out(error):
-        print(
-            f"compare_pytorch.py: left out ({cell.label}, batch {cell.batch}): {error}",
-            file=sys.stderr,
-        )
+        label = f"{cell.network}, {cell.label}, batch {cell.batch}"
+        print(f"left out ({label}): {error}", file=sys.stderr)
 
-    programs = {OURS: Ours(cell, options)}
-    started = {name: Rival(name, cell, options) for name in rivals_of(cell.what, options)}
-    for name, rival in started.items():
-        try:
-            rival.answer()
-            programs[name] = rival
-        except RuntimeError as error:
-            leave_out(error)
+    programs = start(cell, options, leave_out)
     rounds = {name: [] for name in programs}
     peaks = []
     for _ in range(options.rounds):
@@ -217,7 +226,7 @@ def summarize(cell, rounds, options):
         result = {
             "what": cell.label,
             "batch": cell.batch,
-            "network": options.network,
+            "network": cell.network,
             "device": options.device,
             "precision": options.precision,
         }

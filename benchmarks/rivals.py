@@ -1,19 +1,18 @@
-"""The programs that libgpucnn is held against, each in a process of its own: PyTorch in every way it is run, and ONNX Runtime.
+"""The programs that libgpucnn is held against, each in a process of its own: PyTorch in every way it is run, ONNX Runtime, OpenVINO.
 
     python3 rivals.py TASK      # a JSON object, made by programs.py
 """
 
 import json
-import pathlib
 import sys
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 ONNX = "ONNX Runtime"
+OPENVINO = "OpenVINO"
 
 
 def measure(run, wait, together, seconds):
-    """The times of `run` as simple_cnn_bench takes them: each the mean of `together` runs from one wait for the device to the next;
+    """The times of `run` as network_bench takes them: each the mean of `together` runs from one wait for the device to the next;
     at least 5 for `seconds`, after a tenth of that as warm-up."""
 
     def once():
@@ -35,32 +34,19 @@ def measure(run, wait, together, seconds):
     return {"median_ms": median, "p10_ms": p10, "p90_ms": p90}
 
 
-def pytorch_model(network):
-    """PyTorch's model of this name, for 32x32 images of 10 classes."""
-    if network == "simple_cnn":
-        sys.path.insert(0, str(ROOT / "tests" / "golden"))
-        from simple_cnn import SimpleCNN
-
-        return SimpleCNN()
-    import torch
-    import torchvision
-
-    model = getattr(torchvision.models, network)(num_classes=10)
-    model.conv1 = torch.nn.Conv2d(3, 64, 3, padding=1, bias=False)
-    model.maxpool = torch.nn.Identity()
-    return model
-
-
-def pytorch_run(name, network, what, batch, threads):
+def pytorch_run(name, network, what, batch, threads, precision):
     """The function to time for one of PYTORCH in programs.py."""
     import torch
+    from networks import make_network
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     layout = torch.channels_last if "channels-last" in name else torch.contiguous_format
     compile = torch.compile if "compiled" in name else lambda function: function
-    model = pytorch_model(network).to(memory_format=layout)
-    x = torch.randn(batch, 3, 32, 32).contiguous(memory_format=layout)
+    model, image = make_network(network)
+    model = model.to(memory_format=layout)
+    x = torch.randn(batch, *image).contiguous(memory_format=layout)
+    autocast = lambda: torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
 
     if what == "infer":
         import torch._inductor.config
@@ -72,7 +58,7 @@ def pytorch_run(name, network, what, batch, threads):
         )  # freezing wants no_grad
 
         def infer():
-            with quiet():
+            with quiet(), autocast():
                 forward(x)
 
         return infer
@@ -80,11 +66,13 @@ def pytorch_run(name, network, what, batch, threads):
     labels = torch.arange(batch) % 10
     criterion = torch.nn.CrossEntropyLoss()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
-    loss = compile(lambda x, labels: criterion(model(x), labels))
+    loss_of = compile(lambda x, labels: criterion(model(x), labels))
 
     def train():
         optimizer.zero_grad()
-        loss(x, labels).backward()
+        with autocast():
+            loss = loss_of(x, labels)
+        loss.backward()
         optimizer.step()
 
     return train
@@ -93,6 +81,7 @@ def pytorch_run(name, network, what, batch, threads):
 def pytorch_cuda_run(name, network, what, batch, device, precision):
     """The function to time for one of PYTORCH_CUDA in programs.py."""
     import torch
+    from networks import make_network
 
     torch.manual_seed(0)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
@@ -101,8 +90,9 @@ def pytorch_cuda_run(name, network, what, batch, device, precision):
     torch.cuda.set_device(device)
     autocast = lambda: torch.autocast("cuda", torch.bfloat16, enabled=precision == "bf16")
     graph = "CUDA graph" in name
-    model = pytorch_model(network).to(device, memory_format=torch.channels_last)
-    x = torch.randn(batch, 3, 32, 32, device=device).contiguous(memory_format=torch.channels_last)
+    model, image = make_network(network)
+    model = model.to(device, memory_format=torch.channels_last)
+    x = torch.randn(batch, *image, device=device).contiguous(memory_format=torch.channels_last)
     labels = torch.arange(batch, device=device) % 10
     criterion = torch.nn.CrossEntropyLoss()
 
@@ -150,66 +140,56 @@ def pytorch_cuda_run(name, network, what, batch, device, precision):
     return captured.replay
 
 
-def onnx_run(batch, threads):
+def onnx_run(file, batch, threads):
     """The function to time for ONNX Runtime."""
     import numpy as np
     import onnxruntime
-    from onnx import TensorProto, helper, numpy_helper
-
-    random = np.random.default_rng(0)
-    shapes = {"w0": (16, 3, 3, 3), "b0": (16,), "w1": (32, 16, 3, 3), "b1": (32,)}
-    shapes |= {"w2": (128, 2048), "b2": (128,), "w3": (10, 128), "b3": (10,)}
-    weights = [
-        numpy_helper.from_array((random.standard_normal(s) * 0.02).astype(np.float32), n)
-        for n, s in shapes.items()
-    ]
-    conv = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
-    pool = {"kernel_shape": [2, 2], "strides": [2, 2]}
-    layers = [("Conv", ["w0", "b0"], conv), ("Relu", [], {}), ("MaxPool", [], pool)]
-    layers += [
-        ("Conv", ["w1", "b1"], conv),
-        ("Relu", [], {}),
-        ("MaxPool", [], pool),
-        ("Flatten", [], {}),
-    ]
-    layers += [
-        ("Gemm", ["w2", "b2"], {"transB": 1}),
-        ("Relu", [], {}),
-        ("Gemm", ["w3", "b3"], {"transB": 1}),
-    ]
-    nodes = [
-        helper.make_node(kind, [f"x{i}", *parameters], [f"x{i + 1}"], **attributes)
-        for i, (kind, parameters, attributes) in enumerate(layers)
-    ]
-    inputs = [helper.make_tensor_value_info("x0", TensorProto.FLOAT, [batch, 3, 32, 32])]
-    outputs = [helper.make_tensor_value_info(f"x{len(layers)}", TensorProto.FLOAT, [batch, 10])]
-    graph = helper.make_graph(nodes, "SimpleCNN", inputs, outputs, weights)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    x = {"x0": random.standard_normal((batch, 3, 32, 32), dtype=np.float32)}
-    return lambda: session.run(None, x)
+    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    shape = (batch, *session.get_inputs()[0].shape[1:])
+    x = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+    return lambda: session.run(None, {"input": x})
+
+
+def openvino_run(file, batch, threads, precision):
+    """The function to time for OpenVINO: one request at a time on all threads, in memory of its own."""
+    import numpy as np
+    import openvino
+
+    core = openvino.Core()
+    model = core.read_model(file)
+    shape = (batch, *(extent.get_length() for extent in list(model.input(0).partial_shape)[1:]))
+    model.reshape(shape)
+    options = {
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+    }
+    request = core.compile_model(model, "CPU", options).create_infer_request()
+    x = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+    return lambda: request.infer(x, share_inputs=True, share_outputs=True)
 
 
 def work(task):
     """Prepares one configuration, then measures it once for every line on standard input."""
     name, what, batch, threads = task["name"], task["what"], task["batch"], task["threads"]
-    network = task["network"]
+    network, precision = task["network"], task["precision"]
     wait = lambda: None
     if task["device"] != "cpu":
         import torch
 
         wait = torch.cuda.synchronize
-        run = pytorch_cuda_run(name, network, what, batch, task["device"], task["precision"])
+        run = pytorch_cuda_run(name, network, what, batch, task["device"], precision)
     elif name == ONNX:
-        run = onnx_run(batch, threads)
+        run = onnx_run(task["onnx"], batch, threads)
+    elif name == OPENVINO:
+        run = openvino_run(task["onnx"], batch, threads, precision)
     else:
-        run = pytorch_run(name, network, what, batch, threads)
+        run = pytorch_run(name, network, what, batch, threads, precision)
     for _ in range(3):  # the compiler's time is not the step's
         run()
     wait()

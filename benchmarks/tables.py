@@ -1,7 +1,6 @@
 """The Markdown tables of compare_pytorch.py."""
 
 from figures import spread
-from machine import FLOPS
 from programs import OURS
 
 LONG_HEAD = """| what | batch | program | median ms | p10 – p90 ms | images/s | ratio |
@@ -58,13 +57,12 @@ def print_machine(machine):
 
 def print_short(cells):
     """A row for each cell: libgpucnn, its best rival, and the bound that the same round's FMA peak sets."""
-    train, infer = (f"{FLOPS[what] / 1e6:.2f}" for what in ("train", "infer"))
+    mflop = {ours["what"]: ours["rounds"][0]["flop"] / ours["batch"] / 1e6 for ours, *_ in cells}
+    of_image = ", ".join(f"{value:.2f} MFLOP ({what})" for what, value in mflop.items())
     print(
-        f"\nThe FMA bound of an image: {train} MFLOP in training, {infer} in inference, at the instruction set's peak in the"
+        f"\nThe FMA bound of an image: {of_image}, at the instruction set's peak in the same round."
     )
-    print(
-        "same round. Ratio: the best rival's time / libgpucnn's in the same round, median over rounds.\n"
-    )
+    print("Ratio: the best rival's time / libgpucnn's in the same round, median over rounds.\n")
     print(SHORT_HEAD)
     for results in cells:
         ours, best = results[0], best_of(results)

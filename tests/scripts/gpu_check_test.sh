@@ -71,9 +71,9 @@ case "$1" in
  {"name": "large/max_pool2d/2x2/8192/16/32/real_time", "real_time": 1, "time_unit": "us", "bytes_per_second": 2.4e12, "of_copy": 0.8}]}
 J
 ;; esac; done' | program benchmarks/kernels_bench "$2"
-    echo 'case "$*" in *bf16*) echo "simple_cnn_bench: bf16 needs a GPU of compute capability 8.0 or later; cuda:0 has 7.5"; exit 1 ;; esac
+    echo 'case "$*" in *bf16*) echo "network_bench: bf16 needs a GPU of compute capability 8.0 or later; cuda:0 has 7.5"; exit 1 ;; esac
 while [ $# -gt 1 ]; do case "$1" in --precision) precision="$2" ;; --batch) batch="$2" ;; esac; shift; done
-echo "{\"what\":\"train\",\"batch\":$batch,\"precision\":\"$precision\",\"median_ms\":0.0${batch}5123,\"p10_ms\":0.1}"' | program benchmarks/simple_cnn_bench "$2"
+echo "{\"what\":\"train\",\"batch\":$batch,\"precision\":\"$precision\",\"median_ms\":0.0${batch}5123,\"p10_ms\":0.1}"' | program benchmarks/network_bench "$2"
     for name in core kernels layers train; do echo 'exit 0' | program "tests/test_$name" "$2"; done
     echo '[ "$1" != --help ] || exit 0; for out; do :; done; mkdir -p "$out"; echo weights >"$out/last.safetensors"; echo weights >"$out/best.safetensors"' | program samples/train_cifar "$2"
     ;;
@@ -106,7 +106,7 @@ expect "a step is timed in each precision and size" table "| fp32 | 45.1 | 12.9 
 expect "in the order of what is worth most" test "$(printf '%s\n' "$output" | sed -n 's/^==== //p' | head -n 4 | paste -sd ' ')" = "build test steps parity"
 expect "without nsys nodes are not timed" says "not run, 0 s: nsys is not there"
 expect "racecheck sees the kernels of libgpucnn" called "compute-sanitizer --tool racecheck --kernel-name kns=gpucnn"
-expect "a precision that the GPU has not is no failure" says "not run, 0 s: simple_cnn_bench: bf16 needs a GPU of compute capability 8.0"
+expect "a precision that the GPU has not is no failure" says "not run, 0 s: network_bench: bf16 needs a GPU of compute capability 8.0"
 expect "the tables name GPU, driver and versions" table "NVIDIA H100 80GB HBM3, driver 580.159.04, CUDA 13.0, cuDNN 9.19.1, PyTorch 2.11.0"
 expect "and what was reached" table "| relu on large tensors, of a copy's bandwidth | >= 90% | 95.0% | yes |"
 expect "and what was not" table "| max_pool2d/2x2 on large tensors, of a copy's bandwidth | >= 90% | 80.0% | no |"

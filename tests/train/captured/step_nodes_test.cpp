@@ -29,7 +29,7 @@
 namespace gpucnn {
 namespace {
 
-/// The nodes of the step that `fit` captures, by the names of their launches: batch as in simple_cnn_bench.
+/// The nodes of the step that `fit` captures, by the names of their launches: batch as in network_bench.
 std::vector<std::string> captured_nodes(Sequential& model, Precision precision, Device device) {
   constexpr std::int64_t kBatch = 4, kImages = 3 * kBatch;  // the first step warms up, the second is captured
   const std::vector<std::uint8_t> pixels(kImages * 3 * 32 * 32, 100);

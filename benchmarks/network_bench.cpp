@@ -16,8 +16,9 @@
 #include <nlohmann/json.hpp>
 
 #include "instruction_set.h"
+#include "networks.h"
 
-// Times whole training steps or forward passes of SimpleCNN, or of another model, and prints one line of JSON.
+// Times whole training steps or forward passes of a network, and prints one line of JSON.
 namespace {
 
 using namespace gpucnn;
@@ -34,7 +35,10 @@ struct Options {
   int together = 1;
   int callers = 1;
   double seconds = 5;
+  std::string onnx;
 };
+
+Shape batch_of(const Shape& image, int batch) { return {batch, image[0], image[1], image[2]}; }
 
 double milliseconds(Clock::duration time) { return std::chrono::duration<double, std::milli>(time).count(); }
 
@@ -75,8 +79,8 @@ std::vector<std::int32_t> classes(std::int64_t count) {
 }
 
 /// Steps one by one on a batch that stays, with dropout on.
-std::vector<double> measure_steps(Sequential& model, Device device, const Options& options) {
-  const Tensor inputs = Tensor::randn({options.batch, 3, 32, 32}, 0, device);
+std::vector<double> measure_steps(Sequential& model, const Shape& image, Device device, const Options& options) {
+  const Tensor inputs = Tensor::randn(batch_of(image, options.batch), 0, device);
   const Tensor labels = Tensor::from(classes(options.batch), {options.batch}, device);
   CrossEntropyLoss criterion;
   Adam optimizer(model.parameters());
@@ -92,14 +96,15 @@ std::vector<double> measure_steps(Sequential& model, Device device, const Option
 
 /// Steps as `fit` takes them on a GPU: captured, and each with its batch gathered from a shuffled set of CIFAR-10's size that lies
 /// there.
-std::vector<double> measure_trainer(Sequential& model, Device device, const Options& options) {
+std::vector<double> measure_trainer(Sequential& model, const Shape& image, Device device, const Options& options) {
   const std::int64_t images = std::max<std::int64_t>(50'000 / options.batch, 1) * options.batch;
-  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(images) * 3 * 32 * 32);
+  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(images * image.numel()));
   for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<std::uint8_t>(i * 2654435761U >> 24);
-  const TensorDataset data(Tensor::from(pixels, {images, 3, 32, 32}, device), Tensor::from(classes(images), {images}, device));
+  const TensorDataset data(Tensor::from(pixels, {images, image[0], image[1], image[2]}, device),
+                           Tensor::from(classes(images), {images}, device));
   DataLoader loader(data, {.batch_size = options.batch,
                            .shuffle = true,
-                           .normalize = Normalize{{0.5, 0.5, 0.5}, {0.25, 0.25, 0.25}},
+                           .normalize = image[0] == 3 ? Normalize{{0.5, 0.5, 0.5}, {0.25, 0.25, 0.25}} : Normalize{{0.5}, {0.25}},
                            .device = device});
   Adam optimizer(model.parameters());
   Trainer trainer(model, optimizer, loader);
@@ -132,25 +137,32 @@ std::vector<double> measure_callers(const Sequential& model, const Tensor& input
   return {milliseconds(Clock::now() - start) / static_cast<double>(predictions)};
 }
 
-std::vector<double> measure(const Options& options) {
+std::vector<double> measure(const Network& network, const Options& options) {
   const Device device = Device::parse(options.device);
-  const std::unique_ptr<Sequential> made = make_model(options.network, {3, 32, 32}, 10);
-  Sequential& model = *made;
+  Sequential& model = *network.model;
   model.to(device).set_precision(parse_precision(options.precision));
   if (options.what == "infer") {
-    const Tensor inputs = Tensor::randn({options.batch, 3, 32, 32}, 0, device);
+    const Tensor inputs = Tensor::randn(batch_of(network.image, options.batch), 0, device);
     if (options.callers > 1) return measure_callers(model, inputs, options);
     return measure([&] { model.predict(inputs); }, device, options);
   }
-  return device.kind == Device::Kind::cuda ? measure_trainer(model, device, options) : measure_steps(model, device, options);
+  if (device.kind == Device::Kind::cuda) return measure_trainer(model, network.image, device, options);
+  return measure_steps(model, network.image, device, options);
+}
+
+std::int64_t count_parameters(Sequential& model) {
+  std::int64_t count = 0;
+  for (const Parameter& parameter : model.parameters()) count += parameter.value().numel();
+  return count;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   Options options;
-  CLI::App app("Times a model on 32x32 images: a training step (zero_grad, forward, loss, backward, Adam) or a forward pass");
-  app.add_option("--network", options.network, "simple_cnn, or another name that make_model takes, as resnet18")
+  CLI::App app("Times a network: a training step (zero_grad, forward, loss, backward, Adam) or a forward pass");
+  app.add_option("--network", options.network,
+                 "allconv, caffe_lenet, convnet_quick, lenet5, mlp, mobile, pool64, vgg8, or a name that make_model takes")
       ->capture_default_str();
   app.add_option("--what", options.what, "What to time; start is the first step alone")
       ->check(CLI::IsMember({"train", "infer", "start"}))
@@ -168,12 +180,19 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   app.add_option("--seconds", options.seconds, "How long to measure")->check(CLI::Range(0.01, 3600.0))->capture_default_str();
+  app.add_option("--onnx", options.onnx, "Writes the network to this file instead, for other programs");
   CLI11_PARSE(app, argc, argv);
   try {
     if (!options.instruction_set.empty()) force_instruction_set(options.instruction_set);
     set_num_threads(options.threads);
     set_core_migration(true);  // as train_cifar
-    std::vector<double> times = measure(options);
+    const Network network = make_network(options.network);
+    if (!options.onnx.empty()) {
+      export_onnx(*network.model, batch_of(network.image, 1), options.onnx);
+      return 0;
+    }
+    const Work work = work_of(*network.model, network.image, options.what != "infer");
+    std::vector<double> times = measure(network, options);
     std::ranges::sort(times);
     const double median = quantile(times, 0.5);
     const double mean = std::accumulate(times.begin(), times.end(), 0.0) / static_cast<double>(times.size());
@@ -188,11 +207,14 @@ int main(int argc, char** argv) {
                                          {"p90_ms", quantile(times, 0.9)},
                                          {"mean_ms", mean},
                                          {"images_per_second", options.batch / median * 1000},
+                                         {"parameters", count_parameters(*network.model)},
+                                         {"flop", options.batch * work.flop},
+                                         {"bytes", options.batch * work.bytes},
                                          {"version", kVersion}};
     std::printf("%s\n", line.dump().c_str());
     std::fflush(stdout);  // who times a start waits for this line
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "simple_cnn_bench: %s\n", error.what());
+    std::fprintf(stderr, "network_bench: %s\n", error.what());
     return 1;
   }
 }

@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+"""Times many small networks in libgpucnn and its rivals in turn, on the CPU, and prints a Markdown table.
+
+    python3 benchmarks/compare_networks.py                                  # an hour on two cores, most of it PyTorch's compiler
+    python3 benchmarks/compare_networks.py --networks vgg8 mlp --what infer --batches 128 --rivals eager --rounds 3
+
+Networks are those of benchmarks/networks.h: the same layers, sizes and numbers of parameters in all programs. A training step is
+zero_grad, forward, loss, backward and Adam on a fixed batch; inference is a forward pass. The rivals are PyTorch, eager and compiled,
+channels-last with fused Adam, threads bound to cores and jemalloc where it is installed, and in inference ONNX Runtime and OpenVINO.
+They read the file that `export_onnx` writes. Rounds alternate between the programs; times are medians over rounds.
+
+The ratio is the best rival's time / libgpucnn's in the same round. The FMA bound is the time that all multiply-adds of dense
+convolutions and linear layers take at the processor's peak, as measured in the same round. The copy bound is the time that a copy
+beyond all caches would take for the activations that convolutions, linear layers and poolings read and write. Winograd's convolutions
+need fewer multiply-adds, and activations may lie in a cache: both can be passed.
+
+With --precision bf16 PyTorch computes under autocast, and OpenVINO by its inference precision.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+from importlib.metadata import version
+
+from figures import spread
+from machine import Machine, cpu_name, of_peak
+from programs import JEMALLOC, Cell, clean_environment, compare, summarize
+from rivals import ONNX, OPENVINO
+from tables import best_of, print_machine, print_row
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+NETWORKS = ["allconv", "caffe_lenet", "convnet_quick", "lenet5", "mlp", "mobile"]
+NETWORKS += ["pool64", "resnet18", "resnet20", "simple_cnn", "vgg8"]
+BATCHES = {"train": [16, 128], "infer": [1, 128]}
+LAYOUT = "channels-last" + (", jemalloc" if JEMALLOC else "")
+PYTORCH = {mode: f"PyTorch {mode}, {LAYOUT}" for mode in ("eager", "compiled")}
+RUNTIMES = {"onnxruntime": ONNX, "openvino": OPENVINO}
+HEAD = """| what | batch | network | libgpucnn ms | best rival | its ms | ratio (min – max) | of the FMA bound | of the copy bound |
+| --- | ---: | --- | ---: | --- | ---: | ---: | ---: | ---: |"""
+
+
+def fail(message):
+    sys.exit(f"compare_networks.py: {message}")
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(
+        description="Times many small networks in libgpucnn and its rivals in turn, on the CPU."
+    )
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
+    parser.add_argument("--what", nargs="+", choices=tuple(BATCHES), default=list(BATCHES))
+    parser.add_argument(
+        "--batches", type=int, nargs="+", help="images a step (train 16 128, infer 1 128)"
+    )
+    parser.add_argument(
+        "--rivals",
+        nargs="+",
+        choices=(*PYTORCH, *RUNTIMES),
+        help="(all that are installed)",
+    )
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument(
+        "--bench",
+        default=str(ROOT / "build/benchmarks/network_bench"),
+        help="network_bench, which has peak beside it (%(default)s)",
+    )
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--seconds", type=float, default=0.5, help="of a measurement (%(default)s)")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="measurements of every program (%(default)s)"
+    )
+    parser.add_argument(
+        "--json", type=pathlib.Path, metavar="FILE", help="also writes every measurement there"
+    )
+    options = parser.parse_args()
+    if min([*(options.batches or []), options.threads, options.rounds]) < 1:
+        parser.error("batches, threads and rounds must be at least 1")
+    if not 0.01 <= options.seconds <= 3600:
+        parser.error("seconds must be from 0.01 to 3600")
+    options.device, options.together = "cpu", 1
+    return options
+
+
+def has(package):
+    return importlib.util.find_spec(package) is not None
+
+
+def choose_rivals(options):
+    wanted = options.rivals or [*PYTORCH, *RUNTIMES]
+    packages = {name: "torch" for name in PYTORCH} | {name: name for name in RUNTIMES}
+    missing = sorted({packages[name] for name in wanted if not has(packages[name])})
+    if missing and options.rivals:
+        fail(f"missing: pip install {' '.join(missing)}")
+    if missing:
+        print(f"left out: pip install {' '.join(missing)}", file=sys.stderr)
+    there = [name for name in wanted if has(packages[name])]
+    options.pytorch = [PYTORCH[name] for name in there if name in PYTORCH]
+    options.onnx_runtimes = [RUNTIMES[name] for name in there if name in RUNTIMES]
+    versions = [f"{name} {version(name)}" for name in ("torch", *RUNTIMES) if has(name)]
+    print(
+        f"{cpu_name()}, {options.threads} threads, {options.precision}, {options.rounds} rounds of "
+        f"{options.seconds:g} s; {', '.join(versions)}."
+    )
+
+
+def check_parameters(options):
+    """That networks.py has the networks of networks.h, as far as their numbers of parameters tell."""
+    if not has("torch"):
+        return
+    command = [sys.executable, str(ROOT / "benchmarks" / "networks.py"), *options.networks]
+    theirs = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    for name, count in theirs.items():
+        command = [options.bench, "--network", name, "--what", "infer", "--batch", "1"]
+        bench = subprocess.run(
+            [*command, "--seconds", "0.01"],
+            env=clean_environment(),
+            check=True,
+            capture_output=True,
+        )
+        ours = json.loads(bench.stdout)["parameters"]
+        if ours != count:
+            fail(f"{name} has {ours} parameters in libgpucnn, {count} in PyTorch")
+
+
+def measure_cell(cell, machine, options):
+    """The results of one cell, libgpucnn's first, which has its parts of the bounds too."""
+    machine.measure(copy=True)
+    rounds, peaks = compare(cell, machine.measure, options)
+    results = summarize(cell, rounds, options)
+    ours = results[0]
+    copies = [machine.copies[-1]] * len(peaks)
+    ours["of_fma_bound"] = of_peak(ours["rounds"], peaks, "flop")
+    ours["of_copy_bound"] = of_peak(ours["rounds"], copies, "bytes")
+    return results
+
+
+def print_cell(results):
+    ours, best = results[0], best_of(results)
+    line = [ours["what"], ours["batch"], ours["network"], f"{ours['median_ms']:.3f}"]
+    if best:
+        ratios = [t["median_ms"] / o["median_ms"] for t, o in zip(best["rounds"], ours["rounds"])]
+        line += [best["program"], f"{best['median_ms']:.3f}", spread(ratios, "{:.2f}")]
+    else:
+        line += ["none", "", ""]
+    print_row(line + [f"{ours['of_fma_bound']:.0%}", f"{ours['of_copy_bound']:.0%}"])
+
+
+def print_summary(compared):
+    """A line for each what and batch: the median ratio, and the least one with its network."""
+    ratios = {}
+    for results in compared:
+        best = best_of(results)
+        if best:
+            ours = results[0]
+            cells = ratios.setdefault((ours["what"], ours["batch"]), [])
+            cells.append((best["ratio"], ours["network"]))
+    print()
+    for (what, batch), cells in ratios.items():
+        middle = statistics.median(ratio for ratio, _ in cells)
+        least, network = min(cells)
+        print(
+            f"- {what}, batch {batch}: ratio {middle:.2f} in the median, {least:.2f} at least ({network})."
+        )
+
+
+def main():
+    options = parse_options()
+    machine = Machine(options)
+    if not os.access(options.bench, os.X_OK) or not machine.is_built():
+        fail(
+            f"there is no {options.bench} with peak beside it: build libgpucnn, or name it with --bench"
+        )
+    choose_rivals(options)
+    check_parameters(options)
+    print(f"\n{HEAD}", flush=True)
+    compared = []
+    for what in options.what:
+        for batch in options.batches or BATCHES[what]:
+            for network in options.networks:
+                try:
+                    results = measure_cell(Cell(what, batch, network=network), machine, options)
+                except (RuntimeError, subprocess.CalledProcessError) as error:
+                    fail(error)
+                print_cell(results)
+                compared.append(results)
+                if options.json:
+                    rows = [row for cell in compared for row in cell]
+                    options.json.write_text(json.dumps(rows, indent=1) + "\n")
+    print_machine(machine)
+    print_summary(compared)
+
+
+if __name__ == "__main__":
+    main()
