@@ -130,7 +130,7 @@ gpucnn_files(layers/containers PUBLIC child child_list concat residual residual_
 gpucnn_files(layers/pool PUBLIC max_pool2d adaptive_pool2d avg_pool2d upsample)
 gpucnn_files(layers/norm PUBLIC batch_norm2d group_norm)
 gpucnn_files(layers/activation PUBLIC activation_layer gelu hardswish leaky_relu mul relu relu6 sigmoid silu softmax tanh)
-gpucnn_files(layers/fusion PRIVATE activation_epilogue batch_norm conv_batch_norm conv_relu_pool fuse linear_head linear_relu_dropout pattern relu_pool single_layer stage)
+gpucnn_files(layers/fusion PRIVATE activation_epilogue batch_norm conv_batch_norm conv_relu_pool fuse image_groups image_wise linear_head linear_relu_dropout pattern relu_pool single_layer stage)
 gpucnn_files(layers/losses PUBLIC bce_with_logits_loss cross_entropy_loss device_copies elementwise_loss l1_loss loss mse_loss smooth_l1_loss)
 gpucnn_files(models PUBLIC lenet5 make_model resnet resnet9 simple_cnn vgg PRIVATE fan_out_conv image_shape residual_blocks)
 gpucnn_files(optim PUBLIC adam adamw clip_grad muon optimizer parameter_group rmsprop sgd PRIVATE adam_step option_rules orthogonalizer)

@@ -8,6 +8,7 @@
 #include <gpucnn/kernels/activation/activation.h>
 #include <gpucnn/kernels/combine/add.h>
 #include <gpucnn/layers/fusion/fuse.h>
+#include <gpucnn/layers/fusion/image_groups.h>
 #include <gpucnn/layers/graph/graph_builder.h>
 
 namespace gpucnn {
@@ -95,6 +96,18 @@ bool Sequential::gathers(const kernels::OrderedBatch& batch) const {
   return !has_hooked_layers() && !stages_.empty() && stages_.front()->gathers(batch);
 }
 
+/// The most elements that an image has before or behind a layer, up to the first that makes no images.
+std::int64_t Sequential::largest_image(const Shape& x) const {
+  Shape shape = x;
+  std::int64_t largest = x.numel() / x[0];
+  for (const auto& entry : children_) {
+    shape = entry.module->output_shape(shape);
+    largest = std::max(largest, shape.numel() / x[0]);
+    if (shape.rank() != 4) break;
+  }
+  return largest;
+}
+
 /// All children one by one if they run `apart`, else the first `stages`.
 Tensor Sequential::run(const Tensor& x, Context& context, bool apart, std::size_t stages) const {
   if (context.keeps()) apart_ = apart;
@@ -103,7 +116,15 @@ Tensor Sequential::run(const Tensor& x, Context& context, bool apart, std::size_
     for (const auto& entry : children_) y = (*entry.module)(y, context);
     return y;
   }
-  for (std::size_t i = 0; i < stages; ++i) y = stages_[i]->forward(y, context);
+  std::size_t first = 0;
+  if (!context.keeps() && x.rank() == 4 && x.numel() > 0) {
+    const std::span of_these = std::span(stages_).first(stages);
+    if (const ImageGroups groups = image_groups(of_these, x, largest_image(x.shape()))) {
+      y = run_in_groups(groups, of_these, x, context);
+      first = groups.stages;
+    }
+  }
+  for (std::size_t i = first; i < stages; ++i) y = stages_[i]->forward(y, context);
   return y;
 }
 

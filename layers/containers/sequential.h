@@ -67,6 +67,7 @@ class GPUCNN_API Sequential : public Module {
 
  private:
   bool has_hooked_layers() const;
+  std::int64_t largest_image(const Shape& x) const;
   Tensor run(const Tensor& x, Context& context, bool apart, std::size_t stages) const;
   /// The last stage if it makes a sum; null where the children run one by one.
   AddingStage* adding_stage(bool apart) const;

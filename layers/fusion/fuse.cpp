@@ -1,7 +1,6 @@
 #include <gpucnn/layers/fusion/fuse.h>
 
 #include <gpucnn/layers/fusion/pattern.h>
-#include <gpucnn/layers/module/module_tree.h>
 
 namespace gpucnn {
 namespace {
@@ -10,16 +9,6 @@ namespace {
 constexpr const Pattern* kPatterns[] = {&kConvReluPool,       &kLinearHead,    &kLinearReluDropout, &kReluPool,
                                         &kActivationEpilogue, &kConvBatchNorm, &kBatchNorm,         &kSingleLayer};
 
-/// The parameters of these layers and of the modules inside them.
-std::vector<Parameter> parameters_of(std::span<Module* const> layers) {
-  std::vector<Parameter> all;
-  for (Module* layer : layers) {
-    for_tree(
-        *layer, [](const Module&) {}, [&](const Parameter& parameter) { all.push_back(parameter); });
-  }
-  return all;
-}
-
 std::vector<std::unique_ptr<Stage>> fuse_by(std::span<const Pattern* const> patterns, std::span<Module* const> layers) {
   std::vector<std::unique_ptr<Stage>> stages;
   while (!layers.empty()) {
@@ -27,7 +16,7 @@ std::vector<std::unique_ptr<Stage>> fuse_by(std::span<const Pattern* const> patt
       const std::size_t count = pattern->match(layers);
       if (count == 0) continue;
       stages.push_back(pattern->make(layers.first(count)));
-      stages.back()->set_parameters(parameters_of(layers.first(count)));
+      stages.back()->set_layers(layers.first(count));
       layers = layers.subspan(count);
       break;
     }

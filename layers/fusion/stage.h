@@ -1,7 +1,8 @@
 #pragma once
 
 #include <algorithm>
-#include <utility>
+#include <cstdint>
+#include <span>
 #include <vector>
 
 #include <gpucnn/core/parameter.h>
@@ -38,9 +39,15 @@ class Stage {
   bool learns() const {
     return std::ranges::any_of(parameters_, [](const Parameter& parameter) { return parameter.requires_grad(); });
   }
-  void set_parameters(std::vector<Parameter> parameters) { parameters_ = std::move(parameters); }
+  void set_layers(std::span<Module* const> layers);
+
+  /// Whether its layers all are, see is_image_wise.
+  bool is_image_wise() const;
+  /// Elements of all its parameters.
+  std::int64_t count_weights() const;
 
  private:
+  std::vector<Module*> layers_;
   std::vector<Parameter> parameters_;  // of its layers
 };
 

@@ -67,7 +67,7 @@ class LeasePool {
     idle_.insert(idle_.begin(), std::move(unused));
   }
 
-  static constexpr std::size_t kMaxIdle = 16;
+  static constexpr std::size_t kMaxIdle = 64;  // of a prediction in groups, one for each thread and length
   std::mutex mutex_;
   std::vector<std::unique_ptr<T>> idle_;  // the last used first
 };

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include <gpucnn/layers/fusion/stage.h>
+
+namespace gpucnn {
+
+/// How a prediction on the CPU runs its first stages: each task takes a few images through all of them. So activations stay in a
+/// core's cache, and threads meet once instead of once a stage.
+struct ImageGroups {
+  std::size_t stages = 0;   // that run so; 0: none
+  std::int64_t groups = 0;  // of neighbouring images, that differ in length by one at most
+
+  explicit operator bool() const noexcept { return stages > 0; }
+};
+
+/// For a batch x of which an image has at most `largest` elements before or behind a stage. It depends on sizes alone, never on the
+/// number of threads. None where layers have hooks, few images, or weights so large that they should be read once a batch.
+ImageGroups image_groups(std::span<const std::unique_ptr<Stage>> stages, const Tensor& x, std::int64_t largest);
+
+/// The last of these stages' y.
+Tensor run_in_groups(const ImageGroups& groups, std::span<const std::unique_ptr<Stage>> stages, const Tensor& x, Context& context);
+
+}  // namespace gpucnn

@@ -1,0 +1,27 @@
+#include <gpucnn/layers/fusion/stage.h>
+
+#include <gpucnn/layers/fusion/image_wise.h>
+#include <gpucnn/layers/module/module_tree.h>
+
+namespace gpucnn {
+
+void Stage::set_layers(std::span<Module* const> layers) {
+  layers_.assign(layers.begin(), layers.end());
+  parameters_.clear();
+  for (Module* layer : layers_) {
+    for_tree(
+        *layer, [](const Module&) {}, [&](const Parameter& parameter) { parameters_.push_back(parameter); });
+  }
+}
+
+bool Stage::is_image_wise() const {
+  return std::ranges::all_of(layers_, [](Module* layer) { return gpucnn::is_image_wise(*layer); });
+}
+
+std::int64_t Stage::count_weights() const {
+  std::int64_t count = 0;
+  for (const Parameter& parameter : parameters_) count += parameter.shape().numel();
+  return count;
+}
+
+}  // namespace gpucnn
