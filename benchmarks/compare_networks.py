@@ -4,7 +4,7 @@
     python3 benchmarks/compare_networks.py                                  # an hour on two cores, most of it PyTorch's compiler
     python3 benchmarks/compare_networks.py --networks vgg8 mlp --what infer --batches 128 --rivals eager --rounds 3
 
-Networks are those of benchmarks/networks.h: the same layers, sizes and numbers of parameters in all programs. A training step is
+Networks are those of benchmarks/zoo/networks.h: the same layers, sizes and numbers of parameters in all programs. A training step is
 zero_grad, forward, loss, backward and Adam on a fixed batch; inference is a forward pass. The rivals are PyTorch, eager and compiled,
 channels-last with fused Adam, threads bound to cores and jemalloc where it is installed, and in inference ONNX Runtime and OpenVINO.
 They read the file that `export_onnx` writes. Rounds alternate between the programs; times are medians over rounds.
@@ -109,10 +109,10 @@ def choose_rivals(options):
 
 
 def check_parameters(options):
-    """That networks.py has the networks of networks.h, as far as their numbers of parameters tell."""
+    """That zoo/networks.py has the networks of zoo/networks.h, as far as their numbers of parameters tell."""
     if not has("torch"):
         return
-    command = [sys.executable, str(ROOT / "benchmarks" / "networks.py"), *options.networks]
+    command = [sys.executable, str(ROOT / "benchmarks" / "zoo" / "networks.py"), *options.networks]
     theirs = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     for name, count in theirs.items():
         command = [options.bench, "--network", name, "--what", "infer", "--batch", "1"]

@@ -16,7 +16,7 @@
 #include <nlohmann/json.hpp>
 
 #include "instruction_set.h"
-#include "networks.h"
+#include "zoo/networks.h"
 
 // Times whole training steps or forward passes of a network, and prints one line of JSON.
 namespace {

@@ -37,7 +37,7 @@ def measure(run, wait, together, seconds):
 def pytorch_run(name, network, what, batch, threads, precision):
     """The function to time for one of PYTORCH in programs.py."""
     import torch
-    from networks import make_network
+    from zoo.networks import make_network
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
@@ -81,7 +81,7 @@ def pytorch_run(name, network, what, batch, threads, precision):
 def pytorch_cuda_run(name, network, what, batch, device, precision):
     """The function to time for one of PYTORCH_CUDA in programs.py."""
     import torch
-    from networks import make_network
+    from zoo.networks import make_network
 
     torch.manual_seed(0)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"

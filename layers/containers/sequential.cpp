@@ -7,11 +7,22 @@
 #include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/activation/activation.h>
 #include <gpucnn/kernels/combine/add.h>
+#include <gpucnn/layers/containers/concat.h>
+#include <gpucnn/layers/containers/residual.h>
+#include <gpucnn/layers/containers/residual_block.h>
 #include <gpucnn/layers/fusion/fuse.h>
 #include <gpucnn/layers/fusion/image_groups.h>
 #include <gpucnn/layers/graph/graph_builder.h>
 
 namespace gpucnn {
+namespace {
+
+bool is_container(const Module& module) {
+  const auto is = [&module](auto&... classes) { return ((typeid(module) == classes) || ...); };
+  return is(typeid(Sequential), typeid(Residual), typeid(ResidualBlock), typeid(Concat));
+}
+
+}  // namespace
 
 Sequential::Sequential(std::initializer_list<Child> children) {
   set_input_grad(false);
@@ -119,7 +130,7 @@ Tensor Sequential::run(const Tensor& x, Context& context, bool apart, std::size_
   std::size_t first = 0;
   if (!context.keeps() && x.rank() == 4 && x.numel() > 0) {
     const std::span of_these = std::span(stages_).first(stages);
-    if (const ImageGroups groups = image_groups(of_these, x, largest_image(x.shape()))) {
+    if (const ImageGroups groups = image_groups(of_these, x, largest_image(x.shape()), is_container)) {
       y = run_in_groups(groups, of_these, x, context);
       first = groups.stages;
     }

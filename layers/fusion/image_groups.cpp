@@ -21,12 +21,15 @@ Shape with_images(const Shape& shape, std::int64_t images) { return shape.with(0
 
 }  // namespace
 
-ImageGroups image_groups(std::span<const std::unique_ptr<Stage>> stages, const Tensor& x, std::int64_t largest) {
+ImageGroups image_groups(std::span<const std::unique_ptr<Stage>> stages, const Tensor& x, std::int64_t largest,
+                         IsContainer is_container) {
   const std::int64_t images = x.dim(0);
   if (x.device().kind != Device::Kind::cpu || x.rank() != 4 || images < kMinImages) return {};
   ImageGroups made;
-  while (made.stages < stages.size() && stages[made.stages]->is_image_wise() &&
-         stages[made.stages]->count_weights() <= kMaxWeights) {
+  for (const auto& stage : stages) {
+    const bool alone =
+        std::ranges::all_of(stage->layers(), [is_container](Module* layer) { return is_image_wise(*layer, is_container); });
+    if (!alone || stage->count_weights() > kMaxWeights) break;
     ++made.stages;
   }
   if (made.stages < 2) return {};

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include <gpucnn/layers/fusion/image_wise.h>
 #include <gpucnn/layers/fusion/stage.h>
 
 namespace gpucnn {
@@ -18,9 +19,11 @@ struct ImageGroups {
   explicit operator bool() const noexcept { return stages > 0; }
 };
 
-/// For a batch x of which an image has at most `largest` elements before or behind a stage. It depends on sizes alone, never on the
-/// number of threads. None where layers have hooks, few images, or weights so large that they should be read once a batch.
-ImageGroups image_groups(std::span<const std::unique_ptr<Stage>> stages, const Tensor& x, std::int64_t largest);
+/// For a batch x of which an image has at most `largest` elements before or behind a stage. The groups depend on sizes, never on
+/// the number of threads. There are none for few images, and no stages among them whose weights are so large that they should be
+/// read once a batch.
+ImageGroups image_groups(std::span<const std::unique_ptr<Stage>> stages, const Tensor& x, std::int64_t largest,
+                         IsContainer is_container);
 
 /// The last of these stages' y.
 Tensor run_in_groups(const ImageGroups& groups, std::span<const std::unique_ptr<Stage>> stages, const Tensor& x, Context& context);

@@ -4,10 +4,6 @@
 #include <typeindex>
 
 #include <gpucnn/layers/activation/activation_layer.h>
-#include <gpucnn/layers/containers/concat.h>
-#include <gpucnn/layers/containers/residual.h>
-#include <gpucnn/layers/containers/residual_block.h>
-#include <gpucnn/layers/containers/sequential.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/dropout.h>
 #include <gpucnn/layers/dropout2d.h>
@@ -26,9 +22,9 @@ namespace {
 
 bool is_known(const Module& layer) {
   static const std::type_index kKnown[] = {
-      typeid(AdaptiveAvgPool2d), typeid(AdaptiveMaxPool2d), typeid(AvgPool2d), typeid(Concat),     typeid(Conv2d),
-      typeid(Dropout),           typeid(Dropout2d),         typeid(Flatten),   typeid(GroupNorm),  typeid(Identity),
-      typeid(MaxPool2d),         typeid(Residual),          typeid(Upsample),  typeid(Sequential), typeid(ResidualBlock)};
+      typeid(AdaptiveAvgPool2d), typeid(AdaptiveMaxPool2d), typeid(AvgPool2d), typeid(Conv2d),
+      typeid(Dropout),           typeid(Dropout2d),         typeid(Flatten),   typeid(GroupNorm),
+      typeid(Identity),          typeid(MaxPool2d),         typeid(Upsample)};
   if (dynamic_cast<const ActivationLayer*>(&layer)) return true;
   const std::type_index type = typeid(layer);
   if (type == typeid(BatchNorm2d)) return static_cast<const BatchNorm2d&>(layer).options().track_running_stats;
@@ -37,10 +33,10 @@ bool is_known(const Module& layer) {
 
 }  // namespace
 
-bool is_image_wise(Module& layer) {
-  bool all = is_known(layer) && !layer.has_hooks();
+bool is_image_wise(Module& layer, IsContainer is_container) {
+  bool all = true;
   for_tree(
-      layer, [&](const Module& inner) { all = all && is_known(inner) && !inner.has_hooks(); }, [](const Parameter&) {});
+      layer, [&](const Module& module) { all = all && (is_known(module) || is_container(module)); }, [](const Parameter&) {});
   return all;
 }
 

@@ -1,6 +1,5 @@
 #include <gpucnn/layers/fusion/stage.h>
 
-#include <gpucnn/layers/fusion/image_wise.h>
 #include <gpucnn/layers/module/module_tree.h>
 
 namespace gpucnn {
@@ -12,10 +11,6 @@ void Stage::set_layers(std::span<Module* const> layers) {
     for_tree(
         *layer, [](const Module&) {}, [&](const Parameter& parameter) { parameters_.push_back(parameter); });
   }
-}
-
-bool Stage::is_image_wise() const {
-  return std::ranges::all_of(layers_, [](Module* layer) { return gpucnn::is_image_wise(*layer); });
 }
 
 std::int64_t Stage::count_weights() const {

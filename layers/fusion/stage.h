@@ -41,8 +41,7 @@ class Stage {
   }
   void set_layers(std::span<Module* const> layers);
 
-  /// Whether its layers all are, see is_image_wise.
-  bool is_image_wise() const;
+  std::span<Module* const> layers() const noexcept { return layers_; }
   /// Elements of all its parameters.
   std::int64_t count_weights() const;
 

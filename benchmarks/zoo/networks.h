@@ -6,7 +6,7 @@
 #include <gpucnn/core/shape.h>
 #include <gpucnn/layers/containers/sequential.h>
 
-// The networks that benchmarks time. benchmarks/networks.py has the same in PyTorch.
+// The networks that benchmarks time. networks.py has the same in PyTorch.
 namespace gpucnn {
 
 /// A network of 10 classes and the shape of its images.

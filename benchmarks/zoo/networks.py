@@ -1,4 +1,4 @@
-"""The networks of benchmarks/networks.h in PyTorch.
+"""The networks of networks.h in PyTorch.
 
     python3 networks.py NAME...      # prints how many parameters each has, as JSON
 """
@@ -10,7 +10,7 @@ import sys
 import torch
 from torch import nn
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
 
 def conv(in_channels, out_channels, kernel_size, padding, stride=1, groups=1):
