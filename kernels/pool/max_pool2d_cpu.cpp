@@ -178,73 +178,86 @@ void pool_2x2_rows(const Tensor& x, Tensor& y, Tensor& argmax, std::int64_t firs
   }
 }
 
-/// The windows that an element of x lies in, `rows` x `columns` from `dy` and `argmax` on; steps are in elements. The element has
-/// the index first_index - r * index_row - s * index_column in window (r, s).
+/// The windows that an element of x lies in, `rows` x `columns` from `dy` and `argmax` on; row_step is in elements. The element
+/// has the index first_index - r * index_row - s * index_column in window (r, s).
 template <class Index>
 struct Covering {
   const float* dy;
   const Index* argmax;
-  std::int64_t row_step, column_step;
+  std::int64_t row_step;
   std::int64_t rows, columns;
   std::int32_t first_index, index_row, index_column;
 };
 
-/// The sum of the gradients that an element's windows have for it. The counts of rows and columns are constants; 0: any.
+/// The sums of the gradients that the windows of `count` elements have for them. From one element to the next it is a window
+/// further, and `dx_step` floats. The counts of rows and columns are constants; 0: any.
 template <int kRows, int kColumns, class Index>
-void add_windows(const Covering<Index>& windows, std::int64_t C, float* dx) {
+void add_windows(Covering<Index> windows, std::int64_t count, std::int64_t C, float* dx, std::int64_t dx_step) {
   const std::int64_t rows = kRows ? kRows : windows.rows, columns = kColumns ? kColumns : windows.columns;
-  for_lanes(static_cast<std::size_t>(C), [&](auto d, std::size_t c) HWY_ATTR {
-    auto sum = hn::Zero(d);
-    for (std::int64_t r = 0; r < rows; ++r) {
-      for (std::int64_t s = 0; s < columns; ++s) {
-        const std::int64_t e = r * windows.row_step + s * windows.column_step + static_cast<std::int64_t>(c);
-        const std::int32_t index = windows.first_index - static_cast<std::int32_t>(r) * windows.index_row -
-                                   static_cast<std::int32_t>(s) * windows.index_column;
-        sum = hn::Add(sum, select(d, hn::LoadU(d, windows.dy + e), load_indices(d, windows.argmax + e), index));
+  for (std::int64_t t = 0; t < count; ++t, dx += dx_step) {
+    for_lanes(static_cast<std::size_t>(C), [=](auto d, std::size_t c) HWY_ATTR {
+      auto sum = hn::Zero(d);
+      for (std::int64_t r = 0; r < rows; ++r) {
+        for (std::int64_t s = 0; s < columns; ++s) {
+          const std::int64_t e = r * windows.row_step + s * C + static_cast<std::int64_t>(c);
+          const std::int32_t index = windows.first_index - static_cast<std::int32_t>(r) * windows.index_row -
+                                     static_cast<std::int32_t>(s) * windows.index_column;
+          sum = hn::Add(sum, select(d, hn::LoadU(d, windows.dy + e), load_indices(d, windows.argmax + e), index));
+        }
       }
-    }
-    hn::StoreU(sum, d, dx + c);
-  });
+      hn::StoreU(sum, d, dx + c);
+    });
+    windows.dy += C;
+    windows.argmax += C;
+  }
 }
 
 /// Windows that overlap their neighbours alone cover an element at most twice along each axis.
 template <class Index>
-HWY_INLINE void add_covering(const Covering<Index>& windows, std::int64_t C, float* dx) {
-  if (windows.rows == 1 && windows.columns == 1) return add_windows<1, 1>(windows, C, dx);
-  if (windows.rows == 1 && windows.columns == 2) return add_windows<1, 2>(windows, C, dx);
-  if (windows.rows == 2 && windows.columns == 1) return add_windows<2, 1>(windows, C, dx);
-  if (windows.rows == 2 && windows.columns == 2) return add_windows<2, 2>(windows, C, dx);
-  add_windows<0, 0>(windows, C, dx);
+void add_covering(const Covering<Index>& windows, std::int64_t count, std::int64_t C, float* dx, std::int64_t dx_step) {
+  if (windows.rows == 1 && windows.columns == 1) return add_windows<1, 1>(windows, count, C, dx, dx_step);
+  if (windows.rows == 1 && windows.columns == 2) return add_windows<1, 2>(windows, count, C, dx, dx_step);
+  if (windows.rows == 2 && windows.columns == 1) return add_windows<2, 1>(windows, count, C, dx, dx_step);
+  if (windows.rows == 2 && windows.columns == 2) return add_windows<2, 2>(windows, count, C, dx, dx_step);
+  add_windows<0, 0>(windows, count, C, dx, dx_step);
 }
 
 /// Rows [first, last) of dx, for any window without dilation. Each element adds up the windows it lies in, so that no two tasks
-/// write to one element.
+/// write to one element. Elements a stride apart lie at the same place in as many windows, except at the ends of a row.
 template <class Index>
 void pool_dense_backward_rows(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Tensor& dx, std::int64_t first,
                               std::int64_t last) {
   const std::int64_t C = dx.dim(1), H = dx.dim(2), W = dx.dim(3), Ho = dy.dim(2), Wo = dy.dim(3);
-  const Size2 kernel = pool.kernel_size, stride = pool.stride, padding = pool.padding;
+  const Size2 kernel = pool.kernel_size, padding = pool.padding;
+  const std::int64_t row_stride = pool.stride.height, stride = pool.stride.width;
   for (std::int64_t row = first; row < last; ++row) {
     const std::int64_t h = row % H + padding.height;
-    const std::int64_t i_first = h < kernel.height ? 0 : (h - kernel.height) / stride.height + 1;
-    const std::int64_t i_last = std::min(h / stride.height, Ho - 1);
-    float* to = dx.data<float>() + row * W * C;
-    std::int64_t j_first = 0, j_last = padding.width / stride.width;  // over column w, without a division for each
-    for (std::int64_t w = padding.width; w < W + padding.width; ++w, to += C) {
-      if (w - j_first * stride.width >= kernel.width) ++j_first;
-      if ((j_last + 1) * stride.width <= w) ++j_last;
-      const std::int64_t e = ((row / H * Ho + i_first) * Wo + j_first) * C;
-      const std::int64_t index = (h - i_first * stride.height) * kernel.width + w - j_first * stride.width;
-      add_covering(Covering<Index>{.dy = dy.data<float>() + e,
-                                   .argmax = argmax.data<Index>() + e,
-                                   .row_step = Wo * C,
-                                   .column_step = C,
-                                   .rows = i_last - i_first + 1,
-                                   .columns = std::min(j_last, Wo - 1) - j_first + 1,
-                                   .first_index = static_cast<std::int32_t>(index),
-                                   .index_row = static_cast<std::int32_t>(std::int64_t{stride.height} * kernel.width),
-                                   .index_column = stride.width},
-                   C, to);
+    const std::int64_t i_first = h < kernel.height ? 0 : (h - kernel.height) / row_stride + 1;
+    const std::int64_t i_last = std::min(h / row_stride, Ho - 1);
+    for (std::int64_t phase = 0; phase < std::min(stride, W); ++phase) {
+      const std::int64_t count = (W - phase + stride - 1) / stride;
+      const std::int64_t position = phase + padding.width, last_window = position / stride, offset = position % stride;
+      const std::int64_t windows = offset < kernel.width ? (kernel.width - 1 - offset) / stride + 1 : 0;
+      const auto add = [&](std::int64_t begin, std::int64_t end) {
+        if (begin == end) return;
+        const std::int64_t j_first = std::max<std::int64_t>(0, last_window + begin - windows + 1);
+        const std::int64_t j_last = std::min(last_window + begin, Wo - 1), e = ((row / H * Ho + i_first) * Wo + j_first) * C;
+        const std::int64_t index = (h - i_first * row_stride) * kernel.width + position + (begin - j_first) * stride;
+        add_covering(Covering<Index>{.dy = dy.data<float>() + e,
+                                     .argmax = argmax.data<Index>() + e,
+                                     .row_step = Wo * C,
+                                     .rows = i_last - i_first + 1,
+                                     .columns = j_last - j_first + 1,
+                                     .first_index = static_cast<std::int32_t>(index),
+                                     .index_row = static_cast<std::int32_t>(row_stride * kernel.width),
+                                     .index_column = static_cast<std::int32_t>(stride)},
+                     end - begin, C, dx.data<float>() + (row * W + phase + begin * stride) * C, stride * C);
+      };
+      const std::int64_t whole = std::clamp<std::int64_t>(windows - 1 - last_window, 0, count);
+      const std::int64_t whole_end = std::clamp(Wo - last_window, whole, count);
+      for (std::int64_t t = 0; t < whole; ++t) add(t, t + 1);
+      add(whole, whole_end);
+      for (std::int64_t t = whole_end; t < count; ++t) add(t, t + 1);
     }
   }
 }
