@@ -16,6 +16,9 @@ namespace gpucnn::kernels::HWY_NAMESPACE {
 /// Outputs side by side whose sums stay in registers.
 constexpr int kTile = kWide ? 6 : 4;
 
+/// The taps of a row that has kernels of its own, which keep two or three rows of them in registers.
+constexpr int kRunTaps = 3;
+
 /// Calls `body(d, k)` for the channels [0, K): vectors from channel k on, then of four, then single ones.
 template <class Body>
 HWY_INLINE void for_channels(std::int64_t K, const Body& body) {

@@ -59,6 +59,47 @@ void correlate_pixels(const Taps& taps, std::int64_t stride, const float* start,
   });
 }
 
+/// `kCount` of the outputs of `correlate_run`.
+template <int kRows, int kRatio, int kCount, class D>
+HWY_INLINE void correlate_tile(D d, const float* from, const Taps& taps, const hn::Vec<D>* HWY_RESTRICT factors, hn::Vec<D> first,
+                               float* to, std::int64_t to_step) {
+  constexpr int kInputs = (kCount - 1) * kRatio + kRunTaps;
+  hn::Vec<D> sums[kCount];
+  for (int t = 0; t < kCount; ++t) sums[t] = first;
+  for (int r = 0; r < kRows; ++r) {
+    hn::Vec<D> inputs[kInputs];
+    for (int i = 0; i < kInputs; ++i) inputs[i] = hn::LoadU(d, from + r * taps.from_row + i * taps.from_column);
+    for (int s = 0; s < kRunTaps; ++s) {
+      for (int t = 0; t < kCount; ++t) sums[t] = hn::MulAdd(inputs[t * kRatio + s], factors[r * kRunTaps + s], sums[t]);
+    }
+  }
+  for (int t = 0; t < kCount; ++t) hn::StoreU(sums[t], d, to + t * to_step);
+}
+
+/// `count` outputs of kRows rows of three taps: their weights stay in registers for all of them.
+template <int kRows, int kRatio>
+void correlate_run(const Taps& taps, std::int64_t count, const float* start, std::int64_t K, float* to, std::int64_t to_step) {
+  for_channels(K, [=](auto d, std::int64_t k) HWY_ATTR {
+    hn::Vec<decltype(d)> factors[kRows * kRunTaps];
+    for (int r = 0; r < kRows; ++r) {
+      for (int s = 0; s < kRunTaps; ++s) {
+        factors[r * kRunTaps + s] = hn::LoadU(d, taps.weight + r * taps.weight_row + s * taps.weight_column + k);
+      }
+    }
+    const auto first = start ? hn::LoadU(d, start + k) : hn::Zero(d);
+    const std::int64_t stride = kRatio * taps.from_column;
+    const float* from = taps.from + k;
+    float* out = to + k;
+    std::int64_t o = 0;
+    for (; o + kTile <= count; o += kTile, from += kTile * stride, out += kTile * to_step) {
+      correlate_tile<kRows, kRatio, kTile>(d, from, taps, factors, first, out, to_step);
+    }
+    for (; o < count; ++o, from += stride, out += to_step) {
+      correlate_tile<kRows, kRatio, 1>(d, from, taps, factors, first, out, to_step);
+    }
+  });
+}
+
 void correlated_row(const cpu::CorrelatedRow& row) {
   const cpu::Axis &rows = row.rows, &columns = row.columns;
   const std::int64_t K = row.K, line = columns.inputs * K;
@@ -91,6 +132,12 @@ void correlated_row(const cpu::CorrelatedRow& row) {
   const bool is_long = (r_last - r_first) * columns.taps > kMaxTerms;
   with_taps(is_long ? 0 : columns.taps, columns.stride, columns.step, [&]<class Row>(Row) {
     constexpr int kTaps = Row::kTaps, kRatio = Row::kRatio;
+    if constexpr (kTaps == kRunTaps) {
+      const Taps taps = taps_of(first, 0, kTaps);
+      float* const begin = to + first * to_step;
+      if (first < last && taps.rows == 3) return correlate_run<3, kRatio>(taps, last - first, row.start, K, begin, to_step);
+      if (first < last && taps.rows == 2) return correlate_run<2, kRatio>(taps, last - first, row.start, K, begin, to_step);
+    }
     std::int64_t o = first;
     for (; o + kTile <= last; o += kTile) {
       correlate_pixels<kTaps, kRatio, kTile>(taps_of(o, 0, columns.taps), stride, row.start, K, to + o * to_step, to_step);
