@@ -16,9 +16,6 @@ namespace gpucnn::kernels::HWY_NAMESPACE {
 /// Outputs side by side whose sums stay in registers.
 constexpr int kTile = kWide ? 6 : 4;
 
-/// The taps of a row that has kernels of its own, which keep two or three rows of them in registers.
-constexpr int kRunTaps = 3;
-
 /// Calls `body(d, k)` for the channels [0, K): vectors from channel k on, then of four, then single ones.
 template <class Body>
 HWY_INLINE void for_channels(std::int64_t K, const Body& body) {
@@ -42,6 +39,8 @@ struct RowOfTaps {
 /// Calls `run` with the RowOfTaps that has these numbers, or with the one for any.
 template <class Run>
 HWY_INLINE void with_taps(std::int64_t taps, std::int64_t stride, std::int64_t step, const Run& run) {
+  if (taps == 1 && stride == step) return run(RowOfTaps<1, 1>());
+  if (taps == 2 && stride == step) return run(RowOfTaps<2, 1>());
   if (taps == 3 && stride == step) return run(RowOfTaps<3, 1>());
   if (taps == 3 && stride == 2 * step) return run(RowOfTaps<3, 2>());
   if (taps == 5 && stride == step) return run(RowOfTaps<5, 1>());

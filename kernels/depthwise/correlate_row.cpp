@@ -13,6 +13,9 @@ namespace gpucnn::kernels::HWY_NAMESPACE {
 /// Longer sums are added up row by row.
 constexpr std::int64_t kMaxTerms = 1024;
 
+/// Windows of at most so many rows and columns of taps keep their weights in registers.
+constexpr int kMostRunTaps = 3;
+
 /// The taps of one output: `rows` x `columns` from `from` and `weight` on. Steps are in floats.
 struct Taps {
   const float* from;
@@ -60,30 +63,30 @@ void correlate_pixels(const Taps& taps, std::int64_t stride, const float* start,
 }
 
 /// `kCount` of the outputs of `correlate_run`.
-template <int kRows, int kRatio, int kCount, class D>
+template <int kRows, int kTaps, int kRatio, int kCount, class D>
 HWY_INLINE void correlate_tile(D d, const float* from, const Taps& taps, const hn::Vec<D>* HWY_RESTRICT factors, hn::Vec<D> first,
                                float* to, std::int64_t to_step) {
-  constexpr int kInputs = (kCount - 1) * kRatio + kRunTaps;
+  constexpr int kInputs = (kCount - 1) * kRatio + kTaps;
   hn::Vec<D> sums[kCount];
   for (int t = 0; t < kCount; ++t) sums[t] = first;
   for (int r = 0; r < kRows; ++r) {
     hn::Vec<D> inputs[kInputs];
     for (int i = 0; i < kInputs; ++i) inputs[i] = hn::LoadU(d, from + r * taps.from_row + i * taps.from_column);
-    for (int s = 0; s < kRunTaps; ++s) {
-      for (int t = 0; t < kCount; ++t) sums[t] = hn::MulAdd(inputs[t * kRatio + s], factors[r * kRunTaps + s], sums[t]);
+    for (int s = 0; s < kTaps; ++s) {
+      for (int t = 0; t < kCount; ++t) sums[t] = hn::MulAdd(inputs[t * kRatio + s], factors[r * kTaps + s], sums[t]);
     }
   }
   for (int t = 0; t < kCount; ++t) hn::StoreU(sums[t], d, to + t * to_step);
 }
 
-/// `count` outputs of kRows rows of three taps: their weights stay in registers for all of them.
-template <int kRows, int kRatio>
+/// `count` outputs of kRows rows of kTaps taps, up to three each: their weights stay in registers for all of them.
+template <int kRows, int kTaps, int kRatio>
 void correlate_run(const Taps& taps, std::int64_t count, const float* start, std::int64_t K, float* to, std::int64_t to_step) {
   for_channels(K, [=](auto d, std::int64_t k) HWY_ATTR {
-    hn::Vec<decltype(d)> factors[kRows * kRunTaps];
+    hn::Vec<decltype(d)> factors[kRows * kTaps];
     for (int r = 0; r < kRows; ++r) {
-      for (int s = 0; s < kRunTaps; ++s) {
-        factors[r * kRunTaps + s] = hn::LoadU(d, taps.weight + r * taps.weight_row + s * taps.weight_column + k);
+      for (int s = 0; s < kTaps; ++s) {
+        factors[r * kTaps + s] = hn::LoadU(d, taps.weight + r * taps.weight_row + s * taps.weight_column + k);
       }
     }
     const auto first = start ? hn::LoadU(d, start + k) : hn::Zero(d);
@@ -92,10 +95,10 @@ void correlate_run(const Taps& taps, std::int64_t count, const float* start, std
     float* out = to + k;
     std::int64_t o = 0;
     for (; o + kTile <= count; o += kTile, from += kTile * stride, out += kTile * to_step) {
-      correlate_tile<kRows, kRatio, kTile>(d, from, taps, factors, first, out, to_step);
+      correlate_tile<kRows, kTaps, kRatio, kTile>(d, from, taps, factors, first, out, to_step);
     }
     for (; o < count; ++o, from += stride, out += to_step) {
-      correlate_tile<kRows, kRatio, 1>(d, from, taps, factors, first, out, to_step);
+      correlate_tile<kRows, kTaps, kRatio, 1>(d, from, taps, factors, first, out, to_step);
     }
   });
 }
@@ -132,11 +135,13 @@ void correlated_row(const cpu::CorrelatedRow& row) {
   const bool is_long = (r_last - r_first) * columns.taps > kMaxTerms;
   with_taps(is_long ? 0 : columns.taps, columns.stride, columns.step, [&]<class Row>(Row) {
     constexpr int kTaps = Row::kTaps, kRatio = Row::kRatio;
-    if constexpr (kTaps == kRunTaps) {
+    if constexpr (kTaps > 0 && kTaps <= kMostRunTaps) {
       const Taps taps = taps_of(first, 0, kTaps);
       float* const begin = to + first * to_step;
-      if (first < last && taps.rows == 3) return correlate_run<3, kRatio>(taps, last - first, row.start, K, begin, to_step);
-      if (first < last && taps.rows == 2) return correlate_run<2, kRatio>(taps, last - first, row.start, K, begin, to_step);
+      const std::int64_t count = last - first;
+      if (taps.rows == 1) return correlate_run<1, kTaps, kRatio>(taps, count, row.start, K, begin, to_step);
+      if (taps.rows == 2) return correlate_run<2, kTaps, kRatio>(taps, count, row.start, K, begin, to_step);
+      if (taps.rows == 3) return correlate_run<3, kTaps, kRatio>(taps, count, row.start, K, begin, to_step);
     }
     std::int64_t o = first;
     for (; o + kTile <= last; o += kTile) {
