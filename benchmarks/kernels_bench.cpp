@@ -3,8 +3,8 @@
 
 #include "timing.h"
 
-// Times each kernel on the sizes it meets in SimpleCNN at a batch of 128, and, for a GPU, on tensors that no cache holds. The rate
-// is that of the bytes that must be read and written; "of_copy" is its part of a copy's.
+// Times each kernel on the sizes it meets in SimpleCNN, or a small MobileNet, at a batch of 128, and, for a GPU, on tensors that no
+// cache holds. The rate is that of the bytes that must be read and written; "of_copy" is its part of a copy's.
 namespace gpucnn::kernels {
 namespace {
 
@@ -88,6 +88,67 @@ void bm_max_pool2d_backward(benchmark::State& state, const Pool2d& window) {
   Pooling p(image_shape(state), window);
   max_pool2d(p.x, p.pool, p.y, p.argmax, p.stream);
   time(state, p.stream, p.bytes(), [&] { max_pool2d_backward(p.y, p.argmax, p.pool, p.x, p.stream); });
+}
+
+/// The means of whole images.
+void bm_global_avg_pool2d(benchmark::State& state) {
+  Stream stream(bench.device);
+  const Tensor x = random(image_shape(state), 1);
+  Tensor y = zeros({x.dim(0), x.dim(1), 1, 1});
+  time(state, stream, x.nbytes() + y.nbytes(), [&] { adaptive_avg_pool2d(x, y, stream); });
+}
+
+void bm_global_avg_pool2d_backward(benchmark::State& state) {
+  Stream stream(bench.device);
+  Tensor dx = zeros(image_shape(state));
+  const Tensor dy = random({dx.dim(0), dx.dim(1), 1, 1}, 1);
+  time(state, stream, dx.nbytes() + dy.nbytes(), [&] { adaptive_avg_pool2d_backward(dy, dx, stream); });
+}
+
+/// A depthwise convolution with bias and ReLU that keeps the size at a stride of 1.
+struct Depthwise {
+  explicit Depthwise(const benchmark::State& state)
+      : x(random(image_shape(state), 1)),
+        size(static_cast<int>(state.range(3))),
+        plan(x.shape(), x.dim(1),
+             {.kernel_size = size,
+              .stride = static_cast<int>(state.range(4)),
+              .padding = size / 2,
+              .groups = static_cast<int>(x.dim(1))},
+             bench.device),
+        weight(random({x.dim(1), 1, size, size}, 2)),
+        bias(random({x.dim(1)}, 3)),
+        y(random(plan.y_shape(), 4)) {}
+  std::size_t bytes() const { return x.nbytes() + y.nbytes(); }
+
+  Tensor x;
+  int size;
+  Conv2dPlan plan;
+  Tensor weight, bias, y;
+  Tensor dweight = zeros(weight.shape()), dbias = zeros(bias.shape());
+  Stream stream{bench.device};
+};
+
+void bm_depthwise(benchmark::State& state) {
+  Depthwise d(state);
+  time(state, d.stream, d.bytes(), [&] { d.plan.forward(d.x, d.weight, d.bias, {Activation::relu}, d.y, d.stream); });
+}
+
+void bm_depthwise_backward_data(benchmark::State& state) {
+  Depthwise d(state);
+  time(state, d.stream, d.bytes(), [&] { d.plan.backward_data(d.y, d.weight, d.x, d.stream); });
+}
+
+void bm_depthwise_backward_weights(benchmark::State& state) {
+  Depthwise d(state);
+  time(state, d.stream, d.bytes(), [&] { d.plan.backward_weights(d.x, d.y, {}, d.dweight, d.dbias, d.stream); });
+}
+
+/// Those of a small MobileNet, and a window of 5x5.
+void depthwise_sizes(benchmark::internal::Benchmark* sizes) {
+  sizes->ArgNames({"N", "C", "H", "kernel", "stride"});
+  for (const std::int64_t C : {32, 64, 128}) sizes->Args({kBatch, C, 1024 / C, 3, 1});
+  sizes->Args({kBatch, 64, 16, 3, 2})->Args({kBatch, 64, 16, 5, 1});
 }
 
 void bm_upsample(benchmark::State& state) {
@@ -290,6 +351,11 @@ BENCHMARK_CAPTURE(bm_max_pool2d, 2x2, kHalving)->Apply(activations)->UseRealTime
 BENCHMARK_CAPTURE(bm_max_pool2d_backward, 2x2, kHalving)->Apply(activations)->UseRealTime();
 BENCHMARK_CAPTURE(bm_max_pool2d, 3x3, kOverlapping)->Apply(activations)->UseRealTime();
 BENCHMARK_CAPTURE(bm_max_pool2d_backward, 3x3, kOverlapping)->Apply(activations)->UseRealTime();
+BENCHMARK(bm_global_avg_pool2d)->ArgNames({"N", "C", "H"})->Args({kBatch, 64, 8})->UseRealTime();
+BENCHMARK(bm_global_avg_pool2d_backward)->ArgNames({"N", "C", "H"})->Args({kBatch, 64, 8})->UseRealTime();
+BENCHMARK(bm_depthwise)->Apply(depthwise_sizes)->UseRealTime();
+BENCHMARK(bm_depthwise_backward_data)->Apply(depthwise_sizes)->UseRealTime();
+BENCHMARK(bm_depthwise_backward_weights)->Apply(depthwise_sizes)->UseRealTime();
 BENCHMARK(bm_upsample)->ArgNames({"N", "C", "H"})->Args({kBatch, 32, 8})->UseRealTime();
 BENCHMARK(bm_upsample_backward)->ArgNames({"N", "C", "H"})->Args({kBatch, 32, 8})->UseRealTime();
 BENCHMARK(bm_flatten)->ArgNames({"N", "C", "H"})->Args({kBatch, 32, 8})->UseRealTime();

@@ -95,6 +95,7 @@ gpucnn_files(kernels/conv
   PUBLIC conv2d_options padding2d
   PRIVATE conv2d_direct conv2d_impl conv2d_onednn gathered_conv2d onednn_convolution pixel_gather sharded_primitive
   CUDA bias_grad conv2d_cudnn conv2d_cudnn_graph conv2d_fallback conv2d_implicit_gemm conv2d_weight_grad implicit_gemm)
+gpucnn_files(kernels/depthwise PRIVATE axis channels correlate_row depthwise_conv2d rows weight_products)
 gpucnn_ops(copy cast flatten labels)
 gpucnn_files(kernels/copy PRIVATE transpose transpose_cpu twins)
 gpucnn_files(kernels/fused

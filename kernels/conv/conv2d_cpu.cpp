@@ -6,8 +6,9 @@
 #include <gpucnn/kernels/vendor/onednn.h>
 #include <gpucnn/kernels/vendor/onednn_use.h>
 
-// Convolution on the CPU: by oneDNN where it can, and for as long as it may be called; else directly. So threads that are still at
-// work while the process ends compute on, and whoever waits for them does not wait in vain.
+// Convolution on the CPU: depthwise by our own kernels, all others by oneDNN where it can, and for as long as it may be called;
+// else directly. So threads that are still at work while the process ends compute on, and whoever waits for them does not wait in
+// vain.
 namespace gpucnn::kernels {
 namespace cpu {
 namespace {
@@ -77,6 +78,7 @@ class Conv2dCpu final : public Conv2dPlan::Impl {
 }  // namespace cpu
 
 std::unique_ptr<Conv2dPlan::Impl> cpu::conv2d_cpu(const Shape& x, const Shape& y, const Conv2dOptions& options) {
+  if (options.groups == x[1] && options.groups > 1) return depthwise_conv2d(x, y, options);
   return std::make_unique<Conv2dCpu>(x, y, options);
 }
 

@@ -19,6 +19,8 @@ namespace cpu {
 std::unique_ptr<Conv2dPlan::Impl> conv2d_cpu(const Shape& x, const Shape& y, const Conv2dOptions& options);
 std::unique_ptr<Conv2dPlan::Impl> conv2d_onednn(const Shape& x, const Shape& y, const Conv2dOptions& options);
 std::unique_ptr<Conv2dPlan::Impl> conv2d_direct(const Shape& x, const Shape& y, const Conv2dOptions& options);
+std::unique_ptr<Conv2dPlan::Impl> depthwise_conv2d(const Shape& x, const Shape& y,
+                                                   const Conv2dOptions& options);  // groups == C > 1
 }  // namespace cpu
 
 namespace cuda {

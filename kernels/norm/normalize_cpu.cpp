@@ -70,24 +70,26 @@ HWY_INLINE void add_terms(D d, const NormRows& rows, std::int64_t i, std::int64_
   second = hn::MulAdd(factor, difference, second);
 }
 
-/// The two sums of columns [column, column + 2 vectors) over whole rows, to sums[0] and sums[width] on.
-template <ReluMask kMask, class D>
+/// The two sums of columns [column, column + kVectors vectors) over whole rows, to sums[0] and sums[width] on.
+template <ReluMask kMask, int kVectors, class D>
 HWY_INLINE void sum_columns(D d, const NormRows& rows, const float* centers, std::int64_t whole, std::int64_t column, float* dsum,
                             double* sums) {
   const hn::Rebind<float, D> floats;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  const std::int64_t width = rows.width, next = column + lanes;
-  const auto center0 = hn::PromoteTo(d, hn::LoadU(floats, centers + column));
-  const auto center1 = hn::PromoteTo(d, hn::LoadU(floats, centers + next));
-  auto a0 = hn::Zero(d), a1 = hn::Zero(d), b0 = hn::Zero(d), b1 = hn::Zero(d);
-  for (std::int64_t i = column; i < whole; i += width) {
-    add_terms<kMask>(d, rows, i, column, center0, dsum, a0, b0);
-    add_terms<kMask>(d, rows, i + lanes, next, center1, dsum, a1, b1);
+  hn::Vec<D> center[kVectors], first[kVectors], second[kVectors];
+  for (int v = 0; v < kVectors; ++v) {
+    center[v] = hn::PromoteTo(d, hn::LoadU(floats, centers + column + v * lanes));
+    first[v] = second[v] = hn::Zero(d);
   }
-  hn::StoreU(a0, d, sums + column);
-  hn::StoreU(a1, d, sums + next);
-  hn::StoreU(b0, d, sums + width + column);
-  hn::StoreU(b1, d, sums + width + next);
+  for (std::int64_t i = column; i < whole; i += rows.width) {
+    for (int v = 0; v < kVectors; ++v) {
+      add_terms<kMask>(d, rows, i + v * lanes, column + v * lanes, center[v], dsum, first[v], second[v]);
+    }
+  }
+  for (int v = 0; v < kVectors; ++v) {
+    hn::StoreU(first[v], d, sums + column + v * lanes);
+    hn::StoreU(second[v], d, sums + rows.width + column + v * lanes);
+  }
 }
 
 template <ReluMask kMask>
@@ -96,7 +98,8 @@ HWY_INLINE void sum_masked_terms(const NormRows& rows, const float* centers, flo
   const hn::ScalableTag<double> d;
   const auto pair = static_cast<std::int64_t>(2 * hn::Lanes(d));
   std::int64_t column = 0;
-  for (; column + pair <= width; column += pair) sum_columns<kMask>(d, rows, centers, whole, column, dsum, sums);
+  for (; column + 2 * pair <= width; column += 2 * pair) sum_columns<kMask, 4>(d, rows, centers, whole, column, dsum, sums);
+  for (; column + pair <= width; column += pair) sum_columns<kMask, 2>(d, rows, centers, whole, column, dsum, sums);
   const auto add_one = [=, &rows](std::int64_t i, double& first, double& second) HWY_ATTR {
     const hn::CappedTag<float, 1> single;
     const double difference = static_cast<double>(rows.x[i]) - static_cast<double>(centers[i % width]);

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include <gpucnn/core/threads/parallel.h>
 #include <gpucnn/kernels/pool/twins.h>
@@ -94,24 +95,42 @@ void mean_units(const Tensor& x, const PoolWindows& windows, Tensor& y, std::int
   }
 }
 
+/// The gradient of a pixel of C channels: what the windows [i_first, i_last] x [j_first, j_last] of one image have for it.
+void mean_backward_pixel(const float* dy, const PoolWindows& windows, std::int64_t i_first, std::int64_t i_last,
+                         std::int64_t j_first, std::int64_t j_last, std::int64_t C, float* dx) {
+  const std::int64_t Wo = windows.columns.count;
+  for_lanes(static_cast<std::size_t>(C), [&](auto d, std::size_t c) HWY_ATTR {
+    auto sum = hn::Zero(d);
+    for (std::int64_t i = i_first; i <= i_last; ++i) {
+      for (std::int64_t j = j_first; j <= j_last; ++j) {
+        sum = hn::Add(sum, hn::Div(hn::LoadU(d, dy + (i * Wo + j) * C + c), hn::Set(d, windows.divisor(i, j))));
+      }
+    }
+    hn::StoreU(sum, d, dx + c);
+  });
+}
+
 /// Rows [first, last) of dx. Each element adds up the windows that it lies in, so that no two tasks write to one element.
+/// Neighbours in the same windows have the same gradient, which is copied.
 void mean_backward_rows(const Tensor& dy, const PoolWindows& windows, Tensor& dx, std::int64_t first, std::int64_t last) {
   const std::int64_t C = dx.dim(1), H = dx.dim(2), W = dx.dim(3), Ho = dy.dim(2), Wo = dy.dim(3);
   for (std::int64_t row = first; row < last; ++row) {
-    const std::int64_t i_first = windows.rows.first_over(row % H), i_last = windows.rows.last_over(row % H);
-    for (std::int64_t w = 0; w < W; ++w) {
-      const std::int64_t j_first = windows.columns.first_over(w), j_last = windows.columns.last_over(w);
-      float* to = dx.data<float>() + (row * W + w) * C;
-      for_lanes(static_cast<std::size_t>(C), [&](auto d, std::size_t c) HWY_ATTR {
-        auto sum = hn::Zero(d);
-        for (std::int64_t i = i_first; i <= i_last; ++i) {
-          for (std::int64_t j = j_first; j <= j_last; ++j) {
-            const float* from = dy.data<float>() + ((row / H * Ho + i) * Wo + j) * C + c;
-            sum = hn::Add(sum, hn::Div(hn::LoadU(d, from), hn::Set(d, windows.divisor(i, j))));
-          }
-        }
-        hn::StoreU(sum, d, to + c);
-      });
+    const std::int64_t h = row % H, i_first = windows.rows.first_over(h), i_last = windows.rows.last_over(h);
+    float* to = dx.data<float>() + row * W * C;
+    if (row > first && h > 0 && windows.rows.first_over(h - 1) == i_first && windows.rows.last_over(h - 1) == i_last) {
+      std::copy_n(to - W * C, W * C, to);
+      continue;
+    }
+    const float* from = dy.data<float>() + row / H * Ho * Wo * C;
+    std::int64_t j_first = -1, j_last = -1;
+    for (std::int64_t w = 0; w < W; ++w, to += C) {
+      const std::int64_t before_first = std::exchange(j_first, windows.columns.first_over(w));
+      const std::int64_t before_last = std::exchange(j_last, windows.columns.last_over(w));
+      if (w > 0 && j_first == before_first && j_last == before_last) {
+        std::copy_n(to - C, C, to);
+      } else {
+        mean_backward_pixel(from, windows, i_first, i_last, j_first, j_last, C, to);
+      }
     }
   }
 }

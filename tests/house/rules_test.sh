@@ -36,6 +36,7 @@ kernels_below() {
     activation | augment | clip | combine | copy | loss | metrics | muon | norm | optim | pool) printf 'common simd cuda' ;;
     image) printf 'common simd cuda augment' ;;
     conv) printf 'common simd cuda vendor activation copy' ;;
+    depthwise) printf 'common simd activation conv' ;;
     linear) printf 'common simd cuda vendor activation conv' ;; # cuBLASLt's products have bias gradients like a convolution's
     head) printf 'common cuda activation linear' ;;
     fused) printf 'common simd cuda conv copy image pool' ;;
