@@ -103,9 +103,9 @@ void convolutions(benchmark::internal::Benchmark* sizes) {
   sizes->ArgNames({"C", "K", "H"})->Args({3, 16, 32})->Args({16, 32, 16})->UseRealTime();
 }
 
-/// classifier.1 and classifier.4.
+/// classifier.1 and classifier.4, and those of a wide network.
 void linears(benchmark::internal::Benchmark* sizes) {
-  sizes->ArgNames({"in", "out"})->Args({2048, 128})->Args({128, 10})->UseRealTime();
+  sizes->ArgNames({"in", "out"})->Args({2048, 128})->Args({128, 10})->Args({784, 1024})->Args({1024, 1024})->UseRealTime();
 }
 
 BENCHMARK(bm_conv2d)->Apply(convolutions);

@@ -133,8 +133,8 @@ HWY_INLINE void nt_columns(const GemmNT& p, std::int64_t n, std::int64_t images,
 }
 
 void gemm_nt(const GemmNT& p) {
-  // The blocks of x and weight that are multiplied together fit into the first-level cache.
-  constexpr std::int64_t kTerms = 1024, kGroup = 4;
+  // A tile's rows of weight stay in the first-level cache while all images pass; the images, in groups, stay in the second level.
+  constexpr std::int64_t kTerms = 1024, kGroup = 64;
   for (std::int64_t n = 0; n < p.N; n += kGroup) {
     const std::int64_t images = std::min(kGroup, p.N - n);
     for (std::int64_t first = 0; first < p.I; first += kTerms) {
@@ -189,11 +189,25 @@ HWY_INLINE void gemm_columns(D d, const Gemm& p, std::int64_t i) {
   if (m < p.M) gemm_tile<1, V>(d, p, m, i);
 }
 
+/// All rows of V vectors from i on. A block of b's rows stays in the first-level cache while all rows of c pass.
+template <int V, class D>
+HWY_INLINE void gemm_panel(D d, const Gemm& p, std::int64_t i) {
+  constexpr std::int64_t kTerms = 128;
+  for (std::int64_t t = 0; t < p.T; t += kTerms) {
+    Gemm block = p;
+    block.T = std::min(kTerms, p.T - t);
+    block.a += t * p.a_stride_t;
+    block.b += t * p.b_stride;
+    block.accumulate = p.accumulate || t > 0;
+    gemm_columns<V>(d, block, i);
+  }
+}
+
 void gemm(const Gemm& p) {
   std::int64_t i = 0;
-  for (; i + kVectors * kLanes <= p.I; i += kVectors * kLanes) gemm_columns<kVectors>(Floats(), p, i);
-  for (; i + kLanes <= p.I; i += kLanes) gemm_columns<1>(Floats(), p, i);
-  for (; i < p.I; ++i) gemm_columns<1>(hn::CappedTag<float, 1>(), p, i);
+  for (; i + kVectors * kLanes <= p.I; i += kVectors * kLanes) gemm_panel<kVectors>(Floats(), p, i);
+  for (; i + kLanes <= p.I; i += kLanes) gemm_panel<1>(Floats(), p, i);
+  for (; i < p.I; ++i) gemm_panel<1>(hn::CappedTag<float, 1>(), p, i);
 }
 
 /// Row m of c, V vectors from i on.
