@@ -27,25 +27,18 @@ HWY_INLINE PatchLine transform_line(const PatchLine& v) {
   return {hn::Sub(v.v0, v.v2), hn::Add(v.v1, v.v2), hn::Sub(v.v2, v.v1), hn::Sub(v.v1, v.v3)};
 }
 
-/// Sums of squares: of the 2x2 pixels amid the patch, which all outputs of the tile read, and of the others.
-struct Energies {
-  Vector centre, rest;
-};
-
-/// B^T x B of a vector of channels. Element e goes to to[e * stride].
-HWY_INLINE void transform_vector(const float* const (&pixels)[16], std::int64_t c, float* to, std::int64_t stride,
-                                 Energies& energies) {
+/// B^T x B of a vector of channels. Element e goes to to[e * stride]. Squares are added to `energy`.
+HWY_INLINE void transform_vector(const float* const (&pixels)[16], std::int64_t c, float* to, std::int64_t stride, Vector& energy) {
   const Floats d;
   PatchLine lines[4];
 #pragma GCC unroll 4
   for (int r = 0; r < 4; ++r) {
     const auto load = [&](int s) HWY_ATTR { return hn::LoadU(d, pixels[4 * r + s] + c); };
     const PatchLine x{load(0), load(1), load(2), load(3)};
-    Vector& inner = r == 1 || r == 2 ? energies.centre : energies.rest;
-    energies.rest = hn::MulAdd(x.v0, x.v0, energies.rest);
-    inner = hn::MulAdd(x.v1, x.v1, inner);
-    inner = hn::MulAdd(x.v2, x.v2, inner);
-    energies.rest = hn::MulAdd(x.v3, x.v3, energies.rest);
+    energy = hn::MulAdd(x.v0, x.v0, energy);
+    energy = hn::MulAdd(x.v1, x.v1, energy);
+    energy = hn::MulAdd(x.v2, x.v2, energy);
+    energy = hn::MulAdd(x.v3, x.v3, energy);
     lines[r] = transform_line(x);
   }
   const auto column = [&](const PatchLine& x, float* element) HWY_ATTR {
@@ -61,12 +54,9 @@ HWY_INLINE void transform_vector(const float* const (&pixels)[16], std::int64_t 
   column({lines[0].v3, lines[1].v3, lines[2].v3, lines[3].v3}, to + 3 * stride);
 }
 
-/// How many times the energy amid a patch may be found around it. Errors are relative to the largest pixel of the patch, also those
-/// of outputs that do not read it.
-constexpr float kMaxEnergyRatio = 256.0F;
-
 /// The transformed patch of a tile: 16 elements `stride` apart, of blocks of kVector channels `block` apart. False if the tile must
-/// be computed directly: it is not finite, products could overflow, or pixels around it are far larger than those amid it.
+/// be computed directly: it is not finite, or products could overflow. A large pixel harms no output that does not read it: of the
+/// transform's differences, those with a border pixel are added only to outputs that read it.
 HWY_INLINE bool transform_patch(const cpu::WinogradTiles& all, const cpu::TilePlace& at, float* to, std::int64_t block,
                                 std::int64_t stride) {
   const Floats d;
@@ -74,10 +64,10 @@ HWY_INLINE bool transform_patch(const cpu::WinogradTiles& all, const cpu::TilePl
   for (int r = 0; r < 4; ++r) {
     for (int s = 0; s < 4; ++s) pixels[4 * r + s] = all.pixel(at.n, at.i + r - 1, at.j + s - 1);
   }
-  Energies energies{hn::Zero(d), hn::Zero(d)};
+  Vector energy = hn::Zero(d);
   std::int64_t c = 0;
   for (; c + kLanes <= all.C; c += kLanes) {
-    transform_vector(pixels, c, to + c / cpu::kVector * block + c % cpu::kVector, stride, energies);
+    transform_vector(pixels, c, to + c / cpu::kVector * block + c % cpu::kVector, stride, energy);
   }
   if (c < all.C) {
     float rest[16][cpu::kVector] = {};
@@ -85,10 +75,9 @@ HWY_INLINE bool transform_patch(const cpu::WinogradTiles& all, const cpu::TilePl
       std::copy_n(pixels[p] + c, all.C - c, rest[p]);
       pixels[p] = rest[p];
     }
-    transform_vector(pixels, 0, to + c / cpu::kVector * block + c % cpu::kVector, stride, energies);
+    transform_vector(pixels, 0, to + c / cpu::kVector * block + c % cpu::kVector, stride, energy);
   }
-  const float centre = hn::GetLane(hn::SumOfLanes(d, energies.centre)), around = hn::GetLane(hn::SumOfLanes(d, energies.rest));
-  return centre + around <= all.max_energy && around <= kMaxEnergyRatio * centre;
+  return hn::GetLane(hn::SumOfLanes(d, energy)) <= all.max_energy;
 }
 
 /// Up to a vector of channels of a pixel.

@@ -23,7 +23,7 @@ struct WinogradTiles {
   const float* bias;           // [panels][kPanel]
   Activation epilogue;
   float max_energy;      // up to which sum of squares of a patch no product overflows
-  std::uint8_t* direct;  // for each tile, whether Winograd's error would be too large
+  std::uint8_t* direct;  // for each tile, whether it must be computed directly
 
   std::int64_t rows() const { return (H + 1) / 2; }
   std::int64_t columns() const { return (W + 1) / 2; }
