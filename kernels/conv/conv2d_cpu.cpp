@@ -1,14 +1,16 @@
 #include <algorithm>
 #include <bitset>
+#include <optional>
 
 #include <gpucnn/core/host/host_memory.h>
 #include <gpucnn/kernels/conv/conv2d_impl.h>
 #include <gpucnn/kernels/vendor/onednn.h>
 #include <gpucnn/kernels/vendor/onednn_use.h>
+#include <gpucnn/kernels/winograd/winograd_conv.h>
 
-// Convolution on the CPU: depthwise by our own kernels, all others by oneDNN where it can, and for as long as it may be called;
-// else directly. So threads that are still at work while the process ends compute on, and whoever waits for them does not wait in
-// vain.
+// Convolution on the CPU: depthwise by our own kernels, 3x3 windows by Winograd where that pays. All others by oneDNN where it can,
+// and for as long as it may be called; else directly. So threads that are still at work while the process ends compute on, and
+// whoever waits for them does not wait in vain.
 namespace gpucnn::kernels {
 namespace cpu {
 namespace {
@@ -24,17 +26,31 @@ bool onednn_serves(const Shape& x, const Conv2dOptions& options) {
          extent(x[3], kernel.width, stride.width, std::int64_t{padding.left} + padding.right, dilation.width) <= kMaxExtent;
 }
 
+/// Whether windows are those of WinogradConv.
+bool is_winograd_window(const Conv2dOptions& o) {
+  const auto& [top, bottom, left, right, same] = o.padding;
+  const bool is_padded = top == 1 && bottom == 1 && left == 1 && right == 1;
+  return is_padded && o.kernel_size == 3 && o.stride == 1 && o.dilation == 1 && o.groups == 1;
+}
+
 class Conv2dCpu final : public Conv2dPlan::Impl {
  public:
   Conv2dCpu(const Shape& x, const Shape& y, const Conv2dOptions& options)
-      : x_(x), y_(y), options_(options), served_(onednn_serves(x, options)) {}
+      : x_(x), y_(y), options_(options), served_(onednn_serves(x, options)) {
+    if (!is_winograd_window(options) || !winograd_pays(x, y[1])) return;
+    winograd_.emplace(x, y, false);
+    winograd_data_grad_.emplace(y, x, true);
+  }
 
   void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y,
                Stream& stream) override {
+    const float* const b = options_.bias ? bias.data<float>() : nullptr;
+    if (winograd_ && winograd_->run(x, weight, b, epilogue, y)) return;
     call(kForward, [&](Impl& impl) { impl.forward(x, weight, bias, epilogue, y, stream); });
   }
 
   void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream) override {
+    if (winograd_data_grad_ && winograd_data_grad_->run(dy, weight, nullptr, {}, dx)) return;
     call(kBackwardData, [&](Impl& impl) { impl.backward_data(dy, weight, dx, stream); });
   }
 
@@ -69,6 +85,7 @@ class Conv2dCpu final : public Conv2dPlan::Impl {
 
   Shape x_, y_;
   Conv2dOptions options_;
+  std::optional<WinogradConv> winograd_, winograd_data_grad_;
   std::unique_ptr<Impl> onednn_;
   bool served_;                  // by oneDNN
   std::bitset<kPasses> called_;  // oneDNN makes what it keeps when a pass is called first

@@ -17,7 +17,7 @@ HWY_BEFORE_NAMESPACE();
 namespace gpucnn::kernels::HWY_NAMESPACE {
 
 /// The largest magnitude among `count` floats; infinity or NaN if there is one.
-float max_abs(const float* from, std::int64_t count) {
+inline float max_abs(const float* from, std::int64_t count) {
   const Floats d;
   const hn::Rebind<std::int32_t, Floats> bits;  // magnitudes are in the order of their bits
   const auto magnitude = [=](std::int64_t i)

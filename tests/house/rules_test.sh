@@ -35,7 +35,8 @@ kernels_below() {
     simd | cuda | vendor) printf 'common' ;;
     activation | augment | clip | combine | copy | loss | metrics | muon | norm | optim | pool) printf 'common simd cuda' ;;
     image) printf 'common simd cuda augment' ;;
-    conv) printf 'common simd cuda vendor activation copy' ;;
+    winograd) printf 'common simd activation' ;;
+    conv) printf 'common simd cuda vendor activation copy winograd' ;;
     depthwise) printf 'common simd activation conv' ;;
     linear) printf 'common simd cuda vendor activation conv' ;; # cuBLASLt's products have bias gradients like a convolution's
     head) printf 'common cuda activation linear' ;;

@@ -1,0 +1,133 @@
+// Included once for each instruction set, as Highway's own -inl.h files are.
+#if defined(GPUCNN_KERNELS_TILE_PRODUCTS_INL_H) == defined(HWY_TARGET_TOGGLE)
+#ifdef GPUCNN_KERNELS_TILE_PRODUCTS_INL_H
+#undef GPUCNN_KERNELS_TILE_PRODUCTS_INL_H
+#else
+#define GPUCNN_KERNELS_TILE_PRODUCTS_INL_H
+#endif
+
+#include <algorithm>
+#include <cstdint>
+#include <type_traits>
+
+#include <gpucnn/kernels/activation/activation_block.h>
+#include <gpucnn/kernels/winograd/tile_transforms-inl.h>
+
+// The products of Winograd's tiles as 16 GEMMs, and tiles computed directly.
+HWY_BEFORE_NAMESPACE();
+namespace gpucnn::kernels::HWY_NAMESPACE {
+
+/// The element of a patch that is added to all four outputs, so that its products start from the bias.
+constexpr std::int64_t kBiasElement = 5;
+
+/// Tiles of the micro-kernel. With two vectors of output channels their sums fill the registers.
+constexpr std::int64_t kTileRows = kWide ? 12 : 6;
+
+/// Micro-kernel: P tiles by V vectors of output channels, for one element. The sums start from `bias` unless it is null.
+template <int P, int V>
+HWY_INLINE void multiply_tiles(const float* HWY_RESTRICT patches, std::int64_t block, const float* HWY_RESTRICT weights,
+                               const float* bias, std::int64_t C, float* HWY_RESTRICT to) {
+  const Floats d;
+  Vector sums[P][V];
+#pragma GCC unroll 2
+  for (int v = 0; v < V; ++v) {
+    const Vector first = bias ? hn::LoadU(d, bias + v * kLanes) : hn::Zero(d);
+#pragma GCC unroll 12
+    for (int p = 0; p < P; ++p) sums[p][v] = first;
+  }
+  for (std::int64_t from = 0; from < C; from += cpu::kVector, patches += block) {
+    const std::int64_t count = std::min(cpu::kVector, C - from);
+    for (std::int64_t c = 0; c < count; ++c, weights += cpu::kPanel) {
+      Vector w[V];
+#pragma GCC unroll 2
+      for (int v = 0; v < V; ++v) w[v] = hn::LoadU(d, weights + v * kLanes);
+#pragma GCC unroll 12
+      for (int p = 0; p < P; ++p) {
+        const Vector x = hn::Set(d, patches[p * cpu::kVector + c]);
+#pragma GCC unroll 2
+        for (int v = 0; v < V; ++v) sums[p][v] = hn::MulAdd(x, w[v], sums[p][v]);
+      }
+    }
+  }
+#pragma GCC unroll 12
+  for (int p = 0; p < P; ++p) {
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) hn::StoreU(sums[p][v], d, to + p * cpu::kPanel + v * kLanes);
+  }
+}
+
+/// One element of `count` tiles.
+template <int V>
+HWY_INLINE void multiply_element(const float* patches, std::int64_t block, const float* weights, const float* bias, std::int64_t C,
+                                 std::int64_t count, float* to) {
+  constexpr int kAll = kTileRows, kThird = kAll / 3;
+  for (std::int64_t p = 0; p < count; p += kAll, patches += kAll * cpu::kVector, to += kAll * cpu::kPanel) {
+    if (count - p > 2 * kThird) {
+      multiply_tiles<kAll, V>(patches, block, weights, bias, C, to);
+    } else if (count - p > kThird) {
+      multiply_tiles<2 * kThird, V>(patches, block, weights, bias, C, to);
+    } else {
+      multiply_tiles<kThird, V>(patches, block, weights, bias, C, to);
+    }
+  }
+}
+
+/// V vectors of output channels from k on, of tiles first to first + count - 1.
+template <int V>
+void winograd_channels(const cpu::WinogradTiles& all, std::int64_t first, std::int64_t count, std::int64_t k, std::int64_t block,
+                       const cpu::TaskScratch& scratch, float* memory) {
+  const std::int64_t panel = cpu::panel_size(all.C), in_panel = k % cpu::kPanel;
+  const float* const weights = all.transforms + k / cpu::kPanel * panel + in_panel;
+  float* const products = memory + 16 * scratch.patches;
+  for (std::int64_t e = 0; e < 16; ++e) {
+    multiply_element<V>(memory + e * scratch.patches, block, weights + e * all.panels() * panel,
+                        e == kBiasElement ? all.bias + k : nullptr, all.C, count, products + e * scratch.products);
+  }
+  for (std::int64_t p = 0; p < count; ++p) {
+    const cpu::TilePlace at(all, first + p);
+    float* const to = all.y + ((at.n * all.H + at.i) * all.W + at.j) * all.K + k;
+    for (int v = 0; v < V && k + v * kLanes < all.K; ++v) {
+      finish_vector(products + p * cpu::kPanel + v * kLanes, scratch.products, all, at, all.K - k - v * kLanes, to + v * kLanes);
+    }
+  }
+}
+
+/// Tiles first to first + count - 1 by Winograd, without the epilogue. `capacity`: that of the scratch, a multiple of kTileRows.
+void winograd_tiles(const cpu::WinogradTiles& all, std::int64_t first, std::int64_t count, std::int64_t capacity, float* memory) {
+  const cpu::TaskScratch scratch(capacity, all.C);
+  const std::int64_t block = capacity * cpu::kVector;
+  for (std::int64_t p = 0; p < count; ++p) {
+    const bool fits = transform_patch(all, {all, first + p}, memory + p * cpu::kVector, block, scratch.patches);
+    all.direct[first + p] = !fits;
+  }
+  std::int64_t k = 0;
+  for (; k + kLanes < all.K; k += 2 * kLanes) winograd_channels<2>(all, first, count, k, block, scratch, memory);
+  if (k < all.K) winograd_channels<1>(all, first, count, k, block, scratch, memory);
+}
+
+/// A tile by direct sums, one for each tap, without the epilogue. The padding's zeros are multiplied, too.
+void direct_tile(const cpu::WinogradTiles& all, std::int64_t tile) {
+  const Floats d;
+  const cpu::TilePlace at(all, tile);
+  const std::int64_t panel = cpu::panel_size(all.C);
+  for (int o = 0; o < 4; ++o) {
+    const std::int64_t i = at.i + o / 2, j = at.j + o % 2;
+    if (i >= all.H || j >= all.W) continue;
+    for (std::int64_t k = 0; k < all.K; k += kLanes) {
+      Vector sum = hn::LoadU(d, all.bias + k);
+      const float* weights = all.weights + k / cpu::kPanel * panel + k % cpu::kPanel;
+      for (std::int64_t tap = 0; tap < 9; ++tap, weights += all.panels() * panel) {
+        const float* const x = all.pixel(at.n, i + tap / 3 - 1, j + tap % 3 - 1);
+        Vector part = hn::Zero(d);
+        for (std::int64_t c = 0; c < all.C; ++c) part = hn::MulAdd(hn::Set(d, x[c]), hn::LoadU(d, weights + c * cpu::kPanel), part);
+        sum = hn::Add(sum, part);
+      }
+      store_some(sum, all.K - k, all.y + ((at.n * all.H + i) * all.W + j) * all.K + k);
+    }
+  }
+}
+
+}  // namespace gpucnn::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif

@@ -1,0 +1,182 @@
+#include <gpucnn/kernels/winograd/winograd_conv.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "close.h"
+#include "everywhere.h"
+#include "reference/activation.h"
+#include "reference/conv2d.h"
+
+namespace gpucnn::kernels {
+namespace {
+
+using reference::random_floats;
+using reference::widen;
+
+const reference::Conv2d kCases[] = {{.N = 1, .C = 16, .H = 2, .W = 2, .K = 16, .kernel_size = 3, .padding = 1},
+                                    {.N = 2, .C = 17, .H = 5, .W = 7, .K = 33, .kernel_size = 3, .padding = 1},
+                                    {.N = 3, .C = 32, .H = 8, .W = 8, .K = 48, .kernel_size = 3, .padding = 1},
+                                    {.N = 9, .C = 67, .H = 4, .W = 3, .K = 19, .kernel_size = 3, .padding = 1},
+                                    {.N = 1, .C = 130, .H = 9, .W = 6, .K = 65, .kernel_size = 3, .padding = 1},
+                                    {.N = 5, .C = 16, .H = 16, .W = 15, .K = 40, .kernel_size = 3, .padding = 1}};
+
+std::string name_of(const reference::Conv2d& c) {
+  return std::to_string(c.N) + "x" + std::to_string(c.C) + "x" + std::to_string(c.H) + "x" + std::to_string(c.W) + " to " +
+         std::to_string(c.K);
+}
+
+/// A convolution's tensors from fixed seeds.
+struct Problem {
+  explicit Problem(const reference::Conv2d& c)
+      : sizes(c),
+        x(random_floats(c.x_numel(), 1)),
+        weight(random_floats(c.weight_numel(), 2)),
+        bias(random_floats(c.K, 3)),
+        dy(random_floats(c.y_numel(), 4)) {}
+
+  Shape x_shape() const { return {sizes.N, sizes.C, sizes.H, sizes.W}; }
+  Shape y_shape() const { return {sizes.N, sizes.K, sizes.H, sizes.W}; }
+  Tensor weights() const { return Tensor::from(weight, {sizes.K, sizes.C, 3, 3}); }
+
+  /// Logical order, as in `x`. `served`: whether Winograd must take it.
+  std::vector<float> forward(const Activation& epilogue = {}, bool served = true) const {
+    Tensor y = Tensor::zeros(y_shape());
+    cpu::WinogradConv conv(x_shape(), y_shape(), false);
+    EXPECT_EQ(conv.run(Tensor::from(x, x_shape()), weights(), bias.data(), epilogue, y), served);
+    return y.to_vector<float>();
+  }
+
+  std::vector<float> data_gradient() const {
+    Tensor dx = Tensor::zeros(x_shape());
+    cpu::WinogradConv conv(y_shape(), x_shape(), true);
+    EXPECT_TRUE(conv.run(Tensor::from(dy, y_shape()), weights(), nullptr, {}, dx));
+    return dx.to_vector<float>();
+  }
+
+  std::vector<double> expected() const { return reference::conv2d(sizes, widen(x), widen(weight), widen(bias)); }
+
+  reference::Conv2d sizes;
+  std::vector<float> x, weight, bias, dy;
+};
+
+TEST(WinogradConv, ForwardEqualsTheReference) {
+  for (const reference::Conv2d& c : kCases) {
+    SCOPED_TRACE(name_of(c));
+    const Problem problem(c);
+    const auto expected = problem.expected();
+    everywhere(Device::cpu(), [&] {
+      const auto y = problem.forward();
+      expect_close(y, expected, kSum);
+      return y;
+    });
+  }
+}
+
+TEST(WinogradConv, DataGradientEqualsTheReference) {
+  for (const reference::Conv2d& c : kCases) {
+    SCOPED_TRACE(name_of(c));
+    const Problem problem(c);
+    const auto expected = reference::conv2d_backward(c, widen(problem.x), widen(problem.weight), widen(problem.dy)).dx;
+    everywhere(Device::cpu(), [&] {
+      const auto dx = problem.data_gradient();
+      expect_close(dx, expected, kSum);
+      return dx;
+    });
+  }
+}
+
+TEST(WinogradConv, AppliesTheEpilogueOnce) {
+  Problem problem(kCases[1]);
+  problem.x[100] = 1e30F;  // some tiles are computed directly
+  const Activation leaky{.kind = Activation::leaky_relu, .negative_slope = 0.25F};
+  auto expected = problem.forward();
+  for (float& value : expected) value = value > 0 ? value : 0.25F * value;
+  EXPECT_EQ(problem.forward(leaky), expected);
+}
+
+TEST(WinogradConv, AnImageDoesNotDependOnTheOthers) {
+  for (const reference::Conv2d& c : kCases) {
+    SCOPED_TRACE(name_of(c));
+    const Problem all(c);
+    const auto batch = all.forward();
+    reference::Conv2d one = c;
+    one.N = 1;
+    Problem alone(one);
+    for (std::int64_t n = 0; n < c.N; ++n) {
+      alone.x.assign(all.x.begin() + n * one.x_numel(), all.x.begin() + (n + 1) * one.x_numel());
+      alone.weight = all.weight;
+      const auto y = alone.forward();
+      EXPECT_EQ(std::memcmp(y.data(), batch.data() + n * one.y_numel(), y.size() * sizeof(float)), 0) << "image " << n;
+    }
+  }
+}
+
+TEST(WinogradConv, KeepsInfinitiesAndNanWhereTheyBelong) {
+  for (const float value : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN(), 3e38F}) {
+    SCOPED_TRACE(value);
+    Problem problem(kCases[1]);
+    problem.x[40] = value;
+    for (float& weight : problem.weight) weight = std::abs(weight) + 0.5F;  // 3e38 overflows or not, whatever the order
+    const auto y = problem.forward();
+    const auto expected = problem.expected();
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      if (std::isnan(expected[i])) {
+        EXPECT_TRUE(std::isnan(y[i])) << i;
+      } else if (expected[i] > 3.5e38) {
+        EXPECT_EQ(y[i], std::numeric_limits<float>::infinity()) << i;
+      } else if (expected[i] < 3.3e38) {
+        EXPECT_NEAR(y[i], expected[i], 1e-6 * (200 + expected[i])) << i;
+      }
+    }
+  }
+}
+
+TEST(WinogradConv, IsExactBesideAFarLargerPixel) {
+  Problem problem(kCases[2]);
+  problem.x[3 * 8 + 3] = 1e6F;
+  const auto expected = problem.expected();
+  everywhere(Device::cpu(), [&] {
+    const auto y = problem.forward();
+    for (std::size_t e = 0; e < y.size(); ++e) {
+      const std::size_t i = e / 8 % 8, j = e % 8;
+      const bool reads_it = e < y.size() / 3 && i >= 2 && i <= 4 && j >= 2 && j <= 4;
+      EXPECT_NEAR(y[e], expected[e], reads_it ? 1.0 : 1e-4) << e;
+    }
+    return y;
+  });
+}
+
+TEST(WinogradConv, LeavesWeightsThatAreNotFiniteToOthers) {
+  Problem problem(kCases[1]);
+  problem.weight[50] = std::numeric_limits<float>::infinity();
+  problem.forward({}, false);
+  Problem biased(kCases[1]);
+  biased.bias[5] = std::numeric_limits<float>::quiet_NaN();
+  biased.forward({}, false);
+}
+
+TEST(WinogradConv, SeesThatWeightsHaveChanged) {
+  Problem problem(kCases[1]);
+  const Tensor x = Tensor::from(problem.x, problem.x_shape());
+  Tensor weight = problem.weights(), y = Tensor::zeros(problem.y_shape());
+  cpu::WinogradConv conv(problem.x_shape(), problem.y_shape(), false);
+  ASSERT_TRUE(conv.run(x, weight, problem.bias.data(), {}, y));
+  problem.weight[7] = 5;
+  weight.copy_from(problem.weights());
+  ASSERT_TRUE(conv.run(x, weight, problem.bias.data(), {}, y));
+  EXPECT_EQ(y.to_vector<float>(), problem.forward());
+  problem.weight[7] = std::numeric_limits<float>::infinity();
+  weight.copy_from(problem.weights());
+  EXPECT_FALSE(conv.run(x, weight, problem.bias.data(), {}, y));
+  EXPECT_FALSE(conv.run(x, weight, problem.bias.data(), {}, y));
+}
+
+}  // namespace
+}  // namespace gpucnn::kernels
