@@ -98,9 +98,17 @@ void bm_linear_backward_weights(benchmark::State& state) {
   time(state, p.stream, p.products(), [&] { p.plan.backward_weights(p.x, p.y, {}, p.dweight, p.dbias, p.stream); });
 }
 
-/// features.0 and features.3.
+/// features.0 and features.3, and some of deeper networks.
 void convolutions(benchmark::internal::Benchmark* sizes) {
-  sizes->ArgNames({"C", "K", "H"})->Args({3, 16, 32})->Args({16, 32, 16})->UseRealTime();
+  sizes->ArgNames({"C", "K", "H"})
+      ->Args({3, 16, 32})
+      ->Args({16, 32, 16})
+      ->Args({32, 32, 32})
+      ->Args({64, 64, 16})
+      ->Args({64, 128, 16})
+      ->Args({128, 128, 8})
+      ->Args({512, 512, 4})
+      ->UseRealTime();
 }
 
 /// classifier.1 and classifier.4, and those of a wide network.

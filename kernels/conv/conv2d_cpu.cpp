@@ -7,6 +7,7 @@
 #include <gpucnn/kernels/vendor/onednn.h>
 #include <gpucnn/kernels/vendor/onednn_use.h>
 #include <gpucnn/kernels/winograd/winograd_conv.h>
+#include <gpucnn/kernels/winograd/winograd_weight_grad.h>
 
 // Convolution on the CPU: depthwise by our own kernels, 3x3 windows by Winograd where that pays. All others by oneDNN where it can,
 // and for as long as it may be called; else directly. So threads that are still at work while the process ends compute on, and
@@ -40,6 +41,7 @@ class Conv2dCpu final : public Conv2dPlan::Impl {
     if (!is_winograd_window(options) || !winograd_pays(x, y[1])) return;
     winograd_.emplace(x, y, false);
     winograd_data_grad_.emplace(y, x, true);
+    if (winograd_weight_grad_pays(x, y[1])) winograd_weight_grad_.emplace(x, y);
   }
 
   void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y,
@@ -56,6 +58,7 @@ class Conv2dCpu final : public Conv2dPlan::Impl {
 
   void backward_weights(const Tensor& x, const Tensor& dy, Conv2dPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias,
                         Stream& stream) override {
+    if (winograd_weight_grad_ && winograd_weight_grad_->run(x, dy, accumulate, dweight, dbias)) return;
     call(kBackwardWeights, [&](Impl& impl) { impl.backward_weights(x, dy, accumulate, dweight, dbias, stream); });
   }
 
@@ -86,6 +89,7 @@ class Conv2dCpu final : public Conv2dPlan::Impl {
   Shape x_, y_;
   Conv2dOptions options_;
   std::optional<WinogradConv> winograd_, winograd_data_grad_;
+  std::optional<WinogradWeightGrad> winograd_weight_grad_;
   std::unique_ptr<Impl> onednn_;
   bool served_;                  // by oneDNN
   std::bitset<kPasses> called_;  // oneDNN makes what it keeps when a pass is called first
