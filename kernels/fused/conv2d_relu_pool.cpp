@@ -11,6 +11,7 @@
 #include <gpucnn/kernels/fused/conv2d_relu_pool_cpu.h>
 #include <gpucnn/kernels/fused/conv2d_relu_pool_cuda.h>
 #include <gpucnn/kernels/fused/pooled_conv.h>
+#include <gpucnn/kernels/winograd/winograd_conv.h>
 
 namespace gpucnn::kernels {
 namespace {
@@ -134,8 +135,11 @@ bool conv2d_relu_pool_serves(const Conv2dOptions& conv, const Pool2d& pool) {
          pool.kernel_size == 2 && pool.stride == 2 && pool.padding == 0 && pool.dilation == 1 && !pool.ceil_mode;
 }
 
-bool conv2d_relu_pool_pays(const Shape& x, Device device) {
-  if (is_on_cpu(device)) return true;
+bool conv2d_relu_pool_pays(const Shape& x, std::int64_t K, Device device) {
+  if (is_on_cpu(device)) {
+    constexpr std::int64_t kMaxWeights = 64 * 128;  // channels in times channels out
+    return x[1] * K <= kMaxWeights || !cpu::winograd_pays(x, K);
+  }
   constexpr std::int64_t kTile = 8;  // windows along each side: see window_tile.h
   const std::int64_t rows = x[2] / 2, columns = x[3] / 2;
   const auto whole = [](std::int64_t windows) { return (windows + kTile - 1) / kTile * kTile; };

@@ -17,9 +17,10 @@ namespace gpucnn::kernels {
 /// group. Its pooling must be 2x2 with stride 2 and no padding.
 bool conv2d_relu_pool_serves(const Conv2dOptions& conv, const Pool2d& pool);
 
-/// Whether the twin there is faster than the layers one by one, for an x of this shape. On a GPU, unless most of its tiles would
-/// lie outside of the image.
-bool conv2d_relu_pool_pays(const Shape& x, Device device);
+/// Whether the twin there is faster than the layers one by one, for an x of this shape and K output channels. On a GPU, unless most
+/// of its tiles would lie outside of the image. On the CPU, unless the gradients of so many weights are faster by Winograd than
+/// by the winners alone.
+bool conv2d_relu_pool_pays(const Shape& x, std::int64_t K, Device device);
 
 /// On the CPU, the packed weights and bias of one convolution, kept from call to call. They are packed again only if their bits
 /// have changed, in inference never, so that each core finds them in its cache. One thread at a time.

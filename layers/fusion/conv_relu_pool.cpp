@@ -104,13 +104,12 @@ class ConvReluPool final : public Stage {
   }
 
  private:
-  /// Whether the kernels are good for all links, as they always are on the CPU.
+  /// Whether the kernels are good for all links.
   bool serves_all(const Tensor& x) const {
-    if (x.device().kind == Device::Kind::cpu) return true;
     Shape shape = x.shape();
     return std::ranges::all_of(links_, [&](const auto& link) {
       const Shape given = std::exchange(shape, link->output_shape(shape));
-      return kernels::conv2d_relu_pool_pays(given, x.device());
+      return kernels::conv2d_relu_pool_pays(given, link->conv.out_channels(), x.device());
     });
   }
 

@@ -40,7 +40,7 @@ kernels_below() {
     depthwise) printf 'common simd activation conv' ;;
     linear) printf 'common simd cuda vendor activation conv' ;; # cuBLASLt's products have bias gradients like a convolution's
     head) printf 'common cuda activation linear' ;;
-    fused) printf 'common simd cuda conv copy image pool' ;;
+    fused) printf 'common simd cuda conv copy image pool winograd' ;;
     *) printf 'unknown' ;;
   esac
 }

@@ -371,10 +371,10 @@ TEST_P(Conv2dReluPoolGpuTest, RefusesWeightsInBf16) {
 }
 
 TEST_P(Conv2dReluPoolGpuTest, PaysWhereTilesAreHalfFull) {
-  EXPECT_TRUE(conv2d_relu_pool_pays({1, 3, 32, 32}, device()));
-  EXPECT_TRUE(conv2d_relu_pool_pays({1, 3, 16, 17}, device()));
-  EXPECT_FALSE(conv2d_relu_pool_pays({1, 3, 8, 8}, device()));
-  EXPECT_TRUE(conv2d_relu_pool_pays({1, 3, 8, 8}, Device::cpu()));
+  EXPECT_TRUE(conv2d_relu_pool_pays({1, 3, 32, 32}, 16, device()));
+  EXPECT_TRUE(conv2d_relu_pool_pays({1, 3, 16, 17}, 16, device()));
+  EXPECT_FALSE(conv2d_relu_pool_pays({1, 3, 8, 8}, 16, device()));
+  EXPECT_TRUE(conv2d_relu_pool_pays({1, 3, 8, 8}, 16, Device::cpu()));
 }
 
 }  // namespace

@@ -271,5 +271,11 @@ TEST(Conv2dReluPool, OfNoImagesHasZeroGradients) {
   }
 }
 
+TEST(Conv2dReluPoolOnTheCpu, PaysForFewWeightsAndWhereWinogradDoesNot) {
+  EXPECT_TRUE(conv2d_relu_pool_pays({128, 64, 16, 16}, 128, Device::cpu()));
+  EXPECT_FALSE(conv2d_relu_pool_pays({128, 64, 16, 16}, 129, Device::cpu()));
+  EXPECT_TRUE(conv2d_relu_pool_pays({128, 15, 16, 16}, 1024, Device::cpu()));
+}
+
 }  // namespace
 }  // namespace gpucnn::kernels
