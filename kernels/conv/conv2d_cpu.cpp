@@ -58,7 +58,7 @@ class Conv2dCpu final : public Conv2dPlan::Impl {
 
   void backward_weights(const Tensor& x, const Tensor& dy, Conv2dPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias,
                         Stream& stream) override {
-    if (winograd_weight_grad_ && winograd_weight_grad_->run(x, dy, accumulate, dweight, dbias)) return;
+    if (winograd_weight_grad_ && winograd_weight_grad_->run(x, dy, {accumulate.dweight, accumulate.dbias}, dweight, dbias)) return;
     call(kBackwardWeights, [&](Impl& impl) { impl.backward_weights(x, dy, accumulate, dweight, dbias, stream); });
   }
 

@@ -40,8 +40,7 @@ bool winograd_weight_grad_pays(const Shape& x, std::int64_t K) {
   return winograd_pays(x, K) && x[0] * ((x[2] + 1) / 2) * ((x[3] + 1) / 2) >= kMinTiles;
 }
 
-bool WinogradWeightGrad::run(const Tensor& x, const Tensor& dy, Conv2dPlan::Accumulate accumulate, Tensor& dweight,
-                             Tensor& dbias) const {
+bool WinogradWeightGrad::run(const Tensor& x, const Tensor& dy, Accumulate accumulate, Tensor& dweight, Tensor& dbias) const {
   constexpr float kMaxEnergy = 1e24F;  // factors of up to 1e12 have products whose sums are finite
   const Tensor zeros = Tensor::zeros({std::max(C_, K_)});
   const WinogradTiles all{.N = N_,

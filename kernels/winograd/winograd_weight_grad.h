@@ -4,7 +4,6 @@
 
 #include <gpucnn/core/shape.h>
 #include <gpucnn/core/tensor.h>
-#include <gpucnn/kernels/conv/conv2d.h>
 
 namespace gpucnn::kernels::cpu {
 
@@ -19,9 +18,13 @@ class WinogradWeightGrad {
   /// x: [N, C, H, W], y: [N, K, H, W].
   WinogradWeightGrad(const Shape& x, const Shape& y) : N_(x[0]), C_(x[1]), K_(y[1]), H_(x[2]), W_(x[3]) {}
 
+  /// What is added to what is there.
+  struct Accumulate {
+    bool dweight = false, dbias = false;
+  };
   /// dbias is undefined without a bias. False, with both gradients as they were, if x or dy is not finite or so large that products
   /// could overflow.
-  bool run(const Tensor& x, const Tensor& dy, Conv2dPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias) const;
+  bool run(const Tensor& x, const Tensor& dy, Accumulate accumulate, Tensor& dweight, Tensor& dbias) const;
 
  private:
   std::int64_t N_, C_, K_, H_, W_;
