@@ -67,17 +67,18 @@ class DepthwiseConv2d final : public Conv2dPlan::Impl {
     const float *in = x.data<float>(), *weights = packed.data<float>(), *start = has_bias_ ? bias.data<float>() : nullptr;
     float* const out = y.data<float>();
     const bool adds_zeros = has_padding_ && !all_finite(weights, packed.numel());
-    const std::int64_t line = y_[3] * K(), per_task = rows_per_task(y_[2], line), bands = (y_[2] + per_task - 1) / per_task;
-    Scratch scratch(expands() ? most_input_rows(per_task) * x_[3] * K() : 0);
+    const std::int64_t line = y_[3] * channels_out(), per_task = rows_per_task(y_[2], line),
+                       bands = (y_[2] + per_task - 1) / per_task;
+    Scratch scratch(expands() ? most_input_rows(per_task) * x_[3] * channels_out() : 0);
     parallel_for(y_[0] * bands, scratch.threads(), [&](std::int64_t task, int thread) {
       const std::int64_t image = task / bands, first = task % bands * per_task, last = std::min(y_[2], first + per_task);
       const InputRows from = input_rows(in + image * x_[1] * x_[2] * x_[3], first, last, scratch.of(thread));
       for (std::int64_t row = first; row < last; ++row) {
         float* const to = out + (image * y_[2] + row) * line;
-        correlate_row({rows_, columns_, row, from.data, from.first, weights, kernel_.width, K(), start, to});
+        correlate_row({rows_, columns_, row, from.data, from.first, weights, kernel_.width, channels_out(), start, to});
         if (adds_zeros) {
           for_each_outside(rows_, row, columns_, [&](std::int64_t o, std::int64_t r, std::int64_t s) {
-            add_zeros(weights + (r * kernel_.width + s) * K(), K(), to + o * K());
+            add_zeros(weights + (r * kernel_.width + s) * channels_out(), channels_out(), to + o * channels_out());
           });
         }
         activation_block(epilogue, to, line);
@@ -89,9 +90,9 @@ class DepthwiseConv2d final : public Conv2dPlan::Impl {
     const Tensor packed = packed_weight(weight);
     const float *from = dy.data<float>(), *weights = packed.data<float>();
     float* const out = dx.data<float>();
-    const std::int64_t line = x_[3] * x_[1], per_task = rows_per_task(x_[2], x_[3] * K());
+    const std::int64_t line = x_[3] * x_[1], per_task = rows_per_task(x_[2], x_[3] * channels_out());
     const std::int64_t bands = (x_[2] + per_task - 1) / per_task;
-    Scratch scratch(expands() ? x_[3] * K() : 0);
+    Scratch scratch(expands() ? x_[3] * channels_out() : 0);
     parallel_for(x_[0] * bands, scratch.threads(), [&](std::int64_t task, int thread) {
       const std::int64_t image = task / bands, first = task % bands * per_task, last = std::min(x_[2], first + per_task);
       const auto phases = static_cast<std::int64_t>(gradient_rows_.size());
@@ -99,7 +100,7 @@ class DepthwiseConv2d final : public Conv2dPlan::Impl {
         float* const to = out + (image * x_[2] + row) * line;
         for (const Axis& columns : gradient_columns_) {
           correlate_row({gradient_rows_[static_cast<std::size_t>(row % phases)], columns, row / phases,
-                         from + image * y_[2] * y_[3] * K(), 0, weights, kernel_.width, K(), nullptr,
+                         from + image * y_[2] * y_[3] * channels_out(), 0, weights, kernel_.width, channels_out(), nullptr,
                          expands() ? scratch.of(thread) : to});
         }
         if (expands()) add_up(scratch.of(thread), line, to);
@@ -110,11 +111,11 @@ class DepthwiseConv2d final : public Conv2dPlan::Impl {
   void backward_weights(const Tensor& x, const Tensor& dy, Conv2dPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias,
                         Stream&) override {
     const Shards shards(x_[0]);
-    const std::int64_t taps = this->taps(), count = (taps + 1) * K();  // the last row is the bias's
+    const std::int64_t taps = this->taps(), count = (taps + 1) * channels_out();  // the last row is the bias's
     const std::int64_t band = std::clamp<std::int64_t>(kMaxTerms / y_[3], 1, y_[2]);
     Tensor sums = Tensor::zeros({shards.count(), count});
     float* const sum = sums.data<float>();
-    Scratch scratch(count + (expands() ? most_input_rows(band) * x_[3] * K() : 0));
+    Scratch scratch(count + (expands() ? most_input_rows(band) * x_[3] * channels_out() : 0));
     parallel_for(shards.count(), scratch.threads(), [&](std::int64_t shard, int thread) {
       for (std::int64_t image = shards.first(shard); image < shards.last(shard); ++image) {
         for (std::int64_t first = 0; first < y_[2]; first += band) {
@@ -125,10 +126,11 @@ class DepthwiseConv2d final : public Conv2dPlan::Impl {
     });
     add_shards(sums);
     float* const gradients = dweight.data<float>();
-    for (std::int64_t k = 0; k < K(); ++k) {
-      for (std::int64_t tap = 0; tap < taps; ++tap) finish(sum + tap * K() + k, 1, accumulate.dweight, gradients + k * taps + tap);
+    for (std::int64_t k = 0; k < channels_out(); ++k) {
+      for (std::int64_t tap = 0; tap < taps; ++tap)
+        finish(sum + tap * channels_out() + k, 1, accumulate.dweight, gradients + k * taps + tap);
     }
-    if (has_bias_) finish(sum + taps * K(), K(), accumulate.dbias, dbias.data<float>());
+    if (has_bias_) finish(sum + taps * channels_out(), channels_out(), accumulate.dbias, dbias.data<float>());
   }
 
  private:
@@ -155,9 +157,9 @@ class DepthwiseConv2d final : public Conv2dPlan::Impl {
     std::int64_t first;
   };
 
-  std::int64_t K() const { return y_[1]; }
+  std::int64_t channels_out() const { return y_[1]; }
   std::int64_t taps() const { return std::int64_t{kernel_.height} * kernel_.width; }
-  bool expands() const { return x_[1] != K(); }
+  bool expands() const { return x_[1] != channels_out(); }
 
   static std::int64_t rows_per_task(std::int64_t rows, std::int64_t line) {
     return std::clamp<std::int64_t>(kTaskElements / line, 1, rows);
@@ -172,7 +174,7 @@ class DepthwiseConv2d final : public Conv2dPlan::Impl {
   InputRows input_rows(const float* image, std::int64_t first, std::int64_t last, float* scratch) const {
     if (!expands()) return {image, 0};
     const std::int64_t begin = rows_.origin + first * rows_.stride, count = most_input_rows(last - first);
-    const std::int64_t from = std::clamp<std::int64_t>(begin, 0, x_[2] - count), each = K() / x_[1];
+    const std::int64_t from = std::clamp<std::int64_t>(begin, 0, x_[2] - count), each = channels_out() / x_[1];
     const float* input = image + from * x_[3] * x_[1];
     for (std::int64_t i = 0; i < count * x_[3] * x_[1]; ++i) std::fill_n(scratch + i * each, each, input[i]);
     return {scratch, from};
@@ -180,7 +182,7 @@ class DepthwiseConv2d final : public Conv2dPlan::Impl {
 
   /// The gradients of the outputs of each of `count` inputs, added up.
   void add_up(const float* from, std::int64_t count, float* to) const {
-    const std::int64_t each = K() / x_[1];
+    const std::int64_t each = channels_out() / x_[1];
     for (std::int64_t i = 0; i < count; ++i) {
       float sum = 0;
       for (std::int64_t j = 0; j < each; ++j) sum += from[i * each + j];
@@ -190,30 +192,30 @@ class DepthwiseConv2d final : public Conv2dPlan::Impl {
 
   /// sums = the gradients of weight and bias from rows [first, last) of an image. Expanded rows of x come behind the sums.
   void add_band(const Tensor& x, const Tensor& dy, std::int64_t image, std::int64_t first, std::int64_t last, float* sums) const {
-    float* const bias_sums = sums + taps() * K();
-    std::fill_n(sums, (taps() + 1) * K(), 0.0F);
-    const InputRows from = input_rows(x.data<float>() + image * x_[1] * x_[2] * x_[3], first, last, bias_sums + K());
-    const std::int64_t line = y_[3] * K();
+    float* const bias_sums = sums + taps() * channels_out();
+    std::fill_n(sums, (taps() + 1) * channels_out(), 0.0F);
+    const InputRows from = input_rows(x.data<float>() + image * x_[1] * x_[2] * x_[3], first, last, bias_sums + channels_out());
+    const std::int64_t line = y_[3] * channels_out();
     const float* const gradients = dy.data<float>() + image * y_[2] * line;
     for (std::int64_t row = first; row < last; ++row) {
-      add_weight_products({rows_, columns_, row, from.data, from.first, gradients + row * line, K(), sums});
-      add_pixels(gradients + row * line, y_[3], K(), bias_sums);
+      add_weight_products({rows_, columns_, row, from.data, from.first, gradients + row * line, channels_out(), sums});
+      add_pixels(gradients + row * line, y_[3], channels_out(), bias_sums);
     }
-    if (!has_padding_ || all_finite(bias_sums, K())) return;
+    if (!has_padding_ || all_finite(bias_sums, channels_out())) return;
     for (std::int64_t row = first; row < last; ++row) {
       for_each_outside(rows_, row, columns_, [&](std::int64_t o, std::int64_t r, std::int64_t s) {
-        add_zeros(gradients + row * line + o * K(), K(), sums + (r * kernel_.width + s) * K());
+        add_zeros(gradients + row * line + o * channels_out(), channels_out(), sums + (r * kernel_.width + s) * channels_out());
       });
     }
   }
 
   /// [K, taps] as [taps, K].
   Tensor packed_weight(const Tensor& weight) const {
-    Tensor packed = Tensor::empty({taps(), K()});
+    Tensor packed = Tensor::empty({taps(), channels_out()});
     const float* const from = weight.data<float>();
     float* const to = packed.data<float>();
-    for (std::int64_t k = 0; k < K(); ++k) {
-      for (std::int64_t tap = 0; tap < taps(); ++tap) to[tap * K() + k] = from[k * taps() + tap];
+    for (std::int64_t k = 0; k < channels_out(); ++k) {
+      for (std::int64_t tap = 0; tap < taps(); ++tap) to[tap * channels_out() + k] = from[k * taps() + tap];
     }
     return packed;
   }

@@ -21,14 +21,14 @@ namespace gpucnn {
 namespace {
 
 bool is_known(const Module& layer) {
-  static const std::type_index kKnown[] = {
+  static const std::type_index known[] = {
       typeid(AdaptiveAvgPool2d), typeid(AdaptiveMaxPool2d), typeid(AvgPool2d), typeid(Conv2d),
       typeid(Dropout),           typeid(Dropout2d),         typeid(Flatten),   typeid(GroupNorm),
       typeid(Identity),          typeid(MaxPool2d),         typeid(Upsample)};
   if (dynamic_cast<const ActivationLayer*>(&layer)) return true;
   const std::type_index type = typeid(layer);
   if (type == typeid(BatchNorm2d)) return static_cast<const BatchNorm2d&>(layer).options().track_running_stats;
-  return std::ranges::find(kKnown, type) != std::end(kKnown);
+  return std::ranges::find(known, type) != std::end(known);
 }
 
 }  // namespace
