@@ -128,7 +128,7 @@ Tensor Sequential::run(const Tensor& x, Context& context, bool apart, std::size_
     return y;
   }
   std::size_t first = 0;
-  if (!context.keeps() && x.rank() == 4 && x.numel() > 0) {
+  if (!context.keeps() && is_for_groups(x)) {
     const std::span of_these = std::span(stages_).first(stages);
     if (const ImageGroups groups = image_groups(of_these, x, largest_image(x.shape()), is_container)) {
       y = run_in_groups(groups, of_these, x, context);

@@ -17,14 +17,16 @@ constexpr std::int64_t kMaxElements = 1 << 18;
 /// Of a stage: as many as of its activations. Every group reads them anew.
 constexpr std::int64_t kMaxWeights = 1 << 18;
 
-Shape with_images(const Shape& shape, std::int64_t images) { return shape.with(0, images); }
-
 }  // namespace
+
+bool is_for_groups(const Tensor& x) {
+  return x.device().kind == Device::Kind::cpu && x.rank() == 4 && x.dim(0) >= kMinImages && x.numel() > 0;
+}
 
 ImageGroups image_groups(std::span<const std::unique_ptr<Stage>> stages, const Tensor& x, std::int64_t largest,
                          IsContainer is_container) {
+  if (!is_for_groups(x)) return {};
   const std::int64_t images = x.dim(0);
-  if (x.device().kind != Device::Kind::cpu || x.rank() != 4 || images < kMinImages) return {};
   ImageGroups made;
   for (const auto& stage : stages) {
     const bool alone =
@@ -44,11 +46,11 @@ Tensor run_in_groups(const ImageGroups& groups, std::span<const std::unique_ptr<
   std::mutex making_y;
   parallel_for(groups.groups, [&](std::int64_t group) {
     const std::int64_t first = group * images / groups.groups, count = (group + 1) * images / groups.groups - first;
-    Tensor part = x.view(first * x_image, with_images(x.shape(), count));
+    Tensor part = x.view(first * x_image, x.shape().with(0, count));
     for (std::size_t i = 0; i < groups.stages; ++i) part = stages[i]->forward(part, context);
     const std::int64_t y_image = part.numel() / count;
     const std::unique_lock lock(making_y);
-    if (!y.defined()) y = Tensor::empty(with_images(part.shape(), images), part.dtype(), part.device());
+    if (!y.defined()) y = Tensor::empty(part.shape().with(0, images), part.dtype(), part.device());
     y.view(first * y_image, part.shape()).copy_from(part);
   });
   return y;

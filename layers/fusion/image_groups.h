@@ -19,6 +19,9 @@ struct ImageGroups {
   explicit operator bool() const noexcept { return stages > 0; }
 };
 
+/// Whether a batch may go in groups: of images on the CPU, and not of few. Cheap, for it is asked in every prediction.
+bool is_for_groups(const Tensor& x);
+
 /// For a batch x of which an image has at most `largest` elements before or behind a stage. The groups depend on sizes, never on
 /// the number of threads. There are none for few images, and no stages among them whose weights are so large that they should be
 /// read once a batch.
