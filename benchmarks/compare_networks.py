@@ -27,11 +27,10 @@ import subprocess
 import sys
 from importlib.metadata import version
 
-from figures import spread
 from machine import Machine, cpu_name, of_peak
 from programs import JEMALLOC, Cell, clean_environment, compare, summarize
 from rivals import ONNX, OPENVINO
-from tables import best_of, print_machine, print_row
+from tables import against_best, best_of, print_machine, print_row
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 NETWORKS = ["allconv", "caffe_lenet", "convnet_quick", "lenet5", "mlp", "mobile"]
@@ -140,14 +139,10 @@ def measure_cell(cell, machine, options):
 
 
 def print_cell(results):
-    ours, best = results[0], best_of(results)
+    ours = results[0]
     line = [ours["what"], ours["batch"], ours["network"], f"{ours['median_ms']:.3f}"]
-    if best:
-        ratios = [t["median_ms"] / o["median_ms"] for t, o in zip(best["rounds"], ours["rounds"])]
-        line += [best["program"], f"{best['median_ms']:.3f}", spread(ratios, "{:.2f}")]
-    else:
-        line += ["none", "", ""]
-    print_row(line + [f"{ours['of_fma_bound']:.0%}", f"{ours['of_copy_bound']:.0%}"])
+    bounds = [f"{ours['of_fma_bound']:.0%}", f"{ours['of_copy_bound']:.0%}"]
+    print_row(line + against_best(results) + bounds)
 
 
 def print_summary(compared):

@@ -15,6 +15,15 @@ def best_of(results):
     )
 
 
+def against_best(results):
+    """The best rival, its time, and the ratio to libgpucnn's in the same round, as cells of a table."""
+    ours, best = results[0], best_of(results)
+    if not best:
+        return ["none", "", ""]
+    ratios = [t["median_ms"] / o["median_ms"] for t, o in zip(best["rounds"], ours["rounds"])]
+    return [best["program"], f"{best['median_ms']:.3f}", spread(ratios, "{:.2f}")]
+
+
 def print_row(words):
     print("| " + " | ".join(map(str, words)) + " |", flush=True)
 
@@ -65,14 +74,6 @@ def print_short(cells):
     print("Ratio: the best rival's time / libgpucnn's in the same round, median over rounds.\n")
     print(SHORT_HEAD)
     for results in cells:
-        ours, best = results[0], best_of(results)
-        line = [ours["what"], ours["batch"], f"{ours['median_ms']:.3f}"]
-        if best:
-            ratios = [
-                theirs["median_ms"] / own["median_ms"]
-                for theirs, own in zip(best["rounds"], ours["rounds"])
-            ]
-            line += [best["program"], f"{best['median_ms']:.3f}", spread(ratios, "{:.2f}")]
-        else:
-            line += ["none", "", ""]
+        ours = results[0]
+        line = [ours["what"], ours["batch"], f"{ours['median_ms']:.3f}", *against_best(results)]
         print_row(line + [f"{ours['of_fma_bound']:.1%}"])
