@@ -24,13 +24,13 @@ Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
 
 Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device) {
   Tensor made = empty(shape, dtype, device);
-  backend::clear(device, made.bytes(), made.nbytes());
+  backend::clear(device, made.rewrite_bytes(), made.nbytes());
   return made;
 }
 
 Tensor Tensor::full(const Shape& shape, float value, Device device) {
   Tensor host = empty(shape);
-  std::fill_n(host.data<float>(), host.numel(), value);
+  std::fill_n(host.rewrite<float>(), host.numel(), value);
   return host.to(device);
 }
 
@@ -58,9 +58,9 @@ Tensor Tensor::from_host(const void* data, std::size_t count, const Shape& shape
   }
   Tensor host = empty(shape, dtype);
   if (in_memory_order) {
-    if (count) std::memcpy(host.bytes(), data, host.nbytes());
+    if (count) std::memcpy(host.rewrite_bytes(), data, host.nbytes());
   } else {
-    layout::to_memory(static_cast<const std::byte*>(data), host.bytes(), shape, size_of(dtype));
+    layout::to_memory(static_cast<const std::byte*>(data), host.rewrite_bytes(), shape, size_of(dtype));
   }
   return host.to(device);
 }
@@ -120,10 +120,11 @@ void Tensor::copy_from(const Tensor& source) {
     throw std::invalid_argument(formatted("Tensor::copy_from: expects {} {}, got {} {}", shape_.string(), name_of(dtype_),
                                           source.shape_.string(), source.defined() ? name_of(source.dtype_) : "undefined"));
   }
-  if (bytes() == source.bytes()) return;
-  const bool overlaps = device() == source.device() && bytes() < source.bytes() + nbytes() && source.bytes() < bytes() + nbytes();
+  if (memory() == source.memory()) return;
+  const bool overlaps =
+      device() == source.device() && memory() < source.memory() + nbytes() && source.memory() < memory() + nbytes();
   if (overlaps) return copy_from(source.clone());
-  backend::copy(bytes(), device(), source.bytes(), source.device(), nbytes());
+  backend::copy(rewrite_bytes(), device(), source.memory(), source.device(), nbytes());
 }
 
 Tensor Tensor::narrow(std::int64_t first, std::int64_t count) const {

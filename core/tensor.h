@@ -87,6 +87,9 @@ class GPUCNN_API Tensor {
 
   /// The elements in memory order (channels-last for rank 4) of a tensor on the CPU. Throws `std::invalid_argument` unless T is the
   /// dtype's type, and for a tensor on a GPU, whose memory the CPU cannot read: `to(Device::cpu())` gives a copy.
+  ///
+  /// Whoever has the pointer of a tensor that is not const may write at any later time. So for the memory of all parameters of a
+  /// model each prediction then compares them with those it has packed, which a const tensor's pointer spares it.
   template <class T>
   T* data() {
     require_dtype(dtype_of<T>, "data");
@@ -114,8 +117,30 @@ class GPUCNN_API Tensor {
   }
 
   /// The memory itself, on whatever device it lies; null when undefined.
-  std::byte* bytes() noexcept { return storage_ ? storage_->data + offset_ : nullptr; }
-  const std::byte* bytes() const noexcept { return storage_ ? storage_->data + offset_ : nullptr; }
+  std::byte* bytes() noexcept {
+    if (storage_) storage_->expose();
+    return memory();
+  }
+  const std::byte* bytes() const noexcept { return memory(); }
+
+  /// As `data`, for kernels that write now, before any other call, and never again: `version` tells of it.
+  template <class T>
+  T* rewrite() {
+    require_dtype(dtype_of<T>, "rewrite");
+    require_on_cpu();
+    return reinterpret_cast<T*>(rewrite_bytes());
+  }
+  std::byte* rewrite_bytes() noexcept {
+    if (storage_) storage_->note_write();
+    return memory();
+  }
+
+  /// While this number and `bytes()` are the same, and the number is not 0, so are the values. 0: nobody knows, for `data`, `bytes`
+  /// or `device_data` gave a pointer to write through, or nothing was written. It counts writes to all memory that is shared.
+  std::uint64_t version() const noexcept {
+    const std::uint64_t known = storage_ ? storage_->version.load(std::memory_order_relaxed) : Storage::kExposed;
+    return known == Storage::kUnwritten ? Storage::kExposed : known;
+  }
 
   /// A tensor over part of this one's memory, from element `first` in memory order on, in a shape of its own.
   Tensor view(std::int64_t first, const Shape& shape) const;
@@ -132,6 +157,7 @@ class GPUCNN_API Tensor {
   }
   [[noreturn]] void refuse_device() const;
   void copy_logical(void* to) const;
+  std::byte* memory() const noexcept { return storage_ ? storage_->data + offset_ : nullptr; }
 
   StoragePtr storage_;
   std::size_t offset_ = 0;  // bytes into the storage

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 #include <string>
 
 #include <gpucnn/core/error.h>
@@ -61,7 +62,7 @@ ExponentialMovingAverage::~ExponentialMovingAverage() = default;
 void ExponentialMovingAverage::find_model() {
   const Tensor memory = model_->parameter_memory().values;
   const Device device = model_->device();
-  if (memory_.defined() && memory.bytes() == memory_.bytes() && device == weights_.device()) return;
+  if (memory_.defined() && memory.bytes() == std::as_const(memory_).bytes() && device == weights_.device()) return;
   const std::vector<Parameter> parameters = model_->parameters();
   const std::vector<Tensor> buffers = model_->buffers();
   const auto same_kind = [](const Tensor& a, const Tensor& b) { return a.shape() == b.shape() && a.dtype() == b.dtype(); };

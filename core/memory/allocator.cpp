@@ -63,6 +63,7 @@ class Pool {
         stats_.kept -= storage->capacity;
         stats_.in_use += storage->capacity;
         storage->uses.store(1, std::memory_order_relaxed);
+        storage->version.store(Storage::kUnwritten, std::memory_order_relaxed);
         return storage;
       }
     }
@@ -149,6 +150,15 @@ Pool& pool_of(Device device) {
 }
 
 }  // namespace
+
+void Storage::note_write() noexcept {
+  static std::atomic<std::uint64_t> last{kUnwritten};
+  std::uint64_t before = version.load(std::memory_order_relaxed);
+  if (before == kExposed) return;
+  const std::uint64_t now = last.fetch_add(1, std::memory_order_relaxed) + 1;
+  while (before != kExposed && !version.compare_exchange_weak(before, now, std::memory_order_relaxed)) {
+  }
+}
 
 void StoragePtr::recycle(Storage* storage) noexcept {
   if (storage->plan.load(std::memory_order_acquire) && MemoryPlan::take_back(storage)) return;

@@ -19,6 +19,17 @@ struct Storage {
   std::atomic<std::int64_t> uses{0};
   Storage* next = nullptr;                 // in its free list
   std::atomic<MemoryPlan*> plan{nullptr};  // of the captured step whose memory it is; null: the allocator's
+
+  /// Tells values apart: another number, that no block had before, with each write that `note_write` was told of. kExposed where
+  /// anybody may have a pointer to write through unseen.
+  static constexpr std::uint64_t kExposed = 0, kUnwritten = 1;
+  std::atomic<std::uint64_t> version{kUnwritten};
+
+  GPUCNN_API void note_write() noexcept;
+  /// From now on nobody knows when this is written.
+  void expose() noexcept {
+    if (version.load(std::memory_order_relaxed) != kExposed) version.store(kExposed, std::memory_order_relaxed);
+  }
 };
 
 /// A counted handle to a Storage; the last one to go returns the block to the allocator's free list, not to the system.

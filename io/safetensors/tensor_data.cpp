@@ -66,7 +66,8 @@ void write_data(AtomicFile& file, const Tensor& tensor) {
   std::vector<std::byte> bytes;
   for_each_piece(tensor, [&](const Tensor& part) {
     bytes.resize(part.nbytes());
-    layout::to_logical(part.to(Device::cpu()).bytes(), bytes.data(), part.shape(), size_of(part.dtype()));
+    const Tensor host = part.to(Device::cpu());
+    layout::to_logical(host.bytes(), bytes.data(), part.shape(), size_of(part.dtype()));
     file.write(bytes);
   });
 }

@@ -1,8 +1,11 @@
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 #include <gpucnn/core/threads/parallel.h>
 #include <gpucnn/kernels/activation/activation_block.h>
 #include <gpucnn/kernels/common/all_finite.h>
+#include <gpucnn/kernels/common/seen_values.h>
 #include <gpucnn/kernels/common/shard_sums.h>
 #include <gpucnn/kernels/common/shards.h>
 #include <gpucnn/kernels/conv/conv2d_impl.h>
@@ -63,10 +66,9 @@ class DepthwiseConv2d final : public Conv2dPlan::Impl {
             gradient_axes(x[3], y[3], kernel_.width, options.stride.width, options.padding.left, options.dilation.width)) {}
 
   void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y, Stream&) override {
-    const Tensor packed = packed_weight(weight);
-    const float *in = x.data<float>(), *weights = packed.data<float>(), *start = has_bias_ ? bias.data<float>() : nullptr;
+    const float *in = x.data<float>(), *weights = packed_weight(weight), *start = has_bias_ ? bias.data<float>() : nullptr;
     float* const out = y.data<float>();
-    const bool adds_zeros = has_padding_ && !all_finite(weights, packed.numel());
+    const bool adds_zeros = has_padding_ && !packed_is_finite_;
     const std::int64_t line = y_[3] * channels_out(), per_task = rows_per_task(y_[2], line),
                        bands = (y_[2] + per_task - 1) / per_task;
     Scratch scratch(expands() ? most_input_rows(per_task) * x_[3] * channels_out() : 0);
@@ -87,8 +89,7 @@ class DepthwiseConv2d final : public Conv2dPlan::Impl {
   }
 
   void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream&) override {
-    const Tensor packed = packed_weight(weight);
-    const float *from = dy.data<float>(), *weights = packed.data<float>();
+    const float *from = dy.data<float>(), *weights = packed_weight(weight);
     float* const out = dx.data<float>();
     const std::int64_t line = x_[3] * x_[1], per_task = rows_per_task(x_[2], x_[3] * channels_out());
     const std::int64_t bands = (x_[2] + per_task - 1) / per_task;
@@ -210,14 +211,19 @@ class DepthwiseConv2d final : public Conv2dPlan::Impl {
   }
 
   /// [K, taps] as [taps, K].
-  Tensor packed_weight(const Tensor& weight) const {
-    Tensor packed = Tensor::empty({taps(), channels_out()});
-    const float* const from = weight.data<float>();
-    float* const to = packed.data<float>();
-    for (std::int64_t k = 0; k < channels_out(); ++k) {
-      for (std::int64_t tap = 0; tap < taps(); ++tap) to[tap * channels_out() + k] = from[k * taps() + tap];
+  const float* packed_weight(const Tensor& weight) {
+    if (!seen_.are_those_of(weight)) {
+      seen_.forget();
+      if (!packed_.defined()) packed_ = Tensor::empty({taps(), channels_out()});
+      const float* const from = weight.data<float>();
+      float* const to = packed_.data<float>();
+      for (std::int64_t k = 0; k < channels_out(); ++k) {
+        for (std::int64_t tap = 0; tap < taps(); ++tap) to[tap * channels_out() + k] = from[k * taps() + tap];
+      }
+      packed_is_finite_ = all_finite(to, packed_.numel());
+      seen_.note(weight);
     }
-    return packed;
+    return std::as_const(packed_).data<float>();
   }
 
   Shape x_, y_;
@@ -225,6 +231,9 @@ class DepthwiseConv2d final : public Conv2dPlan::Impl {
   bool has_padding_, has_bias_;
   Axis rows_, columns_;
   std::vector<Axis> gradient_rows_, gradient_columns_;  // for each remainder by the stride
+  SeenValues seen_;                                     // the weights of packed_
+  Tensor packed_;
+  bool packed_is_finite_ = false;
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <gpucnn/core/precision.h>
 #include <gpucnn/core/stream.h>
 #include <gpucnn/core/tensor.h>
+#include <gpucnn/kernels/common/seen_values.h>
 #include <gpucnn/kernels/conv/conv2d.h>
 #include <gpucnn/kernels/image/ordered_batch.h>
 #include <gpucnn/kernels/pool/pool2d_options.h>
@@ -22,7 +23,7 @@ bool conv2d_relu_pool_serves(const Conv2dOptions& conv, const Pool2d& pool);
 /// by the winners alone.
 bool conv2d_relu_pool_pays(const Shape& x, std::int64_t K, Device device);
 
-/// On the CPU, the packed weights and bias of one convolution, kept from call to call. They are packed again only if their bits
+/// On the CPU, the packed weights and bias of one convolution, kept from call to call. They are packed again only if their values
 /// have changed, in inference never, so that each core finds them in its cache. One thread at a time.
 class Conv2dReluPoolWeights {
  public:
@@ -30,11 +31,11 @@ class Conv2dReluPoolWeights {
     const float *weights, *biases, *transforms;  // ForwardBand's weight, bias and transformed
     float max_input;                             // all sums are finite for inputs up to this magnitude; negative: for none
   };
-  /// Packs them, unless they have the bits of the last call.
+  /// Packs them, unless they have the values of the last call.
   Packed pack(const Tensor& weight, const Tensor& bias);
 
  private:
-  Tensor weight_, bias_;  // copies of what was packed
+  cpu::SeenValues weight_, bias_;  // what was packed
   Tensor packed_;
   float max_input_ = -1;
 };

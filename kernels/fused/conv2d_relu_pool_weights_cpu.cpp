@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
 #include <limits>
 
 #include <gpucnn/kernels/fused/conv2d_relu_pool_cpu.h>
@@ -76,20 +75,13 @@ float max_input(float weight, float bias, std::int64_t C) {
   return kMax / std::max(1.0F, 81 * static_cast<float>(C) * weight);
 }
 
-bool same_bits(const Tensor& a, const Tensor& b) {
-  if (!a.defined() || !b.defined()) return a.defined() == b.defined();
-  return a.shape() == b.shape() && std::memcmp(a.bytes(), b.bytes(), a.nbytes()) == 0;
-}
-
-Tensor copy_of(const Tensor& tensor) { return tensor.defined() ? tensor.clone() : Tensor{}; }
-
 }  // namespace
 
 Conv2dReluPoolWeights::Packed Conv2dReluPoolWeights::pack(const Tensor& weight, const Tensor& bias) {
   const std::int64_t K = weight.dim(0), C = weight.dim(1), taps = 9 * C, channels = cpu::round_up(K, cpu::kVector);
   const bool winograd = C >= 8;  // the transforms pay off only for many channels
-  if (!packed_.defined() || !same_bits(weight_, weight) || !same_bits(bias_, bias)) {
-    packed_ = Tensor();  // stays so if an allocation throws
+  if (!weight_.are_those_of(weight) || !bias_.are_those_of(bias)) {
+    weight_.forget();  // stays so if an allocation throws
     Tensor packed = Tensor::empty({channels * (taps + 1) + (winograd ? 16 * C * channels : 0)});
     float* const weights = packed.data<float>();
     float* const biases = weights + channels * taps;
@@ -98,9 +90,9 @@ Conv2dReluPoolWeights::Packed Conv2dReluPoolWeights::pack(const Tensor& weight, 
     if (bias.defined()) std::copy_n(bias.data<float>(), K, biases);
     max_input_ = max_input(cpu::max_abs(weights, channels * taps), cpu::max_abs(biases, channels), C);
     if (winograd) HWY_DYNAMIC_DISPATCH(transform_weights)(weights, K, C, biases + channels);
-    weight_ = copy_of(weight);
-    bias_ = copy_of(bias);
     packed_ = packed;
+    bias_.note(bias);
+    weight_.note(weight);
   }
   const float* const weights = std::as_const(packed_).data<float>();
   const float* const biases = weights + channels * taps;

@@ -65,7 +65,7 @@ void cpu::muon_direction(const Tensor& dweight, const MuonStep& step, Tensor& mo
 void cpu::muon_update(const Tensor& direction, const MuonStep& step, Tensor& weight, Stream&) {
   const auto shrink = static_cast<float>(1 - step.lr * step.weight_decay), rate = static_cast<float>(step.lr * step.lr_ratio);
   const float* from = direction.data<float>();
-  float* value = weight.data<float>();
+  float* value = weight.rewrite<float>();
   parallel_ranges(weight.numel(), kGrain, [=](std::int64_t first, std::int64_t last) {
     HWY_DYNAMIC_DISPATCH(muon_update_range)(shrink, rate, from + first, value + first, static_cast<std::size_t>(last - first));
   });

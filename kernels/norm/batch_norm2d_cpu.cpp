@@ -25,7 +25,7 @@ void cpu::batch_norm2d_update(const Tensor& statistics, std::int64_t values, std
   const double factor = momentum ? *momentum : 1 / static_cast<double>(batches);
   const double unbiased = static_cast<double>(values) / static_cast<double>(values - 1);
   const float* from = statistics.data<float>();
-  float *mean = running_mean.data<float>(), *var = running_var.data<float>();
+  float *mean = running_mean.rewrite<float>(), *var = running_var.rewrite<float>();
   for (std::int64_t c = 0; c < C; ++c) {
     const double batch_var = unbiased * static_cast<double>(from[kVariance * C + c]);
     mean[c] = static_cast<float>((1 - factor) * static_cast<double>(mean[c]) + factor * static_cast<double>(from[kMean * C + c]));

@@ -13,7 +13,7 @@ void cpu::fold_norm(const Tensor& weight, const Tensor& bias, const FixedNorm& n
   const float *const means = norm.running_mean.data<float>(), *const variances = norm.running_var.data<float>();
   const float *const scales = data_of(norm.weight), *const shifts = data_of(norm.bias);
   const float *const from = weight.data<float>(), *const biases = data_of(bias);
-  float *const to = folded_weight.data<float>(), *const folded = folded_bias.data<float>();
+  float *const to = folded_weight.rewrite<float>(), *const folded = folded_bias.rewrite<float>();
   const std::int64_t K = weight.dim(0), row = weight.numel() / std::max<std::int64_t>(K, 1);
   const double eps = norm.eps;
   parallel_ranges(K, std::max<std::int64_t>(1, kGrain / row), [=](std::int64_t first, std::int64_t last) {

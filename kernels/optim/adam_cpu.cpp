@@ -115,7 +115,7 @@ float flush_threshold(const AdamStep& s) {
 
 void cpu::adam(const Tensor& dweight, const AdamStep& step, Tensor& weight, Tensor& m, Tensor& v, Tensor& max_v, Stream&) {
   const float* gradient = dweight.data<float>();
-  const AdamMemory to{weight.data<float>(), m.data<float>(), v.data<float>(), max_v.defined() ? max_v.data<float>() : nullptr};
+  const AdamMemory to{weight.rewrite<float>(), m.data<float>(), v.data<float>(), max_v.defined() ? max_v.data<float>() : nullptr};
   const AdamCoefficients coefficients = coefficients_of(step);
   const float threshold = flush_threshold(step);
   parallel_update(weight.numel(), kGrain, threshold, [=](std::int64_t first, std::int64_t last) {

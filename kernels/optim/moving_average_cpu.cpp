@@ -38,7 +38,7 @@ void cpu::moving_average(const Tensor& x, double decay, const Tensor& n_averaged
   const AverageWeights weights(decay);
   with_averaged_type(x.dtype(), [&]<class T>(T) {
     const T* from = x.data<T>();
-    T* to = average.data<T>();
+    T* to = average.rewrite<T>();
     parallel_ranges(x.numel(), kGrain, [=](std::int64_t first, std::int64_t last) {
       if (copies) return static_cast<void>(std::copy(from + first, from + last, to + first));
       if constexpr (std::is_same_v<T, float>) {

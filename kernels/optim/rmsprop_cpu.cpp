@@ -98,7 +98,7 @@ float flush_threshold(const RmspropStep& s) {
 
 void cpu::rmsprop(const Tensor& dweight, const RmspropStep& step, Tensor& weight, RmspropState& state, Stream&) {
   const float* gradient = dweight.data<float>();
-  const RmspropMemory to{weight.data<float>(), state.square_avg.data<float>(),
+  const RmspropMemory to{weight.rewrite<float>(), state.square_avg.data<float>(),
                          step.momentum != 0 ? state.momentum_buffer.data<float>() : nullptr,
                          step.centered ? state.grad_avg.data<float>() : nullptr};
   const float threshold = flush_threshold(step);

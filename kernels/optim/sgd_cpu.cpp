@@ -67,7 +67,7 @@ float flush_threshold(const SgdStep& s) {
 
 void cpu::sgd(const Tensor& dweight, const SgdStep& step, Tensor& weight, Tensor& velocity, Stream&) {
   const float* gradient = dweight.data<float>();
-  float* value = weight.data<float>();
+  float* value = weight.rewrite<float>();
   float* speed = step.momentum != 0 ? velocity.data<float>() : nullptr;
   const float threshold = flush_threshold(step);
   parallel_update(weight.numel(), kGrain, threshold, [=](std::int64_t first, std::int64_t last) {

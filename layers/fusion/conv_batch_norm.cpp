@@ -1,6 +1,9 @@
+#include <algorithm>
+#include <array>
 #include <memory>
 #include <utility>
 
+#include <gpucnn/kernels/common/seen_values.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/fusion/batch_norm.h>
 #include <gpucnn/layers/fusion/pattern.h>
@@ -10,8 +13,45 @@
 namespace gpucnn {
 namespace {
 
-/// In a prediction the convolution does the normalisation's work too, where that pays. It saves a pass over its output, and costs
-/// one over its weights. These are folded in each call, for anybody may have changed them.
+/// A convolution with the work of the norm behind it in its weights. On the CPU they are folded again when they have changed. On a
+/// GPU they are in each call, for nobody knows when a kernel there writes.
+class FoldedConv {
+ public:
+  FoldedConv(const Shape& x, std::int64_t out_channels, const Conv2dOptions& options, Device device, Precision precision)
+      : plan_(x, out_channels, options, device, precision) {}
+
+  bool serves(const Shape& x, Device device, Precision precision) const { return plan_.serves(x, device, precision); }
+
+  Tensor forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const kernels::FixedNorm& norm,
+                 const Activation& epilogue, Stream& stream) {
+    fold(weight, bias, norm, x.dtype(), stream);
+    Tensor y = Tensor::empty(plan_.y_shape(), x.dtype(), x.device());
+    plan_.forward(x, weight_, bias_, epilogue, y, stream);
+    return y;
+  }
+
+ private:
+  void fold(const Tensor& weight, const Tensor& bias, const kernels::FixedNorm& norm, DType dtype, Stream& stream) {
+    const std::array<Tensor, 6> all{weight, bias, norm.running_mean, norm.running_var, norm.weight, norm.bias};
+    const bool keeps = stream.device().kind == Device::Kind::cpu;
+    const auto same = [](const kernels::cpu::SeenValues& seen, const Tensor& now) { return seen.are_those_of(now); };
+    if (keeps && std::ranges::equal(seen_, all, same)) return;
+    for (auto& seen : seen_) seen.forget();
+    if (!weight_.defined()) {
+      weight_ = Tensor::empty(weight.shape(), dtype, stream.device());
+      bias_ = Tensor::empty({weight.dim(0)}, dtype, stream.device());
+    }
+    kernels::fold_norm(weight, bias, norm, weight_, bias_, stream);
+    for (std::size_t i = 0; keeps && i < all.size(); ++i) seen_[i].note(all[i]);
+  }
+
+  kernels::Conv2dPlan plan_;
+  std::array<kernels::cpu::SeenValues, 6> seen_;  // what these were made from
+  Tensor weight_, bias_;
+};
+
+/// In a prediction the convolution does the normalisation's work too, which saves a pass over its output. On a GPU, where that
+/// costs a pass over its weights, it does so where it pays.
 class ConvBatchNorm final : public AddingStage {
  public:
   ConvBatchNorm(Conv2d& conv, BatchNorm2d& norm, ActivationLayer* relu)
@@ -41,6 +81,7 @@ class ConvBatchNorm final : public AddingStage {
 
   bool folds(const Tensor& x, Context& context) const {
     if (context.keeps() || !norm_.is_fixed(context.enter(norm_))) return false;
+    if (x.device().kind == Device::Kind::cpu) return true;
     return conv_.output_shape(x.shape()).numel() >= kMinOutputs * conv_.weight().numel();
   }
 
@@ -48,16 +89,13 @@ class ConvBatchNorm final : public AddingStage {
     const Device device = context.stream().device();
     const Precision precision = context.precision();
     const Parameter weight = conv_.weight(), bias = conv_.bias();
-    Tensor folded_weight = Tensor::empty(weight.shape(), x.dtype(), device);
-    Tensor folded_bias = Tensor::empty({conv_.out_channels()}, x.dtype(), device);
-    norm_.fold(weight.value(), bias.defined() ? bias.value() : Tensor{}, folded_weight, folded_bias, context.stream());
-    Conv2dOptions options = conv_.options();
-    options.bias = true;
-    const auto plan = plans_.take(x.shape(), device, precision,
-                                  [&] { return kernels::Conv2dPlan(x.shape(), conv_.out_channels(), options, device, precision); });
-    Tensor y = Tensor::empty(plan->y_shape(), x.dtype(), device);
-    plan->forward(x, folded_weight, folded_bias, relu_ ? relu_->function() : Activation{}, y, context.stream());
-    return y;
+    const auto conv = plans_.take(x.shape(), device, precision, [&] {
+      Conv2dOptions options = conv_.options();
+      options.bias = true;
+      return FoldedConv(x.shape(), conv_.out_channels(), options, device, precision);
+    });
+    return conv->forward(x, weight.value(), bias.defined() ? bias.value() : Tensor{}, norm_.fixed(),
+                         relu_ ? relu_->function() : Activation{}, context.stream());
   }
 
   Tensor convolved(const Tensor& x, Context& context) {
@@ -78,7 +116,7 @@ class ConvBatchNorm final : public AddingStage {
   BatchNorm2d& norm_;
   ActivationLayer* relu_;                // null: none
   std::unique_ptr<AddingStage> behind_;  // the norm, and the ReLU if there is one
-  PlanCache<kernels::Conv2dPlan> plans_;
+  PlanCache<FoldedConv> plans_;
   Tensor x_;
 };
 

@@ -1,6 +1,7 @@
 #include <gpucnn/layers/module/context.h>
 
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include <gpucnn/core/text/formatted.h>
@@ -52,12 +53,13 @@ RandomStream Context::random(Purpose purpose) const {
 
 Tensor Context::operand(const Parameter& parameter) const {
   if (call_.root.precision != Precision::bf16) return parameter.value();
-  if (parameter.slot().values.bytes() != call_.root.values.bytes()) {
+  const Parameter::Slot slot = parameter.slot();
+  if (slot.values.bytes() != std::as_const(call_.root.values).bytes()) {
     throw std::logic_error(
         formatted("{}: parameter {} lies in the memory of another model now", module_.label(), parameter.name()));
   }
   if (!call_.predicting) call_.root.refresh_operands(backward_ ? call_.forward : call_.number);
-  return call_.root.operands.view(parameter.slot().first, parameter.shape());
+  return call_.root.operands.view(slot.first, parameter.shape());
 }
 
 bool Context::leads() const noexcept { return &module_ == call_.leader; }

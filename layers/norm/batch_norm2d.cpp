@@ -6,7 +6,6 @@
 #include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/norm/batch_norm2d.h>
-#include <gpucnn/kernels/norm/fold_norm.h>
 #include <gpucnn/layers/graph/graph_builder.h>
 
 namespace gpucnn {
@@ -87,10 +86,9 @@ Tensor BatchNorm2d::gradients(const Tensor& dy, Context& context) {
   return differentiate({context.saved(0), context.saved(1), is_fixed(context)}, {}, dy, context);
 }
 
-void BatchNorm2d::fold(const Tensor& weight, const Tensor& bias, Tensor& folded_weight, Tensor& folded_bias, Stream& stream) const {
-  const kernels::FixedNorm norm{running_mean_, running_var_, options_.affine ? weight_.value() : Tensor{},
-                                options_.affine ? bias_.value() : Tensor{}, options_.eps};
-  kernels::fold_norm(weight, bias, norm, folded_weight, folded_bias, stream);
+kernels::FixedNorm BatchNorm2d::fixed() const {
+  const bool affine = options_.affine;
+  return {running_mean_, running_var_, affine ? weight_.value() : Tensor{}, affine ? bias_.value() : Tensor{}, options_.eps};
 }
 
 void BatchNorm2d::members(Members& m) {

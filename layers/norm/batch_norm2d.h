@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 
+#include <gpucnn/kernels/norm/fold_norm.h>
 #include <gpucnn/kernels/norm/norm_epilogue.h>
 #include <gpucnn/layers/module/module.h>
 
@@ -49,8 +50,8 @@ class GPUCNN_API BatchNorm2d : public Module {
 
   /// For these too: whether the statistics are those that training gathered in this layer's part of a call, `context`.
   bool is_fixed(const Context& context) const { return !context.training() && options_.track_running_stats; }
-  /// And then, if they are: `kernels::fold_norm` of a convolution before it.
-  void fold(const Tensor& weight, const Tensor& bias, Tensor& folded_weight, Tensor& folded_bias, Stream& stream) const;
+  /// And then, if they are: what it does, for `kernels::fold_norm`.
+  kernels::FixedNorm fixed() const;
 
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;

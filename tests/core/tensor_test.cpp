@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numbers>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -17,9 +18,11 @@ namespace gpucnn {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::ThrowsMessage;
 
 template <class T>
@@ -287,6 +290,41 @@ TEST(Randn, IsBoxAndMullersTransformInLogicalOrder) {
 TEST(Randn, DependsOnTheSeedOnly) {
   EXPECT_EQ(Tensor::randn({50}, 1).to_vector<float>(), Tensor::randn({50}, 1).to_vector<float>());
   EXPECT_NE(Tensor::randn({50}, 1).to_vector<float>(), Tensor::randn({50}, 2).to_vector<float>());
+}
+
+TEST(Tensor, HasAnotherVersionAfterEachWriteThatItSees) {
+  Tensor tensor = Tensor::zeros({4});
+  std::vector<std::uint64_t> seen{0};
+  const auto expect_other = [&] {
+    EXPECT_THAT(seen, Not(Contains(tensor.version())));
+    seen.push_back(tensor.version());
+  };
+  expect_other();
+  tensor.copy_from(Tensor::full({4}, 1));
+  expect_other();
+  tensor.view(2, {1}).copy_from(Tensor::full({1}, 2));
+  expect_other();
+  tensor.rewrite<float>()[0] = 3;
+  expect_other();
+  std::as_const(tensor).data<float>();
+  std::as_const(tensor).bytes();
+  tensor.to_vector<float>();
+  EXPECT_EQ(tensor.version(), seen.back());
+  EXPECT_THAT(seen, Not(Contains(Tensor::from(std::vector<float>{1}, {1}).version())));
+}
+
+TEST(Tensor, HasNoVersionOnceItHasGivenAPointerToWriteThrough) {
+  const auto pointers = std::vector<void (*)(Tensor&)>{[](Tensor& t) { t.data<float>(); }, [](Tensor& t) { t.bytes(); },
+                                                       [](Tensor& t) { t.view(1, {1}).device_data<float>(); }};
+  for (const auto& pointer : pointers) {
+    Tensor tensor = Tensor::zeros({4});
+    pointer(tensor);
+    EXPECT_EQ(tensor.version(), 0U);
+    tensor.copy_from(Tensor::full({4}, 1));
+    EXPECT_EQ(tensor.version(), 0U);
+  }
+  EXPECT_EQ(Tensor().version(), 0U);
+  EXPECT_EQ(Tensor::empty({4}).version(), 0U);
 }
 
 }  // namespace
