@@ -41,11 +41,11 @@ HWY_INLINE void transform_taps(const float* taps, std::int64_t step, float* to, 
 /// One panel of output channels, transformed or as it is. `weight` has the layout of WinogradWeights.
 void pack_winograd_panel(const float* weight, std::int64_t C, std::int64_t K, bool exchanged, bool transformed, std::int64_t panel,
                          float* to) {
-  const std::int64_t stride = (K + cpu::kPanel - 1) / cpu::kPanel * cpu::panel_size(C), k0 = panel * cpu::kPanel;
+  const std::int64_t stride = cpu::tap_size(C), k0 = panel * cpu::kPanel;
   const std::int64_t count = std::min(cpu::kPanel, K - k0);
   const std::int64_t in = exchanged ? 9 * K : 1, out = exchanged ? 1 : 9 * C, tap_step = exchanged ? K : C;
   float taps[9][cpu::kPanel] = {};
-  to += panel * cpu::panel_size(C);
+  to += panel * (transformed ? 16 : 9) * stride;
   for (std::int64_t c = 0; c < C; ++c, to += cpu::kPanel) {
     for (std::int64_t t = 0; t < 9; ++t) {
       const float* const from = weight + c * in + k0 * out + (exchanged ? 8 - t : t) * tap_step;

@@ -72,51 +72,53 @@ HWY_INLINE void multiply_element(const float* patches, std::int64_t block, const
   }
 }
 
-/// V vectors of output channels from k on, of tiles first to first + count - 1.
+/// V vectors of output channels from k on, of tiles first to first + count - 1. `products`: 16 elements `stride` apart.
 template <int V>
-void winograd_channels(const cpu::WinogradTiles& all, std::int64_t first, std::int64_t count, std::int64_t k, std::int64_t block,
-                       const cpu::TaskScratch& scratch, float* memory) {
-  const std::int64_t panel = cpu::panel_size(all.C), in_panel = k % cpu::kPanel;
-  const float* const weights = all.transforms + k / cpu::kPanel * panel + in_panel;
-  float* const products = memory + 16 * scratch.patches;
+void winograd_channels(const cpu::WinogradTiles& all, const cpu::Patches& patches, std::int64_t first, std::int64_t count,
+                       std::int64_t k, float* products, std::int64_t stride) {
+  const std::int64_t tap = cpu::tap_size(all.C);
+  const float* const weights = all.transforms + k / cpu::kPanel * 16 * tap + k % cpu::kPanel;
   for (std::int64_t e = 0; e < 16; ++e) {
-    multiply_element<V>(memory + e * scratch.patches, block, weights + e * all.panels() * panel,
-                        e == kBiasElement ? all.bias + k : nullptr, all.C, count, products + e * scratch.products);
+    multiply_element<V>(patches.of(first) + e * patches.element, patches.block, weights + e * tap,
+                        e == kBiasElement ? all.bias + k : nullptr, all.C, count, products + e * stride);
   }
-  for (std::int64_t p = 0; p < count; ++p) {
-    const cpu::TilePlace at(all, first + p);
+  cpu::TilePlace at(all, first);
+  for (std::int64_t p = 0; p < count; ++p, at.next(all)) {
     float* const to = all.y + ((at.n * all.H + at.i) * all.W + at.j) * all.K + k;
     for (int v = 0; v < V && k + v * kLanes < all.K; ++v) {
-      finish_vector(products + p * cpu::kPanel + v * kLanes, scratch.products, all, at, all.K - k - v * kLanes, to + v * kLanes);
+      finish_vector(products + p * cpu::kPanel + v * kLanes, stride, all, at, all.K - k - v * kLanes, to + v * kLanes);
     }
   }
 }
 
-/// Tiles first to first + count - 1 by Winograd, without the epilogue. `capacity`: that of the scratch, a multiple of kTileRows.
-void winograd_tiles(const cpu::WinogradTiles& all, std::int64_t first, std::int64_t count, std::int64_t capacity, float* memory) {
-  const cpu::TaskScratch scratch(capacity, all.C);
-  const std::int64_t block = capacity * cpu::kVector;
-  for (std::int64_t p = 0; p < count; ++p) {
-    const bool fits = transform_patch(all, {all, first + p}, memory + p * cpu::kVector, block, scratch.patches);
-    all.direct[first + p] = !fits;
+/// Tiles first to last - 1 of the patches.
+void winograd_patches(const cpu::WinogradTiles& all, const cpu::Patches& patches, std::int64_t first, std::int64_t last) {
+  cpu::TilePlace at(all, first);
+  for (std::int64_t tile = first; tile < last; ++tile, at.next(all)) {
+    all.direct[tile] = !transform_patch(all, at, patches.of(tile), patches.block, patches.element);
   }
-  std::int64_t k = 0;
-  for (; k + kLanes < all.K; k += 2 * kLanes) winograd_channels<2>(all, first, count, k, block, scratch, memory);
-  if (k < all.K) winograd_channels<1>(all, first, count, k, block, scratch, memory);
+}
+
+/// Tiles first to first + count - 1 of output channels k to end - 1, without the epilogue. k is a multiple of kPanel.
+void winograd_products(const cpu::WinogradTiles& all, const cpu::Patches& patches, std::int64_t first, std::int64_t count,
+                       std::int64_t k, std::int64_t end, float* products) {
+  const std::int64_t stride = cpu::products_of(cpu::round_up(count, kTileRows));
+  for (; k + kLanes < end; k += 2 * kLanes) winograd_channels<2>(all, patches, first, count, k, products, stride);
+  if (k < end) winograd_channels<1>(all, patches, first, count, k, products, stride);
 }
 
 /// A tile by direct sums, one for each tap, without the epilogue. The padding's zeros are multiplied, too.
 void direct_tile(const cpu::WinogradTiles& all, std::int64_t tile) {
   const Floats d;
   const cpu::TilePlace at(all, tile);
-  const std::int64_t panel = cpu::panel_size(all.C);
+  const std::int64_t tap_size = cpu::tap_size(all.C);
   for (int o = 0; o < 4; ++o) {
     const std::int64_t i = at.i + o / 2, j = at.j + o % 2;
     if (i >= all.H || j >= all.W) continue;
     for (std::int64_t k = 0; k < all.K; k += kLanes) {
       Vector sum = hn::LoadU(d, all.bias + k);
-      const float* weights = all.weights + k / cpu::kPanel * panel + k % cpu::kPanel;
-      for (std::int64_t tap = 0; tap < 9; ++tap, weights += all.panels() * panel) {
+      const float* weights = all.weights + k / cpu::kPanel * 9 * tap_size + k % cpu::kPanel;
+      for (std::int64_t tap = 0; tap < 9; ++tap, weights += tap_size) {
         const float* const x = all.pixel(at.n, i + tap / 3 - 1, j + tap % 3 - 1);
         Vector part = hn::Zero(d);
         for (std::int64_t c = 0; c < all.C; ++c) part = hn::MulAdd(hn::Set(d, x[c]), hn::LoadU(d, weights + c * cpu::kPanel), part);

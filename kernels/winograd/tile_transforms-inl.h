@@ -27,18 +27,17 @@ HWY_INLINE PatchLine transform_line(const PatchLine& v) {
   return {hn::Sub(v.v0, v.v2), hn::Add(v.v1, v.v2), hn::Sub(v.v2, v.v1), hn::Sub(v.v1, v.v3)};
 }
 
-/// B^T x B of a vector of channels. Element e goes to to[e * stride]. Squares are added to `energy`.
-HWY_INLINE void transform_vector(const float* const (&pixels)[16], std::int64_t c, float* to, std::int64_t stride, Vector& energy) {
+/// B^T x B of a vector of channels, of pixels p from pixel(p) on. Element e goes to to[e * stride]. Squares are added to `energy`.
+template <class Pixel>
+HWY_INLINE void transform_vector(const Pixel& pixel, float* to, std::int64_t stride, Vector& energy) {
   const Floats d;
   PatchLine lines[4];
 #pragma GCC unroll 4
   for (int r = 0; r < 4; ++r) {
-    const auto load = [&](int s) HWY_ATTR { return hn::LoadU(d, pixels[4 * r + s] + c); };
+    const auto load = [&](int s) HWY_ATTR { return hn::LoadU(d, pixel(4 * r + s)); };
     const PatchLine x{load(0), load(1), load(2), load(3)};
-    energy = hn::MulAdd(x.v0, x.v0, energy);
-    energy = hn::MulAdd(x.v1, x.v1, energy);
-    energy = hn::MulAdd(x.v2, x.v2, energy);
-    energy = hn::MulAdd(x.v3, x.v3, energy);
+    const Vector outer = hn::MulAdd(x.v0, x.v0, hn::Mul(x.v3, x.v3));  // a chain of 16 sums would take longer than the transform
+    energy = hn::Add(energy, hn::MulAdd(x.v1, x.v1, hn::MulAdd(x.v2, x.v2, outer)));
     lines[r] = transform_line(x);
   }
   const auto column = [&](const PatchLine& x, float* element) HWY_ATTR {
@@ -54,30 +53,41 @@ HWY_INLINE void transform_vector(const float* const (&pixels)[16], std::int64_t 
   column({lines[0].v3, lines[1].v3, lines[2].v3, lines[3].v3}, to + 3 * stride);
 }
 
+/// All C channels of pixels p from pixel(p) on, and the sum of their squares.
+template <class Pixel>
+HWY_INLINE float transform_channels(const Pixel& pixel, std::int64_t C, float* to, std::int64_t block, std::int64_t stride) {
+  const Floats d;
+  Vector energy = hn::Zero(d);
+  std::int64_t c = 0;
+  for (; c + kLanes <= C; c += kLanes) {
+    const auto here = [&](int p) HWY_ATTR { return pixel(p) + c; };
+    transform_vector(here, to + c / cpu::kVector * block + c % cpu::kVector, stride, energy);
+  }
+  if (c < C) {
+    float rest[16][cpu::kVector] = {};
+    for (int p = 0; p < 16; ++p) std::copy_n(pixel(p) + c, C - c, rest[p]);
+    const auto here = [&](int p) HWY_ATTR { return rest[p]; };
+    transform_vector(here, to + c / cpu::kVector * block + c % cpu::kVector, stride, energy);
+  }
+  return hn::GetLane(hn::SumOfLanes(d, energy));
+}
+
 /// The transformed patch of a tile: 16 elements `stride` apart, of blocks of kVector channels `block` apart. False if the tile must
 /// be computed directly: it is not finite, or products could overflow. A large pixel harms no output that does not read it: of the
 /// transform's differences, those with a border pixel are added only to outputs that read it.
 HWY_INLINE bool transform_patch(const cpu::WinogradTiles& all, const cpu::TilePlace& at, float* to, std::int64_t block,
                                 std::int64_t stride) {
-  const Floats d;
+  if (at.is_inside(all)) {
+    const float* const corner = all.x + ((at.n * all.H + at.i - 1) * all.W + at.j - 1) * all.C;
+    const std::int64_t row = all.W * all.C, column = all.C;
+    const auto pixel = [=](int p) { return corner + p / 4 * row + p % 4 * column; };
+    return transform_channels(pixel, all.C, to, block, stride) <= all.max_energy;
+  }
   const float* pixels[16];
   for (int r = 0; r < 4; ++r) {
     for (int s = 0; s < 4; ++s) pixels[4 * r + s] = all.pixel(at.n, at.i + r - 1, at.j + s - 1);
   }
-  Vector energy = hn::Zero(d);
-  std::int64_t c = 0;
-  for (; c + kLanes <= all.C; c += kLanes) {
-    transform_vector(pixels, c, to + c / cpu::kVector * block + c % cpu::kVector, stride, energy);
-  }
-  if (c < all.C) {
-    float rest[16][cpu::kVector] = {};
-    for (int p = 0; p < 16; ++p) {
-      std::copy_n(pixels[p] + c, all.C - c, rest[p]);
-      pixels[p] = rest[p];
-    }
-    transform_vector(pixels, 0, to + c / cpu::kVector * block + c % cpu::kVector, stride, energy);
-  }
-  return hn::GetLane(hn::SumOfLanes(d, energy)) <= all.max_energy;
+  return transform_channels([&](int p) { return pixels[p]; }, all.C, to, block, stride) <= all.max_energy;
 }
 
 /// Up to a vector of channels of a pixel.

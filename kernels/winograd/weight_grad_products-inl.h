@@ -71,8 +71,8 @@ HWY_INLINE bool expand_tile(const cpu::WinogradTiles& all, const float* dy, cons
 bool transform_tiles(const cpu::WinogradTiles& all, const float* dy, const float* zeros, const cpu::WeightGradChunk& chunk,
                      std::int64_t begin, std::int64_t end) {
   bool fit = true;
-  for (std::int64_t t = begin; t < end; ++t) {
-    const cpu::TilePlace at(all, chunk.first + t);
+  cpu::TilePlace at(all, chunk.first + begin);
+  for (std::int64_t t = begin; t < end; ++t, at.next(all)) {
     fit &= transform_patch(all, at, chunk.patches + t * cpu::kVector, chunk.block(), chunk.patch_stride());
     fit &= expand_tile(all, dy, zeros, at, chunk.gradients + t * cpu::kVector, chunk.block(), chunk.gradient_stride());
   }

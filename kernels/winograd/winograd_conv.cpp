@@ -20,7 +20,8 @@
 #if HWY_ONCE
 namespace gpucnn::kernels {
 
-HWY_EXPORT(winograd_tiles);
+HWY_EXPORT(winograd_patches);
+HWY_EXPORT(winograd_products);
 HWY_EXPORT(direct_tile);
 HWY_EXPORT(pack_winograd_panel);
 HWY_EXPORT(max_abs);
@@ -28,12 +29,14 @@ HWY_EXPORT(max_abs);
 namespace cpu {
 namespace {
 
+constexpr std::int64_t kRows = 12;  // of tiles: a multiple of every micro-kernel's
+
+std::int64_t parts(std::int64_t count, std::int64_t size) { return (count + size - 1) / size; }
+
 /// Tiles of a task: as many as keep the transformed patches in the L2 cache, and at least as many as make reading the weights pay.
-/// Few tiles are split for the threads. A multiple of every micro-kernel's.
-std::int64_t tiles_of_task(std::int64_t tiles, std::int64_t C) {
-  constexpr std::int64_t kUnit = 12, kPatchFloats = 12288, kMin = 48, kMax = 240, kMinTasks = 8;
-  const std::int64_t best = std::clamp(kPatchFloats / C, kMin, kMax);
-  return round_up(std::min(best, (tiles + kMinTasks - 1) / kMinTasks), kUnit);
+std::int64_t tiles_of_task(std::int64_t C) {
+  constexpr std::int64_t kPatchFloats = 12288, kMin = 48, kMax = 240;
+  return round_up(std::clamp(kPatchFloats / C, kMin, kMax), kRows);
 }
 
 /// The epilogue of a tile's pixels.
@@ -57,14 +60,58 @@ void finish_tiles(const WinogradTiles& all, std::int64_t first, std::int64_t las
   }
 }
 
-Tensor packed(const Tensor& weight, std::int64_t C, std::int64_t K, bool exchanged, bool transformed) {
-  Tensor result = Tensor::empty({packed_size(transformed ? 16 : 9, C, K)});
+/// Many tiles: a task computes all output channels of some, which lie in the core's cache. A batch too small for that many tasks
+/// has smaller ones.
+void split_tiles(const WinogradTiles& all) {
+  constexpr std::int64_t kMinTasks = 8;
+  const std::int64_t tiles = all.tiles(), grain = std::min(tiles_of_task(all.C), round_up(parts(tiles, kMinTasks), kRows));
+  const int threads = num_threads();
+  const Patches layout(grain, all.C);
+  const std::int64_t scratch = layout.size() + 16 * products_of(grain);
+  Tensor memory = Tensor::empty({threads, scratch});
+  float* const all_memory = memory.data<float>();
+  parallel_for(parts(tiles, grain), threads, [=](std::int64_t task, int thread) {
+    const std::int64_t first = task * grain, last = std::min(first + grain, tiles);
+    Patches patches = layout;
+    patches.data = all_memory + thread * scratch;
+    patches.first = first;
+    HWY_DYNAMIC_DISPATCH(winograd_patches)(all, patches, first, last);
+    HWY_DYNAMIC_DISPATCH(winograd_products)(all, patches, first, last - first, 0, all.K, patches.data + patches.size());
+    finish_tiles(all, first, last);
+  });
+}
+
+/// Few tiles, whose weights are more than their patches: a task computes a panel of output channels of them. So each weight is
+/// read by one core, once for as many tiles as have their patches in its cache.
+void split_channels(const WinogradTiles& all) {
+  constexpr std::int64_t kPatchFloats = 4096;  // of a task that transforms
+  const std::int64_t tiles = all.tiles(), panels = all.panels(), C = all.C;
+  const std::int64_t chunks = parts(tiles, tiles_of_task(C)), grain = round_up(parts(tiles, chunks), kRows);
+  const int threads = num_threads();
+  Patches patches(round_up(tiles, kRows), C);
+  const std::int64_t products = 16 * products_of(grain);
+  Tensor memory = Tensor::empty({patches.size() + threads * products});
+  patches.data = memory.data<float>();
+  float* const all_products = patches.data + patches.size();
+  parallel_ranges(tiles, std::max<std::int64_t>(1, kPatchFloats / C), [=](std::int64_t first, std::int64_t last) {
+    HWY_DYNAMIC_DISPATCH(winograd_patches)(all, patches, first, last);
+  });
+  parallel_for(parts(tiles, grain) * panels, threads, [=](std::int64_t task, int thread) {
+    const std::int64_t first = task / panels * grain, count = std::min(grain, tiles - first), k = task % panels * kPanel;
+    HWY_DYNAMIC_DISPATCH(winograd_products)
+    (all, patches, first, count, k, std::min(k + kPanel, all.K), all_products + thread * products);
+  });
+  finish_tiles(all, 0, tiles);
+}
+
+/// Into `packed`, whose memory is made where there is none.
+void pack_all(const Tensor& weight, std::int64_t C, std::int64_t K, bool exchanged, bool transformed, Tensor& packed) {
+  if (!packed.defined()) packed = Tensor::empty({packed_size(transformed ? 16 : 9, C, K)});
   const float* const from = weight.data<float>();
-  float* const to = result.data<float>();
+  float* const to = packed.data<float>();
   parallel_for((K + kPanel - 1) / kPanel, [=](std::int64_t panel) {
     HWY_DYNAMIC_DISPATCH(pack_winograd_panel)(from, C, K, exchanged, transformed, panel, to);
   });
-  return result;
 }
 
 }  // namespace
@@ -80,21 +127,18 @@ WinogradConv::WinogradConv(const Shape& x, const Shape& y, bool exchanged)
     : N_(x[0]), C_(x[1]), K_(y[1]), H_(x[2]), W_(x[3]), exchanged_(exchanged) {}
 
 bool WinogradConv::pack(const Tensor& weight, const float* bias) {
-  const float* const from = weight.data<float>();
-  const auto count = static_cast<std::size_t>(weight.numel());
-  if (!seen_.defined()) {
+  if (!zeros_.defined()) {
     bias_ = Tensor::zeros({round_up(K_, kPanel)});
     zeros_ = Tensor::zeros({C_});
   }
   if (bias) std::copy_n(bias, K_, bias_.data<float>());
-  if (seen_.defined() && std::memcmp(std::as_const(seen_).data<float>(), from, count * sizeof(float)) == 0)
-    return std::isfinite(max_weight_);
-  if (!seen_.defined()) seen_ = Tensor::empty({weight.numel()});
-  std::copy_n(from, count, seen_.data<float>());
-  max_weight_ = HWY_DYNAMIC_DISPATCH(max_abs)(from, weight.numel());
-  if (!std::isfinite(max_weight_)) return false;
-  transforms_ = packed(weight, C_, K_, exchanged_, true);
-  return true;
+  if (seen_.are_those_of(weight)) return std::isfinite(max_weight_);
+  seen_.forget();
+  max_weight_ = HWY_DYNAMIC_DISPATCH(max_abs)(weight.data<float>(), weight.numel());
+  const bool finite = std::isfinite(max_weight_);
+  if (finite) pack_all(weight, C_, K_, exchanged_, true, transforms_);
+  seen_.note(weight);
+  return finite;
 }
 
 bool WinogradConv::run(const Tensor& x, const Tensor& weight, const float* bias, const Activation& epilogue, Tensor& y) {
@@ -117,21 +161,19 @@ bool WinogradConv::run(const Tensor& x, const Tensor& weight, const float* bias,
                     .epilogue = epilogue,
                     .max_energy = max_input * max_input,
                     .direct = nullptr};
-  const std::int64_t tiles = all.tiles(), grain = tiles_of_task(tiles, C_), scratch = TaskScratch(grain, C_).size();
-  const int threads = num_threads();
-  Tensor memory = Tensor::empty({threads, scratch}), direct = Tensor::empty({tiles}, DType::u8);
+  Tensor direct = Tensor::empty({all.tiles()}, DType::u8);
   all.direct = direct.data<std::uint8_t>();
-  float* const all_memory = memory.data<float>();
-  parallel_for((tiles + grain - 1) / grain, threads, [=](std::int64_t task, int thread) {
-    const std::int64_t first = task * grain, last = std::min(first + grain, tiles);
-    HWY_DYNAMIC_DISPATCH(winograd_tiles)(all, first, last - first, grain, all_memory + thread * scratch);
-    finish_tiles(all, first, last);
-  });
-  if (!std::memchr(all.direct, 1, static_cast<std::size_t>(tiles))) return true;
-  const Tensor weights = packed(weight, C_, K_, exchanged_, false);
-  all.weights = weights.data<float>();
-  parallel_for((tiles + grain - 1) / grain, [=](std::int64_t task) {
-    for (std::int64_t tile = task * grain; tile < std::min((task + 1) * grain, tiles); ++tile) {
+  if (all.tiles() <= K_) {
+    split_channels(all);
+  } else {
+    split_tiles(all);
+  }
+  if (!std::memchr(all.direct, 1, static_cast<std::size_t>(all.tiles()))) return true;
+  Tensor weights;
+  pack_all(weight, C_, K_, exchanged_, false, weights);
+  all.weights = std::as_const(weights).data<float>();
+  parallel_ranges(all.tiles(), kRows, [=](std::int64_t first, std::int64_t last) {
+    for (std::int64_t tile = first; tile < last; ++tile) {
       if (!all.direct[tile]) continue;
       HWY_DYNAMIC_DISPATCH(direct_tile)(all, tile);
       finish_tile(all, {all, tile});

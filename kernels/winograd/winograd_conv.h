@@ -5,6 +5,7 @@
 #include <gpucnn/core/shape.h>
 #include <gpucnn/core/tensor.h>
 #include <gpucnn/kernels/activation/activation.h>
+#include <gpucnn/kernels/common/seen_values.h>
 
 namespace gpucnn::kernels::cpu {
 
@@ -31,7 +32,7 @@ class WinogradConv {
   std::int64_t N_, C_, K_, H_, W_;
   bool exchanged_;
   float max_weight_ = 0;
-  Tensor seen_;  // the weights that transforms_ was made from
+  SeenValues seen_;  // the weights that transforms_ was made from
   Tensor transforms_, bias_, zeros_;
 };
 

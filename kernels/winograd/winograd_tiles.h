@@ -18,8 +18,8 @@ struct WinogradTiles {
   const float* x;              // [N][H][W][C]
   float* y;                    // [N][H][W][K]
   const float* zeros;          // [C]: a pixel of the padding
-  const float* transforms;     // [16][panels][C][kPanel]
-  const float* weights;        // [9][panels][C][kPanel], for tiles that are computed directly; null until there is one
+  const float* transforms;     // [panels][16][C][kPanel]: a task that computes one panel reads them in one go
+  const float* weights;        // [panels][9][C][kPanel], for tiles that are computed directly; null until there is one
   const float* bias;           // [panels][kPanel]
   Activation epilogue;
   float max_energy;      // up to which sum of squares of a patch no product overflows
@@ -41,22 +41,38 @@ struct TilePlace {
 
   TilePlace(const WinogradTiles& all, std::int64_t tile)
       : n(tile / (all.rows() * all.columns())), i(2 * (tile / all.columns() % all.rows())), j(2 * (tile % all.columns())) {}
+
+  /// The tile behind it, without the divisions.
+  void next(const WinogradTiles& all) {
+    if ((j += 2) < all.W) return;
+    j = 0;
+    if ((i += 2) < all.H) return;
+    i = 0;
+    ++n;
+  }
+  /// Whether no pixel of the patch lies in the padding.
+  bool is_inside(const WinogradTiles& all) const { return i > 0 && j > 0 && i + 2 < all.H && j + 2 < all.W; }
 };
 
-/// How packed weights lie: floats from a tap to the next, from a panel, and in all.
-inline std::int64_t panel_size(std::int64_t C) { return C * kPanel; }
+/// How packed weights lie: floats from a tap of a panel to the next, and in all.
+inline std::int64_t tap_size(std::int64_t C) { return C * kPanel; }
 inline std::int64_t packed_size(std::int64_t taps, std::int64_t C, std::int64_t K) {
-  return taps * panel_size(C) * round_up(K, kPanel) / kPanel;
+  return taps * tap_size(C) * round_up(K, kPanel) / kPanel;
 }
 
-/// Scratch of a task of up to `tiles` tiles: offsets between the 16 elements. A line more than a power of two keeps them in
-/// different sets of the L1 cache.
-struct TaskScratch {
-  std::int64_t patches, products;  // floats from an element to the next
+/// The transformed patches of up to `capacity` neighbouring tiles: 16 elements, each of blocks of kVector channels. A line more
+/// than a power of two keeps elements in different sets of the L1 cache. `capacity`: a multiple of every micro-kernel's rows.
+struct Patches {
+  std::int64_t block, element;  // floats from a block to the next, and from an element
+  float* data = nullptr;
+  std::int64_t first = 0;  // the first of the tiles
 
-  TaskScratch(std::int64_t tiles, std::int64_t C)
-      : patches(tiles * round_up(C, kVector) + kVector), products(tiles * kPanel + kVector) {}
-  std::int64_t size() const { return 16 * (patches + products); }
+  Patches(std::int64_t capacity, std::int64_t C) : block(capacity * kVector), element(capacity * round_up(C, kVector) + kVector) {}
+  std::int64_t size() const { return 16 * element; }
+  float* of(std::int64_t tile) const { return data + (tile - first) * kVector; }
 };
+
+/// The same of products with a panel's weights: floats from an element to the next.
+inline std::int64_t products_of(std::int64_t capacity) { return capacity * kPanel + kVector; }
 
 }  // namespace gpucnn::kernels::cpu
