@@ -79,7 +79,7 @@ void winograd_channels(const cpu::WinogradTiles& all, const cpu::Patches& patche
   const std::int64_t tap = cpu::tap_size(all.C);
   const float* const weights = all.transforms + k / cpu::kPanel * 16 * tap + k % cpu::kPanel;
   for (std::int64_t e = 0; e < 16; ++e) {
-    multiply_element<V>(patches.of(first) + e * patches.element, patches.block, weights + e * tap,
+    multiply_element<V>(patches.data + e * patches.element, patches.block, weights + e * tap,
                         e == kBiasElement ? all.bias + k : nullptr, all.C, count, products + e * stride);
   }
   cpu::TilePlace at(all, first);
@@ -91,15 +91,16 @@ void winograd_channels(const cpu::WinogradTiles& all, const cpu::Patches& patche
   }
 }
 
-/// Tiles first to last - 1 of the patches.
-void winograd_patches(const cpu::WinogradTiles& all, const cpu::Patches& patches, std::int64_t first, std::int64_t last) {
+/// The patches of tiles first to first + count - 1, and for each whether it must be computed directly.
+void winograd_patches(const cpu::WinogradTiles& all, const cpu::Patches& patches, std::int64_t first, std::int64_t count,
+                      std::uint8_t* direct) {
   cpu::TilePlace at(all, first);
-  for (std::int64_t tile = first; tile < last; ++tile, at.next(all)) {
-    all.direct[tile] = !transform_patch(all, at, patches.of(tile), patches.block, patches.element);
+  for (std::int64_t p = 0; p < count; ++p, at.next(all)) {
+    direct[p] = !transform_patch(all, at, patches.data + p * cpu::kVector, patches.block, patches.element);
   }
 }
 
-/// Tiles first to first + count - 1 of output channels k to end - 1, without the epilogue. k is a multiple of kPanel.
+/// Tiles first to first + count - 1 of output channels k to end - 1, with no epilogue but ReLU. k is a multiple of kPanel.
 void winograd_products(const cpu::WinogradTiles& all, const cpu::Patches& patches, std::int64_t first, std::int64_t count,
                        std::int64_t k, std::int64_t end, float* products) {
   const std::int64_t stride = cpu::products_of(cpu::round_up(count, kTileRows));

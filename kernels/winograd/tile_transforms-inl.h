@@ -99,10 +99,12 @@ HWY_INLINE void store_some(Vector v, std::int64_t count, float* to) {
   std::copy_n(lanes, count, to);
 }
 
-/// A^T m A for up to a vector of channels of a tile: `to` is its first pixel in y.
+/// A^T m A, and ReLU, for up to a vector of channels of a tile: `to` is its first pixel in y.
 HWY_INLINE void finish_vector(const float* products, std::int64_t stride, const cpu::WinogradTiles& all, const cpu::TilePlace& at,
                               std::int64_t count, float* to) {
   const Floats d;
+  const Vector floor = hn::Set(d, all.floor);
+  const auto relu = [=](Vector v) HWY_ATTR { return hn::IfThenZeroElse(hn::Lt(v, floor), v); };  // keeps a NaN
   Vector rows[2][4];
 #pragma GCC unroll 4
   for (int s = 0; s < 4; ++s) {
@@ -115,8 +117,8 @@ HWY_INLINE void finish_vector(const float* products, std::int64_t stride, const 
   for (int r = 0; r < 2; ++r) {
     if (at.i + r >= all.H) break;
     float* const row = to + r * all.W * all.K;
-    store_some(hn::Add(rows[r][0], hn::Add(rows[r][1], rows[r][2])), count, row);
-    if (at.j + 1 < all.W) store_some(hn::Sub(hn::Sub(rows[r][1], rows[r][2]), rows[r][3]), count, row + all.K);
+    store_some(relu(hn::Add(rows[r][0], hn::Add(rows[r][1], rows[r][2]))), count, row);
+    if (at.j + 1 < all.W) store_some(relu(hn::Sub(hn::Sub(rows[r][1], rows[r][2]), rows[r][3])), count, row + all.K);
   }
 }
 

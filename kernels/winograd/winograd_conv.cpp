@@ -47,9 +47,9 @@ void finish_tile(const WinogradTiles& all, const TilePlace& at) {
   }
 }
 
-/// The epilogue of tiles side by side, row by row.
+/// The epilogue of tiles side by side, row by row, where it is not done yet.
 void finish_tiles(const WinogradTiles& all, std::int64_t first, std::int64_t last) {
-  if (all.epilogue.kind == Activation::none) return;
+  if (all.epilogue.kind == Activation::none || all.epilogue.kind == Activation::relu) return;
   for (std::int64_t tile = first, length; tile < last; tile += length) {
     const TilePlace at(all, tile);
     length = std::min(last - tile, all.columns() - at.j / 2);
@@ -60,48 +60,71 @@ void finish_tiles(const WinogradTiles& all, std::int64_t first, std::int64_t las
   }
 }
 
-/// Many tiles: a task computes all output channels of some, which lie in the core's cache. A batch too small for that many tasks
-/// has smaller ones.
-void split_tiles(const WinogradTiles& all) {
-  constexpr std::int64_t kMinTasks = 8;
-  const std::int64_t tiles = all.tiles(), grain = std::min(tiles_of_task(all.C), round_up(parts(tiles, kMinTasks), kRows));
-  const int threads = num_threads();
-  const Patches layout(grain, all.C);
-  const std::int64_t scratch = layout.size() + 16 * products_of(grain);
-  Tensor memory = Tensor::empty({threads, scratch});
-  float* const all_memory = memory.data<float>();
-  parallel_for(parts(tiles, grain), threads, [=](std::int64_t task, int thread) {
-    const std::int64_t first = task * grain, last = std::min(first + grain, tiles);
-    Patches patches = layout;
-    patches.data = all_memory + thread * scratch;
-    patches.first = first;
-    HWY_DYNAMIC_DISPATCH(winograd_patches)(all, patches, first, last);
-    HWY_DYNAMIC_DISPATCH(winograd_products)(all, patches, first, last - first, 0, all.K, patches.data + patches.size());
-    finish_tiles(all, first, last);
-  });
-}
+/// How a convolution is shared out: a task takes some tiles, and all output channels or a panel of them.
+struct Split {
+  explicit Split(const WinogradTiles& all) : tiles(all.tiles()), K(all.K) {
+    constexpr std::int64_t kMinTasks = 16;
+    const std::int64_t best = tiles_of_task(all.C);
+    if (tiles > K) {
+      grain = std::min(best, round_up(parts(tiles, kMinTasks), kRows));
+      channels = K;
+    } else {  // weights are more than patches: each is read by one core, once for as many tiles as fit into its cache
+      grain = round_up(parts(tiles, parts(tiles, best)), kRows);
+      channels = kPanel;
+    }
+  }
+  std::int64_t panels() const { return parts(K, channels); }
+  std::int64_t tasks() const { return parts(tiles, grain) * panels(); }
 
-/// Few tiles, whose weights are more than their patches: a task computes a panel of output channels of them. So each weight is
-/// read by one core, once for as many tiles as have their patches in its cache.
-void split_channels(const WinogradTiles& all) {
-  constexpr std::int64_t kPatchFloats = 4096;  // of a task that transforms
-  const std::int64_t tiles = all.tiles(), panels = all.panels(), C = all.C;
-  const std::int64_t chunks = parts(tiles, tiles_of_task(C)), grain = round_up(parts(tiles, chunks), kRows);
+  std::int64_t tiles, K, grain, channels;
+};
+
+/// What a thread works in. It keeps the patches of the tiles that it transformed last, for the next panel's task. Other threads
+/// transform them again: that takes less time than fetching them from another core's cache.
+struct ThreadMemory {
+  ThreadMemory(const Split& split, std::int64_t C) : patches(split.grain, C), grain(split.grain) {}
+  std::int64_t size() const { return round_up(kVector + patches.size() + 16 * products_of(grain) + grain / 4 + 1, kVector); }
+  void begin(float* memory) {
+    patches.data = memory + kVector;
+    products = patches.data + patches.size();
+    direct = reinterpret_cast<std::uint8_t*>(products + 16 * products_of(grain));
+    first = reinterpret_cast<std::int64_t*>(memory);
+  }
+
+  Patches patches;
+  std::int64_t grain;
+  float* products = nullptr;
+  std::uint8_t* direct = nullptr;  // of the patches
+  std::int64_t* first = nullptr;   // their first tile; -1: none yet
+};
+
+/// Fills `all.direct`.
+void compute(const WinogradTiles& all) {
+  const Split split(all);
   const int threads = num_threads();
-  Patches patches(round_up(tiles, kRows), C);
-  const std::int64_t products = 16 * products_of(grain);
-  Tensor memory = Tensor::empty({patches.size() + threads * products});
-  patches.data = memory.data<float>();
-  float* const all_products = patches.data + patches.size();
-  parallel_ranges(tiles, std::max<std::int64_t>(1, kPatchFloats / C), [=](std::int64_t first, std::int64_t last) {
-    HWY_DYNAMIC_DISPATCH(winograd_patches)(all, patches, first, last);
-  });
-  parallel_for(parts(tiles, grain) * panels, threads, [=](std::int64_t task, int thread) {
-    const std::int64_t first = task / panels * grain, count = std::min(grain, tiles - first), k = task % panels * kPanel;
+  const ThreadMemory layout(split, all.C);
+  const std::int64_t size = layout.size();
+  Tensor memory = Tensor::empty({threads, size});
+  float* const data = memory.data<float>();
+  for (int thread = 0; thread < threads; ++thread) {
+    ThreadMemory own = layout;
+    own.begin(data + thread * size);
+    *own.first = -1;
+  }
+  parallel_for(split.tasks(), threads, [=](std::int64_t task, int thread) {
+    const std::int64_t first = task / split.panels() * split.grain, count = std::min(split.grain, split.tiles - first);
+    const std::int64_t k = task % split.panels() * split.channels;
+    ThreadMemory own = layout;
+    own.begin(data + thread * size);
+    if (std::exchange(*own.first, first) != first) {
+      HWY_DYNAMIC_DISPATCH(winograd_patches)(all, own.patches, first, count, own.direct);
+    }
+    if (k == 0) std::copy_n(own.direct, count, all.direct + first);
     HWY_DYNAMIC_DISPATCH(winograd_products)
-    (all, patches, first, count, k, std::min(k + kPanel, all.K), all_products + thread * products);
+    (all, own.patches, first, count, k, std::min(k + split.channels, all.K), own.products);
+    if (split.channels == all.K) finish_tiles(all, first, first + count);
   });
-  finish_tiles(all, 0, tiles);
+  if (split.channels != all.K) finish_tiles(all, 0, split.tiles);
 }
 
 /// Into `packed`, whose memory is made where there is none.
@@ -159,15 +182,12 @@ bool WinogradConv::run(const Tensor& x, const Tensor& weight, const float* bias,
                     .weights = nullptr,
                     .bias = std::as_const(bias_).data<float>(),
                     .epilogue = epilogue,
+                    .floor = epilogue.kind == Activation::relu ? 0.0F : -std::numeric_limits<float>::infinity(),
                     .max_energy = max_input * max_input,
                     .direct = nullptr};
   Tensor direct = Tensor::empty({all.tiles()}, DType::u8);
   all.direct = direct.data<std::uint8_t>();
-  if (all.tiles() <= K_) {
-    split_channels(all);
-  } else {
-    split_tiles(all);
-  }
+  compute(all);
   if (!std::memchr(all.direct, 1, static_cast<std::size_t>(all.tiles()))) return true;
   Tensor weights;
   pack_all(weight, C_, K_, exchanged_, false, weights);

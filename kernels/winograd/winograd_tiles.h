@@ -22,6 +22,7 @@ struct WinogradTiles {
   const float* weights;        // [panels][9][C][kPanel], for tiles that are computed directly; null until there is one
   const float* bias;           // [panels][kPanel]
   Activation epilogue;
+  float floor;           // outputs below it become 0: 0 for ReLU, else -infinity
   float max_energy;      // up to which sum of squares of a patch no product overflows
   std::uint8_t* direct;  // for each tile, whether it must be computed directly
 
@@ -65,11 +66,9 @@ inline std::int64_t packed_size(std::int64_t taps, std::int64_t C, std::int64_t 
 struct Patches {
   std::int64_t block, element;  // floats from a block to the next, and from an element
   float* data = nullptr;
-  std::int64_t first = 0;  // the first of the tiles
 
   Patches(std::int64_t capacity, std::int64_t C) : block(capacity * kVector), element(capacity * round_up(C, kVector) + kVector) {}
   std::int64_t size() const { return 16 * element; }
-  float* of(std::int64_t tile) const { return data + (tile - first) * kVector; }
 };
 
 /// The same of products with a panel's weights: floats from an element to the next.

@@ -55,6 +55,7 @@ bool WinogradWeightGrad::run(const Tensor& x, const Tensor& dy, Accumulate accum
                           .weights = nullptr,
                           .bias = nullptr,
                           .epilogue = {},
+                          .floor = 0,
                           .max_energy = kMaxEnergy,
                           .direct = nullptr};
   const std::int64_t tiles = all.tiles(), blocks = (K_ + kVector - 1) / kVector;

@@ -25,7 +25,8 @@ const reference::Conv2d kCases[] = {{.N = 1, .C = 16, .H = 2, .W = 2, .K = 16, .
                                     {.N = 3, .C = 32, .H = 8, .W = 8, .K = 48, .kernel_size = 3, .padding = 1},
                                     {.N = 9, .C = 67, .H = 4, .W = 3, .K = 19, .kernel_size = 3, .padding = 1},
                                     {.N = 1, .C = 130, .H = 9, .W = 6, .K = 65, .kernel_size = 3, .padding = 1},
-                                    {.N = 5, .C = 16, .H = 16, .W = 15, .K = 40, .kernel_size = 3, .padding = 1}};
+                                    {.N = 5, .C = 16, .H = 16, .W = 15, .K = 40, .kernel_size = 3, .padding = 1},
+                                    {.N = 13, .C = 257, .H = 3, .W = 4, .K = 67, .kernel_size = 3, .padding = 1}};
 
 std::string name_of(const reference::Conv2d& c) {
   return std::to_string(c.N) + "x" + std::to_string(c.C) + "x" + std::to_string(c.H) + "x" + std::to_string(c.W) + " to " +
@@ -93,12 +94,25 @@ TEST(WinogradConv, DataGradientEqualsTheReference) {
 }
 
 TEST(WinogradConv, AppliesTheEpilogueOnce) {
+  for (const reference::Conv2d& c : {kCases[1], kCases[5]}) {  // tasks of panels, and of all channels
+    SCOPED_TRACE(name_of(c));
+    Problem problem(c);
+    problem.x[100] = 1e30F;  // some tiles are computed directly
+    const Activation leaky{.kind = Activation::leaky_relu, .negative_slope = 0.25F};
+    const auto plain = problem.forward();
+    auto relu = plain, leaked = plain;
+    for (float& value : relu) value = value < 0 ? 0 : value;
+    for (float& value : leaked) value = value > 0 ? value : 0.25F * value;
+    EXPECT_EQ(problem.forward({Activation::relu}), relu);
+    EXPECT_EQ(problem.forward(leaky), leaked);
+  }
+}
+
+TEST(WinogradConv, KeepsNanBehindRelu) {
   Problem problem(kCases[1]);
-  problem.x[100] = 1e30F;  // some tiles are computed directly
-  const Activation leaky{.kind = Activation::leaky_relu, .negative_slope = 0.25F};
-  auto expected = problem.forward();
-  for (float& value : expected) value = value > 0 ? value : 0.25F * value;
-  EXPECT_EQ(problem.forward(leaky), expected);
+  problem.x[100] = std::numeric_limits<float>::quiet_NaN();
+  const auto plain = problem.forward(), relu = problem.forward({Activation::relu});
+  for (std::size_t i = 0; i < plain.size(); ++i) EXPECT_EQ(std::isnan(plain[i]), std::isnan(relu[i])) << i;
 }
 
 TEST(WinogradConv, AnImageDoesNotDependOnTheOthers) {
