@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include <gpucnn/kernels/copy/transpose.h>
 #include <gpucnn/kernels/simd/vectors-inl.h>
 #include <gpucnn/kernels/winograd/winograd_tiles.h>
 
@@ -38,24 +39,37 @@ HWY_INLINE void transform_taps(const float* taps, std::int64_t step, float* to, 
   }
 }
 
-/// One panel of output channels, transformed or as it is. `weight` has the layout of WinogradWeights.
+/// Input channels that are packed at a time: rows of a panel lie far apart, and are not foreseen in shorter pieces.
+constexpr std::int64_t kPackedInputs = 4 * cpu::kVector;
+
+/// A tap of `inputs` input channels of a panel: to[c][k]. Output channel k lies at from[k * out], input channel c at from[c].
+HWY_INLINE void gather_tap(const float* from, std::int64_t out, std::int64_t inputs, std::int64_t count, float* to) {
+  float rows[cpu::kPanel * kPackedInputs];  // side by side: apart they would meet in few sets of the L1 cache
+  for (std::int64_t k = 0; k < count; ++k) std::copy_n(from + k * out, inputs, rows + k * inputs);
+  cpu::transpose(rows, count, inputs, to, cpu::kPanel);
+}
+
+/// One panel of output channels, transformed or as it is. weight: [K][3][3][C], exchanged [C][3][3][K].
 void pack_winograd_panel(const float* weight, std::int64_t C, std::int64_t K, bool exchanged, bool transformed, std::int64_t panel,
                          float* to) {
-  const std::int64_t stride = cpu::tap_size(C), k0 = panel * cpu::kPanel;
-  const std::int64_t count = std::min(cpu::kPanel, K - k0);
-  const std::int64_t in = exchanged ? 9 * K : 1, out = exchanged ? 1 : 9 * C, tap_step = exchanged ? K : C;
-  float taps[9][cpu::kPanel] = {};
-  to += panel * (transformed ? 16 : 9) * stride;
-  for (std::int64_t c = 0; c < C; ++c, to += cpu::kPanel) {
+  const std::int64_t stride = cpu::tap_size(C), k0 = panel * cpu::kPanel, count = std::min(cpu::kPanel, K - k0);
+  constexpr std::int64_t kTap = kPackedInputs * cpu::kPanel;
+  float taps[9 * kTap] = {};
+  for (std::int64_t c = 0; c < C; c += kPackedInputs, to += kTap) {
+    const std::int64_t inputs = std::min(kPackedInputs, C - c);
     for (std::int64_t t = 0; t < 9; ++t) {
-      const float* const from = weight + c * in + k0 * out + (exchanged ? 8 - t : t) * tap_step;
-      for (std::int64_t k = 0; k < count; ++k) taps[t][k] = from[k * out];
+      if (!exchanged) {
+        gather_tap(weight + (k0 * 9 + t) * C + c, 9 * C, inputs, count, taps + t * kTap);
+        continue;
+      }
+      for (std::int64_t i = 0; i < inputs; ++i) {
+        std::copy_n(weight + ((c + i) * 9 + 8 - t) * K + k0, count, taps + t * kTap + i * cpu::kPanel);
+      }
     }
-    if (transformed) {
-      for (std::int64_t k = 0; k < cpu::kPanel; k += kLanes) transform_taps(taps[0] + k, cpu::kPanel, to + k, stride);
-    } else {
-      for (std::int64_t t = 0; t < 9; ++t) std::copy_n(taps[t], cpu::kPanel, to + t * stride);
+    for (std::int64_t i = 0; i < inputs * cpu::kPanel; i += kLanes) {
+      if (transformed) transform_taps(taps + i, kTap, to + i, stride);
     }
+    for (std::int64_t t = 0; !transformed && t < 9; ++t) std::copy_n(taps + t * kTap, inputs * cpu::kPanel, to + t * stride);
   }
 }
 

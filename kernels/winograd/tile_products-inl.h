@@ -72,12 +72,12 @@ HWY_INLINE void multiply_element(const float* patches, std::int64_t block, const
   }
 }
 
-/// V vectors of output channels from k on, of tiles first to first + count - 1. `products`: 16 elements `stride` apart.
+/// V vectors of output channels from k on, whose weights begin at `weights`, of tiles first to first + count - 1. `products`: 16
+/// elements `stride` apart.
 template <int V>
 void winograd_channels(const cpu::WinogradTiles& all, const cpu::Patches& patches, std::int64_t first, std::int64_t count,
-                       std::int64_t k, float* products, std::int64_t stride) {
+                       const float* weights, std::int64_t k, float* products, std::int64_t stride) {
   const std::int64_t tap = cpu::tap_size(all.C);
-  const float* const weights = all.transforms + k / cpu::kPanel * 16 * tap + k % cpu::kPanel;
   for (std::int64_t e = 0; e < 16; ++e) {
     multiply_element<V>(patches.data + e * patches.element, patches.block, weights + e * tap,
                         e == kBiasElement ? all.bias + k : nullptr, all.C, count, products + e * stride);
@@ -100,12 +100,16 @@ void winograd_patches(const cpu::WinogradTiles& all, const cpu::Patches& patches
   }
 }
 
-/// Tiles first to first + count - 1 of output channels k to end - 1, with no epilogue but ReLU. k is a multiple of kPanel.
+/// Tiles first to first + count - 1 of output channels k to end - 1, with no epilogue but ReLU. k is a multiple of kPanel, and
+/// `weights` are those of its panel.
 void winograd_products(const cpu::WinogradTiles& all, const cpu::Patches& patches, std::int64_t first, std::int64_t count,
-                       std::int64_t k, std::int64_t end, float* products) {
-  const std::int64_t stride = cpu::products_of(cpu::round_up(count, kTileRows));
-  for (; k + kLanes < end; k += 2 * kLanes) winograd_channels<2>(all, patches, first, count, k, products, stride);
-  if (k < end) winograd_channels<1>(all, patches, first, count, k, products, stride);
+                       const float* weights, std::int64_t k, std::int64_t end, float* products) {
+  const std::int64_t stride = cpu::products_of(cpu::round_up(count, kTileRows)), panel = 16 * cpu::tap_size(all.C), begin = k;
+  const auto at = [=](std::int64_t channel) {
+    return weights + (channel - begin) / cpu::kPanel * panel + (channel - begin) % cpu::kPanel;
+  };
+  for (; k + kLanes < end; k += 2 * kLanes) winograd_channels<2>(all, patches, first, count, at(k), k, products, stride);
+  if (k < end) winograd_channels<1>(all, patches, first, count, at(k), k, products, stride);
 }
 
 /// A tile by direct sums, one for each tap, without the epilogue. The padding's zeros are multiplied, too.

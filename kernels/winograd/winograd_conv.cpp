@@ -8,6 +8,7 @@
 
 #include <gpucnn/core/threads/parallel.h>
 #include <gpucnn/kernels/activation/activation_block.h>
+#include <gpucnn/kernels/winograd/winograd_split.h>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "gpucnn/kernels/winograd/winograd_conv.cpp"
@@ -28,16 +29,6 @@ HWY_EXPORT(max_abs);
 
 namespace cpu {
 namespace {
-
-constexpr std::int64_t kRows = 12;  // of tiles: a multiple of every micro-kernel's
-
-std::int64_t parts(std::int64_t count, std::int64_t size) { return (count + size - 1) / size; }
-
-/// Tiles of a task: as many as keep the transformed patches in the L2 cache, and at least as many as make reading the weights pay.
-std::int64_t tiles_of_task(std::int64_t C) {
-  constexpr std::int64_t kPatchFloats = 12288, kMin = 48, kMax = 240;
-  return round_up(std::clamp(kPatchFloats / C, kMin, kMax), kRows);
-}
 
 /// The epilogue of a tile's pixels.
 void finish_tile(const WinogradTiles& all, const TilePlace& at) {
@@ -60,68 +51,29 @@ void finish_tiles(const WinogradTiles& all, std::int64_t first, std::int64_t las
   }
 }
 
-/// How a convolution is shared out: a task takes some tiles, and all output channels or a panel of them.
-struct Split {
-  explicit Split(const WinogradTiles& all) : tiles(all.tiles()), K(all.K) {
-    constexpr std::int64_t kMinTasks = 16;
-    const std::int64_t best = tiles_of_task(all.C);
-    if (tiles > K) {
-      grain = std::min(best, round_up(parts(tiles, kMinTasks), kRows));
-      channels = K;
-    } else {  // weights are more than patches: each is read by one core, once for as many tiles as fit into its cache
-      grain = round_up(parts(tiles, parts(tiles, best)), kRows);
-      channels = kPanel;
-    }
-  }
-  std::int64_t panels() const { return parts(K, channels); }
-  std::int64_t tasks() const { return parts(tiles, grain) * panels(); }
-
-  std::int64_t tiles, K, grain, channels;
-};
-
-/// What a thread works in. It keeps the patches of the tiles that it transformed last, for the next panel's task. Other threads
-/// transform them again: that takes less time than fetching them from another core's cache.
-struct ThreadMemory {
-  ThreadMemory(const Split& split, std::int64_t C) : patches(split.grain, C), grain(split.grain) {}
-  std::int64_t size() const { return round_up(kVector + patches.size() + 16 * products_of(grain) + grain / 4 + 1, kVector); }
-  void begin(float* memory) {
-    patches.data = memory + kVector;
-    products = patches.data + patches.size();
-    direct = reinterpret_cast<std::uint8_t*>(products + 16 * products_of(grain));
-    first = reinterpret_cast<std::int64_t*>(memory);
-  }
-
-  Patches patches;
-  std::int64_t grain;
-  float* products = nullptr;
-  std::uint8_t* direct = nullptr;  // of the patches
-  std::int64_t* first = nullptr;   // their first tile; -1: none yet
-};
-
 /// Fills `all.direct`.
 void compute(const WinogradTiles& all) {
-  const Split split(all);
+  const WinogradSplit split(all);
   const int threads = num_threads();
   const ThreadMemory layout(split, all.C);
-  const std::int64_t size = layout.size();
+  const std::int64_t size = layout.size(), panel_size = 16 * tap_size(all.C);
   Tensor memory = Tensor::empty({threads, size});
   float* const data = memory.data<float>();
-  for (int thread = 0; thread < threads; ++thread) {
-    ThreadMemory own = layout;
-    own.begin(data + thread * size);
-    *own.first = -1;
-  }
+  for (int thread = 0; thread < threads; ++thread) layout.at(data + thread * size).first() = -1;
   parallel_for(split.tasks(), threads, [=](std::int64_t task, int thread) {
     const std::int64_t first = task / split.panels() * split.grain, count = std::min(split.grain, split.tiles - first);
     const std::int64_t k = task % split.panels() * split.channels;
-    ThreadMemory own = layout;
-    own.begin(data + thread * size);
-    if (std::exchange(*own.first, first) != first) {
-      HWY_DYNAMIC_DISPATCH(winograd_patches)(all, own.patches, first, count, own.direct);
+    const ThreadMemory own = layout.at(data + thread * size);
+    if (std::exchange(own.first(), first) != first) {
+      HWY_DYNAMIC_DISPATCH(winograd_patches)(all, own.patches, first, count, own.direct());
     }
-    if (k == 0) std::copy_n(own.direct, count, all.direct + first);
+    if (k == 0) std::copy_n(own.direct(), count, all.direct + first);
+    if (split.packs) {
+      HWY_DYNAMIC_DISPATCH(pack_winograd_panel)(all.raw, all.C, all.K, all.exchanged, true, k / kPanel, own.weights());
+    }
+    const float* const weights = split.packs ? own.weights() : all.transforms + k / kPanel * panel_size;
     HWY_DYNAMIC_DISPATCH(winograd_products)
-    (all, own.patches, first, count, k, std::min(k + split.channels, all.K), own.products);
+    (all, own.patches, first, count, weights, k, std::min(k + split.channels, all.K), own.products());
     if (split.channels == all.K) finish_tiles(all, first, first + count);
   });
   if (split.channels != all.K) finish_tiles(all, 0, split.tiles);
@@ -132,8 +84,9 @@ void pack_all(const Tensor& weight, std::int64_t C, std::int64_t K, bool exchang
   if (!packed.defined()) packed = Tensor::empty({packed_size(transformed ? 16 : 9, C, K)});
   const float* const from = weight.data<float>();
   float* const to = packed.data<float>();
-  parallel_for((K + kPanel - 1) / kPanel, [=](std::int64_t panel) {
-    HWY_DYNAMIC_DISPATCH(pack_winograd_panel)(from, C, K, exchanged, transformed, panel, to);
+  const std::int64_t panel_size = (transformed ? 16 : 9) * tap_size(C);
+  parallel_for(parts(K, kPanel), [=](std::int64_t panel) {
+    HWY_DYNAMIC_DISPATCH(pack_winograd_panel)(from, C, K, exchanged, transformed, panel, to + panel * panel_size);
   });
 }
 
@@ -149,42 +102,44 @@ bool winograd_pays(const Shape& x, std::int64_t K) {
 WinogradConv::WinogradConv(const Shape& x, const Shape& y, bool exchanged)
     : N_(x[0]), C_(x[1]), K_(y[1]), H_(x[2]), W_(x[3]), exchanged_(exchanged) {}
 
-bool WinogradConv::pack(const Tensor& weight, const float* bias) {
+bool WinogradConv::pack(const Tensor& weight, const float* bias, WinogradTiles& all) {
   if (!zeros_.defined()) {
     bias_ = Tensor::zeros({round_up(K_, kPanel)});
     zeros_ = Tensor::zeros({C_});
   }
   if (bias) std::copy_n(bias, K_, bias_.data<float>());
-  if (seen_.are_those_of(weight)) return std::isfinite(max_weight_);
-  seen_.forget();
-  max_weight_ = HWY_DYNAMIC_DISPATCH(max_abs)(weight.data<float>(), weight.numel());
-  const bool finite = std::isfinite(max_weight_);
-  if (finite) pack_all(weight, C_, K_, exchanged_, true, transforms_);
-  seen_.note(weight);
-  return finite;
+  all.zeros = std::as_const(zeros_).data<float>();
+  all.bias = std::as_const(bias_).data<float>();
+  const bool is_new = !seen_.are_those_of(weight);
+  if (is_new) {
+    packed_ = false;
+    seen_.forget();
+    max_weight_ = HWY_DYNAMIC_DISPATCH(max_abs)(weight.data<float>(), weight.numel());
+    seen_.note(weight);
+  }
+  if (!std::isfinite(max_weight_)) return false;
+  // Weights that are new, as in each step of a training, may be gone before a second call.
+  if (is_new && WinogradSplit::may_pack(all)) {
+    all.raw = weight.data<float>();
+    return true;
+  }
+  if (!packed_) pack_all(weight, C_, K_, exchanged_, true, transforms_);
+  packed_ = true;
+  all.transforms = std::as_const(transforms_).data<float>();
+  return true;
 }
 
 bool WinogradConv::run(const Tensor& x, const Tensor& weight, const float* bias, const Activation& epilogue, Tensor& y) {
   // Outputs are sums of up to 9 sums of C products; each has one of 4 inputs and at most 9/4 of the largest weight.
   constexpr float kLargest = std::numeric_limits<float>::max() / 4, kMaxInput = 1e18F;  // whose square is finite
   if (bias && !(HWY_DYNAMIC_DISPATCH(max_abs)(bias, K_) <= kLargest / 9)) return false;
-  if (!pack(weight, bias)) return false;
+  WinogradTiles all{.N = N_, .C = C_, .K = K_, .H = H_, .W = W_, .x = x.data<float>(), .y = y.data<float>()};
+  all.exchanged = exchanged_;
+  if (!pack(weight, bias, all)) return false;
   const float max_input = std::min(kMaxInput, kLargest / 81 / static_cast<float>(C_) / std::max(max_weight_, 1e-10F));
-  WinogradTiles all{.N = N_,
-                    .C = C_,
-                    .K = K_,
-                    .H = H_,
-                    .W = W_,
-                    .x = x.data<float>(),
-                    .y = y.data<float>(),
-                    .zeros = std::as_const(zeros_).data<float>(),
-                    .transforms = std::as_const(transforms_).data<float>(),
-                    .weights = nullptr,
-                    .bias = std::as_const(bias_).data<float>(),
-                    .epilogue = epilogue,
-                    .floor = epilogue.kind == Activation::relu ? 0.0F : -std::numeric_limits<float>::infinity(),
-                    .max_energy = max_input * max_input,
-                    .direct = nullptr};
+  all.max_energy = max_input * max_input;
+  all.epilogue = epilogue;
+  if (epilogue.kind == Activation::relu) all.floor = 0;
   Tensor direct = Tensor::empty({all.tiles()}, DType::u8);
   all.direct = direct.data<std::uint8_t>();
   compute(all);
@@ -192,7 +147,7 @@ bool WinogradConv::run(const Tensor& x, const Tensor& weight, const float* bias,
   Tensor weights;
   pack_all(weight, C_, K_, exchanged_, false, weights);
   all.weights = std::as_const(weights).data<float>();
-  parallel_ranges(all.tiles(), kRows, [=](std::int64_t first, std::int64_t last) {
+  parallel_ranges(all.tiles(), WinogradSplit::kRows, [=](std::int64_t first, std::int64_t last) {
     for (std::int64_t tile = first; tile < last; ++tile) {
       if (!all.direct[tile]) continue;
       HWY_DYNAMIC_DISPATCH(direct_tile)(all, tile);

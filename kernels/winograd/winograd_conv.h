@@ -9,6 +9,8 @@
 
 namespace gpucnn::kernels::cpu {
 
+struct WinogradTiles;
+
 /// Whether Winograd computes a 3x3 convolution with stride 1 and padding 1 of x into K channels, and the gradient of x, in less
 /// time than direct sums.
 bool winograd_pays(const Shape& x, std::int64_t K);
@@ -27,12 +29,13 @@ class WinogradConv {
   bool run(const Tensor& x, const Tensor& weight, const float* bias, const Activation& epilogue, Tensor& y);
 
  private:
-  bool pack(const Tensor& weight, const float* bias);
+  bool pack(const Tensor& weight, const float* bias, WinogradTiles& all);
 
   std::int64_t N_, C_, K_, H_, W_;
   bool exchanged_;
   float max_weight_ = 0;
-  SeenValues seen_;  // the weights that transforms_ was made from
+  SeenValues seen_;      // the weights of the last call
+  bool packed_ = false;  // whether transforms_ was made from them
   Tensor transforms_, bias_, zeros_;
 };
 

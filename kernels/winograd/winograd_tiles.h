@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 
 #include <gpucnn/kernels/activation/activation.h>
 #include <gpucnn/kernels/simd/vector_size.h>
@@ -14,17 +15,19 @@ inline constexpr std::int64_t kPanel = 2 * kVector;
 /// A 3x3 convolution with padding 1 and what its tasks share. A tile is 2x2 pixels of y, computed from a patch of 4x4 pixels of x.
 /// Tiles are numbered through all images, row by row. Behind odd extents a tile has rows or columns that are not stored.
 struct WinogradTiles {
-  std::int64_t N, C, K, H, W;  // C: of x, K: of y
-  const float* x;              // [N][H][W][C]
-  float* y;                    // [N][H][W][K]
-  const float* zeros;          // [C]: a pixel of the padding
-  const float* transforms;     // [panels][16][C][kPanel]: a task that computes one panel reads them in one go
-  const float* weights;        // [panels][9][C][kPanel], for tiles that are computed directly; null until there is one
-  const float* bias;           // [panels][kPanel]
+  std::int64_t N, C, K, H, W;         // C: of x, K: of y
+  const float* x;                     // [N][H][W][C]
+  float* y;                           // [N][H][W][K]
+  const float* zeros = nullptr;       // [C]: a pixel of the padding
+  const float* transforms = nullptr;  // [panels][16][C][kPanel]: a task that computes one panel reads them in one go
+  const float* raw = nullptr;         // in their place: [K][3][3][C], which tasks transform
+  bool exchanged = false;             // then they are [C][3][3][K], to be turned
+  const float* weights = nullptr;     // [panels][9][C][kPanel], for tiles that are computed directly; null until there is one
+  const float* bias = nullptr;        // [panels][kPanel]
   Activation epilogue;
-  float floor;           // outputs below it become 0: 0 for ReLU, else -infinity
-  float max_energy;      // up to which sum of squares of a patch no product overflows
-  std::uint8_t* direct;  // for each tile, whether it must be computed directly
+  float floor = -std::numeric_limits<float>::infinity();  // outputs below it become 0: 0 for ReLU
+  float max_energy = 0;                                   // up to which sum of squares of a patch no product overflows
+  std::uint8_t* direct = nullptr;                         // for each tile, whether it must be computed directly
 
   std::int64_t rows() const { return (H + 1) / 2; }
   std::int64_t columns() const { return (W + 1) / 2; }

@@ -43,21 +43,9 @@ bool winograd_weight_grad_pays(const Shape& x, std::int64_t K) {
 bool WinogradWeightGrad::run(const Tensor& x, const Tensor& dy, Accumulate accumulate, Tensor& dweight, Tensor& dbias) const {
   constexpr float kMaxEnergy = 1e24F;  // factors of up to 1e12 have products whose sums are finite
   const Tensor zeros = Tensor::zeros({std::max(C_, K_)});
-  const WinogradTiles all{.N = N_,
-                          .C = C_,
-                          .K = K_,
-                          .H = H_,
-                          .W = W_,
-                          .x = x.data<float>(),
-                          .y = nullptr,
-                          .zeros = zeros.data<float>(),
-                          .transforms = nullptr,
-                          .weights = nullptr,
-                          .bias = nullptr,
-                          .epilogue = {},
-                          .floor = 0,
-                          .max_energy = kMaxEnergy,
-                          .direct = nullptr};
+  WinogradTiles all{.N = N_, .C = C_, .K = K_, .H = H_, .W = W_, .x = x.data<float>(), .y = nullptr};
+  all.zeros = zeros.data<float>();
+  all.max_energy = kMaxEnergy;
   const std::int64_t tiles = all.tiles(), blocks = (K_ + kVector - 1) / kVector;
   WeightGradChunk chunk{.C = C_, .K = K_, .capacity = tiles_of_chunk(tiles, C_, K_), .patches = {}, .gradients = {}, .sums = {}};
   Tensor patches = Tensor::empty({16 * chunk.patch_stride()}), gradients = Tensor::empty({16 * chunk.gradient_stride()});

@@ -35,7 +35,7 @@ kernels_below() {
     simd | cuda | vendor) printf 'common' ;;
     activation | augment | clip | combine | copy | loss | metrics | muon | norm | optim | pool) printf 'common simd cuda' ;;
     image) printf 'common simd cuda augment' ;;
-    winograd) printf 'common simd activation' ;;
+    winograd) printf 'common simd activation copy' ;;
     conv) printf 'common simd cuda vendor activation copy winograd' ;;
     depthwise) printf 'common simd activation conv' ;;
     linear) printf 'common simd cuda vendor activation conv' ;; # cuBLASLt's products have bias gradients like a convolution's

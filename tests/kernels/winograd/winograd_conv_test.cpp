@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -48,17 +49,22 @@ struct Problem {
 
   /// Logical order, as in `x`. `served`: whether Winograd must take it.
   std::vector<float> forward(const Activation& epilogue = {}, bool served = true) const {
-    Tensor y = Tensor::zeros(y_shape());
-    cpu::WinogradConv conv(x_shape(), y_shape(), false);
-    EXPECT_EQ(conv.run(Tensor::from(x, x_shape()), weights(), bias.data(), epilogue, y), served);
-    return y.to_vector<float>();
+    return run({x_shape(), y_shape(), false}, Tensor::from(x, x_shape()), bias.data(), epilogue, y_shape(), served);
   }
 
   std::vector<float> data_gradient() const {
-    Tensor dx = Tensor::zeros(x_shape());
-    cpu::WinogradConv conv(y_shape(), x_shape(), true);
-    EXPECT_TRUE(conv.run(Tensor::from(dy, y_shape()), weights(), nullptr, {}, dx));
-    return dx.to_vector<float>();
+    return run({y_shape(), x_shape(), true}, Tensor::from(dy, y_shape()), nullptr, {}, x_shape(), true);
+  }
+
+  /// Twice: what packs weights that are new differs from what keeps them.
+  std::vector<float> run(cpu::WinogradConv conv, const Tensor& from, const float* with_bias, const Activation& epilogue,
+                         const Shape& to, bool served) const {
+    Tensor first = Tensor::zeros(to), second = Tensor::zeros(to);
+    const Tensor weight_tensor = weights();
+    EXPECT_EQ(conv.run(from, weight_tensor, with_bias, epilogue, first), served);
+    EXPECT_EQ(conv.run(from, weight_tensor, with_bias, epilogue, second), served);
+    EXPECT_EQ(std::memcmp(std::as_const(first).bytes(), std::as_const(second).bytes(), first.nbytes()), 0);
+    return first.to_vector<float>();
   }
 
   std::vector<double> expected() const { return reference::conv2d(sizes, widen(x), widen(weight), widen(bias)); }
@@ -182,10 +188,14 @@ TEST(WinogradConv, SeesThatWeightsHaveChanged) {
   Tensor weight = problem.weights(), y = Tensor::zeros(problem.y_shape());
   cpu::WinogradConv conv(problem.x_shape(), problem.y_shape(), false);
   ASSERT_TRUE(conv.run(x, weight, problem.bias.data(), {}, y));
-  problem.weight[7] = 5;
-  weight.copy_from(problem.weights());
-  ASSERT_TRUE(conv.run(x, weight, problem.bias.data(), {}, y));
-  EXPECT_EQ(y.to_vector<float>(), problem.forward());
+  for (const float value : {5.0F, 6.0F}) {  // once after one call of the old ones, once after several
+    problem.weight[7] = value;
+    weight.copy_from(problem.weights());
+    for (int call = 0; call < 3; ++call) {
+      ASSERT_TRUE(conv.run(x, weight, problem.bias.data(), {}, y));
+      EXPECT_EQ(y.to_vector<float>(), problem.forward());
+    }
+  }
   problem.weight[7] = std::numeric_limits<float>::infinity();
   weight.copy_from(problem.weights());
   EXPECT_FALSE(conv.run(x, weight, problem.bias.data(), {}, y));
