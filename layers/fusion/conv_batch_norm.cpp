@@ -27,23 +27,25 @@ class FoldedConv {
     fold(weight, bias, norm, x.dtype(), stream);
     Tensor y = Tensor::empty(plan_.y_shape(), x.dtype(), x.device());
     plan_.forward(x, weight_, bias_, epilogue, y, stream);
+    if (!keeps(stream)) weight_ = bias_ = {};  // while a step is captured memory is that step's
     return y;
   }
 
  private:
   void fold(const Tensor& weight, const Tensor& bias, const kernels::FixedNorm& norm, DType dtype, Stream& stream) {
     const std::array<Tensor, 6> all{weight, bias, norm.running_mean, norm.running_var, norm.weight, norm.bias};
-    const bool keeps = stream.device().kind == Device::Kind::cpu;
     const auto same = [](const kernels::cpu::SeenValues& seen, const Tensor& now) { return seen.are_those_of(now); };
-    if (keeps && std::ranges::equal(seen_, all, same)) return;
+    if (keeps(stream) && std::ranges::equal(seen_, all, same)) return;
     for (auto& seen : seen_) seen.forget();
     if (!weight_.defined()) {
       weight_ = Tensor::empty(weight.shape(), dtype, stream.device());
       bias_ = Tensor::empty({weight.dim(0)}, dtype, stream.device());
     }
     kernels::fold_norm(weight, bias, norm, weight_, bias_, stream);
-    for (std::size_t i = 0; keeps && i < all.size(); ++i) seen_[i].note(all[i]);
+    for (std::size_t i = 0; keeps(stream) && i < all.size(); ++i) seen_[i].note(all[i]);
   }
+
+  static bool keeps(const Stream& stream) { return stream.device().kind == Device::Kind::cpu; }
 
   kernels::Conv2dPlan plan_;
   std::array<kernels::cpu::SeenValues, 6> seen_;  // what these were made from
