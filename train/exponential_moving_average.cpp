@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <stdexcept>
-#include <utility>
 #include <string>
+#include <utility>
 
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/state_entry.h>
