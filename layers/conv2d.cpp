@@ -31,7 +31,7 @@ Tensor Conv2d::compute(const Tensor& x, Activation epilogue, Context& context) c
   return y;
 }
 
-Tensor Conv2d::differentiate(const Tensor& x, const Tensor& dy, Context& context) {
+Tensor Conv2d::differentiate(const Tensor& x, const Tensor& dy, const Activation& before, Context& context) {
   const auto conv = plan(x.shape(), context);
   if (weight_.requires_grad() || (options_.bias && bias_.requires_grad())) {
     auto [dweight, add_weight] = weight_.grad_target();
@@ -41,6 +41,7 @@ Tensor Conv2d::differentiate(const Tensor& x, const Tensor& dy, Context& context
   if (!context.input_grad()) return {};
   Tensor dx = Tensor::empty(x.shape(), x.dtype(), x.device());
   conv->backward_data(dy, context.operand(weight_), dx, context.stream());
+  if (before.kind != Activation::none) kernels::activation_backward(x, before, dx, dx, context.stream());
   return dx;
 }
 
@@ -53,7 +54,7 @@ int Conv2d::add_to(GraphBuilder& graph, int x) const {
   return graph.add(*this, op::Conv2d{options_, GraphBuilder::tensor(weight_), GraphBuilder::tensor(bias_)}, x);
 }
 
-Tensor Conv2d::gradients(const Tensor& dy, Context& context) { return differentiate(context.saved(), dy, context); }
+Tensor Conv2d::gradients(const Tensor& dy, Context& context) { return differentiate(context.saved(), dy, {}, context); }
 
 void Conv2d::members(Members& m) {
   m("weight", weight_);

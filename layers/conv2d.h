@@ -30,7 +30,8 @@ class GPUCNN_API Conv2d : public Module {
   /// For containers that join layers: activation(conv2d(x)) in this layer's part of a call, `context`. Keeps nothing.
   Tensor compute(const Tensor& x, Activation epilogue, Context& context) const;
   /// For these too: adds the gradients of the parameters, and returns that of x if it is wanted, from that of conv2d(x).
-  Tensor differentiate(const Tensor& x, const Tensor& dy, Context& context);
+  /// With an activation `before` that made x, whose backward reads its y: the gradient of what it was given.
+  Tensor differentiate(const Tensor& x, const Tensor& dy, const Activation& before, Context& context);
 
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;

@@ -36,7 +36,7 @@ Tensor Linear::compute(const Tensor& x, Activation epilogue, Context& context) c
   return y;
 }
 
-Tensor Linear::differentiate(const Tensor& x, const Tensor& dy, Context& context) {
+Tensor Linear::differentiate(const Tensor& x, const Tensor& dy, const Activation& before, Context& context) {
   const auto linear = plan(x.shape(), context);
   if (weight_.requires_grad() || (options_.bias && bias_.requires_grad())) {
     auto [dweight, add_weight] = weight_.grad_target();
@@ -46,6 +46,7 @@ Tensor Linear::differentiate(const Tensor& x, const Tensor& dy, Context& context
   if (!context.input_grad()) return {};
   Tensor dx = Tensor::empty(x.shape(), x.dtype(), x.device());
   linear->backward_data(dy, context.operand(weight_), dx, context.stream());
+  if (before.kind != Activation::none) kernels::activation_backward(x, before, dx, dx, context.stream());
   return dx;
 }
 
@@ -58,7 +59,7 @@ int Linear::add_to(GraphBuilder& graph, int x) const {
   return graph.add(*this, op::Linear{GraphBuilder::tensor(weight_), GraphBuilder::tensor(bias_)}, x);
 }
 
-Tensor Linear::gradients(const Tensor& dy, Context& context) { return differentiate(context.saved(), dy, context); }
+Tensor Linear::gradients(const Tensor& dy, Context& context) { return differentiate(context.saved(), dy, {}, context); }
 
 void Linear::members(Members& m) {
   m("weight", weight_);

@@ -31,7 +31,8 @@ class GPUCNN_API Linear : public Module {
   /// For containers that join layers: activation(x weight^T + bias) in this layer's part of a call, `context`. Keeps nothing.
   Tensor compute(const Tensor& x, Activation epilogue, Context& context) const;
   /// For these too: adds the gradients of the parameters, and returns that of x if it is wanted, from that of x weight^T + bias.
-  Tensor differentiate(const Tensor& x, const Tensor& dy, Context& context);
+  /// With an activation `before` that made x, whose backward reads its y: the gradient of what it was given.
+  Tensor differentiate(const Tensor& x, const Tensor& dy, const Activation& before, Context& context);
 
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;

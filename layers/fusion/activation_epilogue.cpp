@@ -9,19 +9,27 @@
 namespace gpucnn {
 namespace {
 
-/// The activation is the epilogue of the layer before it: it is applied to each block of the result while that is in cache.
+/// The activation is the epilogue of the layer before it: it is applied to each block of the result while that is in cache. Its
+/// backward is left to the stage behind, if that one can. This one does the backward of an activation that made x.
 template <class Layer>
 class ActivationEpilogue final : public Stage {
  public:
-  ActivationEpilogue(Layer& layer, ActivationLayer& activation) : layer_(layer), activation_(activation) {}
+  ActivationEpilogue(Layer& layer, ActivationLayer* activation) : layer_(layer), activation_(activation) {}
+
+  Activation last_activation() const override { return activation_ ? activation_->function() : Activation{}; }
+  void leave_last_activation() override { left_ = true; }
+  bool take_activation(const Activation& activation) override {
+    before_ = activation;
+    return true;
+  }
 
   Tensor forward(const Tensor& x, Context& context) override {
     Context layer = context.enter(layer_);
-    context.enter(activation_);
-    Tensor y = layer_.compute(x, activation_.function(), layer);
+    if (activation_) context.enter(*activation_);
+    Tensor y = layer_.compute(x, last_activation(), layer);
     if (context.keeps()) {
       x_ = x;
-      y_ = y;
+      if (differentiates()) y_ = y;
     }
     return y;
   }
@@ -29,14 +37,19 @@ class ActivationEpilogue final : public Stage {
   Tensor backward(const Tensor& dy, Context& context) override {
     const Tensor x = std::exchange(x_, {}), y = std::exchange(y_, {});
     Context layer = context.enter(layer_);
+    if (!differentiates()) return layer_.differentiate(x, dy, before_, layer);
     Tensor gradient = Tensor::empty(dy.shape(), dy.dtype(), dy.device());
-    kernels::activation_backward(y, activation_.function(), dy, gradient, context.stream());
-    return layer_.differentiate(x, gradient, layer);
+    kernels::activation_backward(y, activation_->function(), dy, gradient, context.stream());
+    return layer_.differentiate(x, gradient, before_, layer);
   }
 
  private:
+  bool differentiates() const { return activation_ && !left_; }
+
   Layer& layer_;
-  ActivationLayer& activation_;
+  ActivationLayer* activation_;  // null: none
+  bool left_ = false;            // the activation's backward, to the stage behind
+  Activation before_;            // that made x, if its backward is this stage's
   Tensor x_, y_;
 };
 
@@ -48,10 +61,10 @@ const Pattern kActivationEpilogue{
       const bool takes_epilogue = layer_at<Conv2d>(layers, 0) || layer_at<Linear>(layers, 0);
       const ActivationLayer* activation = activation_at(layers, 1);
       if (!takes_epilogue || !activation || !kernels::activation_backward_reads_y(activation->function())) return 0;
-      return is_relu(layers, 1) && layer_at<MaxPool2d>(layers, 2) ? 0 : 2;
+      return is_relu(layers, 1) && layer_at<MaxPool2d>(layers, 2) ? 1 : 2;
     },
     .make = [](std::span<Module* const> layers) -> std::unique_ptr<Stage> {
-      ActivationLayer& activation = *activation_at(layers, 1);
+      ActivationLayer* const activation = activation_at(layers, 1);
       if (Conv2d* conv = layer_at<Conv2d>(layers, 0)) return std::make_unique<ActivationEpilogue<Conv2d>>(*conv, activation);
       return std::make_unique<ActivationEpilogue<Linear>>(*layer_at<Linear>(layers, 0), activation);
     },

@@ -61,6 +61,11 @@ class ConvBatchNorm final : public AddingStage {
 
   AddingStage* adding() override { return relu_ ? nullptr : this; }
 
+  bool take_activation(const Activation& activation) override {
+    before_ = activation;
+    return true;
+  }
+
   Tensor forward(const Tensor& x, Context& context) override {
     if (folds(x, context)) return folded(x, context);
     return behind_->forward(convolved(x, context), context);
@@ -111,7 +116,7 @@ class ConvBatchNorm final : public AddingStage {
     const Tensor x = std::exchange(x_, {});
     if (!dy.defined()) return {};  // neither the convolution nor what stands before it learns
     Context conv = context.enter(conv_);
-    return conv_.differentiate(x, dy, conv);
+    return conv_.differentiate(x, dy, before_, conv);
   }
 
   Conv2d& conv_;
@@ -119,6 +124,7 @@ class ConvBatchNorm final : public AddingStage {
   ActivationLayer* relu_;                // null: none
   std::unique_ptr<AddingStage> behind_;  // the norm, and the ReLU if there is one
   PlanCache<FoldedConv> plans_;
+  Activation before_;  // that made x, if its backward is this stage's
   Tensor x_;
 };
 

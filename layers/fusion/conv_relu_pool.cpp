@@ -58,6 +58,11 @@ class ConvReluPool final : public Stage {
     }
   }
 
+  bool take_activation(const Activation& activation) override {
+    before_ = activation;
+    return apart_.front()->take_activation(activation);
+  }
+
   bool gathers(const kernels::OrderedBatch& batch) const override {
     return serves_all(batch.batch) && kernels::conv2d_relu_pool_gathers(batch, batch.batch.device());
   }
@@ -164,12 +169,16 @@ class ConvReluPool final : public Stage {
     Tensor dx = links_[first]->conv.input_grad() ? Tensor::empty(x.shape(), x.dtype(), x.device()) : Tensor{};
     kernels::conv2d_relu_pool_backward(std::span(convolutions).first(last - first), dy, std::span(gradients).first(last - first),
                                        dx, context.stream());
+    if (first == 0 && dx.defined() && before_.kind != Activation::none) {
+      kernels::activation_backward(x, before_, dx, dx, context.stream());
+    }
     return dx;
   }
 
   std::vector<std::unique_ptr<Link>> links_;
   Flatten* flatten_;                           // null: y is not flattened
   std::vector<std::unique_ptr<Stage>> apart_;  // of the same layers, without their kernel
+  Activation before_;                          // that made x, if its backward is this stage's
   // What the forward did that the next backward belongs to.
   bool together_ = false, ran_apart_ = false;
 };

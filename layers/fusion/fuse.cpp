@@ -9,6 +9,15 @@ namespace {
 constexpr const Pattern* kPatterns[] = {&kConvReluPool,       &kLinearHead,    &kLinearReluDropout, &kReluPool,
                                         &kActivationEpilogue, &kConvBatchNorm, &kBatchNorm,         &kSingleLayer};
 
+/// An activation's backward is done where its dy is made, in the same memory: behind the stage, that would be a pass from one
+/// tensor to another.
+void hand_on_activations(std::span<const std::unique_ptr<Stage>> stages) {
+  for (std::size_t i = 1; i < stages.size(); ++i) {
+    const Activation activation = stages[i - 1]->last_activation();
+    if (activation.kind != Activation::none && stages[i]->take_activation(activation)) stages[i - 1]->leave_last_activation();
+  }
+}
+
 std::vector<std::unique_ptr<Stage>> fuse_by(std::span<const Pattern* const> patterns, std::span<Module* const> layers) {
   std::vector<std::unique_ptr<Stage>> stages;
   while (!layers.empty()) {
@@ -21,6 +30,7 @@ std::vector<std::unique_ptr<Stage>> fuse_by(std::span<const Pattern* const> patt
       break;
     }
   }
+  hand_on_activations(stages);
   return stages;
 }
 

@@ -14,6 +14,11 @@ class LinearReluDropout final : public Stage {
  public:
   LinearReluDropout(Linear& linear, ActivationLayer& relu, Dropout& dropout) : linear_(linear), relu_(relu), dropout_(dropout) {}
 
+  bool take_activation(const Activation& activation) override {
+    before_ = activation;
+    return true;
+  }
+
   Tensor forward(const Tensor& x, Context& context) override {
     Context linear = context.enter(linear_);
     context.enter(relu_);
@@ -38,13 +43,14 @@ class LinearReluDropout final : public Stage {
     } else {
       kernels::activation_backward(y, relu_.function(), dy, gradient, context.stream());
     }
-    return linear_.differentiate(x, gradient, linear);
+    return linear_.differentiate(x, gradient, before_, linear);
   }
 
  private:
   Linear& linear_;
   ActivationLayer& relu_;
   Dropout& dropout_;
+  Activation before_;  // that made x, if its backward is this stage's
   Tensor x_, y_;
   std::optional<RandomStream> mask_;
 };

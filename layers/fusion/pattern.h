@@ -22,7 +22,7 @@ extern const Pattern kConvReluPool;        // Conv2d, ReLU and MaxPool2d, once o
 extern const Pattern kLinearHead;          // Linear, ReLU, perhaps Dropout, and Linear, at the end
 extern const Pattern kLinearReluDropout;   // Linear, ReLU, Dropout
 extern const Pattern kReluPool;            // ReLU, MaxPool2d
-extern const Pattern kActivationEpilogue;  // Conv2d or Linear, and an activation
+extern const Pattern kActivationEpilogue;  // Conv2d or Linear, and an activation, or before a ReLU and MaxPool2d
 extern const Pattern kConvBatchNorm;       // Conv2d, BatchNorm2d, and perhaps ReLU
 extern const Pattern kBatchNorm;           // BatchNorm2d, and perhaps ReLU
 extern const Pattern kSingleLayer;         // any layer

@@ -12,6 +12,9 @@ class ReluPool final : public Stage {
  public:
   ReluPool(ActivationLayer& relu, MaxPool2d& pool) : relu_(relu), pool_(pool) {}
 
+  Activation last_activation() const override { return relu_.function(); }
+  void leave_last_activation() override { left_ = true; }
+
   Tensor forward(const Tensor& x, Context& context) override {
     context.enter(relu_);
     context.enter(pool_);
@@ -24,7 +27,7 @@ class ReluPool final : public Stage {
     if (context.keeps()) {
       x_shape_ = x.shape();
       argmax_ = argmax;
-      y_ = y;
+      if (!left_) y_ = y;
     }
     return y;
   }
@@ -32,8 +35,8 @@ class ReluPool final : public Stage {
   Tensor backward(const Tensor& dy, Context& context) override {
     const Tensor argmax = std::exchange(argmax_, {}), y = std::exchange(y_, {});
     if (!relu_.input_grad()) return {};
-    Tensor gradient = Tensor::empty(dy.shape(), dy.dtype(), dy.device());
-    kernels::activation_backward(y, relu_.function(), dy, gradient, context.stream());
+    Tensor gradient = left_ ? dy : Tensor::empty(dy.shape(), dy.dtype(), dy.device());
+    if (!left_) kernels::activation_backward(y, relu_.function(), dy, gradient, context.stream());
     Tensor dx = Tensor::empty(x_shape_, dy.dtype(), dy.device());
     kernels::max_pool2d_backward(gradient, argmax, pool_.options(), dx, context.stream());
     return dx;
@@ -42,6 +45,7 @@ class ReluPool final : public Stage {
  private:
   ActivationLayer& relu_;
   MaxPool2d& pool_;
+  bool left_ = false;  // the ReLU's backward, to the stage behind
   Shape x_shape_;
   Tensor argmax_, y_;
 };

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <gpucnn/core/parameter.h>
+#include <gpucnn/kernels/activation/activation.h>
 #include <gpucnn/kernels/image/ordered_batch.h>
 #include <gpucnn/layers/module/module.h>
 
@@ -28,6 +29,13 @@ class Stage {
   virtual Tensor forward(const Tensor& x, Context& context) = 0;
   /// From the gradient of the last forward's y to that of its x; undefined if the first layer need not compute it.
   virtual Tensor backward(const Tensor& dy, Context& context) = 0;
+
+  /// The activation that made y, if its backward reads y alone and may be left to the stage behind; none otherwise.
+  virtual Activation last_activation() const { return {}; }
+  /// That it will be: from now on dy is the gradient of what that activation was given.
+  virtual void leave_last_activation() {}
+  /// Asks it to do the backward of the activation that makes its x, in its own dx. Whether it does from now on.
+  virtual bool take_activation(const Activation&) { return false; }
 
   /// Whether its forward gathers this batch itself, which is its x: see StepEnds.
   virtual bool gathers(const kernels::OrderedBatch&) const { return false; }

@@ -38,6 +38,7 @@ struct Case {
 };
 
 constexpr Conv2dOptions kSamePadding{.kernel_size = 3, .padding = 1};
+constexpr Conv2dOptions kDepthwise{.kernel_size = 3, .padding = 1, .groups = 6};
 
 const Case kCases[] = {
     {"conv_relu_pool",
@@ -80,6 +81,34 @@ const Case kCases[] = {
      },
      {0, 3, 8, 8},
      true},
+    {"activations_before_convolutions",
+     [] {
+       return Sequential{Conv2d(2, 6, kSamePadding),
+                         Tanh(),
+                         Conv2d(6, 6, kDepthwise),
+                         ReLU(),
+                         Conv2d(6, 9, {.kernel_size = 1}),
+                         ReLU(),
+                         MaxPool2d(3, 2, 1),
+                         Conv2d(9, 4, {.kernel_size = 1}),
+                         Sigmoid()};
+     },
+     {3, 2, 7, 9}},
+    {"activation_before_one_pass",
+     [] {
+       return Sequential{Conv2d(3, 6, kSamePadding), ReLU(), Conv2d(6, 5, kSamePadding), ReLU(), MaxPool2d(2)};
+     },
+     {3, 3, 8, 6},
+     true},
+    {"activation_before_a_pass_of_many_channels",
+     [] {
+       return Sequential{Conv2d(3, 96, kSamePadding), ReLU(), Conv2d(96, 128, kSamePadding), ReLU(), MaxPool2d(2)};
+     },
+     {2, 3, 6, 6},
+     true},
+    {"activations_before_linears",
+     [] { return Sequential{Linear(5, 33), ReLU(), Linear(33, 17), Sigmoid(), Linear(17, 9), ReLU(), Dropout(0.5)}; },
+     {4, 5}},
     {"odd_sizes",
      [] {
        return Sequential{Conv2d(2, 17, {.kernel_size = 3}), ReLU(), MaxPool2d(2)};

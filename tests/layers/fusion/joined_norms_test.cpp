@@ -55,6 +55,11 @@ const Case kCases[] = {
                          ReLU()};
      },
      {3, 3, 9, 8}},
+    {"relu_before_a_conv_norm",
+     [] {
+       return Sequential{Conv2d(3, 5, {.kernel_size = 1}), ReLU(), Conv2d(5, 4, {.kernel_size = 3}), BatchNorm2d(4)};
+     },
+     {2, 3, 5, 4}},
     {"relu_norm_relu",
      [] {
        return Sequential{ReLU(), BatchNorm2d(3), ReLU(), ReLU()};
