@@ -76,7 +76,7 @@ gpucnn_files(core/gpu/warp CUDA async_copy ldmatrix mma packed_bf16)
 
 gpucnn_files(kernels/common PUBLIC size2 PRIVATE all_finite check clear_gradient declare_twins dispatch host_device seen_values shard_sums shards
              window_count)
-gpucnn_files(kernels/simd PRIVATE lanes max_abs prefetch vector_size vectors)
+gpucnn_files(kernels/simd PRIVATE lanes max_abs prefetch streamed vector_size vectors)
 gpucnn_files(kernels/cuda CUDA block_reduce compensated divisor loss_parts rounded_store slice_sums slice_total step_end step_tail vector_access)
 gpucnn_files(kernels/vendor PRIVATE onednn onednn_use CUDA cublaslt cudnn)
 

@@ -12,6 +12,7 @@
 #include <hwy/foreach_target.h>
 
 #include <gpucnn/kernels/simd/lanes-inl.h>
+#include <gpucnn/kernels/simd/streamed-inl.h>
 
 // Vectors run over the columns. Where these fill no vectors, kFold rows side by side make a row of `width` columns.
 HWY_BEFORE_NAMESPACE();
@@ -98,6 +99,9 @@ HWY_INLINE void sum_masked_terms(const NormRows& rows, const float* centers, flo
   const hn::ScalableTag<double> d;
   const auto pair = static_cast<std::int64_t>(2 * hn::Lanes(d));
   std::int64_t column = 0;
+  if (hn::Lanes(d) == 8) {  // AVX-512, whose registers suffice: long runs are fetched faster
+    for (; column + 4 * pair <= width; column += 4 * pair) sum_columns<kMask, 8>(d, rows, centers, whole, column, dsum, sums);
+  }
   for (; column + 2 * pair <= width; column += 2 * pair) sum_columns<kMask, 4>(d, rows, centers, whole, column, dsum, sums);
   for (; column + pair <= width; column += pair) sum_columns<kMask, 2>(d, rows, centers, whole, column, dsum, sums);
   const auto add_one = [=, &rows](std::int64_t i, double& first, double& second) HWY_ATTR {
@@ -128,49 +132,53 @@ void sum_terms(const NormRows& rows, const float* centers, float* dsum, double* 
 }
 
 /// y = (x - center) scale + offset, + addend if there is one, and the ReLU of that if it is wanted.
-template <bool kAdds, bool kRelu>
+template <bool kAdds, bool kRelu, bool kStreamed>
 HWY_INLINE void normalize_some(const NormRows& rows, const float* addend, float* y) {
   for (std::int64_t row = 0; row < rows.count; row += rows.width) {
     for_lanes(static_cast<std::size_t>(std::min(rows.width, rows.count - row)), [=, &rows](auto d, std::size_t c) HWY_ATTR {
       auto result = normalized(d, hn::LoadU(d, rows.x + row + c), rows.forward + c, rows.width);
       if constexpr (kAdds) result = hn::Add(result, hn::LoadU(d, addend + row + c));
       if constexpr (kRelu) result = hn::IfThenZeroElse(hn::Lt(result, hn::Zero(d)), result);  // which leaves NaN
-      hn::StoreU(result, d, y + row + c);
+      store_result<kStreamed>(result, d, y + row + c);
     });
   }
 }
 
-void normalize_rows(const NormRows& rows, const float* addend, bool relu, float* y) {
-  if (addend) {
-    relu ? normalize_some<true, true>(rows, addend, y) : normalize_some<true, false>(rows, addend, y);
-  } else {
-    relu ? normalize_some<false, true>(rows, addend, y) : normalize_some<false, false>(rows, addend, y);
+void normalize_rows(const NormRows& rows, const float* addend, bool relu, bool streamed, float* y) {
+  with_streamed(streamed, [&](auto past) HWY_ATTR {
+    constexpr bool kStreamed = past();
+    if (addend) {
+      relu ? normalize_some<true, true, kStreamed>(rows, addend, y) : normalize_some<true, false, kStreamed>(rows, addend, y);
+    } else {
+      relu ? normalize_some<false, true, kStreamed>(rows, addend, y) : normalize_some<false, false, kStreamed>(rows, addend, y);
+    }
+  });
+}
+
+/// dx = dy scale + (x - center) slope + offset, dy masked; columns: [4, width]. If kFixed x plays no part, not even where it is
+/// infinite: dx = dy scale.
+template <ReluMask kMask, bool kFixed, bool kStreamed>
+HWY_INLINE void backward_some(const NormRows& rows, const float* columns, float* dx) {
+  const std::int64_t width = rows.width;
+  const float *centers = columns, *scales = columns + width, *slopes = columns + 2 * width, *offsets = columns + 3 * width;
+  for (std::int64_t row = 0; row < rows.count; row += width) {
+    for_lanes(static_cast<std::size_t>(std::min(width, rows.count - row)), [=, &rows](auto d, std::size_t c) HWY_ATTR {
+      const auto column = static_cast<std::int64_t>(c);
+      const auto x = hn::LoadU(d, rows.x + row + c), dy = masked<kMask>(d, rows, row + column, column, x);
+      auto rest = hn::Zero(d);
+      if constexpr (!kFixed) {
+        rest = hn::MulAdd(hn::Sub(x, hn::LoadU(d, centers + c)), hn::LoadU(d, slopes + c), hn::LoadU(d, offsets + c));
+      }
+      store_result<kStreamed>(hn::MulAdd(dy, hn::LoadU(d, scales + c), rest), d, dx + row + c);
+    });
   }
 }
 
-/// dx = dy scale + (x - center) slope + offset, dy masked; columns: [4, width]. If `fixed` x plays no part, not even where it is
-/// infinite: dx = dy scale.
-void backward_rows(const NormRows& rows, const float* columns, bool fixed, float* dx) {
-  const std::int64_t width = rows.width;
-  const float *centers = columns, *scales = columns + width, *slopes = columns + 2 * width, *offsets = columns + 3 * width;
-  with_mask(rows.mask, [&](auto mask) HWY_ATTR {
-    for (std::int64_t row = 0; row < rows.count; row += width) {
-      const auto count = static_cast<std::size_t>(std::min(width, rows.count - row));
-      if (fixed) {
-        for_lanes(count, [=, &rows](auto d, std::size_t c) HWY_ATTR {
-          const auto column = static_cast<std::int64_t>(c);
-          const auto dy = masked<mask()>(d, rows, row + column, column, hn::LoadU(d, rows.x + row + c));
-          hn::StoreU(hn::MulAdd(dy, hn::LoadU(d, scales + c), hn::Zero(d)), d, dx + row + c);
-        });
-      } else {
-        for_lanes(count, [=, &rows](auto d, std::size_t c) HWY_ATTR {
-          const auto column = static_cast<std::int64_t>(c);
-          const auto x = hn::LoadU(d, rows.x + row + c), dy = masked<mask()>(d, rows, row + column, column, x);
-          const auto rest = hn::MulAdd(hn::Sub(x, hn::LoadU(d, centers + c)), hn::LoadU(d, slopes + c), hn::LoadU(d, offsets + c));
-          hn::StoreU(hn::MulAdd(dy, hn::LoadU(d, scales + c), rest), d, dx + row + c);
-        });
-      }
-    }
+void backward_rows(const NormRows& rows, const float* columns, bool fixed, bool streamed, float* dx) {
+  with_streamed(streamed, [&](auto past) HWY_ATTR {
+    with_mask(rows.mask, [&](auto mask) HWY_ATTR {
+      fixed ? backward_some<mask(), true, past()>(rows, columns, dx) : backward_some<mask(), false, past()>(rows, columns, dx);
+    });
   });
 }
 
@@ -334,9 +342,10 @@ void cpu::normalize(const Tensor& x, const NormSizes& sizes, const Tensor& stati
   const float* const addend = data_of(epilogue.addend);
   const bool relu = epilogue.relu;
   float* const to = y.data<float>();
+  const bool streamed = is_streamed(to, y.numel(), walk.width);
   for_parts(sizes, walk, [=](std::int64_t s, std::int64_t first, std::int64_t count) {
     HWY_DYNAMIC_DISPATCH(normalize_rows)
-    (rows_of(all, s, first, count), addend ? addend + first : nullptr, relu, to + first);
+    (rows_of(all, s, first, count), addend ? addend + first : nullptr, relu, streamed, to + first);
   });
 }
 
@@ -433,8 +442,10 @@ void cpu::normalize_backward(const Tensor& x, const NormSizes& sizes, const Tens
   });
   const float* const numbers = columns.data<float>();
   float* const to = dx.data<float>();
+  const bool streamed = is_streamed(to, dx.numel(), walk.width);
   for_parts(sizes, walk, [=](std::int64_t s, std::int64_t first, std::int64_t count) {
-    HWY_DYNAMIC_DISPATCH(backward_rows)(rows_of(all, s, first, count), numbers + s * 4 * walk.width, fixed, to + first);
+    HWY_DYNAMIC_DISPATCH(backward_rows)
+    (rows_of(all, s, first, count), numbers + s * 4 * walk.width, fixed, streamed, to + first);
   });
 }
 

@@ -10,6 +10,7 @@
 #include <hwy/foreach_target.h>
 
 #include <gpucnn/kernels/simd/lanes-inl.h>
+#include <gpucnn/kernels/simd/streamed-inl.h>
 
 // Vectors run over the channels, which lie side by side. Rows are counted through the batch: image * height + row.
 HWY_BEFORE_NAMESPACE();
@@ -191,7 +192,7 @@ struct Covering {
 
 /// The sums of the gradients that the windows of `count` elements have for them. From one element to the next it is a window
 /// further, and `dx_step` floats. The counts of rows and columns are constants; 0: any.
-template <int kRows, int kColumns, class Index>
+template <int kRows, int kColumns, bool kStreamed, class Index>
 void add_windows(Covering<Index> windows, std::int64_t count, std::int64_t C, float* dx, std::int64_t dx_step) {
   const std::int64_t rows = kRows ? kRows : windows.rows, columns = kColumns ? kColumns : windows.columns;
   for (std::int64_t t = 0; t < count; ++t, dx += dx_step) {
@@ -205,7 +206,7 @@ void add_windows(Covering<Index> windows, std::int64_t count, std::int64_t C, fl
           sum = hn::Add(sum, select(d, hn::LoadU(d, windows.dy + e), load_indices(d, windows.argmax + e), index));
         }
       }
-      hn::StoreU(sum, d, dx + c);
+      store_result<kStreamed>(sum, d, dx + c);
     });
     windows.dy += C;
     windows.argmax += C;
@@ -213,18 +214,18 @@ void add_windows(Covering<Index> windows, std::int64_t count, std::int64_t C, fl
 }
 
 /// Windows that overlap their neighbours alone cover an element at most twice along each axis.
-template <class Index>
+template <bool kStreamed, class Index>
 void add_covering(const Covering<Index>& windows, std::int64_t count, std::int64_t C, float* dx, std::int64_t dx_step) {
-  if (windows.rows == 1 && windows.columns == 1) return add_windows<1, 1>(windows, count, C, dx, dx_step);
-  if (windows.rows == 1 && windows.columns == 2) return add_windows<1, 2>(windows, count, C, dx, dx_step);
-  if (windows.rows == 2 && windows.columns == 1) return add_windows<2, 1>(windows, count, C, dx, dx_step);
-  if (windows.rows == 2 && windows.columns == 2) return add_windows<2, 2>(windows, count, C, dx, dx_step);
-  add_windows<0, 0>(windows, count, C, dx, dx_step);
+  if (windows.rows == 1 && windows.columns == 1) return add_windows<1, 1, kStreamed>(windows, count, C, dx, dx_step);
+  if (windows.rows == 1 && windows.columns == 2) return add_windows<1, 2, kStreamed>(windows, count, C, dx, dx_step);
+  if (windows.rows == 2 && windows.columns == 1) return add_windows<2, 1, kStreamed>(windows, count, C, dx, dx_step);
+  if (windows.rows == 2 && windows.columns == 2) return add_windows<2, 2, kStreamed>(windows, count, C, dx, dx_step);
+  add_windows<0, 0, kStreamed>(windows, count, C, dx, dx_step);
 }
 
 /// Rows [first, last) of dx, for any window without dilation. Each element adds up the windows it lies in, so that no two tasks
 /// write to one element. Elements a stride apart lie at the same place in as many windows, except at the ends of a row.
-template <class Index>
+template <bool kStreamed, class Index>
 void pool_dense_backward_rows(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Tensor& dx, std::int64_t first,
                               std::int64_t last) {
   const std::int64_t C = dx.dim(1), H = dx.dim(2), W = dx.dim(3), Ho = dy.dim(2), Wo = dy.dim(3);
@@ -243,15 +244,15 @@ void pool_dense_backward_rows(const Tensor& dy, const Tensor& argmax, const Pool
         const std::int64_t j_first = std::max<std::int64_t>(0, last_window + begin - windows + 1);
         const std::int64_t j_last = std::min(last_window + begin, Wo - 1), e = ((row / H * Ho + i_first) * Wo + j_first) * C;
         const std::int64_t index = (h - i_first * row_stride) * kernel.width + position + (begin - j_first) * stride;
-        add_covering(Covering<Index>{.dy = dy.data<float>() + e,
-                                     .argmax = argmax.data<Index>() + e,
-                                     .row_step = Wo * C,
-                                     .rows = i_last - i_first + 1,
-                                     .columns = j_last - j_first + 1,
-                                     .first_index = static_cast<std::int32_t>(index),
-                                     .index_row = static_cast<std::int32_t>(row_stride * kernel.width),
-                                     .index_column = static_cast<std::int32_t>(stride)},
-                     end - begin, C, dx.data<float>() + (row * W + phase + begin * stride) * C, stride * C);
+        add_covering<kStreamed>(Covering<Index>{.dy = dy.data<float>() + e,
+                                                .argmax = argmax.data<Index>() + e,
+                                                .row_step = Wo * C,
+                                                .rows = i_last - i_first + 1,
+                                                .columns = j_last - j_first + 1,
+                                                .first_index = static_cast<std::int32_t>(index),
+                                                .index_row = static_cast<std::int32_t>(row_stride * kernel.width),
+                                                .index_column = static_cast<std::int32_t>(stride)},
+                                end - begin, C, dx.data<float>() + (row * W + phase + begin * stride) * C, stride * C);
       };
       const std::int64_t whole = std::clamp<std::int64_t>(windows - 1 - last_window, 0, count);
       const std::int64_t whole_end = std::clamp(Wo - last_window, whole, count);
@@ -302,18 +303,22 @@ void pool_any_backward_rows(const Tensor& dy, const Tensor& argmax, const Pool2d
   }
 }
 
-void pool_backward_rows(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Tensor& dx, std::int64_t first,
+void pool_backward_rows(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, bool streamed, Tensor& dx, std::int64_t first,
                         std::int64_t last) {
   const bool bytes = argmax.dtype() == DType::u8;
   if (pool.dilation == 1) {
-    (bytes ? pool_dense_backward_rows<std::uint8_t> : pool_dense_backward_rows<std::int32_t>)(dy, argmax, pool, dx, first, last);
+    with_streamed(streamed, [&](auto past) HWY_ATTR {
+      (bytes ? pool_dense_backward_rows<past(), std::uint8_t> : pool_dense_backward_rows<past(), std::int32_t>)(dy, argmax, pool,
+                                                                                                                dx, first, last);
+    });
     return;
   }
   (bytes ? pool_any_backward_rows<std::uint8_t> : pool_any_backward_rows<std::int32_t>)(dy, argmax, pool, dx, first, last);
 }
 
 /// The same for a window and a stride of 2 without padding: rows [first, last) of dy, each of which owns two rows of dx.
-void pool_backward_2x2_rows(const Tensor& dy, const Tensor& argmax, Tensor& dx, std::int64_t first, std::int64_t last) {
+template <bool kStreamed>
+HWY_INLINE void unpool_2x2_rows(const Tensor& dy, const Tensor& argmax, Tensor& dx, std::int64_t first, std::int64_t last) {
   const std::int64_t C = dx.dim(1), H = dx.dim(2), W = dx.dim(3), Ho = dy.dim(2), Wo = dy.dim(3);
   const float* from = dy.data<float>() + first * Wo * C;
   const std::uint8_t* indices = argmax.data<std::uint8_t>() + first * Wo * C;
@@ -324,10 +329,10 @@ void pool_backward_2x2_rows(const Tensor& dy, const Tensor& argmax, Tensor& dx, 
       for_lanes(static_cast<std::size_t>(C), [=](auto d, std::size_t c) HWY_ATTR {
         const auto value = hn::LoadU(d, from + c);
         const auto best_indices = load_indices(d, indices + c);
-        hn::StoreU(select(d, value, best_indices, 0), d, top + c);
-        hn::StoreU(select(d, value, best_indices, 1), d, top + C + c);
-        hn::StoreU(select(d, value, best_indices, 2), d, bottom + c);
-        hn::StoreU(select(d, value, best_indices, 3), d, bottom + C + c);
+        store_result<kStreamed>(select(d, value, best_indices, 0), d, top + c);
+        store_result<kStreamed>(select(d, value, best_indices, 1), d, top + C + c);
+        store_result<kStreamed>(select(d, value, best_indices, 2), d, bottom + c);
+        store_result<kStreamed>(select(d, value, best_indices, 3), d, bottom + C + c);
       });
       top += 2 * C;
       bottom += 2 * C;
@@ -341,6 +346,11 @@ void pool_backward_2x2_rows(const Tensor& dy, const Tensor& argmax, Tensor& dx, 
     }
     if (H % 2 && row % Ho == Ho - 1) std::fill_n(bottom + W % 2 * C, W * C, 0.0F);
   }
+}
+
+void pool_backward_2x2_rows(const Tensor& dy, const Tensor& argmax, bool streamed, Tensor& dx, std::int64_t first,
+                            std::int64_t last) {
+  with_streamed(streamed, [&](auto past) HWY_ATTR { unpool_2x2_rows<past()>(dy, argmax, dx, first, last); });
 }
 
 }  // namespace gpucnn::kernels::HWY_NAMESPACE
@@ -380,13 +390,14 @@ void cpu::max_pool2d(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& arg
 }
 
 void cpu::max_pool2d_backward(const Tensor& dy, const Tensor& argmax, const Pool2d& pool, Tensor& dx, Stream&) {
+  const bool streamed = is_streamed(dx.data<float>(), dx.numel(), dx.dim(1));
   if (is_halving(pool)) {
     for_rows(dy, 1, [&](std::int64_t first, std::int64_t last) {
-      HWY_DYNAMIC_DISPATCH(pool_backward_2x2_rows)(dy, argmax, dx, first, last);
+      HWY_DYNAMIC_DISPATCH(pool_backward_2x2_rows)(dy, argmax, streamed, dx, first, last);
     });
   } else {
     for_rows(dx, 1, [&](std::int64_t first, std::int64_t last) {
-      HWY_DYNAMIC_DISPATCH(pool_backward_rows)(dy, argmax, pool, dx, first, last);
+      HWY_DYNAMIC_DISPATCH(pool_backward_rows)(dy, argmax, pool, streamed, dx, first, last);
     });
   }
 }
