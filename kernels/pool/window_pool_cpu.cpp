@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <limits>
-#include <utility>
 
 #include <gpucnn/core/threads/parallel.h>
 #include <gpucnn/kernels/pool/twins.h>
@@ -10,6 +9,7 @@
 #include <hwy/foreach_target.h>
 
 #include <gpucnn/kernels/simd/lanes-inl.h>
+#include <gpucnn/kernels/simd/streamed-inl.h>
 
 // Vectors run over the channels, which lie side by side. Forwards work on units: one row of y, and kUnitChannels of its channels,
 // so that a global pooling of few images still has work for all threads. Backwards work on rows of dx, counted through the batch.
@@ -95,44 +95,72 @@ void mean_units(const Tensor& x, const PoolWindows& windows, Tensor& y, std::int
   }
 }
 
-/// The gradient of a pixel of C channels: what the windows [i_first, i_last] x [j_first, j_last] of one image have for it.
-void mean_backward_pixel(const float* dy, const PoolWindows& windows, std::int64_t i_first, std::int64_t i_last,
-                         std::int64_t j_first, std::int64_t j_last, std::int64_t C, float* dx) {
+/// sums[j] = what the windows (i, j), i in [i_first, i_last], of one image have for a pixel that they cover, for all j.
+void sum_over_rows(const float* dy, const PoolWindows& windows, std::int64_t i_first, std::int64_t i_last, std::int64_t C,
+                   float* sums) {
   const std::int64_t Wo = windows.columns.count;
-  for_lanes(static_cast<std::size_t>(C), [&](auto d, std::size_t c) HWY_ATTR {
-    auto sum = hn::Zero(d);
-    for (std::int64_t i = i_first; i <= i_last; ++i) {
-      for (std::int64_t j = j_first; j <= j_last; ++j) {
-        sum = hn::Add(sum, hn::Div(hn::LoadU(d, dy + (i * Wo + j) * C + c), hn::Set(d, windows.divisor(i, j))));
-      }
+  if (i_first > i_last) std::fill_n(sums, Wo * C, 0.0F);
+  for (std::int64_t i = i_first; i <= i_last; ++i) {
+    for (std::int64_t j = 0; j < Wo; ++j) {
+      const float factor = 1 / windows.divisor(i, j);
+      const float* from = dy + (i * Wo + j) * C;
+      float* to = sums + j * C;
+      for_lanes(static_cast<std::size_t>(C), [=](auto d, std::size_t c) HWY_ATTR {
+        const auto before = i == i_first ? hn::Zero(d) : hn::LoadU(d, to + c);
+        hn::StoreU(hn::MulAdd(hn::LoadU(d, from + c), hn::Set(d, factor), before), d, to + c);
+      });
     }
-    hn::StoreU(sum, d, dx + c);
-  });
+  }
 }
 
-/// Rows [first, last) of dx. Each element adds up the windows that it lies in, so that no two tasks write to one element.
-/// Neighbours in the same windows have the same gradient, which is copied.
-void mean_backward_rows(const Tensor& dy, const PoolWindows& windows, Tensor& dx, std::int64_t first, std::int64_t last) {
+/// A row of dx from these sums. Neighbours in the same windows have the same gradient.
+template <bool kStreamed>
+HWY_INLINE void sum_over_columns(const float* sums, const WindowAxis& columns, std::int64_t C, float* dx) {
+  std::int64_t j_first = 0, j_end = 0;  // the windows over a pixel
+  for (std::int64_t w = 0; w < columns.size;) {
+    while (j_first < columns.count && columns.end(j_first) <= w) ++j_first;
+    while (j_end < columns.count && columns.begin(j_end) <= w) ++j_end;
+    std::int64_t end = j_first < j_end ? columns.end(j_first) : columns.size;
+    if (j_end < columns.count) end = std::min(end, columns.begin(j_end));
+    const float* from = sums + j_first * C;
+    const std::int64_t windows = (j_end - j_first) * C, pixels = (end - w) * C;
+    const std::int64_t at_once = kStreamed ? C : pixels;  // stores past the caches want to be in order
+    for (std::int64_t first = 0; first < pixels; first += at_once, dx += at_once) {
+      for_lanes(static_cast<std::size_t>(C), [=](auto d, std::size_t c) HWY_ATTR {
+        auto sum = windows > 0 ? hn::LoadU(d, from + c) : hn::Zero(d);
+        for (std::int64_t j = C; j < windows; j += C) sum = hn::Add(sum, hn::LoadU(d, from + j + c));
+        for (std::int64_t p = 0; p < at_once; p += C) store_result<kStreamed>(sum, d, dx + p + c);
+      });
+    }
+    w = end;
+  }
+}
+
+/// Rows [first, last) of dx. Each element adds up the windows that it lies in, so that no two tasks write to one element: first
+/// those in a column, which the rows' neighbours share, then these sums. `sums`: memory for a row of dy.
+template <bool kStreamed>
+HWY_INLINE void add_mean_windows(const Tensor& dy, const PoolWindows& windows, float* sums, Tensor& dx, std::int64_t first,
+                                 std::int64_t last) {
   const std::int64_t C = dx.dim(1), H = dx.dim(2), W = dx.dim(3), Ho = dy.dim(2), Wo = dy.dim(3);
+  std::int64_t first_before = -1, last_before = -1;
   for (std::int64_t row = first; row < last; ++row) {
     const std::int64_t h = row % H, i_first = windows.rows.first_over(h), i_last = windows.rows.last_over(h);
-    float* to = dx.data<float>() + row * W * C;
-    if (row > first && h > 0 && windows.rows.first_over(h - 1) == i_first && windows.rows.last_over(h - 1) == i_last) {
+    float* const to = dx.data<float>() + row * W * C;
+    const bool as_before = row > first && h > 0 && i_first == first_before && i_last == last_before;
+    if (as_before && !kStreamed) {
       std::copy_n(to - W * C, W * C, to);
       continue;
     }
-    const float* from = dy.data<float>() + row / H * Ho * Wo * C;
-    std::int64_t j_first = -1, j_last = -1;
-    for (std::int64_t w = 0; w < W; ++w, to += C) {
-      const std::int64_t before_first = std::exchange(j_first, windows.columns.first_over(w));
-      const std::int64_t before_last = std::exchange(j_last, windows.columns.last_over(w));
-      if (w > 0 && j_first == before_first && j_last == before_last) {
-        std::copy_n(to - C, C, to);
-      } else {
-        mean_backward_pixel(from, windows, i_first, i_last, j_first, j_last, C, to);
-      }
-    }
+    if (!as_before) sum_over_rows(dy.data<float>() + row / H * Ho * Wo * C, windows, i_first, i_last, C, sums);
+    first_before = i_first;
+    last_before = i_last;
+    sum_over_columns<kStreamed>(sums, windows.columns, C, to);
   }
+}
+
+void mean_backward_rows(const Tensor& dy, const PoolWindows& windows, bool streamed, float* sums, Tensor& dx, std::int64_t first,
+                        std::int64_t last) {
+  with_streamed(streamed, [&](auto past) HWY_ATTR { add_mean_windows<past()>(dy, windows, sums, dx, first, last); });
 }
 
 /// Units [first, last) of y and argmax.
@@ -167,7 +195,7 @@ void max_units(const Tensor& x, const PoolWindows& windows, Tensor& y, Tensor& a
   }
 }
 
-/// Rows [first, last) of dx, as in `mean_backward_rows`.
+/// Rows [first, last) of dx, each element the sum of the windows that it won.
 void max_backward_rows(const Tensor& dy, const Tensor& argmax, const PoolWindows& windows, Tensor& dx, std::int64_t first,
                        std::int64_t last) {
   const std::int64_t C = dx.dim(1), H = dx.dim(2), W = dx.dim(3), Ho = dy.dim(2), Wo = dy.dim(3);
@@ -227,8 +255,10 @@ void cpu::window_mean(const Tensor& x, const PoolWindows& windows, Tensor& y, St
 }
 
 void cpu::window_mean_backward(const Tensor& dy, const PoolWindows& windows, Tensor& dx, Stream&) {
+  const bool streamed = is_streamed(dx.data<float>(), dx.numel(), dx.dim(1));
   for_rows(dx, [&](std::int64_t first, std::int64_t last) {
-    HWY_DYNAMIC_DISPATCH(mean_backward_rows)(dy, windows, dx, first, last);
+    Tensor sums = Tensor::empty({dy.dim(1) * dy.dim(3)});
+    HWY_DYNAMIC_DISPATCH(mean_backward_rows)(dy, windows, streamed, sums.data<float>(), dx, first, last);
   });
 }
 
