@@ -255,10 +255,15 @@ void cpu::window_mean(const Tensor& x, const PoolWindows& windows, Tensor& y, St
 }
 
 void cpu::window_mean_backward(const Tensor& dy, const PoolWindows& windows, Tensor& dx, Stream&) {
+  if (dx.numel() == 0) return;
   const bool streamed = is_streamed(dx.data<float>(), dx.numel(), dx.dim(1));
-  for_rows(dx, [&](std::int64_t first, std::int64_t last) {
-    Tensor sums = Tensor::empty({dy.dim(1) * dy.dim(3)});
-    HWY_DYNAMIC_DISPATCH(mean_backward_rows)(dy, windows, streamed, sums.data<float>(), dx, first, last);
+  const std::int64_t rows = dx.dim(0) * dx.dim(2), sums_of_row = dy.dim(1) * dy.dim(3);
+  const std::int64_t at_once = std::max<std::int64_t>(1, kTaskElements / (dx.dim(1) * dx.dim(3)));
+  const int threads = num_threads();
+  Tensor sums = Tensor::empty({threads, sums_of_row});
+  parallel_for((rows + at_once - 1) / at_once, threads, [&](std::int64_t task, int thread) {
+    HWY_DYNAMIC_DISPATCH(mean_backward_rows)
+    (dy, windows, streamed, sums.data<float>() + thread * sums_of_row, dx, task * at_once, std::min(rows, (task + 1) * at_once));
   });
 }
 
