@@ -76,7 +76,7 @@ gpucnn_files(core/gpu/warp CUDA async_copy ldmatrix mma packed_bf16)
 
 gpucnn_files(kernels/common PUBLIC size2 PRIVATE all_finite check clear_gradient declare_twins dispatch host_device seen_values shard_sums shards
              window_count)
-gpucnn_files(kernels/simd PRIVATE lanes max_abs prefetch streamed vector_size vectors)
+gpucnn_files(kernels/simd PRIVATE lanes max_abs prefetch streamed transpose vector_size vectors)
 gpucnn_files(kernels/cuda CUDA block_reduce compensated divisor loss_parts rounded_store slice_sums slice_total step_end step_tail vector_access)
 gpucnn_files(kernels/vendor PRIVATE onednn onednn_use CUDA cublaslt cudnn)
 
@@ -110,7 +110,7 @@ gpucnn_files(kernels/image
   PRIVATE check_crop indices mirrored ordered_batch resized_crop twins
   CUDA batch_source)
 gpucnn_ops(linear linear)
-gpucnn_files(kernels/linear PRIVATE gemm linear_impl packed_panels sparse_rows
+gpucnn_files(kernels/linear PRIVATE gemm linear_impl output_panels packed_panels sparse_rows
              CUDA gemm_arithmetic gemm_parts gemm_tile linear_backward_slices linear_cublas linear_forward_slices linear_slices)
 gpucnn_ops(loss cross_entropy elementwise_loss softmax softmax_cross_entropy)
 gpucnn_files(kernels/loss PUBLIC reduction PRIVATE elementwise_formula softmax_row twins CUDA row_fours softmax_warp)

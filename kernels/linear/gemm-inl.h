@@ -78,9 +78,15 @@ HWY_INLINE void finish_outputs(const float* sums, const float* more, const Funct
   }
 }
 
+/// What a tile fetches into the cache for later ones: a line of each of B rows of weight, again after `every` steps.
+struct Ahead {
+  const float* weight;
+  std::int64_t every;  // 0: nothing
+};
+
 /// Terms [first, last) of a tile of A images and B outputs, from (n, o) on.
 template <int A, int B>
-HWY_INLINE void nt_tile(const GemmNT& p, std::int64_t n, std::int64_t o, std::int64_t first, std::int64_t last) {
+HWY_INLINE void nt_tile(const GemmNT& p, std::int64_t n, std::int64_t o, std::int64_t first, std::int64_t last, Ahead ahead) {
   constexpr int kFours = B / 4 * 4, kRest = B - kFours;  // an image's outputs: four at a time, then those left
   const auto sum_index = [](int a, int b) { return b < kFours ? a * kFours + b : A * kFours + a * kRest + b - kFours; };
   const Floats d;
@@ -89,8 +95,15 @@ HWY_INLINE void nt_tile(const GemmNT& p, std::int64_t n, std::int64_t o, std::in
   Vector sums[A * B];
 #pragma GCC unroll 24
   for (int e = 0; e < A * B; ++e) sums[e] = hn::Zero(d);
-  std::int64_t i = first;
+  std::int64_t i = first, fetch_at = ahead.every > 0 ? first : last;
   for (; i + kLanes <= last; i += kLanes) {
+    if (i == fetch_at) {
+      constexpr int kSecondLevel = 2;  // the L2 cache: rows of one length may lie in a single set of the L1
+#pragma GCC unroll 6
+      for (int b = 0; b < B; ++b) __builtin_prefetch(ahead.weight + b * p.I, 0, kSecondLevel);
+      ahead.weight += kLanes;
+      fetch_at += ahead.every * kLanes;
+    }
     Vector xs[A];
 #pragma GCC unroll 4
     for (int a = 0; a < A; ++a) xs[a] = hn::LoadU(d, x + a * p.I + i);
@@ -127,18 +140,22 @@ HWY_INLINE void nt_tile(const GemmNT& p, std::int64_t n, std::int64_t o, std::in
 template <int B>
 HWY_INLINE void nt_columns(const GemmNT& p, std::int64_t n, std::int64_t images, std::int64_t o, std::int64_t first,
                            std::int64_t last) {
-  const std::int64_t end = n + images;
-  for (; n + kImages <= end; n += kImages) nt_tile<kImages, B>(p, n, o, first, last);
-  for (; n < end; ++n) nt_tile<1, B>(p, n, o, first, last);
+  // Each tile of images fetches a part of the next outputs' rows. A processor's own prefetchers end at a page.
+  constexpr std::int64_t kMinTiles = 4;
+  const std::int64_t end = n + images, tiles = images / kImages + images % kImages;
+  Ahead ahead{p.weight + (o + B) * p.I + first, tiles >= kMinTiles && p.far ? tiles : 0};
+  const std::int64_t part = (last - first) / kLanes / tiles * kLanes;
+  for (; n + kImages <= end; n += kImages, ahead.weight += part) nt_tile<kImages, B>(p, n, o, first, last, ahead);
+  for (; n < end; ++n, ahead.weight += part) nt_tile<1, B>(p, n, o, first, last, ahead);
 }
 
 void gemm_nt(const GemmNT& p) {
   // A tile's rows of weight stay in the first-level cache while all images pass; the images, in groups, stay in the second level.
-  constexpr std::int64_t kTerms = 1024, kGroup = 64;
+  constexpr std::int64_t kGroup = 64;
   for (std::int64_t n = 0; n < p.N; n += kGroup) {
     const std::int64_t images = std::min(kGroup, p.N - n);
-    for (std::int64_t first = 0; first < p.I; first += kTerms) {
-      const std::int64_t last = std::min(first + kTerms, p.I);
+    for (std::int64_t first = 0; first < p.I; first += kTermsOfSum) {
+      const std::int64_t last = std::min(first + kTermsOfSum, p.I);
       std::int64_t o = 0;
       for (; o + kOutputs <= p.O; o += kOutputs) nt_columns<kOutputs>(p, n, images, o, first, last);
       if (o + 4 <= p.O) nt_columns<4>(p, n, images, std::exchange(o, o + 4), first, last);
@@ -185,7 +202,8 @@ template <int V, class D>
 HWY_INLINE void gemm_columns(D d, const Gemm& p, std::int64_t i) {
   std::int64_t m = 0;
   for (; m + kRows <= p.M; m += kRows) gemm_tile<kRows, V>(d, p, m, i);
-  for (; m + 2 <= p.M; m += 2) gemm_tile<2, V>(d, p, m, i);
+  if (m + 4 <= p.M) gemm_tile<4, V>(d, p, std::exchange(m, m + 4), i);
+  if (m + 2 <= p.M) gemm_tile<2, V>(d, p, std::exchange(m, m + 2), i);
   if (m < p.M) gemm_tile<1, V>(d, p, m, i);
 }
 
@@ -210,46 +228,20 @@ void gemm(const Gemm& p) {
   for (; i < p.I; ++i) gemm_panel<1>(hn::CappedTag<float, 1>(), p, i);
 }
 
-/// Row m of c, V vectors from i on.
-template <int V, class D>
-HWY_INLINE void sparse_row(D d, const SparseGemm& p, std::int64_t m, std::int64_t i) {
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  const float* values = p.values + m * p.values_stride;
-  const std::int32_t* indices = p.indices + m * p.indices_stride;
-  const std::int64_t count = indices[0];
-  hn::Vec<D> even[V], odd[V];  // two sums, to hide the latency of MulAdd
-#pragma GCC unroll 4
-  for (int v = 0; v < V; ++v) even[v] = odd[v] = hn::Zero(d);
-  const auto add = [&](std::int64_t k, hn::Vec<D>(&sums)[V]) HWY_ATTR {
-    const auto factor = hn::Set(d, values[k]);
-    const float* b = p.b + indices[1 + k] * p.b_stride + i;
-#pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) sums[v] = hn::MulAdd(factor, hn::LoadU(d, b + v * lanes), sums[v]);
+/// to[o] = the sum of the column over N rows, added to to[o] if `accumulate`. In double: the sums are as long as the batch.
+void add_columns(const float* from, std::int64_t stride, std::int64_t N, std::int64_t count, bool accumulate, float* to) {
+  const auto add = [=](auto d, std::int64_t o) HWY_ATTR {
+    const hn::Rebind<float, decltype(d)> floats;
+    auto sum = hn::Zero(d);
+    for (std::int64_t n = 0; n < N; ++n) sum = hn::Add(sum, hn::PromoteTo(d, hn::LoadU(floats, from + n * stride + o)));
+    if (accumulate) sum = hn::Add(sum, hn::PromoteTo(d, hn::LoadU(floats, to + o)));
+    hn::StoreU(hn::DemoteTo(floats, sum), floats, to + o);
   };
-  std::int64_t k = 0;
-  for (; k + 2 <= count; k += 2) {
-    add(k, even);
-    add(k + 1, odd);
-  }
-  if (k < count) add(k, even);
-  float* c = p.c + m * p.c_stride + i;
-#pragma GCC unroll 4
-  for (int v = 0; v < V; ++v, c += lanes) {
-    const auto sum = hn::Add(even[v], odd[v]);
-    hn::StoreU(p.accumulate ? hn::Add(hn::LoadU(d, c), sum) : sum, d, c);
-  }
-}
-
-template <int V, class D>
-HWY_INLINE void sparse_columns(D d, const SparseGemm& p, std::int64_t i) {
-  for (std::int64_t m = 0; m < p.M; ++m) sparse_row<V>(d, p, m, i);
-}
-
-void sparse_gemm(const SparseGemm& p) {
-  std::int64_t i = 0;
-  for (; i + 4 * kLanes <= p.I; i += 4 * kLanes) sparse_columns<4>(Floats(), p, i);
-  for (; i + kLanes <= p.I; i += kLanes) sparse_columns<1>(Floats(), p, i);
-  for (; i < p.I; ++i) sparse_columns<1>(hn::CappedTag<float, 1>(), p, i);
+  const hn::CappedTag<double, cpu::kVector> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  std::int64_t o = 0;
+  for (; o + lanes <= count; o += lanes) add(d, o);
+  for (; o < count; ++o) add(hn::CappedTag<double, 1>(), o);
 }
 
 }  // namespace gpucnn::kernels::HWY_NAMESPACE

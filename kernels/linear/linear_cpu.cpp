@@ -5,6 +5,7 @@
 #include <gpucnn/core/threads/flush_subnormals.h>
 #include <gpucnn/core/threads/parallel.h>
 #include <gpucnn/kernels/linear/linear_impl.h>
+#include <gpucnn/kernels/linear/output_panels.h>
 #include <gpucnn/kernels/linear/packed_panels.h>
 #include <gpucnn/kernels/linear/sparse_rows.h>
 #include <gpucnn/kernels/simd/vector_size.h>
@@ -20,7 +21,7 @@ namespace gpucnn::kernels {
 
 HWY_EXPORT(gemm_nt);
 HWY_EXPORT(gemm);
-HWY_EXPORT(sparse_gemm);
+HWY_EXPORT(add_columns);
 
 namespace cpu {
 namespace {
@@ -41,40 +42,34 @@ class LinearCpu final : public LinearPlan::Impl {
   LinearCpu(std::int64_t N, std::int64_t I, std::int64_t O) : N_(N), I_(I), O_(O) {}
 
   void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y, Stream&) override {
-    // The number of tasks weighs the cost of waking a thread against the balance of load. A task has at least kMinTerms products:
-    // fewer are done before a thread wakes. Large layers get up to kMaxTasks, so that a preempted thread's share can be stolen, as
-    // long as each has kTermsToSteal. A task's outputs are a multiple of the GEMM's tile.
-    constexpr std::int64_t kMaxTasks = 16, kMinTerms = 1 << 15, kTermsToSteal = 1 << 19, kTile = 6;
-    const TaskSplit images(N_, 16, 64);
-    const std::int64_t tasks = std::max<std::int64_t>(num_threads(), std::min(kMaxTasks, N_ * I_ * O_ / kTermsToSteal));
-    const TaskSplit outputs(O_, kMinTerms / std::max<std::int64_t>(1, images.length(0) * I_),
-                            std::max<std::int64_t>(1, tasks / images.tasks()), kTile);
-    const float *const from = x.data<float>(), *const weights = weight.data<float>();
     const float* const biases = bias.defined() ? bias.data<float>() : nullptr;
-    float* const to = y.data<float>();
-    const std::int64_t I = I_, O = O_;
-    // As a rule a thread keeps to its images. Behind a backward, and so an update, it keeps to its outputs: their weights lie in
-    // its cache alone.
-    const bool by_outputs = std::exchange(backward_since_forward_, false);
-    parallel_for(images.tasks() * outputs.tasks(), [=](std::int64_t task) {
-      const std::int64_t image = by_outputs ? task % images.tasks() : task / outputs.tasks();
-      const std::int64_t output = by_outputs ? task / images.tasks() : task % outputs.tasks();
-      const std::int64_t n = images.first(image), o = outputs.first(output);
-      HWY_DYNAMIC_DISPATCH(gemm_nt)
-      ({images.length(image), outputs.length(output), I, from + n * I, weights + o * I, biases ? biases + o : nullptr,
-        to + n * O + o, O, epilogue});
-    });
+    const GemmNT p{.N = N_,
+                   .O = O_,
+                   .I = I_,
+                   .x = x.data<float>(),
+                   .weight = weight.data<float>(),
+                   .bias = biases,
+                   .y = y.data<float>(),
+                   .y_stride = O_,
+                   .epilogue = epilogue,
+                   .far = I_ * O_ > kNearWeights};
+    if (OutputPanels::pay(N_, I_, O_)) return panels_.multiply(p, weight.version());
+    take_dot_products(p);
   }
 
   void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream&) override {
     if (N_ < kMinImages) return split_outputs(dy.data<float>(), weight.data<float>(), dx.data<float>());
-    const SparseRows sparse(dy.data<float>(), N_, O_, O_, 1);
-    PackedPanels panels(I_, O_);
+    const SparseRows sparse(dy.data<float>(), N_, O_, false);
+    PackedPanels panels(I_, kTerms);
     parallel_for(panels.count(), panels.threads(), [&](std::int64_t panel, int thread) {
       const FlushSubnormals flush;
       const auto [i, width] = panels.range(panel);
-      const float* weights = panels.pack(panel, weight.data<float>(), O_, N_, thread);
-      multiply({N_, O_, width, dy.data<float>(), O_, 1, weights, panels.stride(N_), dx.data<float>() + i, I_, false}, sparse, 0);
+      for (std::int64_t o = 0; o < O_; o += kTerms) {
+        const std::int64_t terms = std::min(kTerms, O_ - o);
+        const float* weights = panels.pack(panel, weight.data<float>() + o * I_, terms, N_, thread);
+        multiply({N_, terms, width, dy.data<float>() + o, O_, 1, weights, panels.stride(N_), dx.data<float>() + i, I_, o > 0},
+                 sparse, 0, o / kTerms);
+      }
     });
   }
 
@@ -84,11 +79,11 @@ class LinearCpu final : public LinearPlan::Impl {
     if (dbias.defined()) add_bias_gradients(dy.data<float>(), accumulate.dbias, dbias);
     const TaskSplit outputs = output_split(N_ < kMinImages ? 8 : 2);
     // A block of images at a time, so that x stays in cache, and that long sums stay exact enough.
-    constexpr std::int64_t kImages = 128;
+    constexpr std::int64_t kImages = kTerms;
     for (std::int64_t n = 0; n < N_; n += kImages) {
       const std::int64_t count = std::min(kImages, N_ - n);
       const float* const gradients = dy.data<float>() + n * O_;
-      const SparseRows sparse(gradients, O_, count, 1, O_);
+      const SparseRows sparse(gradients, O_, count, true);
       PackedPanels panels(I_, count);
       parallel_for(outputs.tasks() * panels.count(), panels.threads(), [&](std::int64_t task, int thread) {
         const FlushSubnormals flush;
@@ -97,13 +92,16 @@ class LinearCpu final : public LinearPlan::Impl {
         const float* xs = panels.pack(panel, x.data<float>() + n * I_, count, O_, thread);
         multiply({outputs.length(split), count, width, gradients + o, 1, O_, xs, panels.stride(O_),
                   dweight.data<float>() + o * I_ + i, I_, accumulate.dweight || n > 0},
-                 sparse, o);
+                 sparse, o, 0);
       });
     }
   }
 
  private:
   static constexpr std::int64_t kMinImages = 16;  // of a batch whose images give work enough; a smaller one is split by outputs
+
+  /// Terms of a product that are packed at a time: a panel of them fills most of the first-level cache.
+  static constexpr std::int64_t kTerms = CompressedRows::kBlock;
 
   /// Rows of the weights and their gradients go to the same threads in backward, in the update and in the forward behind it. So
   /// each finds most of them in its own cache.
@@ -130,41 +128,50 @@ class LinearCpu final : public LinearPlan::Impl {
     });
   }
 
-  /// By the sparse product where that pays: it leaves out the terms whose gradient, an element of a, is 0. `first`: the row of
-  /// `sparse` that is a's first.
-  static void multiply(const Gemm& p, const SparseRows& sparse, std::int64_t first) {
-    if (!sparse.pays()) return HWY_DYNAMIC_DISPATCH(gemm)(p);
-    HWY_DYNAMIC_DISPATCH(sparse_gemm)
-    ({.M = p.M,
-      .I = p.I,
-      .values = sparse.values(first),
-      .values_stride = sparse.values_stride(),
-      .indices = sparse.indices(first),
-      .indices_stride = sparse.indices_stride(),
-      .b = p.b,
-      .b_stride = p.b_stride,
-      .c = p.c,
-      .c_stride = p.c_stride,
-      .accumulate = p.accumulate});
+  void take_dot_products(const GemmNT& p) {
+    // The number of tasks weighs the cost of waking a thread against the balance of load. A task has at least kMinTerms products:
+    // fewer are done before a thread wakes. Large layers get up to kMaxTasks, so that a preempted thread's share can be stolen, as
+    // long as each has kTermsToSteal. A task's outputs are a multiple of the GEMM's tile.
+    constexpr std::int64_t kMaxTasks = 16, kMinTerms = 1 << 15, kTermsToSteal = 1 << 19, kTile = 6;
+    const TaskSplit images(N_, 16, 64);
+    const std::int64_t tasks = std::max<std::int64_t>(num_threads(), std::min(kMaxTasks, N_ * I_ * O_ / kTermsToSteal));
+    const TaskSplit outputs(O_, kMinTerms / std::max<std::int64_t>(1, images.length(0) * I_),
+                            std::max<std::int64_t>(1, tasks / images.tasks()), kTile);
+    // As a rule a thread keeps to its images. Behind a backward, and so an update, it keeps to its outputs: their weights lie in
+    // its cache alone.
+    const bool by_outputs = std::exchange(backward_since_forward_, false);
+    parallel_for(images.tasks() * outputs.tasks(), [=](std::int64_t task) {
+      const std::int64_t image = by_outputs ? task % images.tasks() : task / outputs.tasks();
+      const std::int64_t output = by_outputs ? task / images.tasks() : task % outputs.tasks();
+      const std::int64_t n = images.first(image), o = outputs.first(output);
+      GemmNT part = p;
+      part.N = images.length(image);
+      part.O = outputs.length(output);
+      part.x += n * p.I;
+      part.weight += o * p.I;
+      if (part.bias) part.bias += o;
+      part.y += n * p.y_stride + o;
+      HWY_DYNAMIC_DISPATCH(gemm_nt)(part);
+    });
   }
 
-  /// In double: the sums are as long as the batch.
+  /// By the sparse product where that pays. `first`: the row of `sparse` that is a's first.
+  static void multiply(const Gemm& p, const SparseRows& sparse, std::int64_t first, std::int64_t block) {
+    if (sparse.pays()) return sparse.multiply(p, first, block);
+    HWY_DYNAMIC_DISPATCH(gemm)(p);
+  }
+
   void add_bias_gradients(const float* dy, bool accumulate, Tensor& dbias) const {
-    constexpr std::int64_t kColumns = 64;
-    for (std::int64_t first = 0; first < O_; first += kColumns) {
-      const std::int64_t count = std::min(kColumns, O_ - first);
-      double sums[kColumns] = {};
-      for (std::int64_t n = 0; n < N_; ++n) {
-        for (std::int64_t o = 0; o < count; ++o) sums[o] += static_cast<double>(dy[n * O_ + first + o]);
-      }
-      float* to = dbias.data<float>() + first;
-      for (std::int64_t o = 0; o < count; ++o) {
-        to[o] = static_cast<float>(sums[o] + (accumulate ? static_cast<double>(to[o]) : 0.0));
-      }
-    }
+    constexpr std::int64_t kGrain = 32 * 1024, kColumns = 16;
+    float* const to = dbias.data<float>();
+    const std::int64_t N = N_, O = O_;
+    parallel_ranges(O, round_up(std::max<std::int64_t>(1, kGrain / N), kColumns), [=](std::int64_t first, std::int64_t last) {
+      HWY_DYNAMIC_DISPATCH(add_columns)(dy + first, O, N, last - first, accumulate, to + first);
+    });
   }
 
   std::int64_t N_, I_, O_;
+  OutputPanels panels_;
   bool backward_since_forward_ = false;
 };
 

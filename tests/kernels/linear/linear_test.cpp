@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 #include <string>
+#include <utility>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -31,6 +32,9 @@ struct Case {
 
 constexpr Case kCases[] = {{1, 1, 1},
                            {4, 2048, 128},
+                           {45, 1027, 275},
+                           {64, 1027, 256},
+                           {120, 2100, 139, false},
                            {15, 65, 70},
                            {33, 31, 257},
                            {128, 128, 10},
@@ -40,6 +44,8 @@ constexpr Case kCases[] = {{1, 1, 1},
                            {16, 70, 18, true, 3},
                            {131, 257, 65, false, 5},
                            {300, 33, 20, true, 4},
+                           {33, 70, 300, true, 3},
+                           {150, 40, 145, true, 3},
                            {33, 100, 40, true, 10'000}};
 
 std::string text(const Case& c) {
@@ -178,9 +184,12 @@ INSTANTIATE_TEST_SUITE_P(Devices, LinearTest, devices(), device_name);
 TEST_P(LinearTest, EqualsTheReference) {
   for (const Case& c : kCases) {
     SCOPED_TRACE(text(c));
-    Problem problem(c, device());
-    problem.run();
-    problem.expect_reference(c, products_on(device()), products_on(device()));
+    everywhere(device(), [&] {
+      Problem problem(c, device());
+      problem.run();
+      problem.expect_reference(c, products_on(device()), products_on(device()));
+      return problem.results();
+    });
   }
 }
 
@@ -292,6 +301,53 @@ TEST(LinearOnTheCpu, GivesAnImageAndAnOutputTheBitsThatTheyHaveAlone) {
   }
 }
 
+TEST(LinearOnTheCpu, GivesABatchInTilesTheBitsOfAnImageAlone) {
+  Stream stream(Device::cpu());
+  const Activation relu{Activation::relu};
+  for (const Case& c : {Case{45, 1027, 275}, Case{64, 1027, 257}, Case{67, 2077, 300}, Case{150, 2100, 139, false}}) {
+    const Tensor x = Tensor::from(random_floats(c.N * c.in, 1), {c.N, c.in});
+    const Tensor weight = Tensor::from(random_floats(c.out * c.in, 2), {c.out, c.in});
+    const Tensor bias = c.bias ? Tensor::from(random_floats(c.out, 3), {c.out}) : Tensor{};
+    for (const std::int64_t target : ForcedInstructionSet::all()) {
+      SCOPED_TRACE(text(c) + ", " + hwy::TargetName(target));
+      const ForcedInstructionSet forced(target);
+      LinearPlan all({c.N, c.in}, c.out, c.bias, Device::cpu()), alone({1, c.in}, c.out, c.bias, Device::cpu());
+      Tensor y = Tensor::empty({c.N, c.out}), expected = Tensor::empty({c.N, c.out});
+      all.forward(x, weight, bias, relu, y, stream);
+      for (std::int64_t n = 0; n < c.N; ++n) {
+        Tensor row = expected.view(n * c.out, {1, c.out});
+        alone.forward(x.view(n * c.in, {1, c.in}), weight, bias, relu, row, stream);
+      }
+      ASSERT_EQ(y.to_vector<float>(), expected.to_vector<float>());
+    }
+  }
+}
+
+TEST(LinearOnTheCpu, SeesThatKeptWeightsHaveChanged) {
+  constexpr Case kPacked{150, 1100, 300};
+  Problem problem(kPacked, Device::cpu());
+  const auto product = [&] {
+    problem.plan.forward(problem.x, problem.weight, problem.bias, {}, problem.y, problem.stream);
+    return problem.y.to_vector<float>();
+  };
+  const std::vector<float> first = product();
+  for (int call = 0; call < 3; ++call) EXPECT_EQ(product(), first) << "call " << call;
+
+  const Tensor given = problem.weight.clone();
+  problem.weight.copy_from(Tensor::zeros(given.shape()));
+  for (int call = 0; call < 3; ++call) EXPECT_NE(product(), first) << "call " << call;
+  problem.weight.copy_from(given);
+  for (int call = 0; call < 3; ++call) EXPECT_EQ(product(), first) << "call " << call;
+
+  float* weights = problem.weight.data<float>();  // from here on no version tells of a write
+  for (int write = 0; write < 3; ++write) {
+    weights[0] += 1;
+    EXPECT_NE(product(), first) << "write " << write;
+    weights[0] = std::as_const(given).data<float>()[0];
+    EXPECT_EQ(product(), first) << "write " << write;
+  }
+}
+
 TEST_P(LinearTest, GivesValuesWorkedByHand) {
   LinearPlan plan({1, 3}, 2, true, device());
   Tensor y = empty({1, 2});
@@ -308,6 +364,28 @@ TEST_P(LinearTest, KeepsNanThroughRelu) {
   const std::vector<float> values = y.to_vector<float>();
   EXPECT_TRUE(std::isnan(values[0]));
   EXPECT_EQ(values[1], 0.0F);
+}
+
+TEST_P(LinearTest, KeepsNanAndInfinityInTheirRowAndColumn) {
+  for (const Case& c : {Case{7, 40, 20}, Case{65, 1027, 270}}) {
+    SCOPED_TRACE(text(c));
+    Problem problem(c, device());
+    std::vector<float> x = random_floats(c.N * c.in, 1), weight = random_floats(c.in * c.out, 2);
+    const std::int64_t row = c.N - 2, column = c.out - 3;
+    x[static_cast<std::size_t>(row * c.in + 5)] = std::numeric_limits<float>::infinity();
+    weight[static_cast<std::size_t>(column * c.in + c.in - 1)] = std::numeric_limits<float>::quiet_NaN();
+    problem.x.copy_from(Tensor::from(x, problem.x.shape(), device()));
+    problem.weight.copy_from(Tensor::from(weight, problem.weight.shape(), device()));
+    problem.plan.forward(problem.x, problem.weight, problem.bias, {}, problem.y, problem.stream);
+    const std::vector<float> y = problem.y.to_vector<float>();
+    for (std::int64_t n = 0; n < c.N; ++n) {
+      for (std::int64_t o = 0; o < c.out; ++o) {
+        const float value = y[static_cast<std::size_t>(n * c.out + o)];
+        ASSERT_EQ(std::isnan(value), o == column) << n << ", " << o;
+        ASSERT_EQ(std::isinf(value), n == row && o != column) << n << ", " << o;
+      }
+    }
+  }
 }
 
 TEST_P(LinearTest, OfNoImagesHasZeroGradients) {
