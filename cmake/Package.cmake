@@ -29,7 +29,10 @@ set(CPACK_DEBIAN_TOOLS_PACKAGE_SHLIBDEPS ON)
 
 if(GPUCNN_TYPE STREQUAL "STATIC_LIBRARY")
   set(CPACK_COMPONENTS_ALL dev)
-  set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS "libdnnl-dev, libhwy-dev, libpng-dev, libturbojpeg0-dev, zlib1g-dev")
+  set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS "libhwy-dev, libpng-dev, libturbojpeg0-dev, zlib1g-dev")
+  if(GPUCNN_WITH_ONEDNN)
+    string(PREPEND CPACK_DEBIAN_DEV_PACKAGE_DEPENDS "libdnnl-dev, ")
+  endif()
   if(GPUCNN_WITH_CUDA)  # its runtime may come from elsewhere than a package
     string(REGEX REPLACE "([0-9]+)\\.([0-9]+).*" "\\1-\\2" cuda "${CUDAToolkit_VERSION}")
     set(CPACK_DEBIAN_DEV_PACKAGE_RECOMMENDS "cuda-cudart-dev-${cuda}")

@@ -2,8 +2,9 @@
 # What is not named here is not compiled, and a header that is not public cannot be included by users.
 #
 # Sets GPUCNN_PUBLIC_HEADERS, GPUCNN_PRIVATE_HEADERS, GPUCNN_SOURCES, GPUCNN_HIGHWAY_SOURCES (compiled once per instruction set),
-# GPUCNN_CUDA_HEADERS, GPUCNN_CUDA_SOURCES and GPUCNN_CU_SOURCES (with CUDA only), GPUCNN_CPU_ONLY_SOURCES (without CUDA only).
-set(gpucnn_lists PUBLIC_HEADERS PRIVATE_HEADERS SOURCES HIGHWAY_SOURCES CUDA_HEADERS CUDA_SOURCES CU_SOURCES CPU_ONLY_SOURCES)
+# GPUCNN_CUDA_HEADERS, GPUCNN_CUDA_SOURCES and GPUCNN_CU_SOURCES (with CUDA only), GPUCNN_CPU_ONLY_SOURCES (without CUDA only),
+# GPUCNN_OTHER_FILES (not in this build).
+set(gpucnn_lists PUBLIC_HEADERS PRIVATE_HEADERS SOURCES HIGHWAY_SOURCES CUDA_HEADERS CUDA_SOURCES CU_SOURCES CPU_ONLY_SOURCES OTHER_FILES)
 foreach(list IN LISTS gpucnn_lists)
   set(GPUCNN_${list})
 endforeach()
@@ -27,16 +28,18 @@ macro(gpucnn_add_file file headers sources cu_sources)
   endif()
 endmacro()
 
-# gpucnn_files(FOLDER [PUBLIC NAME...] [PRIVATE NAME...] [CUDA NAME...] [CPU_ONLY NAME...]): the files of FOLDER by these names. The
-# headers of PUBLIC are public. CUDA: in builds with CUDA only. CPU_ONLY: in builds without it.
+# gpucnn_files(FOLDER [PUBLIC NAME...] [PRIVATE NAME...] [CUDA NAME...] [CPU_ONLY NAME...] [OTHERS NAME...]): the files of FOLDER by these
+# names. The headers of PUBLIC are public. CUDA: in builds with CUDA only. CPU_ONLY: in builds without it. OTHERS: in other builds only.
 macro(gpucnn_files folder)
-  cmake_parse_arguments(FILES "" "" "PUBLIC;PRIVATE;CUDA;CPU_ONLY" ${ARGN})
-  foreach(kind IN ITEMS PUBLIC PRIVATE CUDA CPU_ONLY)
+  cmake_parse_arguments(FILES "" "" "PUBLIC;PRIVATE;CUDA;CPU_ONLY;OTHERS" ${ARGN})
+  foreach(kind IN ITEMS PUBLIC PRIVATE CUDA CPU_ONLY OTHERS)
     foreach(name IN LISTS FILES_${kind})
       set(gpucnn_found FALSE)
       foreach(suffix IN ITEMS .h -inl.h .cpp .cu)
         if(kind STREQUAL "CUDA")
           gpucnn_add_file("${folder}/${name}${suffix}" CUDA_HEADERS CUDA_SOURCES CU_SOURCES)
+        elseif(kind STREQUAL "OTHERS")
+          gpucnn_add_file("${folder}/${name}${suffix}" OTHER_FILES OTHER_FILES OTHER_FILES)
         elseif(kind STREQUAL "CPU_ONLY")
           gpucnn_add_file("${folder}/${name}${suffix}" PRIVATE_HEADERS CPU_ONLY_SOURCES CU_SOURCES)
         else()
@@ -74,11 +77,12 @@ gpucnn_files(core/gpu
        step_report step_state)
 gpucnn_files(core/gpu/warp CUDA async_copy ldmatrix mma packed_bf16)
 
-gpucnn_files(kernels/common PUBLIC size2 PRIVATE all_finite check clear_gradient declare_twins dispatch host_device seen_values shard_sums shards
-             window_count)
-gpucnn_files(kernels/simd PRIVATE lanes max_abs prefetch streamed transpose vector_size vectors)
+gpucnn_files(kernels/common
+  PUBLIC size2
+  PRIVATE all_finite axis check clear_gradient declare_twins dispatch host_device seen_values shard_sums shards window_count)
+gpucnn_files(kernels/simd PRIVATE lanes max_abs prefetch some_lanes streamed transpose vector_size vectors)
 gpucnn_files(kernels/cuda CUDA block_reduce compensated divisor loss_parts rounded_store slice_sums slice_total step_end step_tail vector_access)
-gpucnn_files(kernels/vendor PRIVATE onednn onednn_use CUDA cublaslt cudnn)
+gpucnn_files(kernels/vendor CUDA cublaslt cudnn)
 
 gpucnn_ops(activation activation dropout)
 gpucnn_files(kernels/activation PRIVATE activation_block functors functors_cpu twins CUDA dropout_mask functors_cuda)
@@ -94,15 +98,28 @@ gpucnn_files(kernels/combine PRIVATE twins)
 gpucnn_ops(conv conv2d)
 gpucnn_files(kernels/conv
   PUBLIC conv2d_options padding2d
-  PRIVATE conv2d_direct conv2d_impl conv2d_onednn gathered_conv2d onednn_convolution pixel_gather sharded_primitive
+  PRIVATE conv2d_direct conv2d_impl
   CUDA bias_grad conv2d_cudnn conv2d_cudnn_graph conv2d_fallback conv2d_implicit_gemm conv2d_weight_grad implicit_gemm)
-gpucnn_files(kernels/depthwise PRIVATE axis channels correlate_row depthwise_conv2d rows weight_products)
+gpucnn_files(kernels/conv2d_gemm
+  PRIVATE add_windows conv2d_gemm correlation correlator input_window packed_weights pixel_tasks scattered_gradient weight_gradient)
+set(with_onednn PRIVATE)
+set(without_onednn OTHERS)
+if(NOT GPUCNN_WITH_ONEDNN)
+  set(with_onednn OTHERS)
+  set(without_onednn PRIVATE)
+endif()
+gpucnn_files(kernels/vendor ${with_onednn} onednn onednn_use)
+gpucnn_files(kernels/conv2d_onednn
+  ${with_onednn} conv2d_onednn faster_by_onednn gathered_conv2d onednn_convolution pixel_gather sharded_primitive
+  ${without_onednn} no_onednn)
+gpucnn_files(kernels/depthwise PRIVATE channels correlate_row depthwise_conv2d rows weight_products)
 gpucnn_ops(copy cast flatten labels)
 gpucnn_files(kernels/copy PRIVATE transpose transpose_cpu twins)
 gpucnn_files(kernels/fused
   PRIVATE bands conv2d_relu_pool conv2d_relu_pool_backward_cpu conv2d_relu_pool_cpu conv2d_relu_pool_cuda conv2d_relu_pool_forward_cpu
           conv2d_relu_pool_weights_cpu data_grad direct_conv pooled_conv relu_pool_epilogue weight_grad weight_grad_few_channels winograd
   CUDA conv2d_relu_pool_backward conv2d_relu_pool_forward conv2d_relu_pool_tensor_cores dweight_slices dweight_tensor_cores pooled_gradients tensor_tile tile_input unpooled_dy window_tile)
+gpucnn_files(kernels/gemm PRIVATE gemm_panel pixel_products term_products)
 gpucnn_files(kernels/head PRIVATE linear_head linear_head_pass)
 gpucnn_ops(image image_batch)
 gpucnn_files(kernels/image

@@ -7,8 +7,8 @@ program="scripts/${self##*/}"
 root=$(CDPATH='' cd -P -- "$(dirname "${BASH_SOURCE[0]}")" && cd .. && pwd -P)
 build="$root/build"
 
-debian_libraries="libdnnl-dev libhwy-dev libpng-dev libturbojpeg0-dev zlib1g-dev libfmt-dev libcli11-dev nlohmann-json3-dev libgtest-dev libgmock-dev libbenchmark-dev"
-fedora_packages="gcc-c++ cmake ninja-build onednn-devel highway-devel libpng-devel turbojpeg-devel zlib-devel fmt-devel cli11-devel json-devel gtest-devel gmock-devel google-benchmark-devel"
+debian_libraries="libhwy-dev libpng-dev libturbojpeg0-dev zlib1g-dev libfmt-dev libcli11-dev nlohmann-json3-dev libgtest-dev libgmock-dev libbenchmark-dev"
+fedora_packages="gcc-c++ cmake ninja-build highway-devel libpng-devel turbojpeg-devel zlib-devel fmt-devel cli11-devel json-devel gtest-devel gmock-devel google-benchmark-devel"
 
 say() { printf '%s\n' "$*"; }
 
@@ -178,7 +178,7 @@ install_everything() {
     if [ -n "$old" ]; then
       # shellcheck disable=SC2086
       missing=$(missing_packages $wanted)
-      [ -z "$missing" ] || die "$old is too old: libgpucnn needs CMake 3.25, g++ 12 and oneDNN 2.6, which come with Debian 12, Ubuntu 24.04 and later"
+      [ -z "$missing" ] || die "$old is too old: libgpucnn needs CMake 3.25 and g++ 12, which come with Debian 12, Ubuntu 24.04 and later"
     fi
     # shellcheck disable=SC2086
     install_packages $wanted
@@ -186,7 +186,7 @@ install_everything() {
     # shellcheck disable=SC2086
     rpm -q $fedora_packages >/dev/null 2>&1 || by_hand="sudo dnf install -y $fedora_packages"
   else
-    by_hand="your package manager for: C++20 compiler, CMake 3.25, Ninja, oneDNN, Highway, libpng, TurboJPEG, zlib, fmt, CLI11, nlohmann-json, GoogleTest, Google Benchmark"
+    by_hand="your package manager for: C++20 compiler, CMake 3.25, Ninja, Highway, libpng, TurboJPEG, zlib, fmt, CLI11, nlohmann-json, GoogleTest, Google Benchmark"
   fi
   [ -z "$by_hand" ] || say "If something is missing: $by_hand"
 }

@@ -16,9 +16,24 @@ class Conv2dPlan::Impl {
 };
 
 namespace cpu {
+/// A convolution that may be refused: a call is false, with the results not to be used, once its library may not be called any
+/// more.
+class OptionalConv2d {
+ public:
+  virtual ~OptionalConv2d() = default;
+  virtual bool forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y,
+                       Stream& stream) = 0;
+  virtual bool backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream) = 0;
+  virtual bool backward_weights(const Tensor& x, const Tensor& dy, Conv2dPlan::Accumulate accumulate, Tensor& dweight,
+                                Tensor& dbias, Stream& stream) = 0;
+};
+/// If oneDNN computes this convolution faster than we do. Null if not, or if this build has no oneDNN.
+std::unique_ptr<OptionalConv2d> faster_by_onednn(const Shape& x, const Shape& y, const Conv2dOptions& options);
+
 std::unique_ptr<Conv2dPlan::Impl> conv2d_cpu(const Shape& x, const Shape& y, const Conv2dOptions& options);
 std::unique_ptr<Conv2dPlan::Impl> conv2d_onednn(const Shape& x, const Shape& y, const Conv2dOptions& options);
 std::unique_ptr<Conv2dPlan::Impl> conv2d_direct(const Shape& x, const Shape& y, const Conv2dOptions& options);
+std::unique_ptr<Conv2dPlan::Impl> conv2d_gemm(const Shape& x, const Shape& y, const Conv2dOptions& options);
 std::unique_ptr<Conv2dPlan::Impl> depthwise_conv2d(const Shape& x, const Shape& y,
                                                    const Conv2dOptions& options);  // groups == C > 1
 }  // namespace cpu

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include <gpucnn/kernels/depthwise/axis.h>
+#include <gpucnn/kernels/common/axis.h>
 
 // What a depthwise convolution does with one row of outputs. Pixels have K channels side by side, and each channel has a weight of
 // its own: weights are [taps of rows, taps of columns, K].

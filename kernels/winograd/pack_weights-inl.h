@@ -50,8 +50,8 @@ HWY_INLINE void gather_tap(const float* from, std::int64_t out, std::int64_t inp
 }
 
 /// One panel of output channels, transformed or as it is. weight: [K][3][3][C], exchanged [C][3][3][K].
-void pack_winograd_panel(const float* weight, std::int64_t C, std::int64_t K, bool exchanged, bool transformed, std::int64_t panel,
-                         float* to) {
+inline void pack_winograd_panel(const float* weight, std::int64_t C, std::int64_t K, bool exchanged, bool transformed,
+                                std::int64_t panel, float* to) {
   const std::int64_t stride = cpu::tap_size(C), k0 = panel * cpu::kPanel, count = std::min(cpu::kPanel, K - k0);
   constexpr std::int64_t kTap = kPackedInputs * cpu::kPanel;
   float taps[9 * kTap] = {};

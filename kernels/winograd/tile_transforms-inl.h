@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include <gpucnn/kernels/simd/vectors-inl.h>
+#include <gpucnn/kernels/simd/some_lanes-inl.h>
 #include <gpucnn/kernels/winograd/winograd_tiles.h>
 
 // What Winograd F(2x2,3x3) does before and after its products. Lavin and Gray, "Fast algorithms for convolutional neural networks"
@@ -88,15 +88,6 @@ HWY_INLINE bool transform_patch(const cpu::WinogradTiles& all, const cpu::TilePl
     for (int s = 0; s < 4; ++s) pixels[4 * r + s] = all.pixel(at.n, at.i + r - 1, at.j + s - 1);
   }
   return transform_channels([&](int p) { return pixels[p]; }, all.C, to, block, stride) <= all.max_energy;
-}
-
-/// Up to a vector of channels of a pixel.
-HWY_INLINE void store_some(Vector v, std::int64_t count, float* to) {
-  const Floats d;
-  if (count >= kLanes) return hn::StoreU(v, d, to);
-  HWY_ALIGN float lanes[cpu::kVector];
-  hn::Store(v, d, lanes);
-  std::copy_n(lanes, count, to);
 }
 
 /// A^T m A, and ReLU, for up to a vector of channels of a tile: `to` is its first pixel in y.

@@ -68,8 +68,8 @@ HWY_INLINE bool expand_tile(const cpu::WinogradTiles& all, const float* dy, cons
 }
 
 /// Transforms tiles [begin, end) of a chunk. False if one must not be multiplied.
-bool transform_tiles(const cpu::WinogradTiles& all, const float* dy, const float* zeros, const cpu::WeightGradChunk& chunk,
-                     std::int64_t begin, std::int64_t end) {
+inline bool transform_tiles(const cpu::WinogradTiles& all, const float* dy, const float* zeros, const cpu::WeightGradChunk& chunk,
+                            std::int64_t begin, std::int64_t end) {
   bool fit = true;
   cpu::TilePlace at(all, chunk.first + begin);
   for (std::int64_t t = begin; t < end; ++t, at.next(all)) {
@@ -130,7 +130,7 @@ HWY_INLINE void add_channels(const cpu::WeightGradChunk& chunk, std::int64_t e, 
 }
 
 /// Element e of the products of a block of kVector output channels from k on, with all input channels.
-void add_element(const cpu::WeightGradChunk& chunk, std::int64_t e, std::int64_t k) {
+inline void add_element(const cpu::WeightGradChunk& chunk, std::int64_t e, std::int64_t k) {
   constexpr std::int64_t kTiles = 128;  // whose patches of three vectors lie in the L1 cache
   constexpr int kVectors = 3;
   for (std::int64_t t = 0; t < chunk.count; t += kTiles) {
@@ -147,7 +147,7 @@ void add_element(const cpu::WeightGradChunk& chunk, std::int64_t e, std::int64_t
 }
 
 /// Adds the gradients of a block of up to kVector output channels from k on to `sums`, in double.
-void add_bias_gradients(const cpu::WeightGradChunk& chunk, std::int64_t k, double* sums) {
+inline void add_bias_gradients(const cpu::WeightGradChunk& chunk, std::int64_t k, double* sums) {
   constexpr std::int64_t kTiles = 128, kSumOfTile = 5;  // the element that is the sum of a tile's four gradients
   const Floats d;
   const float* const from = chunk.gradients + kSumOfTile * chunk.gradient_stride() + k / cpu::kVector * chunk.block();
@@ -173,7 +173,7 @@ HWY_INLINE void reduce_line(Vector p0, Vector p1, Vector p2, Vector p3, Vector (
 }
 
 /// The nine taps of output channel k, [3, 3, C], from its sums: added to what is there if `accumulate`.
-void finish_taps(const cpu::WeightGradChunk& chunk, std::int64_t k, bool accumulate, float* to) {
+inline void finish_taps(const cpu::WeightGradChunk& chunk, std::int64_t k, bool accumulate, float* to) {
   const Floats d;
   for (std::int64_t c = 0; c < chunk.C; c += kLanes) {
     Vector rows[4][3];

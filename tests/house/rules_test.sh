@@ -35,8 +35,12 @@ kernels_below() {
     simd | cuda | vendor) printf 'common' ;;
     activation | augment | clip | combine | copy | loss | metrics | muon | norm | optim | pool) printf 'common simd cuda' ;;
     image) printf 'common simd cuda augment' ;;
+    gemm) printf 'common simd' ;;
     winograd) printf 'common simd activation copy' ;;
-    conv) printf 'common simd cuda vendor activation copy winograd' ;;
+    winograd5x5) printf 'common simd activation gemm winograd' ;;
+    conv) printf 'common simd cuda vendor activation copy winograd winograd5x5' ;;
+    conv2d_onednn) printf 'common simd vendor activation conv' ;;
+    conv2d_gemm) printf 'common simd activation conv gemm' ;;
     depthwise) printf 'common simd activation conv' ;;
     linear) printf 'common simd cuda vendor activation conv' ;; # cuBLASLt's products have bias gradients like a convolution's
     head) printf 'common cuda activation linear' ;;

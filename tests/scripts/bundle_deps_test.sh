@@ -28,7 +28,7 @@ mkdir -p "$project/.deps/root/usr"
 : >"$project/.deps/libfmt-dev_0_amd64.deb"
 bundle
 expect "it succeeds" code_is 0
-expect "it asks what an empty machine would get" grep -q -- '-s install --no-install-recommends -o Dir::State::status=/dev/null libdnnl-dev' "$calls"
+expect "it asks what an empty machine would get" grep -q -- '-s install --no-install-recommends -o Dir::State::status=/dev/null libhwy-dev' "$calls"
 expect "it fetches what a compiler does not bring" grep -q 'download .* libfmt-dev libfmt9$' "$calls"
 expect "the packages are there, still packed, and no older ones" test "$(cd "$project/.deps" && echo *)" = "libfmt-dev_1_amd64.deb libfmt9_1_amd64.deb"
 expect "it says how many and how large" says "2 packages, 0.0 MiB, in .deps/"

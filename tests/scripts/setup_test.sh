@@ -130,7 +130,7 @@ expect "an old g++ is named" ends_with_line "scripts/train: g++ 11.4.0 is too ol
 
 new_machine
 printf 'PRETTY_NAME="Ubuntu 22.04.5 LTS"\nVERSION_CODENAME=jammy\nUBUNTU_CODENAME=jammy\n' >"$machine/os-release"
-echo libdnnl-dev >"$machine/missing"
+echo libhwy-dev >"$machine/missing"
 on_machine train
 expect "an old distribution is named before anything is installed" says "Ubuntu 22.04.5 LTS is too old"
 expect "and touches nothing" not_called apt-get
@@ -174,11 +174,11 @@ on_machine test
 expect "elsewhere it prints the line for dnf" says "sudo dnf install -y gcc-c++ cmake ninja-build"
 expect "and goes on" code_is 0
 rm -r "$bin/dnf" "$project/build"
-printf 'case "$1" in --version) echo "cmake version 3.25.1" ;; *) echo "Could NOT find oneDNN"; exit 1 ;; esac\n' | stand_in cmake
+printf 'case "$1" in --version) echo "cmake version 3.25.1" ;; *) echo "Could NOT find Highway"; exit 1 ;; esac\n' | stand_in cmake
 on_machine test
 expect "or what to look for in another package manager" says "your package manager for: C++20 compiler, CMake 3.25"
 expect "and stops where something is missing" code_is 1
-expect "with CMake's own reason" says "Could NOT find oneDNN"
+expect "with CMake's own reason" says "Could NOT find Highway"
 
 new_machine
 mkdir "$machine/elsewhere"

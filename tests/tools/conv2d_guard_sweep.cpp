@@ -23,7 +23,9 @@
 
 #include <fmt/format.h>
 #include <hwy/targets.h>
+#if GPUCNN_WITH_ONEDNN
 #include <oneapi/dnnl/dnnl.hpp>
+#endif
 
 #include <gpucnn/core/threads/threads.h>
 #include <gpucnn/kernels/conv/conv2d.h>
@@ -40,21 +42,28 @@ using reference::widen;
 
 struct InstructionSet {
   std::string_view name;
-  dnnl::cpu_isa onednn;
   std::int64_t highway;
 };
 
-const InstructionSet kInstructionSets[] = {{"SSE41", dnnl::cpu_isa::sse41, HWY_SSE4},
-                                           {"AVX", dnnl::cpu_isa::avx, HWY_SSE4},
-                                           {"AVX2", dnnl::cpu_isa::avx2, HWY_AVX2},
-                                           {"AVX512_CORE", dnnl::cpu_isa::avx512_core, HWY_AVX3},
-                                           {"ALL", dnnl::cpu_isa::all, 0}};
+const InstructionSet kInstructionSets[] = {
+    {"SSE41", HWY_SSE4}, {"AVX", HWY_SSE4}, {"AVX2", HWY_AVX2}, {"AVX512_CORE", HWY_AVX3}, {"ALL", 0}};
+
+/// Holds oneDNN to an instruction set; false if the processor has less.
+bool force_onednn([[maybe_unused]] const InstructionSet& set) {
+#if GPUCNN_WITH_ONEDNN
+  constexpr dnnl::cpu_isa kOnednn[] = {dnnl::cpu_isa::sse41, dnnl::cpu_isa::avx, dnnl::cpu_isa::avx2, dnnl::cpu_isa::avx512_core,
+                                       dnnl::cpu_isa::all};
+  const dnnl::cpu_isa isa = kOnednn[&set - kInstructionSets];
+  if (dnnl::set_max_cpu_isa(isa) != dnnl::status::success) throw std::logic_error("oneDNN was used before");
+  if (set.highway && dnnl::get_effective_cpu_isa() != isa) return false;
+#endif
+  return true;
+}
 
 /// Holds oneDNN and Highway to an instruction set; false if the processor has less.
 bool force(const InstructionSet& set) {
   if (set.highway && !(hwy::SupportedTargets() & set.highway)) return false;
-  if (dnnl::set_max_cpu_isa(set.onednn) != dnnl::status::success) throw std::logic_error("oneDNN was used before");
-  if (set.highway && dnnl::get_effective_cpu_isa() != set.onednn) return false;
+  if (!force_onednn(set)) return false;
   hwy::SetSupportedTargetsForTest(set.highway);
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
   return true;

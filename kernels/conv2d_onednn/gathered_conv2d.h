@@ -6,8 +6,8 @@
 #include <gpucnn/kernels/activation/activation_block.h>
 #include <gpucnn/kernels/common/shard_sums.h>
 #include <gpucnn/kernels/conv/conv2d_options.h>
-#include <gpucnn/kernels/conv/pixel_gather.h>
-#include <gpucnn/kernels/conv/sharded_primitive.h>
+#include <gpucnn/kernels/conv2d_onednn/pixel_gather.h>
+#include <gpucnn/kernels/conv2d_onednn/sharded_primitive.h>
 #include <gpucnn/kernels/vendor/onednn.h>
 
 namespace gpucnn::kernels::cpu {

@@ -1,4 +1,4 @@
-#include <gpucnn/kernels/conv/onednn_convolution.h>
+#include <gpucnn/kernels/conv2d_onednn/onednn_convolution.h>
 
 namespace gpucnn::kernels::onednn {
 namespace {

@@ -8,7 +8,7 @@
 
 #include <gpucnn/core/threads/parallel.h>
 #include <gpucnn/kernels/common/shards.h>
-#include <gpucnn/kernels/conv/onednn_convolution.h>
+#include <gpucnn/kernels/conv2d_onednn/onednn_convolution.h>
 
 namespace gpucnn::kernels::onednn {
 

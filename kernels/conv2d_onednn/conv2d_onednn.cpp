@@ -4,7 +4,7 @@
 
 #include <gpucnn/kernels/common/all_finite.h>
 #include <gpucnn/kernels/conv/conv2d_impl.h>
-#include <gpucnn/kernels/conv/gathered_conv2d.h>
+#include <gpucnn/kernels/conv2d_onednn/gathered_conv2d.h>
 
 // Convolution on the CPU by oneDNN, except for what it must not be given: windows of 1x1 with a stride or a padding, and padding
 // that meets a number that is not finite. Then it is given images that we gather from x, without padding.

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+
+#include <gpucnn/core/tensor.h>
+#include <gpucnn/kernels/activation/activation.h>
+#include <gpucnn/kernels/common/seen_values.h>
+#include <gpucnn/kernels/conv2d_gemm/packed_weights.h>
+#include <gpucnn/kernels/conv2d_gemm/pixel_tasks.h>
+
+namespace gpucnn::kernels::cpu {
+
+/// Runs a correlation by implicit GEMM. It keeps the packed weights, and packs again where they have changed. It serves one thread
+/// at a time.
+class Correlator {
+ public:
+  explicit Correlator(const Correlation& c);
+
+  bool is_padded() const { return window_.copied(); }
+
+  /// Packs the weights unless they are those of the last call.
+  void pack(const WeightLayout& layout, const Tensor& weight);
+
+  /// y = epilogue(x correlated with the packed weights + bias); `bias` may be null. Only its own pixels of y are written. An
+  /// epilogue is for correlations of all pixels.
+  void run(const Tensor& x, const float* bias, const Activation& epilogue, Tensor& y);
+
+ private:
+  void finish(const PixelTasks::Task& task, std::int64_t first, std::int64_t last, const Activation& epilogue, float* y) const;
+
+  Correlation c_;
+  InputWindow window_;
+  PixelTasks tasks_;
+  std::int64_t panels_, splits_;  // of all groups; tasks that share pixels, each with some of the panels
+  SeenValues seen_;               // the weights that packed_ was made from
+  Tensor packed_;
+  Tensor bias_;  // [panels][kGemmPanel]
+};
+
+}  // namespace gpucnn::kernels::cpu

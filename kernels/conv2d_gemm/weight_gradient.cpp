@@ -1,0 +1,116 @@
+#include <gpucnn/kernels/conv2d_gemm/weight_gradient.h>
+
+#include <algorithm>
+
+#include <gpucnn/core/threads/flush_subnormals.h>
+#include <gpucnn/core/threads/parallel.h>
+#include <gpucnn/kernels/common/shard_sums.h>
+#include <gpucnn/kernels/gemm/term_products.h>
+
+namespace gpucnn::kernels::cpu {
+namespace {
+
+constexpr std::int64_t kTasks = 16;         // so that a preempted thread's share can be stolen
+constexpr std::int64_t kChunkPixels = 256;  // whose x and dy stay in cache while all terms pass
+
+/// As many as there are tasks, if their sums take no more than kMaxFloats.
+std::int64_t shards_of(std::int64_t chunks, std::int64_t sums) {
+  constexpr std::int64_t kMaxFloats = 1 << 22;
+  return std::min(chunks, std::clamp<std::int64_t>(kMaxFloats / std::max<std::int64_t>(1, sums), 1, kTasks));
+}
+
+}  // namespace
+
+/// What a task sums: panels and runs of a shard's chunks.
+struct WeightGradient::Part {
+  std::int64_t shard, first_panel, last_panel, first_run, last_run;
+};
+
+WeightGradient::WeightGradient(const Correlation& c)
+    : c_(c),
+      window_(c),
+      chunks_(c, window_, kChunkPixels),
+      panels_(c.groups * panels_of(c.K)),
+      shards_(shards_of(chunks_.count(), c.groups * packed_group(c))),
+      panel_splits_(std::min(panels_, (kTasks + shards_ - 1) / shards_)) {
+  const std::int64_t tasks = shards_ * panel_splits_;
+  run_splits_ = std::min(static_cast<std::int64_t>(window_.runs().size()), (kTasks + tasks - 1) / tasks);
+}
+
+WeightGradient::Part WeightGradient::part(std::int64_t task) const {
+  const std::int64_t split = task % run_splits_, panels = task / run_splits_ % panel_splits_;
+  const auto runs = static_cast<std::int64_t>(window_.runs().size());
+  return {.shard = task / run_splits_ / panel_splits_,
+          .first_panel = panels * panels_ / panel_splits_,
+          .last_panel = (panels + 1) * panels_ / panel_splits_,
+          .first_run = split * runs / run_splits_,
+          .last_run = (split + 1) * runs / run_splits_};
+}
+
+void WeightGradient::add_chunk(const Part& part, std::int64_t chunk, const float* x, const float* dy, float* copies, float* sums,
+                               double* bias_sums) const {
+  const PixelTasks::Task task = chunks_[chunk];
+  const std::int64_t in_group = panels_of(c_.K), image = window_.image(c_, chunks_.rows());
+  const std::int64_t pixels = task.images * task.rows * c_.columns.outputs;
+  const float* const gradients = dy + task.image * c_.output_image() + task.row * c_.width * c_.groups * c_.K;
+  const float* from = nullptr;
+  for (std::int64_t panel = part.first_panel; panel < part.last_panel; ++panel) {
+    const std::int64_t group = panel / in_group, k = panel % in_group * kGemmPanel, outputs = std::min(kGemmPanel, c_.K - k);
+    if (!from || k == 0) {
+      from = x + task.image * c_.input_image() + group * c_.C;
+      for (std::int64_t n = 0; copies && n < task.images; ++n) {
+        window_.copy(c_, from + n * c_.input_image(), task.row, task.rows, copies + n * image);
+      }
+      from = copies ? copies : window_.first_tap(c_, from, task.row);
+    }
+    const float* const of_panel = gradients + group * c_.K + k;
+    const std::int64_t run_terms = c_.terms() / static_cast<std::int64_t>(window_.runs().size());
+    for (std::int64_t run = part.first_run; run < part.last_run; ++run) {
+      const auto [offset, length] = window_.runs()[static_cast<std::size_t>(run)];
+      multiply_terms({.x = from + offset,
+                      .x_at = chunks_.x(),
+                      .dy = of_panel,
+                      .dy_at = chunks_.y(),
+                      .pixels = pixels,
+                      .terms = length,
+                      .outputs = outputs,
+                      .sums = sums + (panel * c_.terms() + run * run_terms) * kGemmPanel,
+                      .adds = chunk > part.shard * chunks_.count() / shards_});
+    }
+    if (bias_sums && part.first_run == 0) add_gradients(of_panel, chunks_.y(), pixels, outputs, bias_sums + panel * kGemmPanel);
+  }
+}
+
+void WeightGradient::run(const Tensor& x, const Tensor& dy, bool add_weights, float* dweight, bool add_bias, float* dbias) const {
+  const std::int64_t panel_floats = c_.terms() * kGemmPanel, row = panels_ * panel_floats, bias_row = panels_ * kGemmPanel;
+  const std::int64_t copied = window_.copied() ? chunks_.images() * window_.image(c_, chunks_.rows()) : 0;
+  const int threads = num_threads();
+  Tensor sums = Tensor::empty({shards_, row}), memory = copied ? Tensor::empty({threads * copied}) : Tensor{};
+  Tensor bias_memory = dbias ? Tensor::zeros({2 * shards_ * bias_row}) : Tensor{};
+  float *const all_sums = sums.data<float>(), *const copies = copied ? memory.data<float>() : nullptr;
+  auto* const bias_sums = dbias ? reinterpret_cast<double*>(bias_memory.bytes()) : nullptr;
+  const float *const inputs = x.data<float>(), *const gradients = dy.data<float>();
+  parallel_for(shards_ * panel_splits_ * run_splits_, threads, [=, this](std::int64_t task, int thread) {
+    const FlushSubnormals flush;
+    const Part mine = part(task);
+    for (std::int64_t chunk = mine.shard * chunks_.count() / shards_; chunk < (mine.shard + 1) * chunks_.count() / shards_;
+         ++chunk) {
+      add_chunk(mine, chunk, inputs, gradients, copies ? copies + thread * copied : nullptr, all_sums + mine.shard * row,
+                bias_sums ? bias_sums + mine.shard * bias_row : nullptr);
+    }
+  });
+  add_shards(sums);
+  const std::int64_t in_group = panels_of(c_.K), K = c_.K, terms = c_.terms();
+  parallel_for(c_.groups * K, [=, shards = shards_](std::int64_t output) {
+    const std::int64_t k = output % K, panel = output / K * in_group + k / kGemmPanel, lane = k % kGemmPanel;
+    const float* const from = all_sums + panel * panel_floats + lane;
+    float* const to = dweight + output * terms;
+    for (std::int64_t t = 0; t < terms; ++t) to[t] = from[t * kGemmPanel] + (add_weights ? to[t] : 0.0F);
+    if (!dbias) return;
+    double sum = add_bias ? double{dbias[output]} : 0.0;
+    for (std::int64_t shard = 0; shard < shards; ++shard) sum += bias_sums[shard * bias_row + panel * kGemmPanel + lane];
+    dbias[output] = static_cast<float>(sum);
+  });
+}
+
+}  // namespace gpucnn::kernels::cpu

@@ -1,0 +1,118 @@
+#include <gpucnn/kernels/gemm/term_products.h>
+
+#include <algorithm>
+
+#include <gpucnn/kernels/gemm/gemm_panel.h>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "gpucnn/kernels/gemm/term_products.cpp"
+#include <hwy/foreach_target.h>
+
+#include <gpucnn/kernels/simd/some_lanes-inl.h>
+
+// Outer products: a term of x is multiplied by vectors of dy. A tile of sums stays in registers while the pixels pass.
+HWY_BEFORE_NAMESPACE();
+namespace gpucnn::kernels::HWY_NAMESPACE {
+namespace {
+
+constexpr int kTileTerms = kWide ? 12 : 6;
+
+/// P terms from `term` on, V vectors of outputs from k on. `kWhole`: there are as many outputs.
+template <int P, int V, bool kWhole>
+HWY_NOINLINE void multiply_term_tile(const cpu::TermProducts& p, std::int64_t term, std::int64_t k) {
+  const Floats d;
+  const std::int64_t count = p.outputs - k - (V - 1) * kLanes;  // in the last vector
+  Vector sums[P][V];
+#pragma GCC unroll 12
+  for (int i = 0; i < P; ++i) {
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) sums[i][v] = hn::Zero(d);
+  }
+  const float *const x = p.x + term, *const dy = p.dy + k;
+  for (std::int64_t pixel = 0; pixel < p.pixels; ++pixel) {
+    const float *const terms = x + p.x_at[pixel], *const outputs = dy + p.dy_at[pixel];
+    Vector g[V];
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) {
+      g[v] = kWhole || v + 1 < V ? hn::LoadU(d, outputs + v * kLanes) : load_some(outputs + v * kLanes, count);
+    }
+#pragma GCC unroll 12
+    for (int i = 0; i < P; ++i) {
+      const Vector factor = hn::Set(d, terms[i]);
+#pragma GCC unroll 2
+      for (int v = 0; v < V; ++v) sums[i][v] = hn::MulAdd(factor, g[v], sums[i][v]);
+    }
+  }
+#pragma GCC unroll 12
+  for (int i = 0; i < P; ++i) {
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) {
+      float* const to = p.sums + (term + i) * cpu::kGemmPanel + k + v * kLanes;
+      hn::StoreU(p.adds ? hn::Add(hn::LoadU(d, to), sums[i][v]) : sums[i][v], d, to);
+    }
+  }
+}
+
+/// `count` terms, from 1 to P.
+template <int P, int V, bool kWhole>
+HWY_INLINE void multiply_some_terms(const cpu::TermProducts& p, std::int64_t term, std::int64_t count, std::int64_t k) {
+  if (count == P) return multiply_term_tile<P, V, kWhole>(p, term, k);
+  if constexpr (P > 1) multiply_some_terms<P - 1, V, kWhole>(p, term, count, k);
+}
+
+/// All terms, in tiles of about the same size.
+template <int V, bool kWhole>
+HWY_INLINE void multiply_all_terms(const cpu::TermProducts& p, std::int64_t k) {
+  const std::int64_t tiles = (p.terms + kTileTerms - 1) / kTileTerms;
+  for (std::int64_t tile = 0; tile < tiles; ++tile) {
+    const std::int64_t first = tile * p.terms / tiles, last = (tile + 1) * p.terms / tiles;
+    multiply_some_terms<kTileTerms, V, kWhole>(p, first, last - first, k);
+  }
+}
+
+}  // namespace
+
+void multiply_terms(const cpu::TermProducts& p) {
+  std::int64_t k = 0;
+  for (; k + 2 * kLanes <= p.outputs; k += 2 * kLanes) multiply_all_terms<2, true>(p, k);
+  if (k + kLanes < p.outputs) {
+    multiply_all_terms<2, false>(p, k);
+  } else if (k + kLanes == p.outputs) {
+    multiply_all_terms<1, true>(p, k);
+  } else if (k < p.outputs) {
+    multiply_all_terms<1, false>(p, k);
+  }
+}
+
+void add_gradients(const float* dy, const std::int64_t* dy_at, std::int64_t pixels, std::int64_t outputs, double* sums) {
+  const Floats d;
+  for (std::int64_t k = 0; k < outputs; k += kLanes) {
+    const std::int64_t count = std::min<std::int64_t>(kLanes, outputs - k);
+    Vector sum = hn::Zero(d);
+    for (std::int64_t pixel = 0; pixel < pixels; ++pixel) sum = hn::Add(sum, load_some(dy + dy_at[pixel] + k, count));
+    HWY_ALIGN float lanes[kLanes];
+    hn::Store(sum, d, lanes);
+    for (std::int64_t lane = 0; lane < count; ++lane) sums[k + lane] += static_cast<double>(lanes[lane]);
+  }
+}
+
+}  // namespace gpucnn::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace gpucnn::kernels {
+
+HWY_EXPORT(multiply_terms);
+HWY_EXPORT(add_gradients);
+
+namespace cpu {
+
+void multiply_terms(const TermProducts& p) { HWY_DYNAMIC_DISPATCH(multiply_terms)(p); }
+
+void add_gradients(const float* dy, const std::int64_t* dy_at, std::int64_t pixels, std::int64_t outputs, double* sums) {
+  HWY_DYNAMIC_DISPATCH(add_gradients)(dy, dy_at, pixels, outputs, sums);
+}
+
+}  // namespace cpu
+}  // namespace gpucnn::kernels
+#endif

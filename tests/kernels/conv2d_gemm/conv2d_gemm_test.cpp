@@ -1,0 +1,192 @@
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <gpucnn/kernels/conv/conv2d_impl.h>
+
+#include "close.h"
+#include "everywhere.h"
+#include "reference/activation.h"
+#include "reference/conv2d.h"
+
+// Implicit GEMM alone, whatever the library would choose for a shape.
+namespace gpucnn::kernels {
+namespace {
+
+using reference::random_floats;
+using reference::widen;
+
+struct Case {
+  const char* name;
+  reference::Conv2d sizes;
+  bool bias = true;
+};
+
+const Case kCases[] = {
+    {"one of everything", {.N = 1, .C = 1, .H = 1, .W = 1, .K = 1, .kernel_size = 1}},
+    {"5x5", {.N = 3, .C = 5, .H = 9, .W = 11, .K = 33, .kernel_size = 5, .padding = 2}},
+    {"two vectors of outputs", {.N = 2, .C = 7, .H = 12, .W = 12, .K = 32, .kernel_size = 3, .padding = 1}},
+    {"one vector of outputs", {.N = 2, .C = 3, .H = 20, .W = 17, .K = 16, .kernel_size = 3}},
+    {"less than a vector", {.N = 5, .C = 1, .H = 14, .W = 14, .K = 6, .kernel_size = 5, .padding = 2}},
+    {"points", {.N = 5, .C = 40, .H = 7, .W = 9, .K = 65, .kernel_size = 1}},
+    {"points, stride", {.N = 3, .C = 17, .H = 9, .W = 8, .K = 20, .kernel_size = 1, .stride = 2}},
+    {"points, padding", {.N = 2, .C = 9, .H = 4, .W = 5, .K = 8, .kernel_size = 1, .stride = {3, 2}, .padding = {4, 1}}},
+    {"stride", {.N = 2, .C = 19, .H = 15, .W = 13, .K = 47, .kernel_size = 3, .stride = 2, .padding = 1}, false},
+    {"stride beyond the window", {.N = 2, .C = 4, .H = 11, .W = 10, .K = 5, .kernel_size = 2, .stride = {3, 4}}},
+    {"blocks of terms", {.N = 2, .C = 150, .H = 6, .W = 5, .K = 35, .kernel_size = 3, .padding = 1}},
+    {"a long run", {.N = 2, .C = 700, .H = 3, .W = 3, .K = 17, .kernel_size = 1}},
+    {"bands of rows", {.N = 2, .C = 3, .H = 50, .W = 40, .K = 9, .kernel_size = 3, .padding = 1}},
+    {"many images", {.N = 70, .C = 4, .H = 4, .W = 3, .K = 40, .kernel_size = 3, .padding = 1}},
+    {"groups", {.N = 3, .C = 12, .H = 8, .W = 7, .K = 105, .kernel_size = 3, .padding = 1, .groups = 3}},
+    {"groups without padding", {.N = 3, .C = 8, .H = 9, .W = 9, .K = 6, .kernel_size = 3, .stride = 2, .groups = 2}},
+    {"dilation", {.N = 2, .C = 6, .H = 13, .W = 12, .K = 18, .kernel_size = 3, .padding = 2, .dilation = {2, 3}}},
+    {"all at once",
+     {.N = 2,
+      .C = 6,
+      .H = 17,
+      .W = 19,
+      .K = 8,
+      .kernel_size = {4, 3},
+      .stride = {2, 3},
+      .padding = Sides{3, 1, 0, 4},
+      .dilation = {3, 2},
+      .groups = 2}},
+    {"taps outside", {.N = 2, .C = 4, .H = 2, .W = 2, .K = 4, .kernel_size = 5, .padding = 4}}};
+
+Conv2dOptions options_of(const Case& c) {
+  return {.kernel_size = c.sizes.kernel_size,
+          .stride = c.sizes.stride,
+          .padding = c.sizes.padding,
+          .dilation = c.sizes.dilation,
+          .groups = static_cast<int>(c.sizes.groups),
+          .bias = c.bias};
+}
+
+struct Operands {
+  explicit Operands(const Case& c)
+      : x(random_floats(c.sizes.x_numel(), 1)),
+        weight(random_floats(c.sizes.weight_numel(), 2)),
+        bias(random_floats(c.bias ? c.sizes.K : 0, 3)),
+        dy(random_floats(c.sizes.y_numel(), 4)) {}
+  std::vector<float> x, weight, bias, dy;
+};
+
+struct Results {
+  std::vector<float> y, dx, dweight, dbias;
+
+  std::vector<float> all() const {
+    std::vector<float> values = y;
+    for (const std::vector<float>* more : {&dx, &dweight, &dbias}) values.insert(values.end(), more->begin(), more->end());
+    return values;
+  }
+};
+
+/// Gradients of the parameters are added to `before` if it is not 0.
+Results computed(const Case& c, const Operands& given, const Activation& epilogue = {}, float before = 0) {
+  const Shape x_shape{c.sizes.N, c.sizes.C, c.sizes.H, c.sizes.W};
+  const Shape y_shape = conv2d_shape(x_shape, c.sizes.C, c.sizes.K, options_of(c));
+  const Tensor x = Tensor::from(given.x, x_shape), dy = Tensor::from(given.dy, y_shape);
+  const Tensor weight = Tensor::from(given.weight, conv2d_weight_shape(c.sizes.C, c.sizes.K, options_of(c)));
+  const Tensor bias = c.bias ? Tensor::from(given.bias, {c.sizes.K}) : Tensor{};
+  Tensor y = Tensor::zeros(y_shape), dx = Tensor::full(x_shape, 7), dweight = Tensor::full(weight.shape(), before);
+  Tensor dbias = c.bias ? Tensor::full(bias.shape(), before) : Tensor{};
+  Stream stream;
+  const auto conv = cpu::conv2d_gemm(x_shape, y_shape, options_of(c));
+  conv->forward(x, weight, bias, epilogue, y, stream);
+  conv->backward_data(dy, weight, dx, stream);
+  conv->backward_weights(x, dy, {before != 0, before != 0}, dweight, dbias, stream);
+  return {y.to_vector<float>(), dx.to_vector<float>(), dweight.to_vector<float>(),
+          c.bias ? dbias.to_vector<float>() : std::vector<float>{}};
+}
+
+std::vector<float> checked(const Case& c, const Operands& given) {
+  const Results results = computed(c, given);
+  const auto gradients = reference::conv2d_backward(c.sizes, widen(given.x), widen(given.weight), widen(given.dy));
+  expect_close(results.y, reference::conv2d(c.sizes, widen(given.x), widen(given.weight), widen(given.bias)), kSum);
+  expect_close(results.dx, gradients.dx, kSum);
+  expect_close(results.dweight, gradients.dweight, kSum);
+  if (c.bias) expect_close(results.dbias, gradients.dbias, kSum);
+  return results.all();
+}
+
+TEST(Conv2dGemm, EqualsTheReference) {
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(c.name);
+    const Operands given(c);
+    everywhere(Device::cpu(), [&] { return checked(c, given); });
+  }
+}
+
+TEST(Conv2dGemm, MakesNanOfPaddingAndWhatIsNotFinite) {
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(c.name);
+    for (std::vector<float> Operands::*spoilt : {&Operands::weight, &Operands::dy, &Operands::x}) {
+      Operands given(c);
+      (given.*spoilt).front() = std::numeric_limits<float>::infinity();
+      (given.*spoilt).back() = std::numeric_limits<float>::quiet_NaN();
+      (void)checked(c, given);
+    }
+  }
+}
+
+TEST(Conv2dGemm, AppliesTheEpilogueToEveryOutputOnce) {
+  const Activation leaky{.kind = Activation::leaky_relu, .negative_slope = 0.25F};
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(c.name);
+    const Operands given(c);
+    std::vector<float> expected = computed(c, given).y;
+    for (float& value : expected) value = value > 0 ? value : 0.25F * value;
+    EXPECT_EQ(computed(c, given, leaky).y, expected);
+  }
+}
+
+TEST(Conv2dGemm, AddsToGradientsWhereAsked) {
+  const Operands given(kCases[1]);
+  const Results fresh = computed(kCases[1], given), added = computed(kCases[1], given, {}, 2);
+  for (std::size_t i = 0; i < fresh.dweight.size(); ++i) ASSERT_FLOAT_EQ(added.dweight[i], fresh.dweight[i] + 2) << i;
+  for (std::size_t i = 0; i < fresh.dbias.size(); ++i) ASSERT_FLOAT_EQ(added.dbias[i], fresh.dbias[i] + 2) << i;
+}
+
+TEST(Conv2dGemm, OfAnImageDoesNotDependOnTheOthers) {
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(c.name);
+    Case one = c;
+    one.sizes.N = 1;
+    Operands given(c);
+    const Results all = computed(c, given);
+    given.x.resize(static_cast<std::size_t>(one.sizes.x_numel()));
+    given.dy.resize(static_cast<std::size_t>(one.sizes.y_numel()));
+    const Results alone = computed(one, given);
+    EXPECT_TRUE(std::equal(alone.y.begin(), alone.y.end(), all.y.begin()));
+    EXPECT_TRUE(std::equal(alone.dx.begin(), alone.dx.end(), all.dx.begin()));
+  }
+}
+
+TEST(Conv2dGemm, SeesThatWeightsHaveChanged) {
+  const Case& c = kCases[1];
+  Operands given(c);
+  const Shape x_shape{c.sizes.N, c.sizes.C, c.sizes.H, c.sizes.W};
+  const Shape y_shape = conv2d_shape(x_shape, c.sizes.C, c.sizes.K, options_of(c));
+  const Shape weight_shape = conv2d_weight_shape(c.sizes.C, c.sizes.K, options_of(c));
+  const Tensor x = Tensor::from(given.x, x_shape), bias = Tensor::from(given.bias, {c.sizes.K});
+  Tensor weight = Tensor::from(given.weight, weight_shape), y = Tensor::zeros(y_shape);
+  Stream stream;
+  const auto conv = cpu::conv2d_gemm(x_shape, y_shape, options_of(c));
+  conv->forward(x, weight, bias, {}, y, stream);
+  given.weight[7] = 5;
+  weight.copy_from(Tensor::from(given.weight, weight_shape));
+  conv->forward(x, weight, bias, {}, y, stream);
+  EXPECT_EQ(y.to_vector<float>(), computed(c, given).y);
+}
+
+TEST(Conv2dGemm, OfWindowsFarApartNeedsNoPaddedImage) {
+  // Its padded images would have 2^36 pixels.
+  const Case c{"mostly padding", {.N = 1, .C = 2, .H = 3, .W = 2, .K = 3, .kernel_size = 2, .stride = 1 << 17, .padding = 1 << 17}};
+  (void)checked(c, Operands(c));
+}
+
+}  // namespace
+}  // namespace gpucnn::kernels
