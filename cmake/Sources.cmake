@@ -141,6 +141,7 @@ gpucnn_ops(optim adam moving_average rmsprop sgd)
 gpucnn_files(kernels/optim PRIVATE average_formula flushed_update integer_power parallel_update twins CUDA adam_tail adam_update)
 gpucnn_ops(pool adaptive_pool2d avg_pool2d max_pool2d upsample_nearest2d)
 gpucnn_files(kernels/pool PUBLIC pool2d_options PRIVATE pool_shape pool_windows twins window_pool window_pool_cpu CUDA best max_pool2d_3x3 pixels)
+gpucnn_files(kernels/winograd5x5 PRIVATE tile_grid transforms5x5 winograd5x5 winograd5x5_weight_grad)
 gpucnn_files(kernels/winograd PRIVATE pack_weights tile_products tile_transforms weight_grad_chunk weight_grad_products winograd_conv winograd_split
              winograd_tiles winograd_weight_grad)
 
