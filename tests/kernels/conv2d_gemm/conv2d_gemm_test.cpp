@@ -37,6 +37,8 @@ const Case kCases[] = {
     {"stride", {.N = 2, .C = 19, .H = 15, .W = 13, .K = 47, .kernel_size = 3, .stride = 2, .padding = 1}, false},
     {"stride beyond the window", {.N = 2, .C = 4, .H = 11, .W = 10, .K = 5, .kernel_size = 2, .stride = {3, 4}}},
     {"blocks of terms", {.N = 2, .C = 150, .H = 6, .W = 5, .K = 35, .kernel_size = 3, .padding = 1}},
+    {"blocks of terms, many images", {.N = 40, .C = 40, .H = 6, .W = 5, .K = 20, .kernel_size = 3, .padding = 1}},
+    {"several chunks a shard", {.N = 40, .C = 3, .H = 14, .W = 14, .K = 18, .kernel_size = 3, .padding = 1}},
     {"a long run", {.N = 2, .C = 700, .H = 3, .W = 3, .K = 17, .kernel_size = 1}},
     {"bands of rows", {.N = 2, .C = 3, .H = 50, .W = 40, .K = 9, .kernel_size = 3, .padding = 1}},
     {"many images", {.N = 70, .C = 4, .H = 4, .W = 3, .K = 40, .kernel_size = 3, .padding = 1}},

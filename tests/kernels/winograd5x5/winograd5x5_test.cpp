@@ -27,6 +27,7 @@ const reference::Conv2d kCases[] = {{.N = 1, .C = 16, .H = 2, .W = 2, .K = 16, .
                                     {.N = 3, .C = 20, .H = 12, .W = 11, .K = 50, .kernel_size = 5},
                                     {.N = 1, .C = 100, .H = 3, .W = 2, .K = 19, .kernel_size = 5, .padding = {3, 4}},
                                     {.N = 9, .C = 35, .H = 4, .W = 9, .K = 64, .kernel_size = 5, .padding = Sides{1, 4, 0, 2}},
+                                    {.N = 40, .C = 33, .H = 8, .W = 8, .K = 17, .kernel_size = 5, .padding = 2},
                                     {.N = 2, .C = 16, .H = 40, .W = 31, .K = 16, .kernel_size = 5, .padding = 2}};
 
 std::string name_of(const reference::Conv2d& c) {
