@@ -6,11 +6,11 @@ namespace gpucnn::kernels::cpu {
 
 TileGrid::TileGrid(const Shape& x, const Shape& y, std::int64_t top_, std::int64_t left_)
     : N(x[0]), C(x[1]), K(y[1]), H(y[2]), W(y[3]), height(x[2]), width(x[3]), top(top_), left(left_) {
-  // The patches of a task stay in the L2 cache. A small batch has smaller tasks, each of two rows of tiles at least.
+  // The patches of a task stay in the L2 cache. A small batch has smaller tasks, each of four rows of tiles at least.
   constexpr std::int64_t kPatchFloats = 12288, kMinTasks = 16;
   const std::int64_t fit = std::max<std::int64_t>(kPatchFloats / pixel(), 1), row = columns() + 1;
   const std::int64_t bands = std::max((kMinTasks + N - 1) / N, ((rows() + 1) * row + fit - 1) / fit);
-  band_ = std::min(rows(), std::max<std::int64_t>(2, (rows() + bands - 1) / bands));
+  band_ = std::min(rows(), std::max<std::int64_t>(4, (rows() + bands - 1) / bands));
   bands_ = (rows() + band_ - 1) / band_;
   if (bands_ == 1) {
     const std::int64_t most = std::clamp<std::int64_t>(fit / ((band_ + 1) * row), 1, std::max<std::int64_t>(1, N / kMinTasks));
