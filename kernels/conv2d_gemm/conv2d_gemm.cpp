@@ -26,7 +26,7 @@ class Conv2dGemm final : public Conv2dPlan::Impl {
     if (ScatteredGradient::pays(x, y, options)) {
       scattered_.emplace(x, y, options);
     } else {
-      for (const Correlation& c : gradient_correlations(x, y, options)) data_gradients_.emplace_back(c, Correlator(c));
+      for (const Correlation& c : gradient_correlations(x, y, options)) data_gradients_.push_back({c, Correlator(c)});
     }
   }
 
