@@ -33,6 +33,12 @@ struct Axis {
   }
 };
 
+/// The rows or the columns of a convolution's forward: `padding` before the inputs.
+inline Axis forward_axis(std::int64_t inputs, std::int64_t outputs, std::int64_t kernel, std::int64_t stride, std::int64_t padding,
+                         std::int64_t dilation) {
+  return {.inputs = inputs, .outputs = outputs, .origin = -padding, .stride = stride, .step = dilation, .taps = kernel};
+}
+
 /// The correlations that give a gradient of `inputs` elements from `outputs` gradients of a convolution's outputs. There is one for
 /// each remainder by the stride: its elements meet the same taps.
 inline std::vector<Axis> gradient_axes(std::int64_t inputs, std::int64_t outputs, std::int64_t kernel, std::int64_t stride,

@@ -6,7 +6,7 @@
 #include <gpucnn/kernels/conv/conv2d_impl.h>
 
 // Convolution by its definition, in memory as tensors have it: x: [N, H, W, C], weight: [K, kH, kW, C / groups], y: [N, Ho, Wo, K].
-// Slow, and nothing but our own code: for where oneDNN cannot be called.
+// Slow, and without memory of its own: for padding that would fill too much as pixels.
 namespace gpucnn::kernels {
 namespace cpu {
 namespace {

@@ -34,18 +34,8 @@ bool Correlation::has_small_rows() const {
 }
 
 Correlation forward_correlation(const Shape& x, const Shape& y, const Conv2dOptions& o) {
-  const Axis rows{.inputs = x[2],
-                  .outputs = y[2],
-                  .origin = -std::int64_t{o.padding.top},
-                  .stride = o.stride.height,
-                  .step = o.dilation.height,
-                  .taps = o.kernel_size.height};
-  const Axis columns{.inputs = x[3],
-                     .outputs = y[3],
-                     .origin = -std::int64_t{o.padding.left},
-                     .stride = o.stride.width,
-                     .step = o.dilation.width,
-                     .taps = o.kernel_size.width};
+  const Axis rows = forward_axis(x[2], y[2], o.kernel_size.height, o.stride.height, o.padding.top, o.dilation.height);
+  const Axis columns = forward_axis(x[3], y[3], o.kernel_size.width, o.stride.width, o.padding.left, o.dilation.width);
   return flattened({x[0], x[1] / o.groups, y[1] / o.groups, o.groups, rows, columns, y[2], y[3]});
 }
 

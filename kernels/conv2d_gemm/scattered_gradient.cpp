@@ -35,18 +35,8 @@ bool ScatteredGradient::pays(const Shape& x, const Shape& y, const Conv2dOptions
 
 ScatteredGradient::ScatteredGradient(const Shape& x, const Shape& y, const Conv2dOptions& o) : C_(x[1] / o.groups) {
   const Correlation forward = forward_correlation(x, y, o);
-  rows_ = {.inputs = x[2],
-           .outputs = y[2],
-           .origin = -std::int64_t{o.padding.top},
-           .stride = o.stride.height,
-           .step = o.dilation.height,
-           .taps = o.kernel_size.height};
-  columns_ = {.inputs = x[3],
-              .outputs = y[3],
-              .origin = -std::int64_t{o.padding.left},
-              .stride = o.stride.width,
-              .step = 1,
-              .taps = o.kernel_size.width};
+  rows_ = forward_axis(x[2], y[2], o.kernel_size.height, o.stride.height, o.padding.top, o.dilation.height);
+  columns_ = forward_axis(x[3], y[3], o.kernel_size.width, o.stride.width, o.padding.left, 1);
   const Axis point{.inputs = 1, .outputs = 1, .origin = 0, .stride = 1, .step = 1, .taps = 1};
   c_ = {x[0], forward.K, forward.terms(), forward.groups, point, point, 1, 1};
   height_ = (rows_.outputs - 1) * rows_.stride + (rows_.taps - 1) * rows_.step + 1;

@@ -1,8 +1,8 @@
 // exit_amid_work MILLISECONDS RUNS: starts this program again so many times. Each time threads that nobody joins train while main
 // returns, at another moment. Prints how often it ended otherwise than by returning.
 //
-// Before main, a static object has been made whose destructor comes after oneDNN's own: it computes a convolution of a new shape
-// and one that was there before, forward and backward, which must give what they gave.
+// Before main, a static object has been made whose destructor comes after those of libraries: it computes a convolution of a new
+// shape and one that was there before, forward and backward, which must give what they gave.
 #include <sys/wait.h>
 #include <unistd.h>
 

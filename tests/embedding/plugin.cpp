@@ -1,4 +1,4 @@
-// A plug-in: a network of layers that go through oneDNN and of our own kernels, behind one C function.
+// A plug-in: a network of convolutions of several kinds, behind one C function.
 #include <gpucnn/gpucnn.h>
 
 extern "C" [[gnu::visibility("default")]] float predict_sum(int threads) {

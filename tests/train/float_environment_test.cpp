@@ -27,7 +27,7 @@ std::vector<float> results() {
   const Tensor images = Tensor::randn({5, 3, 9, 7}, 1);
   append(all, images);
 
-  // What goes through oneDNN, what is joined, and what is neither.
+  // Convolutions of every kind, what is joined, and what is not.
   Sequential net{Conv2d(3, 5, {.kernel_size = 3, .stride = 2, .padding = 2}),
                  ReLU(),
                  MaxPool2d(3, 2, 1),

@@ -26,7 +26,7 @@ using testing::ThrowsMessage;
 
 constexpr int kThreads = 8;
 
-/// Of all that is joined and of oneDNN: two convolutions in one pass, one with a stride, an epilogue, a linear layer with dropout.
+/// Of all that is joined, and more: two convolutions in one pass, one with a stride, an epilogue, a linear layer with dropout.
 Sequential network() {
   return Sequential{{"features", Sequential{Conv2d(3, 8, {.kernel_size = 3, .padding = 1}), ReLU(), MaxPool2d(2),
                                             Conv2d(8, 16, {.kernel_size = 3, .padding = 1}), ReLU(), MaxPool2d(2),
