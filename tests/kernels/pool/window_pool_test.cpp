@@ -172,9 +172,7 @@ class WindowPoolBf16 : public DeviceTest {
   void expect_rounded(const Tensor& actual, const Tensor& expected) {
     Tensor wide = empty(actual.shape());
     cast(actual, wide, stream());
-    std::vector<double> values;
-    for (const float value : expected.to_vector<float>()) values.push_back(static_cast<double>(to_float(to_bf16(value))));
-    expect_close(wide.to_vector<float>(), values, kBf16);
+    expect_close(wide.to_vector<float>(), as_doubles(expected.to_vector<float>()), kBf16);
   }
 };
 INSTANTIATE_TEST_SUITE_P(Devices, WindowPoolBf16, testing::Values(Device::cuda()), device_name);
