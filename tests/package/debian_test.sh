@@ -49,7 +49,7 @@ pack() {
 depends() {
   version=$(field libgpucnn-dev Version)
   run field gpucnn-tools Depends
-  expect "the programs need libdnnl or the library" says "$([ -n "$shared" ] && printf 'libgpucnn0.1 (= %s)' "$version" || printf libdnnl)"
+  expect "the programs need libhwy1 or the library" says "$([ -n "$shared" ] && printf 'libgpucnn0.1 (= %s)' "$version" || printf libhwy1)"
   expect "the programs need libc6" needs gpucnn-tools libc6
   run field libgpucnn-dev Depends
   if [ -n "$shared" ]; then
@@ -57,7 +57,7 @@ depends() {
     expect "the library needs libpng" needs libgpucnn0.1 libpng16-16
     expect "the library's dependencies are known" all_known libgpucnn0.1
   else
-    for name in libdnnl-dev libhwy-dev libpng-dev libturbojpeg0-dev zlib1g-dev; do
+    for name in libhwy-dev libpng-dev libturbojpeg0-dev zlib1g-dev; do
       expect "a static library needs $name" needs libgpucnn-dev "$name"
     done
   fi
