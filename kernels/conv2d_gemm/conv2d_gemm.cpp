@@ -21,31 +21,28 @@ class Conv2dGemm final : public Conv2dPlan::Impl {
         options_(options),
         window_(options.kernel_size),
         c_(forward_correlation(x, y, options)),
-        forward_(c_),
+        forward_(c_, WeightLayout::forward(c_, window_.height, window_.width)),
         weight_gradient_(c_) {
     if (ScatteredGradient::pays(x, y, options)) {
       scattered_.emplace(x, y, options);
     } else {
-      for (const Correlation& c : gradient_correlations(x, y, options)) data_gradients_.push_back({c, Correlator(c)});
+      for (const Correlation& c : gradient_correlations(x, y, options)) {
+        data_gradients_.emplace_back(c, WeightLayout::exchanged(c, window_.height, window_.width));
+      }
     }
   }
 
   void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y, Stream&) override {
-    forward_.pack(WeightLayout::forward(c_, window_.height, window_.width), weight);
-    forward_.run(x, options_.bias ? bias.data<float>() : nullptr, epilogue, y);
+    forward_.run(x, weight, options_.bias ? bias.data<float>() : nullptr, epilogue, y);
   }
 
   void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream) override {
     if (scattered_) return scattered_->run(dy, weight, dx);
     // Gradients of x beyond the last window have no products. With padding as pixels they would: those with its zeros.
-    const auto is_padded = [](const Part& part) { return part.correlator.is_padded(); };
-    if (std::ranges::any_of(data_gradients_, is_padded) && !all_finite(weight.data<float>(), weight.numel())) {
+    if (std::ranges::any_of(data_gradients_, &Correlator::is_padded) && !all_finite(weight.data<float>(), weight.numel())) {
       return conv2d_direct(x_, y_, options_)->backward_data(dy, weight, dx, stream);
     }
-    for (auto& [c, correlator] : data_gradients_) {
-      correlator.pack(WeightLayout::exchanged(c, window_.height, window_.width), weight);
-      correlator.run(dy, nullptr, {}, dx);
-    }
+    for (Correlator& part : data_gradients_) part.run(dy, weight, nullptr, {}, dx);
   }
 
   void backward_weights(const Tensor& x, const Tensor& dy, Conv2dPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias,
@@ -55,11 +52,6 @@ class Conv2dGemm final : public Conv2dPlan::Impl {
   }
 
  private:
-  struct Part {
-    Correlation c;
-    Correlator correlator;
-  };
-
   Shape x_, y_;
   Conv2dOptions options_;
   Size2 window_;
@@ -67,7 +59,7 @@ class Conv2dGemm final : public Conv2dPlan::Impl {
   Correlator forward_;
   WeightGradient weight_gradient_;
   std::optional<ScatteredGradient> scattered_;
-  std::vector<Part> data_gradients_;  // its parts, which share no pixel; none if it is scattered
+  std::vector<Correlator> data_gradients_;  // parts of x's gradient, which share no pixel; none if it is scattered
 };
 
 }  // namespace

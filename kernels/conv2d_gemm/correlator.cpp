@@ -20,21 +20,22 @@ std::int64_t task_pixels(const Correlation& c) {
 
 }  // namespace
 
-Correlator::Correlator(const Correlation& c)
+Correlator::Correlator(const Correlation& c, const WeightLayout& layout)
     : c_(c),
+      layout_(layout),
       window_(c),
       tasks_(c, window_, task_pixels(c)),
       panels_(c.groups * panels_of(c.K)),
       splits_(std::min(panels_, (kMinTasks + tasks_.count() - 1) / tasks_.count())) {}
 
-void Correlator::pack(const WeightLayout& layout, const Tensor& weight) {
+void Correlator::pack(const Tensor& weight) {
   if (!packed_.defined()) {
     packed_ = Tensor::empty({c_.groups * packed_group(c_)});
     bias_ = Tensor::zeros({panels_ * kGemmPanel});
   }
   if (seen_.are_those_of(weight)) return;
   seen_.forget();
-  pack_weights(c_, layout, weight.data<float>(), packed_.data<float>());
+  pack_weights(c_, layout_, weight.data<float>(), packed_.data<float>());
   seen_.note(weight);
 }
 
@@ -45,7 +46,8 @@ void Correlator::finish(const PixelTasks::Task& task, std::int64_t first, std::i
   for (std::int64_t pixel = 0; pixel < pixels; ++pixel) activation_block(epilogue, y + pixel * channels + first, last - first);
 }
 
-void Correlator::run(const Tensor& x, const float* bias, const Activation& epilogue, Tensor& y) {
+void Correlator::run(const Tensor& x, const Tensor& weight, const float* bias, const Activation& epilogue, Tensor& y) {
+  pack(weight);
   const std::int64_t in_group = panels_of(c_.K), K = c_.K;
   if (bias) {
     for (std::int64_t group = 0; group < c_.groups; ++group) {

@@ -14,21 +14,20 @@ namespace gpucnn::kernels::cpu {
 /// at a time.
 class Correlator {
  public:
-  explicit Correlator(const Correlation& c);
+  Correlator(const Correlation& c, const WeightLayout& layout);
 
   bool is_padded() const { return window_.copied(); }
 
-  /// Packs the weights unless they are those of the last call.
-  void pack(const WeightLayout& layout, const Tensor& weight);
-
-  /// y = epilogue(x correlated with the packed weights + bias); `bias` may be null. Only its own pixels of y are written. An
-  /// epilogue is for correlations of all pixels.
-  void run(const Tensor& x, const float* bias, const Activation& epilogue, Tensor& y);
+  /// y = epilogue(x correlated with the weights + bias); `bias` may be null. Only its own pixels of y are written. An epilogue is
+  /// for correlations of all pixels.
+  void run(const Tensor& x, const Tensor& weight, const float* bias, const Activation& epilogue, Tensor& y);
 
  private:
+  void pack(const Tensor& weight);
   void finish(const PixelTasks::Task& task, std::int64_t first, std::int64_t last, const Activation& epilogue, float* y) const;
 
   Correlation c_;
+  WeightLayout layout_;
   InputWindow window_;
   PixelTasks tasks_;
   std::int64_t panels_, splits_;  // of all groups; tasks that share pixels, each with some of the panels

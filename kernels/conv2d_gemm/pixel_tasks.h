@@ -19,8 +19,8 @@ class PixelTasks {
       const std::int64_t bands = (image + most - 1) / most;
       rows_ = std::min(outputs_, std::max((outputs_ + bands - 1) / bands, window.copied() ? c.rows.taps : 1));
     } else {
-      images_ = std::min(N_, most / image);
-      images_ = (N_ + (N_ + images_ - 1) / images_ - 1) / ((N_ + images_ - 1) / images_);
+      const std::int64_t fit = most / image, tasks = (N_ + fit - 1) / fit;
+      images_ = (N_ + tasks - 1) / tasks;
       rows_ = outputs_;
     }
     bands_ = (outputs_ + rows_ - 1) / rows_;
