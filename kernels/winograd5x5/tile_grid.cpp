@@ -21,6 +21,8 @@ TileGrid::TileGrid(const Shape& x, const Shape& y, std::int64_t top_, std::int64
       for (std::int64_t j = 0; j < columns(); ++j) {
         at_.push_back(n * image() + (i * row + j) * pixel());
         even_.push_back(columns() - j);
+        products_.push_back(static_cast<std::int64_t>(products_.size()) * kGemmPanel);
+        gradients_.push_back(static_cast<std::int64_t>(gradients_.size()) * round_up(K, kVector));
       }
     }
   }

@@ -23,16 +23,20 @@ struct WindowPieces {
   static constexpr std::int64_t first(std::int64_t index) { return index == 3 ? 1 : 0; }
   /// Products are numbered by element, then by row, then by column of pieces.
   static constexpr std::int64_t products_of(std::int64_t e) { return (kSide - first(e / 4)) * (kSide - first(e % 4)); }
-  static constexpr std::int64_t products_before(std::int64_t e) {
-    std::int64_t count = 0;
-    for (std::int64_t before = 0; before < e; ++before) count += products_of(before);
-    return count;
-  }
+  static constexpr std::int64_t products_before(std::int64_t e) { return kBefore[static_cast<std::size_t>(e)]; }
   /// The product of element e and the piece in row a and column b, which has it.
   static constexpr std::int64_t product(std::int64_t e, std::int64_t a, std::int64_t b) {
     return products_before(e) + (a - first(e / 4)) * (kSide - first(e % 4)) + b - first(e % 4);
   }
+
+ private:
+  static const std::array<std::int64_t, kElements + 1> kBefore;
 };
+inline constexpr std::array<std::int64_t, kElements + 1> WindowPieces::kBefore = [] {
+  std::array<std::int64_t, kElements + 1> before{};
+  for (std::size_t e = 0; e < kElements; ++e) before[e + 1] = before[e] + products_of(static_cast<std::int64_t>(e));
+  return before;
+}();
 inline constexpr std::int64_t kProducts = WindowPieces::products_before(kElements);  // 49, where direct sums take 100
 
 /// The tiles of 2x2 pixels of y, and the grid of patches that they read: in each image one row and one column more than tiles.
@@ -59,6 +63,9 @@ class TileGrid {
   /// For each tile of a task, floats to its first patch, and how many tiles from it on are evenly spaced.
   const std::int64_t* at() const { return at_.data(); }
   const std::int64_t* even() const { return even_.data(); }
+  /// For each tile of a task, floats to its products with a panel, and to its gradients of K, rounded up to kVector, channels.
+  const std::int64_t* products() const { return products_.data(); }
+  const std::int64_t* gradients() const { return gradients_.data(); }
   /// The pieces that have element e, as runs of channels.
   const std::vector<Run>& runs(std::int64_t e) const { return runs_[static_cast<std::size_t>(e)]; }
 
@@ -68,7 +75,7 @@ class TileGrid {
 
  private:
   std::int64_t images_ = 1, band_, bands_;
-  std::vector<std::int64_t> at_, even_;
+  std::vector<std::int64_t> at_, even_, products_, gradients_;
   std::array<std::vector<Run>, kElements> runs_;
 };
 

@@ -6,6 +6,7 @@
 #define HWY_TARGET_INCLUDE "gpucnn/kernels/winograd5x5/transforms5x5.cpp"
 #include <hwy/foreach_target.h>
 
+#include <gpucnn/kernels/simd/max_abs-inl.h>
 #include <gpucnn/kernels/winograd/pack_weights-inl.h>
 #include <gpucnn/kernels/winograd/weight_grad_products-inl.h>
 
@@ -155,6 +156,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace gpucnn::kernels {
 
+HWY_EXPORT(max_abs);
 HWY_EXPORT(transform_patches);
 HWY_EXPORT(finish_products);
 HWY_EXPORT(expand_gradients);
@@ -162,6 +164,8 @@ HWY_EXPORT(pack_panel);
 HWY_EXPORT(finish_window);
 
 namespace cpu {
+
+float largest_magnitude(const float* values, std::int64_t count) { return HWY_DYNAMIC_DISPATCH(max_abs)(values, count); }
 
 bool transform_patches(const TileGrid& grid, const TileGrid::Task& task, const float* x, const float* zeros, float max_energy,
                        float* to) {

@@ -7,6 +7,9 @@
 // What Winograd does before and after its products, for a 5x5 window.
 namespace gpucnn::kernels::cpu {
 
+/// Infinite or NaN if a value is.
+float largest_magnitude(const float* values, std::int64_t count);
+
 /// The transformed patches of a task: `to` has kElements elements, grid.element() floats apart. `zeros`: C floats, a pixel of the
 /// padding. False if one is not finite, or its sum of squares is more than `max_energy`.
 bool transform_patches(const TileGrid& grid, const TileGrid::Task& task, const float* x, const float* zeros, float max_energy,

@@ -17,17 +17,6 @@ namespace {
 /// The element of a patch that is added to all four outputs, so that its products start from the bias.
 constexpr std::int64_t kBiasElement = 5;
 
-/// Infinite or NaN if a value is.
-float largest(const float* values, std::int64_t count) {
-  float most = 0;
-  for (std::int64_t i = 0; i < count; ++i) {
-    const float magnitude = std::abs(values[i]);
-    most = magnitude <= most ? most : magnitude;  // a NaN stays
-    if (std::isnan(most)) break;
-  }
-  return most;
-}
-
 }  // namespace
 
 bool winograd5x5_pays(const Shape& x, const Shape& y) {
@@ -49,7 +38,7 @@ bool Winograd5x5::pack(const Tensor& weight, const float* bias) {
   if (seen_.are_those_of(weight)) return std::isfinite(max_weight_);
   seen_.forget();
   const float* const from = weight.data<float>();
-  max_weight_ = largest(from, weight.numel());
+  max_weight_ = largest_magnitude(from, weight.numel());
   if (std::isfinite(max_weight_)) {
     float* const to = packed_.data<float>();
     parallel_for(panels, [=, exchanged = exchanged_](std::int64_t panel) {
@@ -63,7 +52,7 @@ bool Winograd5x5::pack(const Tensor& weight, const float* bias) {
 bool Winograd5x5::run(const Tensor& x, const Tensor& weight, const float* bias, const Activation& epilogue, Tensor& y) {
   // Outputs are sums of up to 9 sums of 4 C products; each has one of 4 inputs and at most 9/4 of the largest weight.
   constexpr float kLargest = std::numeric_limits<float>::max() / 4, kMaxInput = 1e18F;  // whose square is finite
-  if (bias && !(largest(bias, grid_.K) <= kLargest / 9)) return false;
+  if (bias && !(largest_magnitude(bias, grid_.K) <= kLargest / 9)) return false;
   if (!pack(weight, bias)) return false;
   const float max_input = std::min(kMaxInput, kLargest / 324 / static_cast<float>(grid_.C) / std::max(max_weight_, 1e-10F));
   const float floor = epilogue.kind == Activation::relu ? 0 : -std::numeric_limits<float>::infinity();
@@ -71,9 +60,6 @@ bool Winograd5x5::run(const Tensor& x, const Tensor& weight, const float* bias, 
   const std::int64_t scratch = patches + kElements * stride;
   const int threads = num_threads();
   Tensor memory = Tensor::empty({threads * scratch});
-  Tensor places = Tensor::empty({grid_.tiles()}, DType::i64);
-  auto* const product_at = places.data<std::int64_t>();
-  for (std::int64_t tile = 0; tile < grid_.tiles(); ++tile) product_at[tile] = tile * kGemmPanel;
   const float *const from = x.data<float>(), *const zeros = std::as_const(zeros_).data<float>();
   const float *const weights = std::as_const(packed_).data<float>(), *const biases = std::as_const(bias_).data<float>();
   float *const to = y.data<float>(), *const memories = memory.data<float>();
@@ -92,7 +78,7 @@ bool Winograd5x5::run(const Tensor& x, const Tensor& weight, const float* bias, 
              .x_at = grid_.at(),
              .even = grid_.even(),
              .y = products + e * stride,
-             .y_at = product_at,
+             .y_at = grid_.products(),
              .pixels = task.images * task.rows * grid_.columns(),
              .runs = grid_.runs(e).data(),
              .terms = terms,

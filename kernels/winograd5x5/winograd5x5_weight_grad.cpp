@@ -27,9 +27,7 @@ bool Winograd5x5WeightGrad::run(const Tensor& x, const Tensor& dy, bool add_weig
   const int threads = num_threads();
   const Tensor zero_pixel = Tensor::zeros({std::max(C, K)});
   Tensor memory = Tensor::empty({threads * scratch}), sums = Tensor::empty({shards, row});
-  Tensor bias_sums = Tensor::zeros({2 * shards * bias_row}), places = Tensor::empty({grid_.tiles()}, DType::i64);
-  auto* const gradient_at = places.data<std::int64_t>();
-  for (std::int64_t tile = 0; tile < grid_.tiles(); ++tile) gradient_at[tile] = tile * outputs;
+  Tensor bias_sums = Tensor::zeros({2 * shards * bias_row});
   const float *const inputs = x.data<float>(), *const gradients = dy.data<float>(), *const zeros = zero_pixel.data<float>();
   float *const memories = memory.data<float>(), *const all_sums = sums.data<float>();
   auto* const biases = reinterpret_cast<double*>(bias_sums.bytes());
@@ -49,7 +47,7 @@ bool Winograd5x5WeightGrad::run(const Tensor& x, const Tensor& dy, bool add_weig
             multiply_terms({.x = mine + e * grid_.element() + run.offset,
                             .x_at = grid_.at(),
                             .dy = expanded + e * stride + panel * kGemmPanel,
-                            .dy_at = gradient_at,
+                            .dy_at = grid_.gradients(),
                             .pixels = tiles,
                             .terms = run.length,
                             .outputs = std::min(kGemmPanel, outputs - panel * kGemmPanel),
@@ -59,7 +57,7 @@ bool Winograd5x5WeightGrad::run(const Tensor& x, const Tensor& dy, bool add_weig
           ++product;
         }
       }
-      add_gradients(expanded + kSumOfTile * stride, gradient_at, tiles, K, biases + shard * bias_row);
+      add_gradients(expanded + kSumOfTile * stride, grid_.gradients(), tiles, K, biases + shard * bias_row);
     }
   });
   if (!fit) return false;
