@@ -170,7 +170,7 @@ int main(int argc, char** argv) {
   app.add_option("--batch", options.batch, "Images a step")->check(CLI::Range(1, 1 << 20))->capture_default_str();
   app.add_option("--threads", options.threads, "CPU threads")->check(CLI::Range(1, 1024))->capture_default_str();
   app.add_option("--device", options.device, "cpu, cuda or cuda:N")->capture_default_str();
-  app.add_option("--precision", options.precision, "fp32 or, on a GPU, tf32 or bf16")->capture_default_str();
+  app.add_option("--precision", options.precision, "fp32, bf16 or, on a GPU, tf32")->capture_default_str();
   app.add_option("--instruction-set", options.instruction_set,
                  "Highway's name of one, as AVX2, for the CPU's kernels; oneDNN's wants ONEDNN_MAX_CPU_ISA; default: the widest");
   app.add_option("--together", options.together, "Runs from one wait for the device to the next; a time is their mean")

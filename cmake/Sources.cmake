@@ -68,7 +68,7 @@ gpucnn_files(core
   PRIVATE backend random_uniforms state_entry)
 gpucnn_files(core/memory PUBLIC allocator PRIVATE host_vector layout memory_plan)
 gpucnn_files(core/text PUBLIC printable PRIVATE class_name formatted in_quotes name_list near_name prefix_hint)
-gpucnn_files(core/host PRIVATE host_memory input_file processors retry CPU_ONLY backend_cpu)
+gpucnn_files(core/host PRIVATE bf16_instructions host_memory input_file processors retry CPU_ONLY backend_cpu)
 gpucnn_files(core/threads
   PUBLIC parallel threads
   PRIVATE float_environment flush_subnormals fork_safe_mutex preempted_thread signals_blocked thread_team works_alone)
@@ -80,7 +80,7 @@ gpucnn_files(core/gpu/warp CUDA async_copy ldmatrix mma packed_bf16)
 gpucnn_files(kernels/common
   PUBLIC size2
   PRIVATE all_finite axis check clear_gradient declare_twins dispatch host_device seen_values shard_sums shards window_count)
-gpucnn_files(kernels/simd PRIVATE lanes max_abs prefetch some_lanes streamed transpose vector_size vectors)
+gpucnn_files(kernels/simd PRIVATE bf16 lanes max_abs prefetch some_lanes streamed transpose vector_size vectors)
 gpucnn_files(kernels/cuda CUDA block_reduce compensated divisor loss_parts rounded_store slice_sums slice_total step_end step_tail vector_access)
 gpucnn_files(kernels/vendor CUDA cublaslt cudnn)
 
@@ -114,7 +114,7 @@ gpucnn_files(kernels/conv2d_onednn
   ${without_onednn} no_onednn)
 gpucnn_files(kernels/depthwise PRIVATE channels correlate_row depthwise_conv2d rows weight_products)
 gpucnn_ops(copy cast flatten labels)
-gpucnn_files(kernels/copy PRIVATE transpose transpose_cpu twins)
+gpucnn_files(kernels/copy PRIVATE round_to_bf16 transpose transpose_cpu twins)
 gpucnn_files(kernels/fused
   PRIVATE bands conv2d_relu_pool conv2d_relu_pool_backward_cpu conv2d_relu_pool_cpu conv2d_relu_pool_cuda conv2d_relu_pool_forward_cpu
           conv2d_relu_pool_weights_cpu data_grad direct_conv pooled_conv relu_pool_epilogue weight_grad weight_grad_few_channels winograd

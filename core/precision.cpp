@@ -5,6 +5,7 @@
 
 #include <gpucnn/core/backend.h>
 #include <gpucnn/core/error.h>
+#include <gpucnn/core/host/bf16_instructions.h>
 #include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/printable.h>
@@ -37,7 +38,11 @@ void require_precision(Precision precision, Device device) {
   device.require();
   if (precision == Precision::fp32) return;
   if (device.kind == Device::Kind::cpu) {
-    throw DeviceError(formatted("{} needs a GPU of compute capability 8.0 or later; the CPU computes in fp32", name_of(precision)));
+    if (precision == Precision::bf16) {
+      if (has_bf16_instructions()) return;
+      throw DeviceError("bf16 needs a processor with AVX512-BF16 or AMX-BF16; this one has neither");
+    }
+    throw DeviceError(formatted("{} needs a GPU of compute capability 8.0 or later", name_of(precision)));
   }
   if (const int has = backend::compute_capability(device); has < kMinCapability) {
     throw DeviceError(formatted("{} needs a GPU of compute capability 8.0 or later; {} has {}.{}", name_of(precision),

@@ -27,10 +27,11 @@ class GPUCNN_API Conv2d : public Module {
   const Conv2dOptions& options() const noexcept { return options_; }
   int out_channels() const noexcept { return out_channels_; }
 
-  /// For containers that join layers: activation(conv2d(x)) in this layer's part of a call, `context`. Keeps nothing.
+  /// For containers that join layers: activation(conv2d(x)) in this layer's part of a call, `context`, of the x that
+  /// `context.operand` gives. Keeps nothing.
   Tensor compute(const Tensor& x, Activation epilogue, Context& context) const;
-  /// For these too: adds the gradients of the parameters, and returns that of x if it is wanted, from that of conv2d(x).
-  /// With an activation `before` that made x, whose backward reads its y: the gradient of what it was given.
+  /// For these too, with the same x: adds the gradients of the parameters, and returns that of x if it is wanted, from that of
+  /// conv2d(x). With an activation `before` that made x, whose backward reads its y: the gradient of what it was given.
   Tensor differentiate(const Tensor& x, const Tensor& dy, const Activation& before, Context& context);
 
  protected:

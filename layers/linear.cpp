@@ -38,21 +38,23 @@ Tensor Linear::compute(const Tensor& x, Activation epilogue, Context& context) c
 
 Tensor Linear::differentiate(const Tensor& x, const Tensor& dy, const Activation& before, Context& context) {
   const auto linear = plan(x.shape(), context);
+  const Tensor factor = context.operand(dy);
   if (weight_.requires_grad() || (options_.bias && bias_.requires_grad())) {
     auto [dweight, add_weight] = weight_.grad_target();
     auto [dbias, add_bias] = options_.bias ? bias_.grad_target() : Parameter::GradTarget{};
-    linear->backward_weights(x, dy, {add_weight, add_bias}, dweight, dbias, context.stream());
+    linear->backward_weights(x, factor, {add_weight, add_bias}, dweight, dbias, context.stream());
   }
   if (!context.input_grad()) return {};
   Tensor dx = Tensor::empty(x.shape(), x.dtype(), x.device());
-  linear->backward_data(dy, context.operand(weight_), dx, context.stream());
+  linear->backward_data(factor, context.operand(weight_), dx, context.stream());
   if (before.kind != Activation::none) kernels::activation_backward(x, before, dx, dx, context.stream());
   return dx;
 }
 
 Tensor Linear::forward(const Tensor& x, Context& context) const {
-  context.save(x);
-  return compute(x, {}, context);
+  const Tensor factor = context.operand(x);
+  context.save(factor);
+  return compute(factor, {}, context);
 }
 
 int Linear::add_to(GraphBuilder& graph, int x) const {

@@ -27,9 +27,10 @@ GPUCNN_API Conv2dOptions with_sides(Conv2dOptions options);
 
 /// A convolution (cross-correlation, as PyTorch's Conv2d) prepared for one input shape: what the device's library wants to know
 /// once. x: [N, C, H, W]; weight: [K, C / groups, kH, kW]; bias: [K] if options.bias, else undefined; y: [N, K, Ho, Wo]; these and
-/// gradients of x and y of `activation_dtype(precision)`, gradients of weight and bias f32. Results do not depend on the number of
-/// threads. N may be 0. Subnormal numbers are kept. The padding's zeros are factors like any pixel: a weight, or a gradient of
-/// y, that is infinite or NaN makes NaN where its window meets them. cuDNN alone does not promise it.
+/// gradients of x and y of the precision's `activation_dtype`, gradients of weight and bias f32. In bf16 on the CPU x, weight and
+/// dy are numbers that bf16 has: others may count as they are, or rounded. Results do not depend on the number of threads. N may be
+/// 0. Subnormal numbers are kept. The padding's zeros are factors like any pixel: a weight, or a gradient of y, that is infinite or
+/// NaN makes NaN where its window meets them. cuDNN alone does not promise it.
 class GPUCNN_API Conv2dPlan {
  public:
   /// `x` is the input's shape. Throws what the shape functions throw, and `DeviceError` for a precision that the device has not.

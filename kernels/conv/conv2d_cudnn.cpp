@@ -164,7 +164,7 @@ class Conv2dCudnn final : public Conv2dPlan::Impl {
     if (!cudnn) return fallback().backward_weights(x, dy, accumulate, dweight, dbias, stream);
     const Tensor from = aligned(x), gradients = aligned(dy);
     Tensor sum = accumulate.dweight ? Tensor::empty(dweight.shape(), DType::f32, device_) : dweight;
-    const Tensor to = output(sum, activation_dtype(precision_));
+    const Tensor to = output(sum, activation_dtype(precision_, device_));
     cudnn->run({address(from), address(to), nullptr, address(gradients)});
     finish(to, sum, stream);
     if (accumulate.dweight) backend::add(device_, dweight.device_data<float>(), sum.device_data<float>(), dweight.numel());
@@ -203,7 +203,7 @@ class Conv2dCudnn final : public Conv2dPlan::Impl {
   Conv2dPlan::Impl& fallback() {
     if (!fallback_) {
       fallback_ = conv2d_fallback(convolution_.x, convolution_.y, convolution_.options);
-      if (activation_dtype(precision_) != DType::f32) fallback_ = std::make_unique<Widened>(std::move(fallback_));
+      if (activation_dtype(precision_, device_) != DType::f32) fallback_ = std::make_unique<Widened>(std::move(fallback_));
     }
     return *fallback_;
   }

@@ -14,7 +14,7 @@ namespace gpucnn::kernels::cudnn {
 enum class Pass : std::uint8_t { forward, backward_data, backward_weights };
 
 /// The sizes of one convolution: x: [N, C, H, W], weight: [K, C / groups, kH, kW], y: [N, K, Ho, Wo], all channels-last in memory
-/// and, gradients too, of `activation_dtype(precision)`.
+/// and, gradients too, of the precision's `activation_dtype`.
 struct Convolution {
   Shape x, weight, y;
   Conv2dOptions options;

@@ -51,7 +51,7 @@ Shape check_operands(std::string_view op, std::span<const Conv2dReluPool> convol
     throw std::invalid_argument(formatted("{}: takes 1 to {} convolutions, got {}", op, kMaxConvolutions, convolutions.size()));
   }
   const Precision precision = convolutions.front().precision;
-  const DType dtype = activation_dtype(precision);
+  const DType dtype = activation_dtype(precision, stream.device());
   if (precision != Precision::fp32) require_precision(precision, stream.device());
   check_tensor(op, "x", convolutions.front().x, dtype, stream);
   check_rank(op, "x", convolutions.front().x, 4);

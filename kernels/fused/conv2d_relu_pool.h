@@ -31,11 +31,12 @@ class Conv2dReluPoolWeights {
     const float *weights, *biases, *transforms;  // ForwardBand's weight, bias and transformed
     float max_input;                             // all sums are finite for inputs up to this magnitude; negative: for none
   };
-  /// Packs them, unless they have the values of the last call.
-  Packed pack(const Tensor& weight, const Tensor& bias);
+  /// Packs them, rounded to bf16 if the precision says so, unless they have the values of the last call.
+  Packed pack(const Tensor& weight, const Tensor& bias, Precision precision);
 
  private:
   cpu::SeenValues weight_, bias_;  // what was packed
+  Precision precision_ = Precision::fp32;
   Tensor packed_;
   float max_input_ = -1;
 };
@@ -55,7 +56,7 @@ struct Conv2dReluPool {
   /// convolutions if no backward will follow.
   Tensor argmax;
   Conv2dReluPoolWeights* kept = nullptr;  // for the forward on the CPU
-  Precision precision = Precision::fp32;  // the others on a GPU of compute capability 8.0 or later
+  Precision precision = Precision::fp32;  // of those that the device has; in bf16 the CPU rounds x and dy, too
   /// x is the batch of this, still to be gathered. The forward gathers it, and writes x and the labels, with the bits of
   /// `ordered_batch`. Only for the first convolution, where `conv2d_relu_pool_gathers`.
   const OrderedBatch* gathers = nullptr;

@@ -9,6 +9,7 @@
 #include <gpucnn/core/threads/parallel.h>
 #include <gpucnn/kernels/common/shard_sums.h>
 #include <gpucnn/kernels/common/shards.h>
+#include <gpucnn/kernels/copy/round_to_bf16.h>
 #include <gpucnn/kernels/copy/transpose.h>
 #include <gpucnn/kernels/fused/pooled_conv.h>
 
@@ -111,7 +112,8 @@ struct BackwardPass {
   Shards shards;                                          // of images
   std::int64_t sums;                                      // floats of a shard
   std::int64_t scratch;                                   // floats of a thread's scratch
-  std::int64_t padded, gradient, start, winners, unflat;  // offsets in it; unflat negative: dy is not flat
+  std::int64_t padded, gradient, start, winners, copied;  // offsets in it; copied negative: dy is read where it lies
+  bool flat, rounds;                                      // of dy; all that is multiplied, to bf16
   const float* dy;
   float* dx;          // null: not wanted
   float* shard_sums;  // [shards][sums]
@@ -136,17 +138,18 @@ struct BackwardPass {
     const std::int64_t features = last.rows * last.columns * last.K;
     const float* gradients = dy + n * features;
     std::int64_t row = last.columns * last.K;
-    if (unflat >= 0) {
-      transpose(gradients, last.K, last.rows * last.columns, mine + unflat, last.K);
-      gradients = mine + unflat;
-    }
+    if (flat) transpose(gradients, last.K, last.rows * last.columns, mine + copied, last.K);
+    if (rounds) round_to_bf16(flat ? mine + copied : gradients, features, mine + copied);
+    if (copied >= 0) gradients = mine + copied;
     for (int c = count; c-- > 0;) {
       const BackwardConv& given = at(c);
       // No band before the first has added to its first two rows.
       if (given.weight) std::fill_n(mine + given.gradient, 2 * given.conv.padded_row(), 0.0F);
       convolution(c, n, gradients, row, sum + given.sums, mine);
-      gradients = mine + given.gradient + given.conv.padded_origin();
+      float* const inner = mine + given.gradient + given.conv.padded_origin();
       row = given.conv.padded_row();
+      if (rounds && c > 0) round_to_bf16(inner, (given.conv.H - 1) * row + given.conv.W * given.conv.C, inner);
+      gradients = inner;
     }
   }
 
@@ -186,6 +189,7 @@ struct BackwardPass {
         continue;
       }
       conv.pad(x + n * size, first, last, mine + padded);
+      if (rounds) round_to_bf16(mine + padded, conv.padded_band(band.rows), mine + padded);
       band.x = mine + padded;
       band.dx = mine + input_gradient;
       HWY_DYNAMIC_DISPATCH(backward_band)(band);
@@ -235,7 +239,9 @@ void cpu::conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions
                     .gradient = 0,
                     .start = 0,
                     .winners = 0,
-                    .unflat = -1,
+                    .copied = -1,
+                    .flat = dy.rank() == 2,
+                    .rounds = convolutions.front().precision == Precision::bf16,
                     .dy = dy.data<float>(),
                     .dx = dx.defined() ? dx.data<float>() : nullptr,
                     .shard_sums = nullptr,
@@ -252,7 +258,8 @@ void cpu::conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions
     const bool first = c == 0;
     if (!first || dx.defined()) {
       packed[c] = Tensor::empty({3 * conv.K * span});
-      HWY_DYNAMIC_DISPATCH(pack_for_data)(given.weight.data<float>(), conv.K, conv.C, span, packed[c].data<float>());
+      const Tensor weight = pass.rounds ? rounded_to_bf16(given.weight) : given.weight;
+      HWY_DYNAMIC_DISPATCH(pack_for_data)(weight.data<float>(), conv.K, conv.C, span, packed[c].data<float>());
     }
     pass.convs[c] = {.conv = conv,
                      .span = span,
@@ -276,7 +283,7 @@ void cpu::conv2d_relu_pool_backward(std::span<const Conv2dReluPool> convolutions
   pass.gradient = reserve(elements);
   pass.start = reserve(elements);
   pass.winners = reserve(2 * words);
-  if (dy.rank() == 2) pass.unflat = reserve(shape.numel() / shape[0]);
+  if (pass.flat || pass.rounds) pass.copied = reserve(shape.numel() / shape[0]);
   Tensor shard_sums = Tensor::empty({pass.shards.count(), pass.sums}), memory = Tensor::empty({threads, pass.scratch});
   pass.shard_sums = shard_sums.data<float>();
   pass.memory = memory.data<float>();

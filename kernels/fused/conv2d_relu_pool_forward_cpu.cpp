@@ -7,6 +7,7 @@
 
 #include <gpucnn/core/threads/parallel.h>
 #include <gpucnn/kernels/common/shards.h>
+#include <gpucnn/kernels/copy/round_to_bf16.h>
 #include <gpucnn/kernels/copy/transpose.h>
 #include <gpucnn/kernels/fused/pooled_conv.h>
 
@@ -82,6 +83,7 @@ struct ForwardPass {
   const float* x;
   float* y;
   float* memory;  // [threads][scratch]
+  bool rounds;    // inputs of convolutions, to bf16
   int count;
   std::array<ForwardConv, kMaxConvolutions> convs;
 
@@ -109,7 +111,10 @@ struct ForwardPass {
         const PooledConv& next = at(c + 1).conv;
         float* const padded = at(c + 1).padded(n, mine);
         if (at(c + 1).x) next.clear_border(padded);
-        convolve(c, n, rows, mine, padded + next.padded_origin() + rows.first * next.padded_row(), next.padded_row());
+        float* const to = padded + next.padded_origin() + rows.first * next.padded_row();
+        convolve(c, n, rows, mine, to, next.padded_row());
+        const std::int64_t floats = (rows.last - rows.first - 1) * next.padded_row() + conv.columns * conv.K;
+        if (rounds) round_to_bf16(to, floats, to);
       } else {
         const std::int64_t y_row = conv.columns * conv.K, from = rows.first * y_row;
         float *const result = y + n * conv.rows * y_row, *const to = output < 0 ? result : mine + output;
@@ -143,6 +148,7 @@ struct ForwardPass {
       band.rows = std::min(band_rows, rows.last - first);
       if (c == 0) {
         conv.pad(x + n * image, first, first + band.rows, mine + buffer);
+        if (rounds) round_to_bf16(mine + buffer, conv.padded_band(band.rows), mine + buffer);
         band.x = mine + buffer;
         const bool at_end = first + band.rows == conv.rows;
         band.next[0] = at_end && n + 1 < conv.N ? Prefetch(x + (n + 1) * image, image) : Prefetch();
@@ -182,6 +188,7 @@ void cpu::conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y) {
                    .x = std::as_const(convolutions.front().x).data<float>(),
                    .y = y.data<float>(),
                    .memory = nullptr,
+                   .rounds = convolutions.front().precision == Precision::bf16,
                    .count = static_cast<int>(convolutions.size()),
                    .convs = {}};
   Shape shape = convolutions.front().x.shape();
@@ -189,7 +196,7 @@ void cpu::conv2d_relu_pool(std::span<Conv2dReluPool> convolutions, Tensor& y) {
   for (std::size_t c = 0; c < convolutions.size(); ++c) {
     Conv2dReluPool& given = convolutions[c];
     const PooledConv conv(shape, given.weight.dim(0));
-    const Conv2dReluPoolWeights::Packed packed = given.kept->pack(given.weight, given.bias);
+    const Conv2dReluPoolWeights::Packed packed = given.kept->pack(given.weight, given.bias, given.precision);
     const bool kept = given.argmax.defined(), first = c == 0;
     const std::int64_t band_rows = conv.band_rows();
     pass.convs[c] = {.conv = conv,

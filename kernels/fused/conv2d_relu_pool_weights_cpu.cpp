@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <limits>
 
+#include <gpucnn/kernels/copy/round_to_bf16.h>
 #include <gpucnn/kernels/fused/conv2d_relu_pool_cpu.h>
 #include <gpucnn/kernels/simd/vector_size.h>
 
@@ -77,10 +78,10 @@ float max_input(float weight, float bias, std::int64_t C) {
 
 }  // namespace
 
-Conv2dReluPoolWeights::Packed Conv2dReluPoolWeights::pack(const Tensor& weight, const Tensor& bias) {
+Conv2dReluPoolWeights::Packed Conv2dReluPoolWeights::pack(const Tensor& weight, const Tensor& bias, Precision precision) {
   const std::int64_t K = weight.dim(0), C = weight.dim(1), taps = 9 * C, channels = cpu::round_up(K, cpu::kVector);
   const bool winograd = C >= 8;  // the transforms pay off only for many channels
-  if (!weight_.are_those_of(weight) || !bias_.are_those_of(bias)) {
+  if (precision != precision_ || !weight_.are_those_of(weight) || !bias_.are_those_of(bias)) {
     weight_.forget();  // stays so if an allocation throws
     Tensor packed = Tensor::empty({channels * (taps + 1) + (winograd ? 16 * C * channels : 0)});
     float* const weights = packed.data<float>();
@@ -88,11 +89,13 @@ Conv2dReluPoolWeights::Packed Conv2dReluPoolWeights::pack(const Tensor& weight, 
     pack_weights(weight.data<float>(), K, taps, weights);
     std::fill_n(biases, channels, 0.0F);
     if (bias.defined()) std::copy_n(bias.data<float>(), K, biases);
+    if (precision == Precision::bf16) cpu::round_to_bf16(weights, channels * (taps + 1), weights);
     max_input_ = max_input(cpu::max_abs(weights, channels * taps), cpu::max_abs(biases, channels), C);
     if (winograd) HWY_DYNAMIC_DISPATCH(transform_weights)(weights, K, C, biases + channels);
     packed_ = packed;
     bias_.note(bias);
     weight_.note(weight);
+    precision_ = precision;
   }
   const float* const weights = std::as_const(packed_).data<float>();
   const float* const biases = weights + channels * taps;

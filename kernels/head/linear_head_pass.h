@@ -9,7 +9,7 @@ namespace gpucnn::kernels::cuda {
 
 /// A classifier's last two Linear layers. The first one's operands:
 struct HiddenLinear {
-  Tensor x;       // [N, I], of `activation_dtype(precision)`
+  Tensor x;       // [N, I], of the precision's `activation_dtype`
   Tensor weight;  // f32 [K, I], rounded as it is multiplied
   Precision precision;
 };

@@ -49,26 +49,26 @@ LinearPlan::Impl* LinearPlan::impl_for(const char* op) const {
 
 void LinearPlan::forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y,
                          Stream& stream) {
-  check_tensor("linear", "x", x, x_, activation_dtype(precision_), stream);
-  check_tensor("linear", "weight", weight, weight_, activation_dtype(precision_), stream);
-  if (bias_) check_tensor("linear", "bias", bias, Shape{weight_[0]}, activation_dtype(precision_), stream);
-  check_tensor("linear", "y", y, y_, activation_dtype(precision_), stream);
+  check_tensor("linear", "x", x, x_, activation_dtype(precision_, device_), stream);
+  check_tensor("linear", "weight", weight, weight_, activation_dtype(precision_, device_), stream);
+  if (bias_) check_tensor("linear", "bias", bias, Shape{weight_[0]}, activation_dtype(precision_, device_), stream);
+  check_tensor("linear", "y", y, y_, activation_dtype(precision_, device_), stream);
   const FloatEnvironment standard;
   if (Impl* impl = impl_for("linear")) impl->forward(x, weight, bias, epilogue, y, stream);
 }
 
 void LinearPlan::backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream) {
-  check_tensor("linear_backward_data", "dy", dy, y_, activation_dtype(precision_), stream);
-  check_tensor("linear_backward_data", "weight", weight, weight_, activation_dtype(precision_), stream);
-  check_tensor("linear_backward_data", "dx", dx, x_, activation_dtype(precision_), stream);
+  check_tensor("linear_backward_data", "dy", dy, y_, activation_dtype(precision_, device_), stream);
+  check_tensor("linear_backward_data", "weight", weight, weight_, activation_dtype(precision_, device_), stream);
+  check_tensor("linear_backward_data", "dx", dx, x_, activation_dtype(precision_, device_), stream);
   const FloatEnvironment standard;
   if (Impl* impl = impl_for("linear_backward_data")) impl->backward_data(dy, weight, dx, stream);
 }
 
 void LinearPlan::backward_weights(const Tensor& x, const Tensor& dy, Accumulate accumulate, Tensor& dweight, Tensor& dbias,
                                   Stream& stream) {
-  check_tensor("linear_backward_weights", "x", x, x_, activation_dtype(precision_), stream);
-  check_tensor("linear_backward_weights", "dy", dy, y_, activation_dtype(precision_), stream);
+  check_tensor("linear_backward_weights", "x", x, x_, activation_dtype(precision_, device_), stream);
+  check_tensor("linear_backward_weights", "dy", dy, y_, activation_dtype(precision_, device_), stream);
   check_tensor("linear_backward_weights", "dweight", dweight, weight_, DType::f32, stream);
   if (bias_) check_tensor("linear_backward_weights", "dbias", dbias, Shape{weight_[0]}, DType::f32, stream);
   const FloatEnvironment standard;

@@ -14,10 +14,10 @@ namespace gpucnn::kernels {
 GPUCNN_API Shape linear_shape(const Shape& x, std::int64_t in_features, std::int64_t out_features);
 
 /// y = x weight^T + bias, PyTorch's Linear, prepared for one input shape.
-/// x: [N, I]; weight: [O, I]; bias: [O] if there is one, else undefined; y: [N, O]; these and gradients of x and y of
-/// `activation_dtype(precision)`, gradients of weight and bias f32. Results do not depend on the
-/// number of threads. N may be 0. The forward keeps subnormal numbers, so that a ReLU passes what PyTorch's does; on the CPU the
-/// gradients may have 0 for results below 2^-126.
+/// x: [N, I]; weight: [O, I]; bias: [O] if there is one, else undefined; y: [N, O]; these and gradients of x and y of the
+/// precision's `activation_dtype`, gradients of weight and bias f32. In bf16 on the CPU x, weight and dy are numbers that bf16 has:
+/// others may count as they are, or rounded. Results do not depend on the number of threads. N may be 0. The forward keeps
+/// subnormal numbers, so that a ReLU passes what PyTorch's does; on the CPU the gradients may have 0 for results below 2^-126.
 class GPUCNN_API LinearPlan {
  public:
   /// Throws what `linear_shape` throws, `std::invalid_argument` for no features, and `DeviceError` for a precision that the device

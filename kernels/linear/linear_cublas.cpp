@@ -49,7 +49,7 @@ class Product {
   Product(const Factor& a, const Factor& b, bool bias, DType result, Device device, Precision precision)
       : device_(device),
         handle_(cublaslt::handle(device)),
-        dtype_(activation_dtype(precision)),
+        dtype_(activation_dtype(precision, device)),
         bias_(bias),
         M_(a.transposed ? a.columns : a.rows),
         N_(b.transposed ? b.rows : b.columns),

@@ -26,9 +26,10 @@ class ActivationEpilogue final : public Stage {
   Tensor forward(const Tensor& x, Context& context) override {
     Context layer = context.enter(layer_);
     if (activation_) context.enter(*activation_);
-    Tensor y = layer_.compute(x, last_activation(), layer);
+    const Tensor factor = layer.operand(x);
+    Tensor y = layer_.compute(factor, last_activation(), layer);
     if (context.keeps()) {
-      x_ = x;
+      x_ = factor;
       if (differentiates()) y_ = y;
     }
     return y;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <gpucnn/kernels/common/seen_values.h>
+#include <gpucnn/kernels/copy/round_to_bf16.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/fusion/batch_norm.h>
 #include <gpucnn/layers/fusion/pattern.h>
@@ -18,7 +19,7 @@ namespace {
 class FoldedConv {
  public:
   FoldedConv(const Shape& x, std::int64_t out_channels, const Conv2dOptions& options, Device device, Precision precision)
-      : plan_(x, out_channels, options, device, precision) {}
+      : plan_(x, out_channels, options, device, precision), rounds_(rounds_factors(precision, device)) {}
 
   bool serves(const Shape& x, Device device, Precision precision) const { return plan_.serves(x, device, precision); }
 
@@ -42,12 +43,17 @@ class FoldedConv {
       bias_ = Tensor::empty({weight.dim(0)}, dtype, stream.device());
     }
     kernels::fold_norm(weight, bias, norm, weight_, bias_, stream);
+    if (rounds_) {
+      kernels::cpu::round_to_bf16(weight_, weight_);
+      kernels::cpu::round_to_bf16(bias_, bias_);
+    }
     for (std::size_t i = 0; keeps(stream) && i < all.size(); ++i) seen_[i].note(all[i]);
   }
 
   static bool keeps(const Stream& stream) { return stream.device().kind == Device::Kind::cpu; }
 
   kernels::Conv2dPlan plan_;
+  bool rounds_;
   std::array<kernels::cpu::SeenValues, 6> seen_;  // what these were made from
   Tensor weight_, bias_;
 };
@@ -101,14 +107,15 @@ class ConvBatchNorm final : public AddingStage {
       options.bias = true;
       return FoldedConv(x.shape(), conv_.out_channels(), options, device, precision);
     });
-    return conv->forward(x, weight.value(), bias.defined() ? bias.value() : Tensor{}, norm_.fixed(),
+    return conv->forward(context.operand(x), weight.value(), bias.defined() ? bias.value() : Tensor{}, norm_.fixed(),
                          relu_ ? relu_->function() : Activation{}, context.stream());
   }
 
   Tensor convolved(const Tensor& x, Context& context) {
     Context conv = context.enter(conv_);
-    Tensor y = conv_.compute(x, {}, conv);
-    if (context.keeps()) x_ = x;
+    const Tensor factor = conv.operand(x);
+    Tensor y = conv_.compute(factor, {}, conv);
+    if (context.keeps()) x_ = factor;
     return y;
   }
 

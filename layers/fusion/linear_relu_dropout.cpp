@@ -23,10 +23,11 @@ class LinearReluDropout final : public Stage {
     Context linear = context.enter(linear_);
     context.enter(relu_);
     const std::optional<RandomStream> mask = dropout_.mask(context.enter(dropout_));
-    Tensor y = linear_.compute(x, relu_.function(), linear);
+    const Tensor factor = linear.operand(x);
+    Tensor y = linear_.compute(factor, relu_.function(), linear);
     if (mask) kernels::dropout(y, dropout_.p(), *mask, y, context.stream());
     if (context.keeps()) {
-      x_ = x;
+      x_ = factor;
       y_ = y;
       mask_ = mask;
     }

@@ -3,6 +3,7 @@
 
 #include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/copy/cast.h>
+#include <gpucnn/kernels/copy/round_to_bf16.h>
 #include <gpucnn/layers/module/module.h>
 #include <gpucnn/layers/module/module_root.h>
 #include <gpucnn/layers/module/step_ends.h>
@@ -57,8 +58,17 @@ Module::Prediction::~Prediction() {
 
 // ---- forward ---------------------------------------------------------------------------------------------------------
 
+void Module::Root::refresh_operands() {
+  if (operands.dtype() == DType::bf16) return kernels::cast(values, operands, stream);
+  const std::scoped_lock lock(rounding);
+  if (rounded.are_those_of(values)) return;
+  rounded.forget();
+  kernels::cpu::round_to_bf16(values, operands);
+  rounded.note(values);
+}
+
 void Module::Root::refresh_operands(std::uint64_t call) {
-  if (std::exchange(operands_of, call) != call) kernels::cast(values, operands, stream);
+  if (std::exchange(operands_of, call) != call) refresh_operands();
 }
 
 bool Module::takes_ends() const { return false; }
@@ -76,7 +86,7 @@ Tensor Module::operator()(const Tensor& x, StepEnds& ends) {
   } else {
     shape_of(*this, x.shape());
     const Root& root = packed_root();  // where it was chosen how the layers run
-    const bool as_it_is = takes_ends() && x.dtype() == activation_dtype(root.precision);
+    const bool as_it_is = takes_ends() && x.dtype() == activation_dtype(root.precision, root.stream.device());
     if (!as_it_is || !gathers(*ends.gathers)) kernels::ordered_batch(*std::exchange(ends.gathers, nullptr), named_root().stream);
   }
   return run_training(x, &ends);
@@ -119,9 +129,10 @@ Tensor Module::predict(const Tensor& x) const {
 Tensor Module::run_outermost(const Tensor& x, Context::Call& call) const {
   Root& root = call.root;
   if (root.precision != Precision::bf16) return run_forward(x, call);
-  // Predictions at the same time write the same values, one after the other in the device's queue.
-  if (call.predicting && root.values.defined()) kernels::cast(root.values, root.operands, root.stream);
-  return as(DType::f32, run_forward(as(DType::bf16, x, root.stream), call), root.stream);
+  // On a GPU predictions at the same time write the same values, one after the other in the device's queue.
+  if (call.predicting && root.values.defined()) root.refresh_operands();
+  const DType inside = activation_dtype(root.precision, root.stream.device());
+  return as(DType::f32, run_forward(as(inside, x, root.stream), call), root.stream);
 }
 
 Tensor Module::run_forward(const Tensor& x, Context::Call& call) const {
@@ -212,7 +223,7 @@ Tensor Module::run_backward(const Tensor& dy, Context::Call& call) {
     throw std::logic_error(formatted("{}: has had a forward of its own since that of the model whose backward this is", label()));
   }
   Root& root = call.root;
-  const DType inside = activation_dtype(root.precision);
+  const DType inside = activation_dtype(root.precision, root.stream.device());
   if (!dy.defined() || (dy.dtype() != DType::f32 && dy.dtype() != inside) || dy.shape() != saved_->y) {
     throw std::invalid_argument(formatted(
         "{}: backward expects an f32 gradient of {}, got {}", label(), saved_->y.string(),

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <gpucnn/core/text/formatted.h>
+#include <gpucnn/kernels/copy/round_to_bf16.h>
 #include <gpucnn/layers/module/module_root.h>
 
 namespace gpucnn {
@@ -60,6 +61,10 @@ Tensor Context::operand(const Parameter& parameter) const {
   }
   if (!call_.predicting) call_.root.refresh_operands(backward_ ? call_.forward : call_.number);
   return call_.root.operands.view(slot.first, parameter.shape());
+}
+
+Tensor Context::operand(const Tensor& x) const {
+  return rounds_factors(call_.root.precision, call_.root.stream.device()) ? kernels::cpu::rounded_to_bf16(x) : x;
 }
 
 bool Context::leads() const noexcept { return &module_ == call_.leader; }

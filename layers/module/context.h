@@ -47,8 +47,11 @@ class GPUCNN_API Context {
   /// that were in training or drew numbers. In `gradients` the same as in the forward.
   RandomStream random(Purpose purpose) const;
 
-  /// The values of a parameter as they are multiplied with activations: its own, or with `Precision::bf16` a copy in bf16.
+  /// The values of a parameter as they are multiplied with activations: its own, or with `Precision::bf16` a copy in bf16. On the
+  /// CPU that copy is f32, of numbers that bf16 has.
   Tensor operand(const Parameter& parameter) const;
+  /// An activation, or the gradient of one, as it is multiplied: itself, or with bf16 on the CPU a rounded copy.
+  Tensor operand(const Tensor& x) const;
 
   /// Whether this is the outermost module's part in a call, and that module passes x and y on as they are: Module::takes_ends. Then
   /// no code but the library's sees gradients before the backward ends.

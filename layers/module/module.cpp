@@ -52,7 +52,8 @@ std::uint64_t next_generation() {
 
 /// Memory for copies of all parameters as that precision multiplies them; undefined where these are the parameters themselves.
 Tensor memory_for_operands(Precision precision, std::int64_t elements, Device device) {
-  return precision == Precision::bf16 && elements > 0 ? Tensor::empty({elements}, DType::bf16, device) : Tensor{};
+  if (precision != Precision::bf16 || elements == 0) return {};
+  return Tensor::empty({elements}, activation_dtype(precision, device), device);
 }
 
 /// A shape error that already names its layer.
@@ -241,6 +242,7 @@ void Module::pack(Device device) {
   Arena::pack(tree.parameters, tree.names, root->seed, device);
   root->values = tree.parameters.empty() ? Tensor{} : tree.parameters.front().slot().values;
   root->operands = std::move(operands);
+  root->rounded.forget();
   for (std::size_t i = 0; i < moved.size(); ++i) *tree.buffers[i].second = moved[i];
   if (device != root->stream.device()) root->stream = std::move(stream);
   root->generation = next_generation();
@@ -312,6 +314,7 @@ Module& Module::set_precision(Precision precision) {
   const ExclusiveCall alone(root, *this);
   require_precision(precision, root.stream.device());
   root.operands = memory_for_operands(precision, root.values.defined() ? root.values.numel() : 0, root.stream.device());
+  root.rounded.forget();
   root.precision = precision;
   root.generation = next_generation();
   return *this;

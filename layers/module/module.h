@@ -124,12 +124,13 @@ class GPUCNN_API Module {
   Module& to(Device device);
   Device device();
 
-  /// What the whole model is computed with; fp32 at first. Its input and output are f32 in any case, but with bf16 layers inside it
-  /// meet bf16 tensors. Throws `DeviceError` if the model's device cannot.
+  /// What the whole model is computed with; fp32 at first. Its input and output are f32 in any case, but on a GPU with bf16 layers
+  /// inside it meet bf16 tensors. Throws `DeviceError` if the model's device cannot.
   Module& set_precision(Precision precision);
   Precision precision() const noexcept;
 
-  /// The memory of all parameters, one after the other, and of their copies in bf16 with that precision. Undefined without any. For
+  /// The memory of all parameters, one after the other, and of their copies as bf16 multiplies them (`Context::operand`), with that
+  /// precision. Undefined without any. For
   /// whoever records work with their addresses: they are others after `to`, `set_precision`, or a change of the tree.
   struct ParameterMemory {
     Tensor values, bf16_copies;

@@ -2,10 +2,12 @@
 
 #include <atomic>
 #include <cstdint>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include <gpucnn/kernels/common/seen_values.h>
 #include <gpucnn/layers/module/module.h>
 
 namespace gpucnn {
@@ -16,17 +18,21 @@ struct Module::Root {
   /// Takes over what `before` was told and has counted; its tree is named anew, its parameters are packed anew.
   explicit Root(const Root& before);
 
-  /// Makes `operands` the values in bf16, once for the training call with this number and its backward. In each call anew, because
-  /// whoever holds parameters may have written to them.
+  /// Makes `operands` the values in bf16. On a GPU in each call anew, because whoever holds parameters may have written to them. On
+  /// the CPU only if they are others, so that predictions at the same time may read them.
+  void refresh_operands();
+  /// The same, once for the training call with this number and its backward.
   void refresh_operands(std::uint64_t call);
 
   Stream stream;
   std::uint64_t seed;
   std::uint64_t random_step = 0;  // outermost forwards in training, or that drew numbers: the step of dropout's stream
   Precision precision = Precision::fp32;
-  std::size_t modules = 0;  // in the tree
-  Tensor values, operands;  // of all parameters: the arena, and a copy in bf16 if that is the precision; undefined without any
-  std::uint64_t operands_of = 0;  // the training call whose forward, or backward, has made the copy
+  std::size_t modules = 0;           // in the tree
+  Tensor values, operands;           // of all parameters: the arena, and with bf16 what is multiplied; undefined without any
+  std::mutex rounding;               // guards the next
+  kernels::cpu::SeenValues rounded;  // on the CPU: what `operands` were made from
+  std::uint64_t operands_of = 0;     // the training call whose forward, or backward, has made the copy
 
   std::uint64_t generation = 0;     // another whenever the tree, its memory or its precision became another: unique in the process
   std::atomic<bool> packed{false};  // whether the parameters have values; before, the tree only has names

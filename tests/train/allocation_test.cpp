@@ -20,6 +20,8 @@
 #include <gpucnn/layers/flatten.h>
 #include <gpucnn/layers/identity.h>
 #include <gpucnn/layers/losses/cross_entropy_loss.h>
+#include <gpucnn/layers/norm/batch_norm2d.h>
+#include <gpucnn/layers/pool/max_pool2d.h>
 #include <gpucnn/layers/pool/upsample.h>
 #include <gpucnn/models/simple_cnn.h>
 #include <gpucnn/optim/adam.h>
@@ -30,6 +32,7 @@
 
 #include "everywhere.h"
 #include "layers/layers.h"
+#include "pretended_bf16.h"
 #include "train/allocations.h"
 #include "train/drawn_network.h"
 #include "train/layer_makers.h"
@@ -85,6 +88,25 @@ TEST_P(SteadyState, ATrainingStepAllocatesNothing) {
   });
   expect_none(counts);
   EXPECT_EQ(counts.allocations.onednns, 0) << "a layer has no kernel of ours";
+}
+
+TEST_P(SteadyState, InBf16ATrainingStepAndAPredictionAllocateNothing) {
+  const PretendedBf16 there;
+  Sequential model{Conv2d(3, 16, {.kernel_size = 3, .padding = 1}),  BatchNorm2d(16), ReLU(),
+                   Conv2d(16, 16, {.kernel_size = 3, .padding = 1}), ReLU(),          MaxPool2d(2),
+                   Conv2d(16, 4, {.kernel_size = 3, .stride = 2}),   Flatten(),       Linear(4 * 7 * 7, 3)};
+  model.set_precision(Precision::bf16);
+  Adam optimizer(model.parameters());
+  CrossEntropyLoss criterion;
+  expect_none(in_steady_state([&] {
+    for (const Batch& each : {batch, last}) {
+      optimizer.zero_grad();
+      criterion(model(each.inputs), each.labels);
+      model.backward(criterion.backward());
+      optimizer.step();
+      model.predict(each.inputs);
+    }
+  }));
 }
 
 TEST_P(SteadyState, UpdatesAllocateNothing) {

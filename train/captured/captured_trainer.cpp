@@ -143,7 +143,7 @@ CapturedTrainer::Judged CapturedTrainer::forward(std::int64_t images, std::int64
   StepEnds ends;
   Batch batch;
   if (batches_->are_plain() && !model_.has_hooks()) {  // who see what a module gets
-    unfilled = batches_->unfilled(images, first, activation_dtype(model_.precision()));
+    unfilled = batches_->unfilled(images, first, activation_dtype(model_.precision(), stream_.device()));
     batch = {unfilled.batch, unfilled.batch_labels};
     ends = {.gathers = &unfilled, .loss = loss_end(loss_, batch.labels, /*wants_value=*/false)};
   } else {

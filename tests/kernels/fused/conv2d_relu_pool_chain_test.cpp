@@ -3,9 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <gpucnn/core/bf16.h>
+
 #include "conv2d_relu_pool_problem.h"
 #include "everywhere.h"
 #include "misuse.h"
+#include "pretended_bf16.h"
 
 // Several convolutions in one pass, against each in a pass of its own, which the reference has checked.
 namespace gpucnn::kernels {
@@ -55,15 +58,17 @@ std::vector<float> all_of(const ChainResults& results) {
   return all;
 }
 
-/// Each convolution in a pass of its own.
-ChainResults one_by_one(const std::vector<Data>& chain) {
+Tensor unchanged(const Tensor& tensor) { return tensor; }
+
+/// Each convolution in a pass of its own. `handed_on`: what becomes of activations and their gradients in between.
+ChainResults one_by_one(const std::vector<Data>& chain, Tensor (*handed_on)(const Tensor&) = unchanged) {
   std::vector<Problem> problems(chain.begin(), chain.end());
   for (std::size_t c = 0; c < problems.size(); ++c) {
-    if (c > 0) problems[c].x.tensor.copy_from(problems[c - 1].y.tensor);
+    if (c > 0) problems[c].x.tensor.copy_from(handed_on(problems[c - 1].y.tensor));
     problems[c].forward();
   }
   for (std::size_t c = problems.size(); c-- > 0;) {
-    if (c + 1 < problems.size()) problems[c].dy.tensor.copy_from(problems[c + 1].dx.tensor);
+    if (c + 1 < problems.size()) problems[c].dy.tensor.copy_from(handed_on(problems[c + 1].dx.tensor));
     problems[c].backward();
   }
   ChainResults results;
@@ -148,6 +153,59 @@ TEST(Conv2dReluPoolChain, GivesTheSameYWithoutABackward) {
       return expected;
     });
   }
+}
+
+std::vector<float> in_bf16(std::vector<float> values) {
+  for (float& value : values) value = to_float(to_bf16(value));
+  return values;
+}
+
+Tensor tensor_in_bf16(const Tensor& tensor) { return Tensor::from(in_bf16(tensor.to_vector<float>()), tensor.shape()); }
+
+TEST(Conv2dReluPoolChain, InBf16MultipliesRoundedNumbers) {
+  const PretendedBf16 there;
+  for (const Case& chosen : kCases) {
+    SCOPED_TRACE(chosen.string());
+    const std::vector<Data> chain = chosen.data();
+    std::vector<Data> rounded = chain;
+    for (Data& data : rounded) {
+      for (std::vector<float>* values : {&data.x, &data.weight, &data.bias, &data.dy}) *values = in_bf16(*values);
+    }
+    const Shape y = chain.back().sizes.y(), flat = {y[0], y[1] * y[2] * y[3]};
+    everywhere(Device::cpu(), [&] {
+      const ChainResults expected = one_by_one(rounded, tensor_in_bf16);
+      for (const bool flattens : {false, true}) {
+        Together together(chain);
+        for (Conv2dReluPool& convolution : together.convolutions) convolution.precision = Precision::bf16;
+        if (flattens) {
+          together.last().y = Fenced(flat, 0);
+          together.last().dy = Fenced(chain.back().dy, flat, 0);
+        }
+        together.forward();
+        together.backward();
+        expect_same(together.results(), expected, true);
+        together.without_backward();
+        together.forward();
+        EXPECT_EQ(together.results().back().y, expected.back().y);
+      }
+      return all_of(expected);
+    });
+  }
+}
+
+TEST(Conv2dReluPoolChain, KeepsWeightsOfOnePrecision) {
+  const PretendedBf16 there;
+  const std::vector<Data> chain = kCases[0].data();
+  Together together(chain);
+  const auto y_in = [&](Precision precision) {
+    for (Conv2dReluPool& convolution : together.convolutions) convolution.precision = precision;
+    together.forward();
+    return together.results().back().y;
+  };
+  const std::vector<float> exact = y_in(Precision::fp32), rounded = y_in(Precision::bf16);
+  EXPECT_NE(rounded, exact);
+  EXPECT_EQ(y_in(Precision::fp32), exact);
+  EXPECT_EQ(y_in(Precision::bf16), rounded);
 }
 
 TEST(Conv2dReluPoolChain, FlattensWhereYHasTwoDimensions) {

@@ -99,7 +99,7 @@ class GatherProblem {
   };
 
   Written memory() const {
-    const DType dtype = activation_dtype(gather_.precision);
+    const DType dtype = activation_dtype(gather_.precision, device_);
     const Shape y = sizes().y();
     return {Fenced(sizes().x(), gather_.at, dtype, device_),
             gather_.labelled ? Fenced({sizes().N}, gather_.at, DType::i32, device_) : Fenced(),

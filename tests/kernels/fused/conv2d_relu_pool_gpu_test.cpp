@@ -56,7 +56,7 @@ Results backward_in(Precision precision, const Data& data, std::int64_t at, Devi
                     const std::vector<std::uint8_t>& winners = {}) {
   const Sizes& sizes = data.sizes;
   Stream stream(device);
-  const Rounded rounded{activation_dtype(precision), at, stream};
+  const Rounded rounded{activation_dtype(precision, device), at, stream};
   const Rounded full{DType::f32, at, stream};
   Conv2dReluPool conv{.weight = full(data.weight, sizes.weight()),
                       .bias = sizes.bias ? full(data.bias, {sizes.K}) : Tensor{},

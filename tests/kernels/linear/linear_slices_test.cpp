@@ -121,7 +121,7 @@ class LinearSlicesTest : public DeviceTest {
   }
 
   std::vector<float> forward(Precision precision, const Sizes& sizes, const Data& data, std::int64_t at = 0) {
-    const Memory x = operand(data.x, sizes.x(), activation_dtype(precision), at);
+    const Memory x = operand(data.x, sizes.x(), activation_dtype(precision, Device::cuda()), at);
     const Memory weight = operand(data.weight, sizes.weight(), DType::f32, at);
     const std::int64_t slices = cuda::linear_forward_slices(sizes.N, sizes.in, sizes.out);
     Memory sums({slices, sizes.N, sizes.out}, DType::f32, at, device());
@@ -131,7 +131,7 @@ class LinearSlicesTest : public DeviceTest {
 
   Gradients backward(Precision precision, const Sizes& sizes, const Data& data, std::int64_t at = 0, bool bias = true,
                      bool wants_dx = true) {
-    const DType dtype = activation_dtype(precision);
+    const DType dtype = activation_dtype(precision, Device::cuda());
     const Memory x = operand(data.x, sizes.x(), dtype, at), dy = operand(data.dy, sizes.y(), dtype, at);
     const Memory weight = operand(data.weight, sizes.weight(), DType::f32, at);
     const std::int64_t slices = cuda::linear_backward_slices(sizes.N, sizes.in, sizes.out);

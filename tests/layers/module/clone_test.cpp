@@ -9,6 +9,7 @@
 #include <gpucnn/gpucnn.h>
 
 #include "layers/layers.h"
+#include "pretended_bf16.h"
 
 namespace gpucnn {
 namespace {
@@ -103,7 +104,8 @@ TEST_P(CloneTest, OfAPartIsAModelOfItsOwn) {
 }
 
 TEST_P(CloneTest, KeepsThePrecision) {
-  const Precision precision = device().kind == Device::Kind::cuda ? Precision::bf16 : Precision::fp32;
+  const PretendedBf16 there;
+  const Precision precision = Precision::bf16;
   Sequential model{Linear(4, 3)};
   model.to(device()).set_precision(precision);
   EXPECT_EQ(model.clone()->precision(), precision);

@@ -16,6 +16,7 @@
 #include <gpucnn/layers/pool/max_pool2d.h>
 
 #include "layers/layers.h"
+#include "pretended_bf16.h"
 
 // One model, many threads.
 namespace gpucnn {
@@ -65,6 +66,27 @@ TEST_P(PredictThreads, GiveEachTheBitsThatItGetsAlone) {
   });
   EXPECT_EQ(wrong, 0);
   EXPECT_EQ(done, predictions);
+}
+
+TEST_P(PredictThreads, MayAllBeTheFirstInBf16) {
+  const PretendedBf16 there;
+  const Tensor x = random_tensor({2, 3, 16, 16}, 1);
+  Sequential other = network();
+  other.to(device()).set_precision(Precision::bf16);
+  const std::vector<float> alone = values(other.predict(x));
+  for (int round = 0; round < 20; ++round) {
+    Sequential model = network();
+    model.to(device()).set_precision(Precision::bf16);
+    std::atomic<int> wrong{0};
+    on_threads([&](int thread) {
+      for (int i = 0; i < 4; ++i) {
+        // Somebody's pointer, through which nobody writes: values are compared from then on.
+        if (thread == 0 && i == 1 && device() == Device::cpu()) model.parameters().front().value().data<float>();
+        if (values(model.predict(x)) != alone) ++wrong;
+      }
+    });
+    EXPECT_EQ(wrong, 0);
+  }
 }
 
 TEST_P(PredictThreads, MayAllBeTheFirstToUseAModel) {

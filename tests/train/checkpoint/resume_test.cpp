@@ -10,6 +10,7 @@
 #include "device_test.h"
 #include "everywhere.h"
 #include "io/temporary_folder.h"
+#include "pretended_bf16.h"
 #include "train/checkpoint/a_run.h"
 
 namespace gpucnn {
@@ -22,6 +23,7 @@ class ResumeTest : public DeviceTest {
   /// A run that stops when `stop` has been asked `asked` times, before which it saves where it is.
   void stop_after(int asked) {
     ARun run(device());
+    run.model.set_precision(precision_);
     FitOptions options = run.options();
     options.stop = [&asked] { return asked-- == 0; };
     const FitResult result = run.fit(options);
@@ -32,6 +34,7 @@ class ResumeTest : public DeviceTest {
   /// The rest, in a run that was made with another seed.
   ARun& resume() {
     resumed_.emplace(device(), 99);
+    resumed_->model.set_precision(precision_);
     const LoadedCheckpoint loaded = load_checkpoint(file_, resumed_->parts());
     EXPECT_EQ(loaded.metadata, (Metadata{{"note", "stopped"}}));
     FitOptions options = resumed_->options();
@@ -59,6 +62,7 @@ class ResumeTest : public DeviceTest {
     EXPECT_EQ(result_.position.best_accuracy, whole.position.best_accuracy);
   }
 
+  Precision precision_ = Precision::fp32;
   TemporaryFolder folder_;
   const std::filesystem::path file_ = folder_ / "state.safetensors";
   std::optional<ARun> resumed_;
@@ -74,6 +78,23 @@ TEST_P(ResumeTest, HasTheBitsOfARunThatWasNeverStopped) {
   ASSERT_EQ(asked, ARun::kEpochs * (6 + 3));                     // each training step and each test batch
   const int step = device().kind == Device::Kind::cuda ? 3 : 1;  // a GPU may be an emulated one
   for (int stop = 0; stop < asked; stop += step) {
+    SCOPED_TRACE(stop);
+    const ForcedThreads threads(1 + stop % 2);
+    ASSERT_NO_FATAL_FAILURE(stop_after(stop));
+    EXPECT_TRUE(resume().bits() == whole.bits());
+    expect_last_of(expected);
+  }
+}
+
+TEST_P(ResumeTest, InBf16HasTheBitsOfARunThatWasNeverStopped) {
+  const PretendedBf16 there;
+  precision_ = Precision::bf16;
+  ARun whole(device()), in_fp32(device());
+  whole.model.set_precision(precision_);
+  const FitResult expected = whole.fit(whole.options());
+  in_fp32.fit(in_fp32.options());
+  EXPECT_FALSE(whole.bits() == in_fp32.bits());
+  for (const int stop : {0, 4, 9, 14}) {
     SCOPED_TRACE(stop);
     const ForcedThreads threads(1 + stop % 2);
     ASSERT_NO_FATAL_FAILURE(stop_after(stop));
