@@ -33,15 +33,14 @@ Tensor Conv2d::compute(const Tensor& x, Activation epilogue, Context& context) c
 
 Tensor Conv2d::differentiate(const Tensor& x, const Tensor& dy, const Activation& before, Context& context) {
   const auto conv = plan(x.shape(), context);
-  const Tensor factor = context.operand(dy);
   if (weight_.requires_grad() || (options_.bias && bias_.requires_grad())) {
     auto [dweight, add_weight] = weight_.grad_target();
     auto [dbias, add_bias] = options_.bias ? bias_.grad_target() : Parameter::GradTarget{};
-    conv->backward_weights(x, factor, {add_weight, add_bias}, dweight, dbias, context.stream());
+    conv->backward_weights(x, dy, {add_weight, add_bias}, dweight, dbias, context.stream());
   }
   if (!context.input_grad()) return {};
   Tensor dx = Tensor::empty(x.shape(), x.dtype(), x.device());
-  conv->backward_data(factor, context.operand(weight_), dx, context.stream());
+  conv->backward_data(dy, context.operand(weight_), dx, context.stream());
   if (before.kind != Activation::none) kernels::activation_backward(x, before, dx, dx, context.stream());
   return dx;
 }
@@ -56,7 +55,9 @@ int Conv2d::add_to(GraphBuilder& graph, int x) const {
   return graph.add(*this, op::Conv2d{options_, GraphBuilder::tensor(weight_), GraphBuilder::tensor(bias_)}, x);
 }
 
-Tensor Conv2d::gradients(const Tensor& dy, Context& context) { return differentiate(context.saved(), dy, {}, context); }
+Tensor Conv2d::gradients(const Tensor& dy, Context& context) {
+  return differentiate(context.saved(), context.operand(dy), {}, context);
+}
 
 void Conv2d::members(Members& m) {
   m("weight", weight_);

@@ -30,7 +30,7 @@ class GPUCNN_API Conv2d : public Module {
   /// For containers that join layers: activation(conv2d(x)) in this layer's part of a call, `context`, of the x that
   /// `context.operand` gives. Keeps nothing.
   Tensor compute(const Tensor& x, Activation epilogue, Context& context) const;
-  /// For these too, with the same x: adds the gradients of the parameters, and returns that of x if it is wanted, from that of
+  /// For these too, of operands: adds the gradients of the parameters, and returns that of x if it is wanted, from that of
   /// conv2d(x). With an activation `before` that made x, whose backward reads its y: the gradient of what it was given.
   Tensor differentiate(const Tensor& x, const Tensor& dy, const Activation& before, Context& context);
 

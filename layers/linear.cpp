@@ -38,15 +38,14 @@ Tensor Linear::compute(const Tensor& x, Activation epilogue, Context& context) c
 
 Tensor Linear::differentiate(const Tensor& x, const Tensor& dy, const Activation& before, Context& context) {
   const auto linear = plan(x.shape(), context);
-  const Tensor factor = context.operand(dy);
   if (weight_.requires_grad() || (options_.bias && bias_.requires_grad())) {
     auto [dweight, add_weight] = weight_.grad_target();
     auto [dbias, add_bias] = options_.bias ? bias_.grad_target() : Parameter::GradTarget{};
-    linear->backward_weights(x, factor, {add_weight, add_bias}, dweight, dbias, context.stream());
+    linear->backward_weights(x, dy, {add_weight, add_bias}, dweight, dbias, context.stream());
   }
   if (!context.input_grad()) return {};
   Tensor dx = Tensor::empty(x.shape(), x.dtype(), x.device());
-  linear->backward_data(factor, context.operand(weight_), dx, context.stream());
+  linear->backward_data(dy, context.operand(weight_), dx, context.stream());
   if (before.kind != Activation::none) kernels::activation_backward(x, before, dx, dx, context.stream());
   return dx;
 }
@@ -61,7 +60,9 @@ int Linear::add_to(GraphBuilder& graph, int x) const {
   return graph.add(*this, op::Linear{GraphBuilder::tensor(weight_), GraphBuilder::tensor(bias_)}, x);
 }
 
-Tensor Linear::gradients(const Tensor& dy, Context& context) { return differentiate(context.saved(), dy, {}, context); }
+Tensor Linear::gradients(const Tensor& dy, Context& context) {
+  return differentiate(context.saved(), context.operand(dy), {}, context);
+}
 
 void Linear::members(Members& m) {
   m("weight", weight_);

@@ -31,7 +31,7 @@ class GPUCNN_API Linear : public Module {
   /// For containers that join layers: activation(x weight^T + bias) in this layer's part of a call, `context`, of the x that
   /// `context.operand` gives. Keeps nothing.
   Tensor compute(const Tensor& x, Activation epilogue, Context& context) const;
-  /// For these too, with the same x: adds the gradients of the parameters, and returns that of x if it is wanted, from that of x
+  /// For these too, of operands: adds the gradients of the parameters, and returns that of x if it is wanted, from that of x
   /// weight^T + bias. With an activation `before` that made x, whose backward reads its y: the gradient of what it was given.
   Tensor differentiate(const Tensor& x, const Tensor& dy, const Activation& before, Context& context);
 

@@ -18,6 +18,7 @@ class ActivationEpilogue final : public Stage {
 
   Activation last_activation() const override { return activation_ ? activation_->function() : Activation{}; }
   void leave_last_activation() override { left_ = true; }
+  bool gives_y_away() const override { return !differentiates(); }
   bool take_activation(const Activation& activation) override {
     before_ = activation;
     return true;
@@ -26,7 +27,7 @@ class ActivationEpilogue final : public Stage {
   Tensor forward(const Tensor& x, Context& context) override {
     Context layer = context.enter(layer_);
     if (activation_) context.enter(*activation_);
-    const Tensor factor = layer.operand(x);
+    const Tensor factor = operand(x, layer);
     Tensor y = layer_.compute(factor, last_activation(), layer);
     if (context.keeps()) {
       x_ = factor;
@@ -38,9 +39,13 @@ class ActivationEpilogue final : public Stage {
   Tensor backward(const Tensor& dy, Context& context) override {
     const Tensor x = std::exchange(x_, {}), y = std::exchange(y_, {});
     Context layer = context.enter(layer_);
-    if (!differentiates()) return layer_.differentiate(x, dy, before_, layer);
-    Tensor gradient = Tensor::empty(dy.shape(), dy.dtype(), dy.device());
-    kernels::activation_backward(y, activation_->function(), dy, gradient, context.stream());
+    Tensor gradient = dy;
+    if (differentiates()) {
+      gradient = Tensor::empty(dy.shape(), dy.dtype(), dy.device());
+      kernels::activation_backward(y, activation_->function(), dy, gradient, context.stream());
+    }
+    if (!activation_) return layer_.differentiate(x, layer.operand(dy), before_, layer);
+    make_operand(gradient, layer);  // made here, or in the stage behind for this one alone
     return layer_.differentiate(x, gradient, before_, layer);
   }
 

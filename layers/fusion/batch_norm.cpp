@@ -18,6 +18,8 @@ class BatchNorm final : public AddingStage {
 
   AddingStage* adding() override { return relu_ ? nullptr : this; }
 
+  bool gives_y_away() const override { return true; }
+
   Tensor forward(const Tensor& x, Context& context) override { return run(x, {.relu = relu_ != nullptr}, context); }
 
   Tensor backward(const Tensor& dy, Context& context) override { return run_backward({.relu = relu_ != nullptr}, dy, context); }

@@ -67,6 +67,8 @@ class ConvBatchNorm final : public AddingStage {
 
   AddingStage* adding() override { return relu_ ? nullptr : this; }
 
+  bool gives_y_away() const override { return true; }
+
   bool take_activation(const Activation& activation) override {
     before_ = activation;
     return true;
@@ -107,13 +109,13 @@ class ConvBatchNorm final : public AddingStage {
       options.bias = true;
       return FoldedConv(x.shape(), conv_.out_channels(), options, device, precision);
     });
-    return conv->forward(context.operand(x), weight.value(), bias.defined() ? bias.value() : Tensor{}, norm_.fixed(),
+    return conv->forward(operand(x, context), weight.value(), bias.defined() ? bias.value() : Tensor{}, norm_.fixed(),
                          relu_ ? relu_->function() : Activation{}, context.stream());
   }
 
   Tensor convolved(const Tensor& x, Context& context) {
     Context conv = context.enter(conv_);
-    const Tensor factor = conv.operand(x);
+    const Tensor factor = operand(x, conv);
     Tensor y = conv_.compute(factor, {}, conv);
     if (context.keeps()) x_ = factor;
     return y;
@@ -123,7 +125,9 @@ class ConvBatchNorm final : public AddingStage {
     const Tensor x = std::exchange(x_, {});
     if (!dy.defined()) return {};  // neither the convolution nor what stands before it learns
     Context conv = context.enter(conv_);
-    return conv_.differentiate(x, dy, before_, conv);
+    Tensor gradient = dy;  // of the norm's x, made there
+    make_operand(gradient, conv);
+    return conv_.differentiate(x, gradient, before_, conv);
   }
 
   Conv2d& conv_;

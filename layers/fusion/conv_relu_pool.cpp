@@ -63,6 +63,8 @@ class ConvReluPool final : public Stage {
     return apart_.front()->take_activation(activation);
   }
 
+  void own_x() override { apart_.front()->own_x(); }
+
   bool gathers(const kernels::OrderedBatch& batch) const override {
     return serves_all(batch.batch) && kernels::conv2d_relu_pool_gathers(batch, batch.batch.device());
   }

@@ -10,11 +10,12 @@ constexpr const Pattern* kPatterns[] = {&kConvReluPool,       &kLinearHead,    &
                                         &kActivationEpilogue, &kConvBatchNorm, &kBatchNorm,         &kSingleLayer};
 
 /// An activation's backward is done where its dy is made, in the same memory: behind the stage, that would be a pass from one
-/// tensor to another.
+/// tensor to another. Nor is what lies between two stages rounded to bf16 in other memory.
 void hand_on_activations(std::span<const std::unique_ptr<Stage>> stages) {
   for (std::size_t i = 1; i < stages.size(); ++i) {
     const Activation activation = stages[i - 1]->last_activation();
     if (activation.kind != Activation::none && stages[i]->take_activation(activation)) stages[i - 1]->leave_last_activation();
+    if (stages[i - 1]->gives_y_away()) stages[i]->own_x();
   }
 }
 

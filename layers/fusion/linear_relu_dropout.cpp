@@ -23,7 +23,7 @@ class LinearReluDropout final : public Stage {
     Context linear = context.enter(linear_);
     context.enter(relu_);
     const std::optional<RandomStream> mask = dropout_.mask(context.enter(dropout_));
-    const Tensor factor = linear.operand(x);
+    const Tensor factor = operand(x, linear);
     Tensor y = linear_.compute(factor, relu_.function(), linear);
     if (mask) kernels::dropout(y, dropout_.p(), *mask, y, context.stream());
     if (context.keeps()) {
@@ -44,6 +44,7 @@ class LinearReluDropout final : public Stage {
     } else {
       kernels::activation_backward(y, relu_.function(), dy, gradient, context.stream());
     }
+    make_operand(gradient, linear);
     return linear_.differentiate(x, gradient, before_, linear);
   }
 

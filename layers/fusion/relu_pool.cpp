@@ -14,6 +14,7 @@ class ReluPool final : public Stage {
 
   Activation last_activation() const override { return relu_.function(); }
   void leave_last_activation() override { left_ = true; }
+  bool gives_y_away() const override { return left_; }
 
   Tensor forward(const Tensor& x, Context& context) override {
     context.enter(relu_);

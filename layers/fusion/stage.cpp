@@ -1,5 +1,6 @@
 #include <gpucnn/layers/fusion/stage.h>
 
+#include <gpucnn/kernels/copy/round_to_bf16.h>
 #include <gpucnn/layers/module/module_tree.h>
 
 namespace gpucnn {
@@ -17,6 +18,17 @@ std::int64_t Stage::count_weights() const {
   std::int64_t count = 0;
   for (const Parameter& parameter : parameters_) count += parameter.shape().numel();
   return count;
+}
+
+Tensor Stage::operand(const Tensor& x, const Context& layer) const {
+  if (!owns_x_) return layer.operand(x);
+  Tensor own = x;
+  make_operand(own, layer);
+  return own;
+}
+
+void Stage::make_operand(Tensor& gradient, const Context& layer) {
+  if (rounds_factors(layer.precision(), layer.stream().device())) kernels::cpu::round_to_bf16(gradient, gradient);
 }
 
 }  // namespace gpucnn

@@ -8,6 +8,7 @@
 #include <gpucnn/core/parameter.h>
 #include <gpucnn/kernels/activation/activation.h>
 #include <gpucnn/kernels/image/ordered_batch.h>
+#include <gpucnn/layers/module/context.h>
 #include <gpucnn/layers/module/module.h>
 
 namespace gpucnn {
@@ -37,6 +38,11 @@ class Stage {
   /// Asks it to do the backward of the activation that makes its x, in its own dx. Whether it does from now on.
   virtual bool take_activation(const Activation&) { return false; }
 
+  /// Whether nobody holds y but who gets it.
+  virtual bool gives_y_away() const { return false; }
+  /// That x is such a y, to be overwritten at will.
+  virtual void own_x() { owns_x_ = true; }
+
   /// Whether its forward gathers this batch itself, which is its x: see StepEnds.
   virtual bool gathers(const kernels::OrderedBatch&) const { return false; }
 
@@ -53,7 +59,14 @@ class Stage {
   /// Elements of all its parameters.
   std::int64_t count_weights() const;
 
+ protected:
+  /// x as `layer`, a layer's part in the call, multiplies it: `Context::operand`, in the same memory if the stage owns it.
+  Tensor operand(const Tensor& x, const Context& layer) const;
+  /// The same of a gradient that nobody else reads.
+  static void make_operand(Tensor& gradient, const Context& layer);
+
  private:
+  bool owns_x_ = false;
   std::vector<Module*> layers_;
   std::vector<Parameter> parameters_;  // of its layers
 };
