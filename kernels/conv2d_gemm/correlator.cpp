@@ -14,7 +14,7 @@ constexpr std::int64_t kMinTasks = 16;  // so that a preempted thread's share ca
 
 /// Pixels of a task: as many as make reading the weights pay, fewer if there are few. A multiple of the micro-kernel's.
 std::int64_t task_pixels(const Correlation& c) {
-  constexpr std::int64_t kMin = 32, kMax = 256, kUnit = 8;
+  constexpr std::int64_t kMin = 24, kMax = 240, kUnit = 24;
   return round_up(std::clamp(c.pixels() / kMinTasks, kMin, kMax), kUnit);
 }
 
@@ -89,11 +89,13 @@ void Correlator::run(const Tensor& x, const Tensor& weight, const float* bias, c
                        .weights = weights + group * packed_group(c_),
                        .bias = biases + group * in_group * kGemmPanel,
                        .first = (panel - group * in_group) * kGemmPanel,
-                       .last = std::min(K, (end - group * in_group) * kGemmPanel)});
+                       .last = std::min(K, (end - group * in_group) * kGemmPanel),
+                       .rectifies = epilogue.kind == Activation::relu});
       panel = end;
     }
+    if (epilogue.kind == Activation::none || epilogue.kind == Activation::relu) return;
     const auto channel = [&](std::int64_t at) { return at / in_group * K + std::min(K, at % in_group * kGemmPanel); };
-    if (epilogue.kind != Activation::none) finish(task, channel(first), channel(last), epilogue, to);
+    finish(task, channel(first), channel(last), epilogue, to);
   });
 }
 

@@ -17,9 +17,9 @@ HWY_BEFORE_NAMESPACE();
 namespace gpucnn::kernels::HWY_NAMESPACE {
 namespace {
 
-/// Pixels of a tile: each has a pointer in a register. Of evenly spaced ones four share a pointer.
-constexpr int kTilePixels = kWide ? 8 : 4;
-constexpr int kEvenPixels = kWide ? 16 : 8;
+/// A tile's sums fill most registers: 24 of 32 with AVX-512, 12 of 16 elsewhere. With more vectors of channels, fewer loads give as
+/// many products; the other vectors' registers hold weights.
+constexpr int kSums = kWide ? 24 : 12, kMaxVectors = kWide ? 4 : 2;
 
 /// Terms whose packed weights stay in the first-level cache while all pixels pass.
 constexpr std::int64_t kMaxTerms = 256;
@@ -28,22 +28,17 @@ constexpr std::int64_t kMaxTerms = 256;
 struct TermBlock {
   const cpu::Run* run;
   std::int64_t skip, length;
-  bool is_first;
+  bool is_first, rectifies;
 };
 
-/// P pixels by V vectors of channels from k on: y = bias + sums for the first block, y += sums for others. `kEven`: the pixels'
-/// first taps are evenly spaced.
+/// sums[i][v] += the products of the block's terms. `kEven`: the pixels' first taps are evenly spaced.
 template <int P, int V, bool kEven>
-HWY_NOINLINE void multiply_tile(const cpu::PixelProducts& p, std::int64_t pixel, const TermBlock& block,
-                                const float* HWY_RESTRICT weights, std::int64_t k) {
+HWY_INLINE void add_products(const cpu::PixelProducts& p, std::int64_t pixel, const TermBlock& block,
+                             const float* HWY_RESTRICT weights, Vector (&sums)[P][V]) {
   const Floats d;
-  Vector sums[P][V];
-#pragma GCC unroll 16
-  for (int i = 0; i < P; ++i) {
-#pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) sums[i][v] = hn::Zero(d);
-  }
-  constexpr int kShare = kEven ? 4 : 1;  // pixels that share a pointer
+  constexpr int kShare = kEven ? 4 : 1;                  // pixels that share a pointer
+  const std::int64_t panel = p.terms * cpu::kGemmPanel;  // from a panel's weights to the next one's
+  const auto weight_at = [=](int v) { return v * kLanes / cpu::kGemmPanel * panel + v * kLanes % cpu::kGemmPanel; };
   const std::int64_t step = kEven ? p.x_at[pixel + 1] - p.x_at[pixel] : 0;
   const cpu::Run* run = block.run;
   std::int64_t skip = block.skip;
@@ -54,12 +49,12 @@ HWY_NOINLINE void multiply_tile(const cpu::PixelProducts& p, std::int64_t pixel,
     for (int i = 0; i < P / kShare; ++i) x[i] = p.x + p.x_at[pixel + i * kShare] + run->offset + skip;
     const auto add_term = [&](std::int64_t t) HWY_ATTR {
       Vector w[V];
-#pragma GCC unroll 2
-      for (int v = 0; v < V; ++v) w[v] = hn::LoadU(d, weights + t * cpu::kGemmPanel + v * kLanes);
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) w[v] = hn::LoadU(d, weights + weight_at(v) + t * cpu::kGemmPanel);
 #pragma GCC unroll 16
       for (int i = 0; i < P; ++i) {
         const Vector factor = hn::Set(d, x[i / kShare][i % kShare * step + t]);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int v = 0; v < V; ++v) sums[i][v] = hn::MulAdd(factor, w[v], sums[i][v]);
       }
     };
@@ -77,45 +72,86 @@ HWY_NOINLINE void multiply_tile(const cpu::PixelProducts& p, std::int64_t pixel,
     for (; t < count; ++t, advance(1)) add_term(0);
     left -= count;
   }
-  const std::int64_t whole = std::min<std::int64_t>(V, (p.last - k) / kLanes);
+}
+
+/// y = sums, or y += sums behind the first block. `in_last`: channels of the last vector.
+template <int P, int V>
+HWY_INLINE void write_tile(const cpu::PixelProducts& p, std::int64_t pixel, const TermBlock& block, std::int64_t k,
+                           std::int64_t in_last, Vector (&sums)[P][V]) {
+  const Floats d;
+  if (!block.is_first) {
+#pragma GCC unroll 16
+    for (int i = 0; i < P; ++i) {
+      const float* const y = p.y + p.y_at[pixel + i] + k;
+#pragma GCC unroll 4
+      for (int v = 0; v + 1 < V; ++v) sums[i][v] = hn::Add(hn::LoadU(d, y + v * kLanes), sums[i][v]);
+      sums[i][V - 1] = hn::Add(load_some(y + (V - 1) * kLanes, in_last), sums[i][V - 1]);
+    }
+  }
+  if (block.rectifies) {
+#pragma GCC unroll 16
+    for (int i = 0; i < P; ++i) {
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) sums[i][v] = hn::IfThenZeroElse(hn::Lt(sums[i][v], hn::Zero(d)), sums[i][v]);
+    }
+  }
 #pragma GCC unroll 16
   for (int i = 0; i < P; ++i) {
     float* const y = p.y + p.y_at[pixel + i] + k;
-#pragma GCC unroll 2
+#pragma GCC unroll 4
+    for (int v = 0; v + 1 < V; ++v) hn::StoreU(sums[i][v], d, y + v * kLanes);
+    store_some(sums[i][V - 1], in_last, y + (V - 1) * kLanes);
+  }
+}
+
+/// So many tiles of P pixels by V vectors of channels, from `pixel` and k on. In one function, so that a tile begins quickly.
+template <int P, int V, bool kEven>
+HWY_NOINLINE void multiply_tiles(const cpu::PixelProducts& p, std::int64_t pixel, std::int64_t tiles, const TermBlock& block,
+                                 const float* weights, std::int64_t k) {
+  const Floats d;
+  const std::int64_t in_last = std::min<std::int64_t>(kLanes, p.last - k - (V - 1) * kLanes);
+  for (const std::int64_t end = pixel + tiles * P; pixel < end; pixel += P) {
+    Vector sums[P][V];
+#pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
-      float* const to = y + v * kLanes;
-      if (HWY_LIKELY(v < whole)) {
-        hn::StoreU(hn::Add(hn::LoadU(d, block.is_first ? p.bias + k + v * kLanes : to), sums[i][v]), d, to);
-      } else {
-        const std::int64_t count = std::max<std::int64_t>(0, p.last - k - v * kLanes);
-        const Vector before = block.is_first ? hn::LoadU(d, p.bias + k + v * kLanes) : load_some(to, count);
-        store_some(hn::Add(before, sums[i][v]), count, to);
-      }
+      const Vector start = block.is_first ? hn::LoadU(d, p.bias + k + v * kLanes) : hn::Zero(d);
+#pragma GCC unroll 16
+      for (int i = 0; i < P; ++i) sums[i][v] = start;
     }
+    add_products<P, V, kEven>(p, pixel, block, weights, sums);
+    write_tile<P, V>(p, pixel, block, k, in_last, sums);
   }
 }
 
 template <int V>
 HWY_INLINE void multiply_block(const cpu::PixelProducts& p, const TermBlock& block, const float* weights, std::int64_t k) {
-  for (std::int64_t pixel = 0; pixel < p.pixels;) {
-    const std::int64_t left = p.pixels - pixel;
-    if (V == 1 && left >= kEvenPixels && p.even[pixel] >= kEvenPixels) {
-      multiply_tile<kEvenPixels, V, true>(p, std::exchange(pixel, pixel + kEvenPixels), block, weights, k);
-    } else if (left >= kTilePixels) {
-      multiply_tile<kTilePixels, V, false>(p, std::exchange(pixel, pixel + kTilePixels), block, weights, k);
-    } else if (left >= 2) {
-      multiply_tile<2, V, false>(p, std::exchange(pixel, pixel + 2), block, weights, k);
-    } else {
-      multiply_tile<1, V, false>(p, std::exchange(pixel, pixel + 1), block, weights, k);
+  constexpr int kPixels = V == 1 ? 8 : kSums / V, kEvenPixels = kWide ? 16 : 8;
+  std::int64_t pixel = 0;
+  const auto take = [&]<int P, bool kEven>(std::int64_t pixels) HWY_ATTR {
+    const std::int64_t tiles = pixels / P;
+    if (tiles > 0) multiply_tiles<P, V, kEven>(p, std::exchange(pixel, pixel + tiles * P), tiles, block, weights, k);
+  };
+  if constexpr (V == 1) {
+    for (std::int64_t pixels; (pixels = p.pixels - pixel) >= kEvenPixels;) {
+      const std::int64_t even = std::min(pixels, p.even[pixel]);
+      if (even >= kEvenPixels) {
+        take.template operator()<kEvenPixels, true>(even);
+      } else {
+        take.template operator()<kPixels, false>(kPixels);
+      }
     }
   }
+  take.template operator()<kPixels, false>(p.pixels - pixel);
+  take.template operator()<4, false>(p.pixels - pixel);
+  take.template operator()<2, false>(p.pixels - pixel);
+  take.template operator()<1, false>(p.pixels - pixel);
 }
 
 /// All terms, for V vectors of channels from k on.
 template <int V>
 HWY_INLINE void multiply_channels(const cpu::PixelProducts& p, std::int64_t k) {
   const float* weights = p.weights + k / cpu::kGemmPanel * p.terms * cpu::kGemmPanel + k % cpu::kGemmPanel;
-  TermBlock block{p.runs, 0, std::min(kMaxTerms, p.terms), true};
+  TermBlock block{p.runs, 0, std::min(kMaxTerms, p.terms), true, p.rectifies && p.terms <= kMaxTerms};
   for (std::int64_t term = 0;;) {
     multiply_block<V>(p, block, weights, k);
     term += block.length;
@@ -124,6 +160,7 @@ HWY_INLINE void multiply_channels(const cpu::PixelProducts& p, std::int64_t k) {
     for (block.skip += block.length; block.skip >= block.run->length; ++block.run) block.skip -= block.run->length;
     block.length = std::min(kMaxTerms, p.terms - term);
     block.is_first = false;
+    block.rectifies = p.rectifies && term + block.length == p.terms;
   }
 }
 
@@ -131,8 +168,20 @@ HWY_INLINE void multiply_channels(const cpu::PixelProducts& p, std::int64_t k) {
 
 void multiply_pixels(const cpu::PixelProducts& p) {
   std::int64_t k = p.first;
-  for (; k + kLanes < p.last; k += 2 * kLanes) multiply_channels<2>(p, k);
-  if (k < p.last) multiply_channels<1>(p, k);
+  const auto take = [&]<int V>() HWY_ATTR { multiply_channels<V>(p, std::exchange(k, k + V * kLanes)); };
+  for (std::int64_t left; (left = (p.last - k + kLanes - 1) / kLanes) > 0;) {
+    if constexpr (kMaxVectors == 4) {
+      if (left == 4 || left > 5) {  // of five, two and then three
+        take.template operator()<4>();
+        continue;
+      }
+      if (left == 3) {
+        take.template operator()<3>();
+        continue;
+      }
+    }
+    left > 1 ? take.template operator()<2>() : take.template operator()<1>();
+  }
 }
 
 }  // namespace gpucnn::kernels::HWY_NAMESPACE

@@ -6,8 +6,9 @@
 
 namespace gpucnn::kernels::cpu {
 
-/// The outputs of some pixels, for channels [first, last) of a group; `first` is a multiple of kGemmPanel. A sum is the bias and
-/// parts of up to kMaxTerms terms, in their order. So it depends neither on the other pixels nor on other channels.
+/// The outputs of some pixels, for channels [first, last) of a group; `first` is a multiple of kGemmPanel. A sum begins
+/// with the bias; parts of up to kMaxTerms terms are added in their order. So it depends neither on the other pixels nor on other
+/// channels.
 struct PixelProducts {
   const float* x;            // the first pixel's first tap
   const std::int64_t* x_at;  // of each pixel, from there
@@ -20,6 +21,7 @@ struct PixelProducts {
   const float* weights;  // [panels][terms][kGemmPanel]
   const float* bias;     // [panels][kGemmPanel]
   std::int64_t first, last;
+  bool rectifies = false;  // y is ReLU of the sums
 };
 void multiply_pixels(const PixelProducts& p);
 

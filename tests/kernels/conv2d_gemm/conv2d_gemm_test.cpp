@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <string>
 #include <vector>
@@ -39,6 +40,11 @@ const Case kCases[] = {
     {"blocks of terms", {.N = 2, .C = 150, .H = 6, .W = 5, .K = 35, .kernel_size = 3, .padding = 1}},
     {"blocks of terms, many images", {.N = 40, .C = 40, .H = 6, .W = 5, .K = 20, .kernel_size = 3, .padding = 1}},
     {"several chunks a shard", {.N = 40, .C = 3, .H = 14, .W = 14, .K = 18, .kernel_size = 3, .padding = 1}},
+    {"three vectors of outputs", {.N = 3, .C = 11, .H = 9, .W = 8, .K = 48, .kernel_size = 1}},
+    {"four vectors of outputs", {.N = 3, .C = 32, .H = 9, .W = 9, .K = 64, .kernel_size = 1}},
+    {"five vectors of outputs", {.N = 2, .C = 33, .H = 7, .W = 7, .K = 79, .kernel_size = 1}},
+    {"nine vectors of outputs", {.N = 2, .C = 29, .H = 5, .W = 7, .K = 140, .kernel_size = 3, .padding = 1}},
+    {"blocks of terms, three vectors of outputs", {.N = 1, .C = 70, .H = 6, .W = 5, .K = 41, .kernel_size = 3, .padding = 1}},
     {"a long run", {.N = 2, .C = 700, .H = 3, .W = 3, .K = 17, .kernel_size = 1}},
     {"bands of rows", {.N = 2, .C = 3, .H = 50, .W = 40, .K = 9, .kernel_size = 3, .padding = 1}},
     {"many images", {.N = 70, .C = 4, .H = 4, .W = 3, .K = 40, .kernel_size = 3, .padding = 1}},
@@ -135,13 +141,37 @@ TEST(Conv2dGemm, MakesNanOfPaddingAndWhatIsNotFinite) {
 }
 
 TEST(Conv2dGemm, AppliesTheEpilogueToEveryOutputOnce) {
-  const Activation leaky{.kind = Activation::leaky_relu, .negative_slope = 0.25F};
+  const Activation relu{.kind = Activation::relu}, leaky{.kind = Activation::leaky_relu, .negative_slope = 0.25F};
   for (const Case& c : kCases) {
     SCOPED_TRACE(c.name);
     const Operands given(c);
-    std::vector<float> expected = computed(c, given).y;
-    for (float& value : expected) value = value > 0 ? value : 0.25F * value;
-    EXPECT_EQ(computed(c, given, leaky).y, expected);
+    for (const std::int64_t target : ForcedInstructionSet::all()) {
+      const ForcedInstructionSet forced(target);
+      const std::vector<float> plain = computed(c, given).y;
+      for (const Activation& epilogue : {relu, leaky}) {
+        const float slope = epilogue.kind == Activation::relu ? 0 : 0.25F;
+        std::vector<float> expected = plain;
+        for (float& value : expected) value = value > 0 ? value : slope * value;
+        EXPECT_EQ(computed(c, given, epilogue).y, expected);
+      }
+    }
+  }
+}
+
+TEST(Conv2dGemm, KeepsNanInReluAlone) {
+  const Case c{"points", {.N = 2, .C = 5, .H = 3, .W = 7, .K = 70, .kernel_size = 1}};
+  Operands given(c);
+  given.bias[3] = std::numeric_limits<float>::quiet_NaN();
+  given.bias[69] = -std::numeric_limits<float>::infinity();
+  for (const std::int64_t target : ForcedInstructionSet::all()) {
+    const ForcedInstructionSet forced(target);
+    const std::vector<float> y = computed(c, given, {.kind = Activation::relu}).y;
+    for (std::size_t pixel = 0; pixel < 42; ++pixel) {
+      const std::size_t image = pixel / 21 * 70 * 21, at = pixel % 21;
+      EXPECT_TRUE(std::isnan(y[image + 3 * 21 + at]));
+      EXPECT_EQ(y[image + 69 * 21 + at], 0);
+      EXPECT_GE(y[image + 4 * 21 + at], 0);
+    }
   }
 }
 
