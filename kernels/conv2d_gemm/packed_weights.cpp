@@ -3,16 +3,20 @@
 #include <algorithm>
 
 #include <gpucnn/core/threads/parallel.h>
+#include <gpucnn/kernels/copy/transpose.h>
 
 namespace gpucnn::kernels::cpu {
 namespace {
 
-/// A tap's channels for up to kGemmPanel outputs.
+/// A tap's channels for up to kGemmPanel outputs. Either outputs or channels lie side by side.
 void pack_tap(const WeightLayout& layout, const float* from, std::int64_t channels, std::int64_t outputs, float* to) {
-  for (std::int64_t c = 0; c < channels; ++c, from += layout.channel, to += kGemmPanel) {
-    for (std::int64_t k = 0; k < outputs; ++k) to[k] = from[k * layout.output];
-    std::fill(to + outputs, to + kGemmPanel, 0.0F);
+  if (layout.output == 1) {
+    for (std::int64_t c = 0; c < channels; ++c) std::copy_n(from + c * layout.channel, outputs, to + c * kGemmPanel);
+  } else {
+    transpose(from, layout.output, outputs, channels, to, kGemmPanel);
   }
+  if (outputs == kGemmPanel) return;
+  for (std::int64_t c = 0; c < channels; ++c) std::fill(to + c * kGemmPanel + outputs, to + (c + 1) * kGemmPanel, 0.0F);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <gpucnn/core/threads/flush_subnormals.h>
 #include <gpucnn/core/threads/parallel.h>
 #include <gpucnn/kernels/common/shard_sums.h>
+#include <gpucnn/kernels/copy/transpose.h>
 #include <gpucnn/kernels/gemm/term_products.h>
 
 namespace gpucnn::kernels::cpu {
@@ -100,17 +101,33 @@ void WeightGradient::run(const Tensor& x, const Tensor& dy, bool add_weights, fl
     }
   });
   add_shards(sums);
-  const std::int64_t in_group = panels_of(c_.K), K = c_.K, terms = c_.terms();
-  parallel_for(c_.groups * K, [=, shards = shards_](std::int64_t output) {
-    const std::int64_t k = output % K, panel = output / K * in_group + k / kGemmPanel, lane = k % kGemmPanel;
-    const float* const from = all_sums + panel * panel_floats + lane;
-    float* const to = dweight + output * terms;
-    for (std::int64_t t = 0; t < terms; ++t) to[t] = from[t * kGemmPanel] + (add_weights ? to[t] : 0.0F);
-    if (!dbias) return;
-    double sum = add_bias ? double{dbias[output]} : 0.0;
-    for (std::int64_t shard = 0; shard < shards; ++shard) sum += bias_sums[shard * bias_row + panel * kGemmPanel + lane];
-    dbias[output] = static_cast<float>(sum);
+  finish_weights(all_sums, add_weights, dweight);
+  if (dbias) finish_bias(bias_sums, add_bias, dbias);
+}
+
+void WeightGradient::finish_weights(const float* sums, bool adds, float* dweight) const {
+  constexpr std::int64_t kBlock = 128;  // terms of a task
+  const std::int64_t in_group = panels_of(c_.K), terms = c_.terms(), blocks = (terms + kBlock - 1) / kBlock;
+  parallel_for(panels_ * blocks, [=, this](std::int64_t task) {
+    const std::int64_t panel = task / blocks, first = task % blocks * kBlock, count = std::min(kBlock, terms - first);
+    const std::int64_t k = panel % in_group * kGemmPanel, outputs = std::min(kGemmPanel, c_.K - k);
+    const float* const from = sums + (panel * terms + first) * kGemmPanel;
+    float* const to = dweight + (panel / in_group * c_.K + k) * terms + first;
+    if (!adds) return transpose(from, kGemmPanel, count, outputs, to, terms);
+    for (std::int64_t o = 0; o < outputs; ++o) {
+      for (std::int64_t t = 0; t < count; ++t) to[o * terms + t] += from[t * kGemmPanel + o];
+    }
   });
+}
+
+void WeightGradient::finish_bias(const double* sums, bool adds, float* dbias) const {
+  const std::int64_t in_group = panels_of(c_.K);
+  for (std::int64_t output = 0; output < c_.groups * c_.K; ++output) {
+    const std::int64_t k = output % c_.K, at = output / c_.K * in_group * kGemmPanel + k;
+    double sum = adds ? double{dbias[output]} : 0.0;
+    for (std::int64_t shard = 0; shard < shards_; ++shard) sum += sums[shard * panels_ * kGemmPanel + at];
+    dbias[output] = static_cast<float>(sum);
+  }
 }
 
 }  // namespace gpucnn::kernels::cpu

@@ -23,6 +23,9 @@ class WeightGradient {
   Part part(std::int64_t task) const;
   void add_chunk(const Part& part, std::int64_t chunk, const float* x, const float* dy, float* copies, float* sums,
                  double* bias_sums) const;
+  /// The gradients from their sums, in one shard's row or, in double, in those of all shards.
+  void finish_weights(const float* sums, bool adds, float* dweight) const;
+  void finish_bias(const double* sums, bool adds, float* dbias) const;
 
   Correlation c_;
   InputWindow window_;

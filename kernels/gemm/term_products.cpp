@@ -17,6 +17,10 @@ namespace {
 
 constexpr int kTileTerms = kWide ? 12 : 6;
 
+/// Pixels from one that is multiplied to one that is fetched: some hundred cycles, in which a line comes from the third-level
+/// cache.
+constexpr std::int64_t kAhead = 24;
+
 /// P terms from `term` on, V vectors of outputs from k on. `kWhole`: there are as many outputs.
 template <int P, int V, bool kWhole>
 HWY_NOINLINE void multiply_term_tile(const cpu::TermProducts& p, std::int64_t term, std::int64_t k) {
@@ -31,6 +35,10 @@ HWY_NOINLINE void multiply_term_tile(const cpu::TermProducts& p, std::int64_t te
   const float *const x = p.x + term, *const dy = p.dy + k;
   for (std::int64_t pixel = 0; pixel < p.pixels; ++pixel) {
     const float *const terms = x + p.x_at[pixel], *const outputs = dy + p.dy_at[pixel];
+    const std::int64_t ahead = std::min(pixel + kAhead, p.pixels - 1);
+    __builtin_prefetch(x + p.x_at[ahead]);
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) __builtin_prefetch(dy + p.dy_at[ahead] + v * kLanes);
     Vector g[V];
 #pragma GCC unroll 2
     for (int v = 0; v < V; ++v) {
@@ -84,16 +92,44 @@ void multiply_terms(const cpu::TermProducts& p) {
   }
 }
 
-void add_gradients(const float* dy, const std::int64_t* dy_at, std::int64_t pixels, std::int64_t outputs, double* sums) {
+/// The gradients of V vectors of outputs; `count` in the last. Several sums, since additions to one wait for each other.
+template <int V>
+HWY_INLINE void add_vectors(const float* dy, const std::int64_t* dy_at, std::int64_t pixels, std::int64_t count, double* to) {
+  constexpr int kParts = 4;
   const Floats d;
-  for (std::int64_t k = 0; k < outputs; k += kLanes) {
-    const std::int64_t count = std::min<std::int64_t>(kLanes, outputs - k);
-    Vector sum = hn::Zero(d);
-    for (std::int64_t pixel = 0; pixel < pixels; ++pixel) sum = hn::Add(sum, load_some(dy + dy_at[pixel] + k, count));
-    HWY_ALIGN float lanes[kLanes];
-    hn::Store(sum, d, lanes);
-    for (std::int64_t lane = 0; lane < count; ++lane) sums[k + lane] += static_cast<double>(lanes[lane]);
+  Vector sums[kParts][V];
+#pragma GCC unroll 4
+  for (int i = 0; i < kParts; ++i) {
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) sums[i][v] = hn::Zero(d);
   }
+  const auto add_pixel = [&](std::int64_t pixel, Vector* part) HWY_ATTR {
+    const float* const outputs = dy + dy_at[pixel];
+#pragma GCC unroll 2
+    for (int v = 0; v + 1 < V; ++v) part[v] = hn::Add(part[v], hn::LoadU(d, outputs + v * kLanes));
+    part[V - 1] = hn::Add(part[V - 1], load_some(outputs + (V - 1) * kLanes, count));
+  };
+  std::int64_t pixel = 0;
+  for (; pixel + kParts <= pixels; pixel += kParts) {
+#pragma GCC unroll 4
+    for (int i = 0; i < kParts; ++i) add_pixel(pixel + i, sums[i]);
+  }
+  for (; pixel < pixels; ++pixel) add_pixel(pixel, sums[0]);
+  HWY_ALIGN float lanes[kParts][V * kLanes];
+  for (int i = 0; i < kParts; ++i) {
+    for (int v = 0; v < V; ++v) hn::Store(sums[i][v], d, lanes[i] + v * kLanes);
+  }
+  for (std::int64_t lane = 0; lane < (V - 1) * kLanes + count; ++lane) {
+    for (int i = 0; i < kParts; ++i) to[lane] += static_cast<double>(lanes[i][lane]);
+  }
+}
+
+void add_gradients(const float* dy, const std::int64_t* dy_at, std::int64_t pixels, std::int64_t outputs, double* sums) {
+  std::int64_t k = 0;
+  for (; k + kLanes < outputs; k += 2 * kLanes) {
+    add_vectors<2>(dy + k, dy_at, pixels, std::min<std::int64_t>(kLanes, outputs - k - kLanes), sums + k);
+  }
+  if (k < outputs) add_vectors<1>(dy + k, dy_at, pixels, outputs - k, sums + k);
 }
 
 }  // namespace gpucnn::kernels::HWY_NAMESPACE

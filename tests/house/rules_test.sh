@@ -40,7 +40,7 @@ kernels_below() {
     winograd5x5) printf 'common simd activation gemm winograd' ;;
     conv) printf 'common simd cuda vendor activation copy winograd winograd5x5' ;;
     conv2d_onednn) printf 'common simd vendor activation conv' ;;
-    conv2d_gemm) printf 'common simd activation conv gemm' ;;
+    conv2d_gemm) printf 'common simd activation conv copy gemm' ;;
     depthwise) printf 'common simd activation conv' ;;
     linear) printf 'common simd cuda vendor activation conv' ;; # cuBLASLt's products have bias gradients like a convolution's
     head) printf 'common cuda activation linear' ;;
