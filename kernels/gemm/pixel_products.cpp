@@ -142,6 +142,8 @@ HWY_INLINE void multiply_block(const cpu::PixelProducts& p, const TermBlock& blo
     }
   }
   take.template operator()<kPixels, false>(p.pixels - pixel);
+  if constexpr (kPixels > 8) take.template operator()<8, false>(p.pixels - pixel);
+  if constexpr (kPixels > 6 && V > 1) take.template operator()<6, false>(p.pixels - pixel);
   take.template operator()<4, false>(p.pixels - pixel);
   take.template operator()<2, false>(p.pixels - pixel);
   take.template operator()<1, false>(p.pixels - pixel);
