@@ -10,6 +10,7 @@
 #include <hwy/foreach_target.h>
 
 #include <gpucnn/kernels/simd/lanes-inl.h>
+#include <gpucnn/kernels/simd/some_lanes-inl.h>
 #include <gpucnn/kernels/simd/streamed-inl.h>
 
 // Vectors run over the channels, which lie side by side. Rows are counted through the batch: image * height + row.
@@ -153,6 +154,24 @@ void pool_rows(const Tensor& x, const Pool2d& pool, Tensor& y, Tensor& argmax, s
   (bytes ? pool_any_rows<std::uint8_t> : pool_any_rows<std::int32_t>)(x, pool, y, argmax, first, last);
 }
 
+/// The larger of two, or one that is NaN.
+HWY_INLINE Vector larger(Vector best, Vector value) {
+  return hn::IfThenElse(hn::Or(hn::Gt(value, best), hn::IsNaN(value)), value, best);
+}
+
+/// A row of pixels of y, each the largest of two pixels of x from `top` and two from `bottom`.
+HWY_INLINE void pool_2x2_row(const float* top, const float* bottom, std::int64_t pixels, std::int64_t C, float* to) {
+  const Floats d;
+  const auto largest = [&](const auto& load)
+                           HWY_ATTR { return larger(larger(larger(load(top), load(top + C)), load(bottom)), load(bottom + C)); };
+  for (std::int64_t j = 0; j < pixels; ++j, top += 2 * C, bottom += 2 * C, to += C) {
+    std::int64_t c = 0;
+    for (; c + kLanes <= C; c += kLanes)
+      hn::StoreU(largest([=](const float* at) HWY_ATTR { return hn::LoadU(d, at + c); }), d, to + c);
+    if (c < C) store_some(largest([=](const float* at) HWY_ATTR { return load_some(at + c, C - c); }), C - c, to + c);
+  }
+}
+
 /// The same for a window and a stride of 2 without padding.
 void pool_2x2_rows(const Tensor& x, Tensor& y, Tensor& argmax, std::int64_t first, std::int64_t last) {
   const std::int64_t C = x.dim(1), H = x.dim(2), W = x.dim(3), Ho = y.dim(2), Wo = y.dim(3);
@@ -162,6 +181,11 @@ void pool_2x2_rows(const Tensor& x, Tensor& y, Tensor& argmax, std::int64_t firs
   for (std::int64_t row = first; row < last; ++row) {
     const float* top = from + (row / Ho * H + row % Ho * 2) * W * C;
     const float* bottom = top + W * C;
+    if (!indices) {
+      pool_2x2_row(top, bottom, Wo, C, to);
+      to += Wo * C;
+      continue;
+    }
     for (std::int64_t j = 0; j < Wo; ++j) {
       for_lanes(static_cast<std::size_t>(C), [=](auto d, std::size_t c) HWY_ATTR {
         auto best = hn::LoadU(d, top + c);
@@ -169,12 +193,12 @@ void pool_2x2_rows(const Tensor& x, Tensor& y, Tensor& argmax, std::int64_t firs
         update_best(d, hn::LoadU(d, top + C + c), 1, best, best_indices);
         update_best(d, hn::LoadU(d, bottom + c), 2, best, best_indices);
         update_best(d, hn::LoadU(d, bottom + C + c), 3, best, best_indices);
-        store(d, best, best_indices, to + c, indices ? indices + c : nullptr);
+        store(d, best, best_indices, to + c, indices + c);
       });
       top += 2 * C;
       bottom += 2 * C;
       to += C;
-      if (indices) indices += C;
+      indices += C;
     }
   }
 }

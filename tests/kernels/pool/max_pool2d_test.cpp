@@ -222,6 +222,20 @@ TEST_P(MaxPool2dTest, AgreesWithTheReferenceForEverySize) {
   }
 }
 
+TEST_P(MaxPool2dTest, GivesTheSameWithoutArgmaxForAnyNumberOfChannels) {
+  for (const std::int64_t C : {1, 3, 6, 8, 15, 16, 17, 20, 50}) {
+    SCOPED_TRACE(C);
+    const Shape shape{2, C, 5, 7};
+    const std::vector<float> x = values_with_ties(shape.numel());
+    everywhere(device(), [&] {
+      Tensor y = empty(max_pool2d_shape(shape, kHalving)), none;
+      max_pool2d(tensor(x, shape), kHalving, y, none, stream());
+      expect_close(y.to_vector<float>(), widen(pool(x, shape, kHalving).y), kSameValue);
+      return y.to_vector<float>();
+    });
+  }
+}
+
 TEST_P(MaxPool2dTest, ChoosesAndAddsAsTheCpuDoes) {
   Stream cpu;
   for (const Sizes& sizes : kSizes) {
