@@ -25,6 +25,23 @@ std::int64_t shards_of(std::int64_t chunks, std::int64_t sums) {
 /// What a task sums: panels and runs of a shard's chunks.
 struct WeightGradient::Part {
   std::int64_t shard, first_panel, last_panel, first_run, last_run;
+
+  std::int64_t calls() const { return (last_panel - first_panel) * (last_run - first_run); }
+};
+
+/// Floats of x and dy that a chunk reads.
+struct WeightGradient::Read {
+  const float* x;
+  std::int64_t x_count;
+  const float* dy;
+  std::int64_t dy_count;
+
+  /// Part `part` of `parts` of them, as if they lay side by side. It ends with x where it begins there.
+  std::pair<const float*, const float*> range(std::int64_t part, std::int64_t parts) const {
+    const std::int64_t all = x_count + dy_count, first = part * all / parts, last = (part + 1) * all / parts;
+    if (first < x_count) return {x + first, x + std::min(last, x_count)};
+    return {dy + first - x_count, dy + last - x_count};
+  }
 };
 
 WeightGradient::WeightGradient(const Correlation& c)
@@ -48,12 +65,25 @@ WeightGradient::Part WeightGradient::part(std::int64_t task) const {
           .last_run = (split + 1) * runs / run_splits_};
 }
 
+WeightGradient::Read WeightGradient::read(std::int64_t chunk, const float* x, const float* dy) const {
+  const PixelTasks::Task task = chunks_[chunk];
+  const std::int64_t row = c_.columns.inputs * c_.groups * c_.C, out_row = c_.width * c_.groups * c_.K;
+  const std::int64_t top = c_.rows.origin + task.row * c_.rows.stride, first = std::clamp<std::int64_t>(top, 0, c_.rows.inputs);
+  const std::int64_t last = std::clamp(top + InputWindow::rows_read(c_, task.rows), first, c_.rows.inputs);
+  const std::int64_t more = task.images - 1;  // whole images
+  return {x + task.image * c_.input_image() + first * row, more * c_.input_image() + (last - first) * row,
+          dy + task.image * c_.output_image() + task.row * out_row, more * c_.output_image() + task.rows * out_row};
+}
+
 void WeightGradient::add_chunk(const Part& part, std::int64_t chunk, const float* x, const float* dy, float* copies, float* sums,
                                double* bias_sums) const {
   const PixelTasks::Task task = chunks_[chunk];
   const std::int64_t in_group = panels_of(c_.K), image = window_.image(c_, chunks_.rows());
   const std::int64_t pixels = task.images * task.rows * c_.columns.outputs;
   const float* const gradients = dy + task.image * c_.output_image() + task.row * c_.width * c_.groups * c_.K;
+  const std::int64_t last = (part.shard + 1) * chunks_.count() / shards_ - 1;
+  const Read next = chunk < last ? read(chunk + 1, x, dy) : Read{};
+  std::int64_t call = 0;
   const float* from = nullptr;
   for (std::int64_t panel = part.first_panel; panel < part.last_panel; ++panel) {
     const std::int64_t group = panel / in_group, k = panel % in_group * kGemmPanel, outputs = std::min(kGemmPanel, c_.K - k);
@@ -68,6 +98,7 @@ void WeightGradient::add_chunk(const Part& part, std::int64_t chunk, const float
     const std::int64_t run_terms = c_.terms() / static_cast<std::int64_t>(window_.runs().size());
     for (std::int64_t run = part.first_run; run < part.last_run; ++run) {
       const auto [offset, length] = window_.runs()[static_cast<std::size_t>(run)];
+      const auto [ahead, ahead_end] = next.range(call++, part.calls());
       multiply_terms({.x = from + offset,
                       .x_at = chunks_.x(),
                       .dy = of_panel,
@@ -76,7 +107,9 @@ void WeightGradient::add_chunk(const Part& part, std::int64_t chunk, const float
                       .terms = length,
                       .outputs = outputs,
                       .sums = sums + (panel * c_.terms() + run * run_terms) * kGemmPanel,
-                      .adds = chunk > part.shard * chunks_.count() / shards_});
+                      .adds = chunk > part.shard * chunks_.count() / shards_,
+                      .ahead = ahead,
+                      .ahead_end = ahead_end});
     }
     if (bias_sums && part.first_run == 0) add_gradients(of_panel, chunks_.y(), pixels, outputs, bias_sums + panel * kGemmPanel);
   }

@@ -20,7 +20,9 @@ class WeightGradient {
 
  private:
   struct Part;
+  struct Read;
   Part part(std::int64_t task) const;
+  Read read(std::int64_t chunk, const float* x, const float* dy) const;
   void add_chunk(const Part& part, std::int64_t chunk, const float* x, const float* dy, float* copies, float* sums,
                  double* bias_sums) const;
   /// The gradients from their sums, in one shard's row or, in double, in those of all shards.

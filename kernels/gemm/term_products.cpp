@@ -1,6 +1,7 @@
 #include <gpucnn/kernels/gemm/term_products.h>
 
 #include <algorithm>
+#include <utility>
 
 #include <gpucnn/kernels/gemm/gemm_panel.h>
 
@@ -21,9 +22,12 @@ constexpr int kTileTerms = kWide ? 12 : 6;
 /// cache.
 constexpr std::int64_t kAhead = 24;
 
-/// P terms from `term` on, V vectors of outputs from k on. `kWhole`: there are as many outputs.
+/// P terms from `term` on, V vectors of outputs from k on. `kWhole`: there are as many outputs. With each pixel a line of `ahead`
+/// is fetched: one at a time, since a core waits for few lines at once.
 template <int P, int V, bool kWhole>
-HWY_NOINLINE void multiply_term_tile(const cpu::TermProducts& p, std::int64_t term, std::int64_t k) {
+HWY_NOINLINE void multiply_term_tile(const cpu::TermProducts& p, std::int64_t term, std::int64_t k, const float* ahead) {
+  constexpr std::int64_t kLine = 16;
+  constexpr int kSecondLevel = 2;
   const Floats d;
   const std::int64_t count = p.outputs - k - (V - 1) * kLanes;  // in the last vector
   Vector sums[P][V];
@@ -35,10 +39,7 @@ HWY_NOINLINE void multiply_term_tile(const cpu::TermProducts& p, std::int64_t te
   const float *const x = p.x + term, *const dy = p.dy + k;
   for (std::int64_t pixel = 0; pixel < p.pixels; ++pixel) {
     const float *const terms = x + p.x_at[pixel], *const outputs = dy + p.dy_at[pixel];
-    const std::int64_t ahead = std::min(pixel + kAhead, p.pixels - 1);
-    __builtin_prefetch(x + p.x_at[ahead]);
-#pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) __builtin_prefetch(dy + p.dy_at[ahead] + v * kLanes);
+    if (ahead < p.ahead_end) __builtin_prefetch(std::exchange(ahead, ahead + kLine), 0, kSecondLevel);
     Vector g[V];
 #pragma GCC unroll 2
     for (int v = 0; v < V; ++v) {
@@ -63,9 +64,10 @@ HWY_NOINLINE void multiply_term_tile(const cpu::TermProducts& p, std::int64_t te
 
 /// `count` terms, from 1 to P.
 template <int P, int V, bool kWhole>
-HWY_INLINE void multiply_some_terms(const cpu::TermProducts& p, std::int64_t term, std::int64_t count, std::int64_t k) {
-  if (count == P) return multiply_term_tile<P, V, kWhole>(p, term, k);
-  if constexpr (P > 1) multiply_some_terms<P - 1, V, kWhole>(p, term, count, k);
+HWY_INLINE void multiply_some_terms(const cpu::TermProducts& p, std::int64_t term, std::int64_t count, std::int64_t k,
+                                    const float* ahead) {
+  if (count == P) return multiply_term_tile<P, V, kWhole>(p, term, k, ahead);
+  if constexpr (P > 1) multiply_some_terms<P - 1, V, kWhole>(p, term, count, k, ahead);
 }
 
 /// All terms, in tiles of about the same size.
@@ -74,7 +76,7 @@ HWY_INLINE void multiply_all_terms(const cpu::TermProducts& p, std::int64_t k) {
   const std::int64_t tiles = (p.terms + kTileTerms - 1) / kTileTerms;
   for (std::int64_t tile = 0; tile < tiles; ++tile) {
     const std::int64_t first = tile * p.terms / tiles, last = (tile + 1) * p.terms / tiles;
-    multiply_some_terms<kTileTerms, V, kWhole>(p, first, last - first, k);
+    multiply_some_terms<kTileTerms, V, kWhole>(p, first, last - first, k, p.ahead + (p.ahead_end - p.ahead) * tile / tiles);
   }
 }
 

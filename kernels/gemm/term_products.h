@@ -14,6 +14,7 @@ struct TermProducts {
   std::int64_t pixels, terms, outputs;
   float* sums;  // [terms][kGemmPanel]
   bool adds;
+  const float *ahead, *ahead_end;  // what is read next, to be fetched into the second-level cache meanwhile; may be empty
 };
 void multiply_terms(const TermProducts& p);
 
