@@ -14,9 +14,11 @@ namespace {
 constexpr std::int64_t kTasks = 16;         // so that a preempted thread's share can be stolen
 constexpr std::int64_t kChunkPixels = 256;  // whose x and dy stay in cache while all terms pass
 
+/// Of sums, or of copies, beyond which memory would be the bound.
+constexpr std::int64_t kMaxFloats = 1 << 22;
+
 /// As many as there are tasks, if their sums take no more than kMaxFloats.
 std::int64_t shards_of(std::int64_t chunks, std::int64_t sums) {
-  constexpr std::int64_t kMaxFloats = 1 << 22;
   return std::min(chunks, std::clamp<std::int64_t>(kMaxFloats / std::max<std::int64_t>(1, sums), 1, kTasks));
 }
 
@@ -42,6 +44,13 @@ struct WeightGradient::Read {
     if (first < x_count) return {x + first, x + std::min(last, x_count)};
     return {dy + first - x_count, dy + last - x_count};
   }
+};
+
+/// Memory for chunks with the padding as pixels, `floats` each: those of all chunks and groups, or one. None: 0 floats.
+struct WeightGradient::Copies {
+  float* memory;
+  std::int64_t floats;
+  bool all;
 };
 
 WeightGradient::WeightGradient(const Correlation& c)
@@ -75,10 +84,18 @@ WeightGradient::Read WeightGradient::read(std::int64_t chunk, const float* x, co
           dy + task.image * c_.output_image() + task.row * out_row, more * c_.output_image() + task.rows * out_row};
 }
 
-void WeightGradient::add_chunk(const Part& part, std::int64_t chunk, const float* x, const float* dy, float* copies, float* sums,
-                               double* bias_sums) const {
+void WeightGradient::copy_chunk(std::int64_t chunk, std::int64_t group, const float* x, float* to) const {
   const PixelTasks::Task task = chunks_[chunk];
-  const std::int64_t in_group = panels_of(c_.K), image = window_.image(c_, chunks_.rows());
+  const float* from = x + task.image * c_.input_image() + group * c_.C;
+  for (std::int64_t n = 0; n < task.images; ++n, from += c_.input_image(), to += window_.image(c_, chunks_.rows())) {
+    window_.copy(c_, from, task.row, task.rows, to);
+  }
+}
+
+void WeightGradient::add_chunk(const Part& part, std::int64_t chunk, const float* x, const float* dy, const Copies& copies,
+                               float* sums, double* bias_sums) const {
+  const PixelTasks::Task task = chunks_[chunk];
+  const std::int64_t in_group = panels_of(c_.K);
   const std::int64_t pixels = task.images * task.rows * c_.columns.outputs;
   const float* const gradients = dy + task.image * c_.output_image() + task.row * c_.width * c_.groups * c_.K;
   const std::int64_t last = (part.shard + 1) * chunks_.count() / shards_ - 1;
@@ -88,11 +105,14 @@ void WeightGradient::add_chunk(const Part& part, std::int64_t chunk, const float
   for (std::int64_t panel = part.first_panel; panel < part.last_panel; ++panel) {
     const std::int64_t group = panel / in_group, k = panel % in_group * kGemmPanel, outputs = std::min(kGemmPanel, c_.K - k);
     if (!from || k == 0) {
-      from = x + task.image * c_.input_image() + group * c_.C;
-      for (std::int64_t n = 0; copies && n < task.images; ++n) {
-        window_.copy(c_, from + n * c_.input_image(), task.row, task.rows, copies + n * image);
+      if (!copies.floats) {
+        from = window_.first_tap(c_, x + task.image * c_.input_image() + group * c_.C, task.row);
+      } else if (copies.all) {
+        from = copies.memory + (chunk * c_.groups + group) * copies.floats;
+      } else {
+        copy_chunk(chunk, group, x, copies.memory);
+        from = copies.memory;
       }
-      from = copies ? copies : window_.first_tap(c_, from, task.row);
     }
     const float* const of_panel = gradients + group * c_.K + k;
     const std::int64_t run_terms = c_.terms() / static_cast<std::int64_t>(window_.runs().size());
@@ -118,18 +138,25 @@ void WeightGradient::add_chunk(const Part& part, std::int64_t chunk, const float
 void WeightGradient::run(const Tensor& x, const Tensor& dy, bool add_weights, float* dweight, bool add_bias, float* dbias) const {
   const std::int64_t panel_floats = c_.terms() * kGemmPanel, row = panels_ * panel_floats, bias_row = panels_ * kGemmPanel;
   const std::int64_t copied = window_.copied() ? chunks_.images() * window_.image(c_, chunks_.rows()) : 0;
+  const std::int64_t tasks = shards_ * panel_splits_ * run_splits_, all_copies = chunks_.count() * c_.groups;
+  // A chunk that several tasks read is copied once for all of them, if there is not too much to copy.
+  const bool all = copied && tasks > shards_ && all_copies * copied <= kMaxFloats;
   const int threads = num_threads();
-  Tensor sums = Tensor::empty({shards_, row}), memory = copied ? Tensor::empty({threads * copied}) : Tensor{};
+  Tensor sums = Tensor::empty({shards_, row}), memory = copied ? Tensor::empty({(all ? all_copies : threads) * copied}) : Tensor{};
   Tensor bias_memory = dbias ? Tensor::zeros({2 * shards_ * bias_row}) : Tensor{};
   float *const all_sums = sums.data<float>(), *const copies = copied ? memory.data<float>() : nullptr;
   auto* const bias_sums = dbias ? reinterpret_cast<double*>(bias_memory.bytes()) : nullptr;
   const float *const inputs = x.data<float>(), *const gradients = dy.data<float>();
-  parallel_for(shards_ * panel_splits_ * run_splits_, threads, [=, this](std::int64_t task, int thread) {
+  if (all) {
+    parallel_for(all_copies,
+                 [=, this](std::int64_t copy) { copy_chunk(copy / c_.groups, copy % c_.groups, inputs, copies + copy * copied); });
+  }
+  parallel_for(tasks, threads, [=, this](std::int64_t task, int thread) {
     const FlushSubnormals flush;
     const Part mine = part(task);
     for (std::int64_t chunk = mine.shard * chunks_.count() / shards_; chunk < (mine.shard + 1) * chunks_.count() / shards_;
          ++chunk) {
-      add_chunk(mine, chunk, inputs, gradients, copies ? copies + thread * copied : nullptr, all_sums + mine.shard * row,
+      add_chunk(mine, chunk, inputs, gradients, {all ? copies : copies + thread * copied, copied, all}, all_sums + mine.shard * row,
                 bias_sums ? bias_sums + mine.shard * bias_row : nullptr);
     }
   });

@@ -21,9 +21,11 @@ class WeightGradient {
  private:
   struct Part;
   struct Read;
+  struct Copies;
   Part part(std::int64_t task) const;
   Read read(std::int64_t chunk, const float* x, const float* dy) const;
-  void add_chunk(const Part& part, std::int64_t chunk, const float* x, const float* dy, float* copies, float* sums,
+  void copy_chunk(std::int64_t chunk, std::int64_t group, const float* x, float* to) const;
+  void add_chunk(const Part& part, std::int64_t chunk, const float* x, const float* dy, const Copies& copies, float* sums,
                  double* bias_sums) const;
   /// The gradients from their sums, in one shard's row or, in double, in those of all shards.
   void finish_weights(const float* sums, bool adds, float* dweight) const;
