@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include <gpucnn/kernels/conv2d_gemm/correlation.h>
@@ -64,13 +65,23 @@ class InputWindow {
       if (c.groups == 1) {
         std::copy_n(from, (end - begin) * pixel_, to + begin * pixel_);
       } else {
-        for (std::int64_t j = begin; j < end; ++j, from += in_pixel) std::copy_n(from, c.C, to + j * pixel_);
+        copy_pixels(from, in_pixel, end - begin, to + begin * pixel_);
       }
       std::fill_n(to + end * pixel_, (width - end) * pixel_, 0.0F);
     }
   }
 
  private:
+  /// The group's channels of `count` pixels. Calls of memmove would take longer than the copies.
+  void copy_pixels(const float* from, std::int64_t in_pixel, std::int64_t count, float* to) const {
+    constexpr std::int64_t kBlock = 16;
+    for (; count > 0; --count, from += in_pixel, to += pixel_) {
+      std::int64_t c = 0;
+      for (; c + kBlock <= pixel_; c += kBlock) std::memcpy(to + c, from + c, kBlock * sizeof(float));
+      for (; c < pixel_; ++c) to[c] = from[c];
+    }
+  }
+
   bool copied_;
   std::int64_t pixel_, row_;
   std::vector<Run> runs_;

@@ -31,7 +31,7 @@ HWY_NOINLINE void multiply_term_tile(const cpu::TermProducts& p, std::int64_t te
   const Floats d;
   const std::int64_t count = p.outputs - k - (V - 1) * kLanes;  // in the last vector
   Vector sums[P][V];
-#pragma GCC unroll 12
+#pragma GCC unroll 24
   for (int i = 0; i < P; ++i) {
 #pragma GCC unroll 2
     for (int v = 0; v < V; ++v) sums[i][v] = hn::Zero(d);
@@ -45,14 +45,14 @@ HWY_NOINLINE void multiply_term_tile(const cpu::TermProducts& p, std::int64_t te
     for (int v = 0; v < V; ++v) {
       g[v] = kWhole || v + 1 < V ? hn::LoadU(d, outputs + v * kLanes) : load_some(outputs + v * kLanes, count);
     }
-#pragma GCC unroll 12
+#pragma GCC unroll 24
     for (int i = 0; i < P; ++i) {
       const Vector factor = hn::Set(d, terms[i]);
 #pragma GCC unroll 2
       for (int v = 0; v < V; ++v) sums[i][v] = hn::MulAdd(factor, g[v], sums[i][v]);
     }
   }
-#pragma GCC unroll 12
+#pragma GCC unroll 24
   for (int i = 0; i < P; ++i) {
 #pragma GCC unroll 2
     for (int v = 0; v < V; ++v) {
@@ -70,13 +70,20 @@ HWY_INLINE void multiply_some_terms(const cpu::TermProducts& p, std::int64_t ter
   if constexpr (P > 1) multiply_some_terms<P - 1, V, kWhole>(p, term, count, k, ahead);
 }
 
-/// All terms, in tiles of about the same size.
+/// All terms, in tiles of about the same size. With one vector of outputs large tiles come first, for they load less.
 template <int V, bool kWhole>
 HWY_INLINE void multiply_all_terms(const cpu::TermProducts& p, std::int64_t k) {
-  const std::int64_t tiles = (p.terms + kTileTerms - 1) / kTileTerms;
+  constexpr std::int64_t kLarge = 2 * kTileTerms, kMinRest = kTileTerms / 2;
+  std::int64_t done = 0;
+  if constexpr (V == 1) {
+    for (; p.terms - done == kLarge || p.terms - done >= kLarge + kMinRest; done += kLarge) {
+      multiply_term_tile<kLarge, V, kWhole>(p, done, k, p.ahead + (p.ahead_end - p.ahead) * done / p.terms);
+    }
+  }
+  const std::int64_t left = p.terms - done, tiles = (left + kTileTerms - 1) / kTileTerms;
   for (std::int64_t tile = 0; tile < tiles; ++tile) {
-    const std::int64_t first = tile * p.terms / tiles, last = (tile + 1) * p.terms / tiles;
-    multiply_some_terms<kTileTerms, V, kWhole>(p, first, last - first, k, p.ahead + (p.ahead_end - p.ahead) * tile / tiles);
+    const std::int64_t first = done + tile * left / tiles, last = done + (tile + 1) * left / tiles;
+    multiply_some_terms<kTileTerms, V, kWhole>(p, first, last - first, k, p.ahead + (p.ahead_end - p.ahead) * first / p.terms);
   }
 }
 
