@@ -142,7 +142,7 @@ gpucnn_files(kernels/optim PRIVATE average_formula flushed_update integer_power 
 gpucnn_ops(pool adaptive_pool2d avg_pool2d max_pool2d upsample_nearest2d)
 gpucnn_files(kernels/pool PUBLIC pool2d_options PRIVATE pool_shape pool_windows twins window_pool window_pool_cpu CUDA best max_pool2d_3x3 pixels)
 gpucnn_files(kernels/winograd5x5 PRIVATE tile_grid transforms5x5 winograd5x5 winograd5x5_weight_grad)
-gpucnn_files(kernels/winograd PRIVATE pack_weights tile_products tile_transforms weight_grad_chunk weight_grad_products winograd_conv winograd_split
+gpucnn_files(kernels/winograd PRIVATE output_transforms pack_weights patch_layout patch_transforms tile_products weight_grad_chunk weight_grad_products winograd_conv winograd_split
              winograd_tiles winograd_weight_grad)
 
 gpucnn_files(layers/module PUBLIC context members module plan_cache PRIVATE calls clone hooks module_root module_state module_tree parts step_ends summary_table training_mode)

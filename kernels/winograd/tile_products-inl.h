@@ -8,10 +8,10 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <type_traits>
 
-#include <gpucnn/kernels/activation/activation_block.h>
-#include <gpucnn/kernels/winograd/tile_transforms-inl.h>
+#include <gpucnn/kernels/winograd/output_transforms-inl.h>
+#include <gpucnn/kernels/winograd/patch_transforms-inl.h>
+#include <gpucnn/kernels/winograd/winograd_tiles.h>
 
 // The products of Winograd's tiles as 16 GEMMs, and tiles computed directly.
 HWY_BEFORE_NAMESPACE();
@@ -25,8 +25,8 @@ constexpr std::int64_t kTileRows = kWide ? 12 : 6;
 
 /// Micro-kernel: P tiles by V vectors of output channels, for one element. The sums start from `bias` unless it is null.
 template <int P, int V>
-HWY_INLINE void multiply_tiles(const float* HWY_RESTRICT patches, std::int64_t block, const float* HWY_RESTRICT weights,
-                               const float* bias, std::int64_t C, float* HWY_RESTRICT to) {
+HWY_INLINE void multiply_tiles(const float* HWY_RESTRICT patches, const float* HWY_RESTRICT weights, const float* bias,
+                               std::int64_t C, float* HWY_RESTRICT to) {
   const Floats d;
   Vector sums[P][V];
 #pragma GCC unroll 2
@@ -35,7 +35,7 @@ HWY_INLINE void multiply_tiles(const float* HWY_RESTRICT patches, std::int64_t b
 #pragma GCC unroll 12
     for (int p = 0; p < P; ++p) sums[p][v] = first;
   }
-  for (std::int64_t from = 0; from < C; from += cpu::kVector, patches += block) {
+  for (std::int64_t from = 0; from < C; from += cpu::kVector, patches += cpu::GroupLayout::block()) {
     const std::int64_t count = std::min(cpu::kVector, C - from);
     for (std::int64_t c = 0; c < count; ++c, weights += cpu::kPanel) {
       Vector w[V];
@@ -56,60 +56,77 @@ HWY_INLINE void multiply_tiles(const float* HWY_RESTRICT patches, std::int64_t b
   }
 }
 
-/// One element of `count` tiles.
+/// One element of `count` tiles of a group.
 template <int V>
-HWY_INLINE void multiply_element(const float* patches, std::int64_t block, const float* weights, const float* bias, std::int64_t C,
-                                 std::int64_t count, float* to) {
+HWY_INLINE void multiply_element(const float* patches, const float* weights, const float* bias, std::int64_t C, std::int64_t count,
+                                 float* to) {
   constexpr int kAll = kTileRows, kThird = kAll / 3;
   for (std::int64_t p = 0; p < count; p += kAll, patches += kAll * cpu::kVector, to += kAll * cpu::kPanel) {
     if (count - p > 2 * kThird) {
-      multiply_tiles<kAll, V>(patches, block, weights, bias, C, to);
+      multiply_tiles<kAll, V>(patches, weights, bias, C, to);
     } else if (count - p > kThird) {
-      multiply_tiles<2 * kThird, V>(patches, block, weights, bias, C, to);
+      multiply_tiles<2 * kThird, V>(patches, weights, bias, C, to);
     } else {
-      multiply_tiles<kThird, V>(patches, block, weights, bias, C, to);
+      multiply_tiles<kThird, V>(patches, weights, bias, C, to);
     }
   }
 }
 
-/// V vectors of output channels from k on, whose weights begin at `weights`, of tiles first to first + count - 1. `products`: 16
-/// elements `stride` apart.
-template <int V>
-void winograd_channels(const cpu::WinogradTiles& all, const cpu::Patches& patches, std::int64_t first, std::int64_t count,
-                       const float* weights, std::int64_t k, float* products, std::int64_t stride) {
-  const std::int64_t tap = cpu::tap_size(all.C);
-  for (std::int64_t e = 0; e < 16; ++e) {
-    multiply_element<V>(patches.data + e * patches.element, patches.block, weights + e * tap,
-                        e == kBiasElement ? all.bias + k : nullptr, all.C, count, products + e * stride);
+/// Calls `body(at, p, length)` for tiles first + p to first + p + length - 1, side by side in one group, until all `count` are
+/// done.
+template <class Body>
+HWY_INLINE void for_rows(const cpu::WinogradTiles& all, std::int64_t first, std::int64_t count, const Body& body) {
+  for (std::int64_t p = 0, length; p < count; p += length) {
+    const cpu::TilePlace at(all, first + p);
+    length = std::min({count - p, all.columns() - at.j / 2, cpu::kTileGroup - p % cpu::kTileGroup});
+    body(at, p, length);
   }
-  cpu::TilePlace at(all, first);
-  for (std::int64_t p = 0; p < count; ++p, at.next(all)) {
-    float* const to = all.y + ((at.n * all.H + at.i) * all.W + at.j) * all.K + k;
-    for (int v = 0; v < V && k + v * kLanes < all.K; ++v) {
-      finish_vector(products + p * cpu::kPanel + v * kLanes, stride, all, at, all.K - k - v * kLanes, to + v * kLanes);
+}
+
+/// V vectors of output channels from k on, whose weights begin at `weights`, of tiles first to first + count - 1.
+template <int V>
+void winograd_channels(const cpu::WinogradTiles& all, const float* patches, std::int64_t first, std::int64_t count,
+                       const float* weights, std::int64_t k, float* products) {
+  using cpu::kTileGroup;
+  const std::int64_t tap = cpu::tap_size(all.C), group = cpu::GroupLayout::group(all.C);
+  for (std::int64_t e = 0; e < 16; ++e) {
+    const float* const bias = e == kBiasElement ? all.bias + k : nullptr;
+    for (std::int64_t p = 0; p < count; p += kTileGroup) {
+      multiply_element<V>(patches + p / kTileGroup * group + e * cpu::GroupLayout::element(), weights + e * tap, bias, all.C,
+                          std::min(kTileGroup, count - p),
+                          products + p / kTileGroup * cpu::kGroupProducts + e * cpu::kProductElement);
     }
   }
+  with_epilogue(all, [&](const auto& epilogue) HWY_ATTR {
+    for_rows(all, first, count, [&](const cpu::TilePlace& at, std::int64_t p, std::int64_t length) HWY_ATTR {
+      const float* const from = products + p / kTileGroup * cpu::kGroupProducts + p % kTileGroup * cpu::kPanel;
+      for (int v = 0; v < V && k + v * kLanes < all.K; ++v) {
+        finish_row(from + v * kLanes, cpu::kPanel, cpu::kProductElement, all, at, length, k + v * kLanes, all.K - k - v * kLanes,
+                   epilogue);
+      }
+    });
+  });
 }
 
 /// The patches of tiles first to first + count - 1, and for each whether it must be computed directly.
-void winograd_patches(const cpu::WinogradTiles& all, const cpu::Patches& patches, std::int64_t first, std::int64_t count,
-                      std::uint8_t* direct) {
-  cpu::TilePlace at(all, first);
-  for (std::int64_t p = 0; p < count; ++p, at.next(all)) {
-    direct[p] = !transform_patch(all, at, patches.data + p * cpu::kVector, patches.block, patches.element);
-  }
+void winograd_patches(const cpu::WinogradTiles& all, float* patches, std::int64_t first, std::int64_t count, std::uint8_t* direct) {
+  const std::int64_t group = cpu::GroupLayout::group(all.C);
+  for_rows(all, first, count, [&](const cpu::TilePlace& at, std::int64_t p, std::int64_t length) HWY_ATTR {
+    float* const to = patches + p / cpu::kTileGroup * group + p % cpu::kTileGroup * cpu::GroupLayout::tile();
+    transform_row(patch_rows(all, at), at.j - 1, length, all.max_energy, to, cpu::GroupLayout(), direct + p);
+  });
 }
 
-/// Tiles first to first + count - 1 of output channels k to end - 1, with no epilogue but ReLU. k is a multiple of kPanel, and
-/// `weights` are those of its panel.
-void winograd_products(const cpu::WinogradTiles& all, const cpu::Patches& patches, std::int64_t first, std::int64_t count,
+/// Tiles first to first + count - 1 of output channels k to end - 1. k is a multiple of kPanel, and `weights` are those of its
+/// panel.
+void winograd_products(const cpu::WinogradTiles& all, const float* patches, std::int64_t first, std::int64_t count,
                        const float* weights, std::int64_t k, std::int64_t end, float* products) {
-  const std::int64_t stride = cpu::products_of(cpu::round_up(count, kTileRows)), panel = 16 * cpu::tap_size(all.C), begin = k;
+  const std::int64_t panel = 16 * cpu::tap_size(all.C), begin = k;
   const auto at = [=](std::int64_t channel) {
     return weights + (channel - begin) / cpu::kPanel * panel + (channel - begin) % cpu::kPanel;
   };
-  for (; k + kLanes < end; k += 2 * kLanes) winograd_channels<2>(all, patches, first, count, at(k), k, products, stride);
-  if (k < end) winograd_channels<1>(all, patches, first, count, at(k), k, products, stride);
+  for (; k + kLanes < end; k += 2 * kLanes) winograd_channels<2>(all, patches, first, count, at(k), k, products);
+  if (k < end) winograd_channels<1>(all, patches, first, count, at(k), k, products);
 }
 
 /// A tile by direct sums, one for each tap, without the epilogue. The padding's zeros are multiplied, too.

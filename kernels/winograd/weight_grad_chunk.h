@@ -13,6 +13,7 @@ struct WeightGradChunk {
   std::int64_t capacity;              // tiles that there is room for
   float *patches, *gradients, *sums;  // 16 elements each; sums: [K in blocks][C in blocks]
   std::int64_t first = 0, count = 0;  // tiles of this chunk
+  bool fresh = true;                  // nothing was added to the sums yet
 
   std::int64_t block() const { return capacity * kVector; }
   /// Floats from an element to the next. A line more than a power of two keeps them in different sets of the L1 cache.

@@ -9,8 +9,9 @@
 #include <algorithm>
 #include <cstdint>
 
-#include <gpucnn/kernels/winograd/tile_transforms-inl.h>
+#include <gpucnn/kernels/winograd/patch_transforms-inl.h>
 #include <gpucnn/kernels/winograd/weight_grad_chunk.h>
+#include <gpucnn/kernels/winograd/winograd_tiles.h>
 
 // The transposed Winograd F(2x2,3x3): from patches of x and tiles of dy to the gradient of the weights.
 HWY_BEFORE_NAMESPACE();
@@ -19,62 +20,55 @@ namespace gpucnn::kernels::HWY_NAMESPACE {
 /// A of two gradients.
 HWY_INLINE PatchLine expand_pair(Vector y0, Vector y1) { return {y0, hn::Add(y0, y1), hn::Sub(y0, y1), hn::Neg(y1)}; }
 
-/// A dy A^T of a vector of channels of a tile's four pixels. Element e goes to to[e * stride].
-HWY_INLINE void expand_vector(const float* const (&pixels)[4], std::int64_t k, float* to, std::int64_t stride, Vector& energy) {
+/// A dy A^T of `count` tiles side by side, the first one's left column being `left`; a vector of channels from k on, of which there
+/// are `channels`. False if a lane's sum of squares is above `limit`, or no number.
+template <bool kWhole>
+HWY_INLINE bool expand_vectors(const cpu::PixelRows<2>& rows, std::int64_t left, std::int64_t count, std::int64_t k,
+                               std::int64_t channels, float limit, float* to, const cpu::PatchLayout& layout) {
   const Floats d;
-  Vector y[4];
-#pragma GCC unroll 4
-  for (int p = 0; p < 4; ++p) {
-    y[p] = hn::LoadU(d, pixels[p] + k);
-    energy = hn::MulAdd(y[p], y[p], energy);
+  const cpu::PixelRows<2> dy = rows;  // in registers
+  const std::int64_t element = layout.element();
+  const Vector most = hn::Set(d, limit);
+  auto fit = hn::Eq(most, most);
+  for (std::int64_t t = 0; t < count; ++t, to += layout.tile()) {
+    Vector energy = hn::Zero(d), first[2], second[2];
+    load_column<kWhole>(dy, left + 2 * t, k, channels, first, energy);
+    load_column<kWhole>(dy, left + 2 * t + 1, k, channels, second, energy);
+    const PatchLine v0 = expand_pair(first[0], first[1]), v1 = expand_pair(second[0], second[1]);
+    store_line(expand_pair(v0.v0, v1.v0), to, element);
+    store_line(expand_pair(v0.v1, v1.v1), to + 4 * element, element);
+    store_line(expand_pair(v0.v2, v1.v2), to + 8 * element, element);
+    store_line(expand_pair(v0.v3, v1.v3), to + 12 * element, element);
+    fit = hn::And(fit, hn::Le(energy, most));
   }
-  const PatchLine above = expand_pair(y[0], y[1]), below = expand_pair(y[2], y[3]);
-  const auto column = [&](Vector y0, Vector y1, float* element) HWY_ATTR {
-    const PatchLine expanded = expand_pair(y0, y1);
-    hn::StoreU(expanded.v0, d, element);
-    hn::StoreU(expanded.v1, d, element + 4 * stride);
-    hn::StoreU(expanded.v2, d, element + 8 * stride);
-    hn::StoreU(expanded.v3, d, element + 12 * stride);
-  };
-  column(above.v0, below.v0, to);
-  column(above.v1, below.v1, to + stride);
-  column(above.v2, below.v2, to + 2 * stride);
-  column(above.v3, below.v3, to + 3 * stride);
+  return hn::AllTrue(d, fit);
 }
 
-/// The expanded gradients of a tile, as `transform_patch` has its patch. False if they are not finite or could overflow.
-HWY_INLINE bool expand_tile(const cpu::WinogradTiles& all, const float* dy, const float* zeros, const cpu::TilePlace& at, float* to,
-                            std::int64_t block, std::int64_t stride) {
-  const Floats d;
-  const float* pixels[4];
-  for (int p = 0; p < 4; ++p) {
-    const std::int64_t i = at.i + p / 2, j = at.j + p % 2;
-    pixels[p] = i < all.H && j < all.W ? dy + ((at.n * all.H + i) * all.W + j) * all.K : zeros;
+/// The expanded gradients of `length` tiles side by side from `at` on. False if they are not finite or could overflow.
+HWY_INLINE bool expand_row(const cpu::WinogradTiles& all, const float* dy, const cpu::TilePlace& at, std::int64_t length, float* to,
+                           const cpu::PatchLayout& layout) {
+  const float limit = all.max_energy / static_cast<float>(cpu::round_up(all.K, kLanes));
+  const cpu::PixelRows<2> rows(dy + at.n * all.H * all.W * all.K, all.H, all.W, all.K, all.zeros, at.i);
+  bool fit = true;
+  for (std::int64_t k = 0; k < all.K; k += kLanes) {
+    float* const vectors = to + k / cpu::kVector * layout.block() + k % cpu::kVector;
+    fit &= k + kLanes <= all.K ? expand_vectors<true>(rows, at.j, length, k, kLanes, limit, vectors, layout)
+                               : expand_vectors<false>(rows, at.j, length, k, all.K - k, limit, vectors, layout);
   }
-  Vector energy = hn::Zero(d);
-  std::int64_t k = 0;
-  for (; k + kLanes <= all.K; k += kLanes) {
-    expand_vector(pixels, k, to + k / cpu::kVector * block + k % cpu::kVector, stride, energy);
-  }
-  if (k < all.K) {
-    float rest[4][cpu::kVector] = {};
-    for (int p = 0; p < 4; ++p) {
-      std::copy_n(pixels[p] + k, all.K - k, rest[p]);
-      pixels[p] = rest[p];
-    }
-    expand_vector(pixels, 0, to + k / cpu::kVector * block + k % cpu::kVector, stride, energy);
-  }
-  return hn::GetLane(hn::SumOfLanes(d, energy)) <= all.max_energy;
+  return fit;
 }
 
 /// Transforms tiles [begin, end) of a chunk. False if one must not be multiplied.
-inline bool transform_tiles(const cpu::WinogradTiles& all, const float* dy, const float* zeros, const cpu::WeightGradChunk& chunk,
-                            std::int64_t begin, std::int64_t end) {
+inline bool transform_tiles(const cpu::WinogradTiles& all, const float* dy, const cpu::WeightGradChunk& chunk, std::int64_t begin,
+                            std::int64_t end) {
+  const cpu::PatchLayout patches{cpu::kVector, chunk.block(), chunk.patch_stride()};
+  const cpu::PatchLayout gradients{cpu::kVector, chunk.block(), chunk.gradient_stride()};
   bool fit = true;
-  cpu::TilePlace at(all, chunk.first + begin);
-  for (std::int64_t t = begin; t < end; ++t, at.next(all)) {
-    fit &= transform_patch(all, at, chunk.patches + t * cpu::kVector, chunk.block(), chunk.patch_stride());
-    fit &= expand_tile(all, dy, zeros, at, chunk.gradients + t * cpu::kVector, chunk.block(), chunk.gradient_stride());
+  for (std::int64_t t = begin, length; t < end; t += length) {
+    const cpu::TilePlace at(all, chunk.first + t);
+    length = std::min(end - t, all.columns() - at.j / 2);
+    fit &= transform_row(patch_rows(all, at), at.j - 1, length, all.max_energy, chunk.patches + t * cpu::kVector, patches, nullptr);
+    fit &= expand_row(all, dy, at, length, chunk.gradients + t * cpu::kVector, gradients);
   }
   return fit;
 }
@@ -85,7 +79,7 @@ HWY_INLINE void add_outer_products(const float* HWY_RESTRICT gradients, const fl
                                    bool fresh, float* HWY_RESTRICT to, std::int64_t row) {
   const Floats d;
   Vector sums[R][V];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 3
     for (int v = 0; v < V; ++v) sums[r][v] = hn::Zero(d);
@@ -94,14 +88,14 @@ HWY_INLINE void add_outer_products(const float* HWY_RESTRICT gradients, const fl
     Vector x[V];
 #pragma GCC unroll 3
     for (int v = 0; v < V; ++v) x[v] = hn::LoadU(d, patches[v] + t);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
       const Vector y = hn::Set(d, gradients[t + r]);
 #pragma GCC unroll 3
       for (int v = 0; v < V; ++v) sums[r][v] = hn::MulAdd(y, x[v], sums[r][v]);
     }
   }
-#pragma GCC unroll 8
+#pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 3
     for (int v = 0; v < V; ++v) {
@@ -115,7 +109,7 @@ HWY_INLINE void add_outer_products(const float* HWY_RESTRICT gradients, const fl
 template <int V>
 HWY_INLINE void add_channels(const cpu::WeightGradChunk& chunk, std::int64_t e, std::int64_t k, std::int64_t c, std::int64_t t,
                              std::int64_t count, bool fresh) {
-  constexpr int kRows = kWide ? 8 : 4;
+  constexpr int kRows = (kWide ? 8 : 4) * (V == 1 ? 2 : 1);  // whose sums fill the registers
   const float* patches[V];
   for (int v = 0; v < V; ++v) {
     const std::int64_t channel = c + v * kLanes;
@@ -135,7 +129,7 @@ inline void add_element(const cpu::WeightGradChunk& chunk, std::int64_t e, std::
   constexpr int kVectors = 3;
   for (std::int64_t t = 0; t < chunk.count; t += kTiles) {
     const std::int64_t count = std::min(kTiles, chunk.count - t);
-    const bool fresh = chunk.first + t == 0;
+    const bool fresh = chunk.fresh && t == 0;
     std::int64_t c = 0;
     for (; c + 2 * kLanes < chunk.C; c += kVectors * kLanes) add_channels<kVectors>(chunk, e, k, c, t, count, fresh);
     if (c + kLanes < chunk.C) {
@@ -172,14 +166,19 @@ HWY_INLINE void reduce_line(Vector p0, Vector p1, Vector p2, Vector p3, Vector (
   to[2] = hn::Add(sum, p3);
 }
 
-/// The nine taps of output channel k, [3, 3, C], from its sums: added to what is there if `accumulate`.
-inline void finish_taps(const cpu::WeightGradChunk& chunk, std::int64_t k, bool accumulate, float* to) {
+/// The nine taps of output channel k, [3, 3, C], from its sums of all shards: added to what is there if `accumulate`.
+inline void finish_taps(const cpu::WeightGradChunk& chunk, std::int64_t shards, std::int64_t k, bool accumulate, float* to) {
   const Floats d;
   for (std::int64_t c = 0; c < chunk.C; c += kLanes) {
     Vector rows[4][3];
 #pragma GCC unroll 4
     for (int r = 0; r < 4; ++r) {
-      const auto sum = [&](int s) HWY_ATTR { return hn::LoadU(d, chunk.sums_at(4 * r + s, k) + c); };
+      const auto sum = [&](int s) HWY_ATTR {
+        const float* from = chunk.sums_at(4 * r + s, k) + c;
+        Vector total = hn::LoadU(d, from);
+        for (std::int64_t shard = 1; shard < shards; ++shard) total = hn::Add(total, hn::LoadU(d, from += chunk.sums_size()));
+        return total;
+      };
       reduce_line(sum(0), sum(1), sum(2), sum(3), rows[r]);
     }
     const std::int64_t count = std::min<std::int64_t>(kLanes, chunk.C - c);

@@ -105,7 +105,7 @@ WinogradConv::WinogradConv(const Shape& x, const Shape& y, bool exchanged)
 bool WinogradConv::pack(const Tensor& weight, const float* bias, WinogradTiles& all) {
   if (!zeros_.defined()) {
     bias_ = Tensor::zeros({round_up(K_, kPanel)});
-    zeros_ = Tensor::zeros({C_});
+    zeros_ = Tensor::zeros({W_, C_});
   }
   if (bias) std::copy_n(bias, K_, bias_.data<float>());
   all.zeros = std::as_const(zeros_).data<float>();
@@ -147,7 +147,7 @@ bool WinogradConv::run(const Tensor& x, const Tensor& weight, const float* bias,
   Tensor weights;
   pack_all(weight, C_, K_, exchanged_, false, weights);
   all.weights = std::as_const(weights).data<float>();
-  parallel_ranges(all.tiles(), WinogradSplit::kRows, [=](std::int64_t first, std::int64_t last) {
+  parallel_ranges(all.tiles(), kTileGroup, [=](std::int64_t first, std::int64_t last) {
     for (std::int64_t tile = first; tile < last; ++tile) {
       if (!all.direct[tile]) continue;
       HWY_DYNAMIC_DISPATCH(direct_tile)(all, tile);

@@ -6,6 +6,7 @@
 
 #include <gpucnn/kernels/activation/activation.h>
 #include <gpucnn/kernels/simd/vector_size.h>
+#include <gpucnn/kernels/winograd/patch_layout.h>
 
 namespace gpucnn::kernels::cpu {
 
@@ -18,12 +19,14 @@ struct WinogradTiles {
   std::int64_t N, C, K, H, W;         // C: of x, K: of y
   const float* x;                     // [N][H][W][C]
   float* y;                           // [N][H][W][K]
-  const float* zeros = nullptr;       // [C]: a pixel of the padding
+  const float* zeros = nullptr;       // [W][C], and [W][K] if gradients are expanded: a row of the padding
   const float* transforms = nullptr;  // [panels][16][C][kPanel]: a task that computes one panel reads them in one go
   const float* raw = nullptr;         // in their place: [K][3][3][C], which tasks transform
   bool exchanged = false;             // then they are [C][3][3][K], to be turned
   const float* weights = nullptr;     // [panels][9][C][kPanel], for tiles that are computed directly; null until there is one
   const float* bias = nullptr;        // [panels][kPanel]
+  const float* addend = nullptr;      // as y: added before the epilogue
+  const float* relu_made = nullptr;   // in its place, as y: a ReLU's result, whose backward is the epilogue
   Activation epilogue;
   float floor = -std::numeric_limits<float>::infinity();  // outputs below it become 0: 0 for ReLU
   float max_energy = 0;                                   // up to which sum of squares of a patch no product overflows
@@ -45,17 +48,6 @@ struct TilePlace {
 
   TilePlace(const WinogradTiles& all, std::int64_t tile)
       : n(tile / (all.rows() * all.columns())), i(2 * (tile / all.columns() % all.rows())), j(2 * (tile % all.columns())) {}
-
-  /// The tile behind it, without the divisions.
-  void next(const WinogradTiles& all) {
-    if ((j += 2) < all.W) return;
-    j = 0;
-    if ((i += 2) < all.H) return;
-    i = 0;
-    ++n;
-  }
-  /// Whether no pixel of the patch lies in the padding.
-  bool is_inside(const WinogradTiles& all) const { return i > 0 && j > 0 && i + 2 < all.H && j + 2 < all.W; }
 };
 
 /// How packed weights lie: floats from a tap of a panel to the next, and in all.
@@ -64,17 +56,12 @@ inline std::int64_t packed_size(std::int64_t taps, std::int64_t C, std::int64_t 
   return taps * tap_size(C) * round_up(K, kPanel) / kPanel;
 }
 
-/// The transformed patches of up to `capacity` neighbouring tiles: 16 elements, each of blocks of kVector channels. A line more
-/// than a power of two keeps elements in different sets of the L1 cache. `capacity`: a multiple of every micro-kernel's rows.
-struct Patches {
-  std::int64_t block, element;  // floats from a block to the next, and from an element
-  float* data = nullptr;
+/// The rows of pixels that a tile's patch reads.
+inline PixelRows<4> patch_rows(const WinogradTiles& all, const TilePlace& at) {
+  return {all.x + at.n * all.H * all.W * all.C, all.H, all.W, all.C, all.zeros, at.i - 1};
+}
 
-  Patches(std::int64_t capacity, std::int64_t C) : block(capacity * kVector), element(capacity * round_up(C, kVector) + kVector) {}
-  std::int64_t size() const { return 16 * element; }
-};
-
-/// The same of products with a panel's weights: floats from an element to the next.
-inline std::int64_t products_of(std::int64_t capacity) { return capacity * kPanel + kVector; }
+/// How a group's products with a panel's weights lie: floats from an element to the next, and from a group to the next.
+inline constexpr std::int64_t kProductElement = kTileGroup * kPanel, kGroupProducts = 16 * kProductElement;
 
 }  // namespace gpucnn::kernels::cpu

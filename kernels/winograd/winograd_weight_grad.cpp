@@ -26,12 +26,29 @@ HWY_EXPORT(finish_taps);
 namespace cpu {
 namespace {
 
-/// Tiles of a chunk: their transforms take 4 MiB, or as much as 128 tiles need.
-std::int64_t tiles_of_chunk(std::int64_t tiles, std::int64_t C, std::int64_t K) {
-  constexpr std::int64_t kFloats = 1 << 20, kUnit = 128;
-  const std::int64_t fit = kFloats / (16 * (C + K)) / kUnit * kUnit;
-  return std::min(std::max(fit, kUnit), round_up(tiles, kUnit));
-}
+/// How the sums are shared out. Where they are small, a shard of the tiles has sums of its own, and its chunks stay in the cache of
+/// the core that transforms them. Where they are large, all threads transform a chunk and then each adds to its part of the sums.
+struct WeightGradSplit {
+  WeightGradSplit(std::int64_t tiles, std::int64_t C, std::int64_t K) {
+    constexpr std::int64_t kMaxSums = 1 << 16, kMinTiles = 64, kMaxShards = 16;
+    const std::int64_t inputs = round_up(C, kVector), outputs = round_up(K, kVector), sums = 16 * inputs * outputs;
+    is_sharded = sums <= kMaxSums;
+    shards = is_sharded ? std::clamp<std::int64_t>(tiles / kMinTiles, 1, kMaxShards) : 1;
+    const std::int64_t unit = is_sharded ? kVector : 128, fit = chunk_floats(sums) / (16 * (inputs + outputs)) / unit * unit;
+    capacity = std::min(std::max(fit, unit), round_up((tiles + shards - 1) / shards, unit));
+  }
+
+  bool is_sharded;
+  std::int64_t shards, capacity;  // capacity: tiles of a chunk
+
+ private:
+  /// Of a chunk's transforms: as many as all threads share out, or as leave room for the sums in the second or first level cache.
+  std::int64_t chunk_floats(std::int64_t sums) const {
+    constexpr std::int64_t kFewSums = 1 << 12;
+    if (!is_sharded) return 1 << 20;
+    return sums > kFewSums ? 1 << 16 : 1 << 13;
+  }
+};
 
 }  // namespace
 
@@ -42,45 +59,74 @@ bool winograd_weight_grad_pays(const Shape& x, std::int64_t K) {
 
 bool WinogradWeightGrad::run(const Tensor& x, const Tensor& dy, Accumulate accumulate, Tensor& dweight, Tensor& dbias) const {
   constexpr float kMaxEnergy = 1e24F;  // factors of up to 1e12 have products whose sums are finite
-  const Tensor zeros = Tensor::zeros({std::max(C_, K_)});
+  const Tensor zeros = Tensor::zeros({W_, std::max(C_, K_)});
   WinogradTiles all{.N = N_, .C = C_, .K = K_, .H = H_, .W = W_, .x = x.data<float>(), .y = nullptr};
   all.zeros = zeros.data<float>();
   all.max_energy = kMaxEnergy;
   const std::int64_t tiles = all.tiles(), blocks = (K_ + kVector - 1) / kVector;
-  WeightGradChunk chunk{.C = C_, .K = K_, .capacity = tiles_of_chunk(tiles, C_, K_), .patches = {}, .gradients = {}, .sums = {}};
-  Tensor patches = Tensor::empty({16 * chunk.patch_stride()}), gradients = Tensor::empty({16 * chunk.gradient_stride()});
-  Tensor sums = Tensor::empty({chunk.sums_size()}), bias_sums = Tensor::zeros({2 * K_});
+  const WeightGradSplit split(tiles, C_, K_);
+  const int threads = split.is_sharded ? num_threads() : 1;
+  WeightGradChunk chunk{.C = C_, .K = K_, .capacity = split.capacity, .patches = {}, .gradients = {}, .sums = {}};
+  const std::int64_t patch_size = 16 * chunk.patch_stride(), gradient_size = 16 * chunk.gradient_stride();
+  Tensor patches = Tensor::empty({threads * patch_size}), gradients = Tensor::empty({threads * gradient_size});
+  Tensor sums = Tensor::empty({split.shards * chunk.sums_size()}), bias_sums = Tensor::zeros({2 * split.shards * K_});
   chunk.patches = patches.data<float>();
   chunk.gradients = gradients.data<float>();
   chunk.sums = sums.data<float>();
   auto* const biases = reinterpret_cast<double*>(bias_sums.bytes());
 
-  constexpr std::int64_t kGrain = 16;
   std::atomic<bool> fit = true;
-  for (; chunk.first < tiles; chunk.first += chunk.count) {
+  const auto transform = [&](const WeightGradChunk& here, std::int64_t begin, std::int64_t end) {
+    if (!HWY_DYNAMIC_DISPATCH(transform_tiles)(all, dy.data<float>(), here, begin, end)) fit = false;
+  };
+  const auto add = [&](const WeightGradChunk& here, std::int64_t e, std::int64_t block, double* of_bias) {
+    HWY_DYNAMIC_DISPATCH(add_element)(here, e, block * kVector);
+    if (e == 0) HWY_DYNAMIC_DISPATCH(add_bias_gradients)(here, block * kVector, of_bias);
+  };
+  if (split.is_sharded) {
+    parallel_for(split.shards, threads, [&](std::int64_t shard, int thread) {
+      const FlushSubnormals flush;
+      WeightGradChunk own = chunk;
+      own.patches += thread * patch_size;
+      own.gradients += thread * gradient_size;
+      own.sums += shard * chunk.sums_size();
+      const std::int64_t last = (shard + 1) * tiles / split.shards;
+      for (own.first = shard * tiles / split.shards; own.first < last && fit; own.first += own.count, own.fresh = false) {
+        own.count = std::min(own.capacity, last - own.first);
+        transform(own, 0, own.count);
+        for (std::int64_t e = 0; e < 16; ++e) {
+          for (std::int64_t block = 0; block < blocks; ++block) add(own, e, block, biases + shard * K_);
+        }
+      }
+    });
+    if (!fit) return false;
+  }
+  constexpr std::int64_t kGrain = 16;
+  for (; !split.is_sharded && chunk.first < tiles; chunk.first += chunk.count, chunk.fresh = false) {
     chunk.count = std::min(chunk.capacity, tiles - chunk.first);
     parallel_for((chunk.count + kGrain - 1) / kGrain, [&](std::int64_t task) {
       const FlushSubnormals flush;
-      const std::int64_t begin = task * kGrain, end = std::min(begin + kGrain, chunk.count);
-      if (!HWY_DYNAMIC_DISPATCH(transform_tiles)(all, dy.data<float>(), all.zeros, chunk, begin, end)) fit = false;
+      transform(chunk, task * kGrain, std::min((task + 1) * kGrain, chunk.count));
     });
     if (!fit) return false;
     parallel_for(16 * blocks, [&](std::int64_t task) {
       const FlushSubnormals flush;
-      const std::int64_t e = task / blocks, k = task % blocks * kVector;
-      HWY_DYNAMIC_DISPATCH(add_element)(chunk, e, k);
-      if (e == 0) HWY_DYNAMIC_DISPATCH(add_bias_gradients)(chunk, k, biases);
+      add(chunk, task / blocks, task % blocks, biases);
     });
   }
 
   float* const to = dweight.data<float>();
   parallel_for(K_, [&](std::int64_t k) {
     const FlushSubnormals flush;
-    HWY_DYNAMIC_DISPATCH(finish_taps)(chunk, k, accumulate.dweight, to + k * 9 * C_);
+    HWY_DYNAMIC_DISPATCH(finish_taps)(chunk, split.shards, k, accumulate.dweight, to + k * 9 * C_);
   });
   if (!dbias.defined()) return true;
   float* const bias = dbias.data<float>();
-  for (std::int64_t k = 0; k < K_; ++k) bias[k] = static_cast<float>(biases[k] + (accumulate.dbias ? double{bias[k]} : 0.0));
+  for (std::int64_t k = 0; k < K_; ++k) {
+    double sum = accumulate.dbias ? double{bias[k]} : 0.0;
+    for (std::int64_t shard = 0; shard < split.shards; ++shard) sum += biases[shard * K_ + k];
+    bias[k] = static_cast<float>(sum);
+  }
   return true;
 }
 

@@ -7,6 +7,7 @@
 #include <hwy/foreach_target.h>
 
 #include <gpucnn/kernels/simd/max_abs-inl.h>
+#include <gpucnn/kernels/winograd/output_transforms-inl.h>
 #include <gpucnn/kernels/winograd/pack_weights-inl.h>
 #include <gpucnn/kernels/winograd/weight_grad_products-inl.h>
 
@@ -31,35 +32,18 @@ cpu::WinogradTiles tiles_of(const cpu::TileGrid& grid, float floor, float max_en
   return all;
 }
 
-/// The patch of image n whose first pixel is (i, j): its sum of squares.
-HWY_INLINE float transform_patch_at(const cpu::TileGrid& grid, const float* x, const float* zeros, std::int64_t n, std::int64_t i,
-                                    std::int64_t j, float* to) {
-  const float* const image = x + n * grid.height * grid.width * grid.C;
-  const std::int64_t row = grid.width * grid.C, column = grid.C;
-  if (i >= 0 && j >= 0 && i + 4 <= grid.height && j + 4 <= grid.width) {
-    const float* const corner = image + i * row + j * column;
-    const auto pixel = [=](int p) { return corner + p / 4 * row + p % 4 * column; };
-    return transform_channels(pixel, grid.C, to, cpu::kVector, grid.element());
-  }
-  const float* pixels[16];
-  for (int p = 0; p < 16; ++p) {
-    const std::int64_t h = i + p / 4, w = j + p % 4;
-    pixels[p] = h < 0 || h >= grid.height || w < 0 || w >= grid.width ? zeros : image + h * row + w * column;
-  }
-  return transform_channels([&](int p) { return pixels[p]; }, grid.C, to, cpu::kVector, grid.element());
-}
-
 }  // namespace
 
 bool transform_patches(const cpu::TileGrid& grid, const cpu::TileGrid::Task& task, const float* x, const float* zeros,
                        float max_energy, float* to) {
+  const cpu::PatchLayout layout{grid.pixel(), cpu::kVector, grid.element()};
   bool fit = true;
   for (std::int64_t n = 0; n < task.images; ++n) {
-    float* patch = to + n * grid.image();
-    for (std::int64_t i = task.row; i <= task.row + task.rows; ++i) {
-      for (std::int64_t j = 0; j <= grid.columns(); ++j, patch += grid.pixel()) {
-        fit &= transform_patch_at(grid, x, zeros, task.image + n, 2 * i - grid.top, 2 * j - grid.left, patch) <= max_energy;
-      }
+    const float* const image = x + (task.image + n) * grid.height * grid.width * grid.C;
+    float* patches = to + n * grid.image();
+    for (std::int64_t i = task.row; i <= task.row + task.rows; ++i, patches += (grid.columns() + 1) * grid.pixel()) {
+      const cpu::PixelRows<4> rows(image, grid.height, grid.width, grid.C, zeros, 2 * i - grid.top);
+      fit &= transform_row(rows, -grid.left, grid.columns() + 1, max_energy, patches, layout, nullptr);
     }
   }
   return fit;
@@ -67,22 +51,27 @@ bool transform_patches(const cpu::TileGrid& grid, const cpu::TileGrid::Task& tas
 
 void finish_products(const cpu::TileGrid& grid, const cpu::TileGrid::Task& task, const float* products, std::int64_t stride,
                      std::int64_t k, std::int64_t end, float floor, float* y) {
-  const cpu::WinogradTiles all = tiles_of(grid, floor, 0);
-  cpu::TilePlace at(all, (task.image * grid.rows() + task.row) * grid.columns());
-  for (std::int64_t tile = 0; tile < task.images * task.rows * grid.columns(); ++tile, products += kGemmPanel, at.next(all)) {
-    float* const to = y + ((at.n * all.H + at.i) * all.W + at.j) * all.K;
-    for (std::int64_t c = k; c < end; c += kLanes) finish_vector(products + c - k, stride, all, at, end - c, to + c);
+  cpu::WinogradTiles all = tiles_of(grid, floor, 0);
+  all.y = y;
+  const FloorEpilogue epilogue{hn::Set(Floats(), floor)};
+  const std::int64_t first = (task.image * grid.rows() + task.row) * grid.columns();
+  for (std::int64_t row = 0; row < task.images * task.rows; ++row, products += grid.columns() * kGemmPanel) {
+    const cpu::TilePlace at(all, first + row * grid.columns());
+    for (std::int64_t c = k; c < end; c += kLanes) {
+      finish_row(products + c - k, kGemmPanel, stride, all, at, grid.columns(), c, end - c, epilogue);
+    }
   }
 }
 
 bool expand_gradients(const cpu::TileGrid& grid, const cpu::TileGrid::Task& task, const float* dy, const float* zeros,
                       float max_energy, float* to, std::int64_t stride) {
-  const cpu::WinogradTiles all = tiles_of(grid, 0, max_energy);
-  const std::int64_t pixel = cpu::round_up(grid.K, cpu::kVector);
-  cpu::TilePlace at(all, (task.image * grid.rows() + task.row) * grid.columns());
+  cpu::WinogradTiles all = tiles_of(grid, 0, max_energy);
+  all.zeros = zeros;
+  const cpu::PatchLayout layout{cpu::round_up(grid.K, cpu::kVector), cpu::kVector, stride};
+  const std::int64_t first = (task.image * grid.rows() + task.row) * grid.columns();
   bool fit = true;
-  for (std::int64_t tile = 0; tile < task.images * task.rows * grid.columns(); ++tile, to += pixel, at.next(all)) {
-    fit &= expand_tile(all, dy, zeros, at, to, cpu::kVector, stride);
+  for (std::int64_t row = 0; row < task.images * task.rows; ++row, to += grid.columns() * layout.tile()) {
+    fit &= expand_row(all, dy, {all, first + row * grid.columns()}, grid.columns(), to, layout);
   }
   return fit;
 }

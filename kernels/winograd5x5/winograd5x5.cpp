@@ -32,7 +32,7 @@ bool Winograd5x5::pack(const Tensor& weight, const float* bias) {
   if (!packed_.defined()) {
     packed_ = Tensor::empty({panels * panel_floats});
     bias_ = Tensor::zeros({panels * kGemmPanel});
-    zeros_ = Tensor::zeros({std::max(C, kGemmPanel)});
+    zeros_ = Tensor::zeros({std::max(grid_.width * C, kGemmPanel)});
   }
   if (bias) std::copy_n(bias, K, bias_.data<float>());
   if (seen_.are_those_of(weight)) return std::isfinite(max_weight_);

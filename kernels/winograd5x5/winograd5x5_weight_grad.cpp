@@ -25,10 +25,10 @@ bool Winograd5x5WeightGrad::run(const Tensor& x, const Tensor& dy, bool add_weig
   const std::int64_t shards = std::min(kMaxShards, grid_.tasks()), stride = grid_.tiles() * outputs + kVector;
   const std::int64_t patches = kElements * grid_.element(), scratch = patches + kElements * stride;
   const int threads = num_threads();
-  const Tensor zero_pixel = Tensor::zeros({std::max(C, K)});
+  const Tensor zero_row = Tensor::zeros({std::max(grid_.width * C, grid_.W * K)});
   Tensor memory = Tensor::empty({threads * scratch}), sums = Tensor::empty({shards, row});
   Tensor bias_sums = Tensor::zeros({2 * shards * bias_row});
-  const float *const inputs = x.data<float>(), *const gradients = dy.data<float>(), *const zeros = zero_pixel.data<float>();
+  const float *const inputs = x.data<float>(), *const gradients = dy.data<float>(), *const zeros = zero_row.data<float>();
   float *const memories = memory.data<float>(), *const all_sums = sums.data<float>();
   auto* const biases = reinterpret_cast<double*>(bias_sums.bytes());
   std::atomic<bool> fit = true;
