@@ -52,7 +52,7 @@ HWY_INLINE void multiply_tiles(const float* HWY_RESTRICT patches, const float* H
 #pragma GCC unroll 12
   for (int p = 0; p < P; ++p) {
 #pragma GCC unroll 2
-    for (int v = 0; v < V; ++v) hn::StoreU(sums[p][v], d, to + p * cpu::kPanel + v * kLanes);
+    for (int v = 0; v < V; ++v) hn::StoreU(sums[p][v], d, to + (p * V + v) * kLanes);
   }
 }
 
@@ -61,7 +61,7 @@ template <int V>
 HWY_INLINE void multiply_element(const float* patches, const float* weights, const float* bias, std::int64_t C, std::int64_t count,
                                  float* to) {
   constexpr int kAll = kTileRows, kThird = kAll / 3;
-  for (std::int64_t p = 0; p < count; p += kAll, patches += kAll * cpu::kVector, to += kAll * cpu::kPanel) {
+  for (std::int64_t p = 0; p < count; p += kAll, patches += kAll * cpu::kVector, to += kAll * V * kLanes) {
     if (count - p > 2 * kThird) {
       multiply_tiles<kAll, V>(patches, weights, bias, C, to);
     } else if (count - p > kThird) {
@@ -88,21 +88,20 @@ template <int V>
 void winograd_channels(const cpu::WinogradTiles& all, const float* patches, std::int64_t first, std::int64_t count,
                        const float* weights, std::int64_t k, float* products) {
   using cpu::kTileGroup;
+  constexpr std::int64_t kTile = V * kLanes, kElement = kTileGroup * kTile;  // of products, floats from one to the next
   const std::int64_t tap = cpu::tap_size(all.C), group = cpu::GroupLayout::group(all.C);
   for (std::int64_t e = 0; e < 16; ++e) {
     const float* const bias = e == kBiasElement ? all.bias + k : nullptr;
     for (std::int64_t p = 0; p < count; p += kTileGroup) {
       multiply_element<V>(patches + p / kTileGroup * group + e * cpu::GroupLayout::element(), weights + e * tap, bias, all.C,
-                          std::min(kTileGroup, count - p),
-                          products + p / kTileGroup * cpu::kGroupProducts + e * cpu::kProductElement);
+                          std::min(kTileGroup, count - p), products + p * 16 * kTile + e * kElement);
     }
   }
   with_epilogue(all, [&](const auto& epilogue) HWY_ATTR {
     for_rows(all, first, count, [&](const cpu::TilePlace& at, std::int64_t p, std::int64_t length) HWY_ATTR {
-      const float* const from = products + p / kTileGroup * cpu::kGroupProducts + p % kTileGroup * cpu::kPanel;
+      const float* const from = products + p / kTileGroup * 16 * kElement + p % kTileGroup * kTile;
       for (int v = 0; v < V && k + v * kLanes < all.K; ++v) {
-        finish_row(from + v * kLanes, cpu::kPanel, cpu::kProductElement, all, at, length, k + v * kLanes, all.K - k - v * kLanes,
-                   epilogue);
+        finish_row(from + v * kLanes, kTile, kElement, all, at, length, k + v * kLanes, all.K - k - v * kLanes, epilogue);
       }
     });
   });
