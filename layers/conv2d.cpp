@@ -31,7 +31,7 @@ Tensor Conv2d::compute(const Tensor& x, Activation epilogue, Context& context) c
   return y;
 }
 
-Tensor Conv2d::differentiate(const Tensor& x, const Tensor& dy, const Activation& before, Context& context) {
+Tensor Conv2d::differentiate(const Tensor& x, const Tensor& dy, const Activation& before, Context& context, const Tensor& addend) {
   const auto conv = plan(x.shape(), context);
   if (weight_.requires_grad() || (options_.bias && bias_.requires_grad())) {
     auto [dweight, add_weight] = weight_.grad_target();
@@ -40,8 +40,7 @@ Tensor Conv2d::differentiate(const Tensor& x, const Tensor& dy, const Activation
   }
   if (!context.input_grad()) return {};
   Tensor dx = Tensor::empty(x.shape(), x.dtype(), x.device());
-  conv->backward_data(dy, context.operand(weight_), dx, context.stream());
-  if (before.kind != Activation::none) kernels::activation_backward(x, before, dx, dx, context.stream());
+  conv->backward_data(dy, context.operand(weight_), {x, before, addend}, dx, context.stream());
   return dx;
 }
 

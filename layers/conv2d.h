@@ -31,8 +31,9 @@ class GPUCNN_API Conv2d : public Module {
   /// `context.operand` gives. Keeps nothing.
   Tensor compute(const Tensor& x, Activation epilogue, Context& context) const;
   /// For these too, of operands: adds the gradients of the parameters, and returns that of x if it is wanted, from that of
-  /// conv2d(x). With an activation `before` that made x, whose backward reads its y: the gradient of what it was given.
-  Tensor differentiate(const Tensor& x, const Tensor& dy, const Activation& before, Context& context);
+  /// conv2d(x). With an activation `before` that made x, whose backward reads its y: the gradient of what it was given. With an
+  /// `addend`, of what reaches x by another way: that of both.
+  Tensor differentiate(const Tensor& x, const Tensor& dy, const Activation& before, Context& context, const Tensor& addend = {});
 
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;

@@ -7,6 +7,7 @@
 
 #include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/threads/float_environment.h>
+#include <gpucnn/kernels/combine/add.h>
 #include <gpucnn/kernels/common/check.h>
 #include <gpucnn/kernels/common/clear_gradient.h>
 #include <gpucnn/kernels/common/dispatch.h>
@@ -118,20 +119,53 @@ Conv2dPlan::Impl* Conv2dPlan::impl_for(const char* op) const {
   return impl_.get();
 }
 
-void Conv2dPlan::forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y,
-                         Stream& stream) {
+void Conv2dPlan::check_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y,
+                               const Stream& stream) const {
   check_tensor("conv2d", "x", x, x_, activation_dtype(precision_, device_), stream);
   check_tensor("conv2d", "weight", weight, weight_, activation_dtype(precision_, device_), stream);
   if (bias_) check_tensor("conv2d", "bias", bias, Shape{weight_[0]}, activation_dtype(precision_, device_), stream);
   check_tensor("conv2d", "y", y, y_, activation_dtype(precision_, device_), stream);
+}
+
+void Conv2dPlan::check_backward_data(const Tensor& dy, const Tensor& weight, const Tensor& dx, const Stream& stream) const {
+  check_tensor("conv2d_backward_data", "dy", dy, y_, activation_dtype(precision_, device_), stream);
+  check_tensor("conv2d_backward_data", "weight", weight, weight_, activation_dtype(precision_, device_), stream);
+  check_tensor("conv2d_backward_data", "dx", dx, x_, activation_dtype(precision_, device_), stream);
+}
+
+void Conv2dPlan::forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y,
+                         Stream& stream) {
+  check_forward(x, weight, bias, y, stream);
   const FloatEnvironment standard;
   if (Impl* impl = impl_for("conv2d")) impl->forward(x, weight, bias, epilogue, y, stream);
 }
 
+bool Conv2dPlan::forward_sum(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dSum& sum, Tensor& y,
+                             Stream& stream) {
+  check_tensor("conv2d", "addend", sum.addend, y_, activation_dtype(precision_, device_), stream);
+  check_forward(x, weight, bias, y, stream);
+  const FloatEnvironment standard;
+  Impl* const impl = impl_for("conv2d");
+  return !impl || impl->forward_sum(x, weight, bias, sum, y, stream);
+}
+
+void Conv2dPlan::backward_data(const Tensor& dy, const Tensor& weight, const Conv2dBefore& before, Tensor& dx, Stream& stream) {
+  const bool differentiates = before.before.kind != Activation::none;
+  if (differentiates) check_tensor("conv2d_backward_data", "x", before.x, x_, activation_dtype(precision_, device_), stream);
+  if (before.addend.defined()) {
+    check_tensor("conv2d_backward_data", "addend", before.addend, x_, activation_dtype(precision_, device_), stream);
+  }
+  check_backward_data(dy, weight, dx, stream);
+  Impl* const impl = impl_for("conv2d_backward_data");
+  const FloatEnvironment standard;
+  if (impl && impl->backward_data_before(dy, weight, before, dx, stream)) return;
+  backward_data(dy, weight, dx, stream);
+  if (before.addend.defined()) add(dx, before.addend, dx, stream);
+  if (differentiates) activation_backward(before.x, before.before, dx, dx, stream);
+}
+
 void Conv2dPlan::backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream) {
-  check_tensor("conv2d_backward_data", "dy", dy, y_, activation_dtype(precision_, device_), stream);
-  check_tensor("conv2d_backward_data", "weight", weight, weight_, activation_dtype(precision_, device_), stream);
-  check_tensor("conv2d_backward_data", "dx", dx, x_, activation_dtype(precision_, device_), stream);
+  check_backward_data(dy, weight, dx, stream);
   const FloatEnvironment standard;
   if (Impl* impl = impl_for("conv2d_backward_data")) impl->backward_data(dy, weight, dx, stream);
 }

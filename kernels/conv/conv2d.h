@@ -25,6 +25,20 @@ GPUCNN_API Shape conv2d_weight_shape(std::int64_t in_channels, std::int64_t out_
 /// the image. Throws `std::invalid_argument` where the stride is not 1, as PyTorch does, or 31 bits do not count them.
 GPUCNN_API Conv2dOptions with_sides(Conv2dOptions options);
 
+/// What is done to the sums of a convolution: y = activation(sums + addend). addend: of y's shape, and not y.
+struct Conv2dSum {
+  Tensor addend;
+  Activation activation;
+};
+
+/// What is done to a gradient of x: dx = that of what made x, from gradient + addend. `before`: the activation that made x, whose
+/// backward reads its y; none: x is not read. addend: of x's shape, and not dx; undefined: none.
+struct Conv2dBefore {
+  Tensor x;
+  Activation before;
+  Tensor addend;
+};
+
 /// A convolution (cross-correlation, as PyTorch's Conv2d) prepared for one input shape: what the device's library wants to know
 /// once. x: [N, C, H, W]; weight: [K, C / groups, kH, kW]; bias: [K] if options.bias, else undefined; y: [N, K, Ho, Wo]; these and
 /// gradients of x and y of the precision's `activation_dtype`, gradients of weight and bias f32. In bf16 on the CPU x, weight and
@@ -49,8 +63,13 @@ class GPUCNN_API Conv2dPlan {
   /// y = epilogue(conv(x, weight) + bias).
   void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y, Stream& stream);
 
+  /// The same with a sum before its activation. False, with y as it was, where that would take a pass of its own.
+  bool forward_sum(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dSum& sum, Tensor& y, Stream& stream);
+
   /// dx = the gradient of x.
   void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream);
+  /// The same with what stands before the convolution.
+  void backward_data(const Tensor& dy, const Tensor& weight, const Conv2dBefore& before, Tensor& dx, Stream& stream);
 
   /// dweight and dbias = the gradients of weight and bias, added to what is there where `accumulate` says so. dbias is undefined
   /// without a bias.
@@ -64,6 +83,8 @@ class GPUCNN_API Conv2dPlan {
  private:
   /// Null for an empty batch, which needs none. Throws `std::logic_error` if this plan was moved from.
   Impl* impl_for(const char* op) const;
+  void check_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y, const Stream& stream) const;
+  void check_backward_data(const Tensor& dy, const Tensor& weight, const Tensor& dx, const Stream& stream) const;
 
   Shape x_, weight_, y_;
   bool bias_;

@@ -42,7 +42,7 @@ class Conv2dCpu final : public Conv2dPlan::Impl {
   void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y,
                Stream& stream) override {
     const float* const biases = options_.bias ? bias.data<float>() : nullptr;
-    if (winograd_ && winograd_->run(x, weight, biases, epilogue, y)) return;
+    if (winograd_ && winograd_->run(x, weight, biases, {epilogue}, y)) return;
     if (winograd5x5_ && winograd5x5_->run(x, weight, biases, epilogue, y)) return;
     if (onednn_ && onednn_->forward(x, weight, bias, epilogue, y, stream)) return;
     gemm().forward(x, weight, bias, epilogue, y, stream);
@@ -53,6 +53,20 @@ class Conv2dCpu final : public Conv2dPlan::Impl {
     if (winograd5x5_data_grad_ && winograd5x5_data_grad_->run(dy, weight, nullptr, {}, dx)) return;
     if (onednn_ && onednn_->backward_data(dy, weight, dx, stream)) return;
     gemm().backward_data(dy, weight, dx, stream);
+  }
+
+  bool forward_sum(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dSum& sum, Tensor& y, Stream&) override {
+    const float* const biases = options_.bias ? bias.data<float>() : nullptr;
+    return winograd_ && winograd_->run(x, weight, biases, {sum.activation, sum.addend.data<float>()}, y);
+  }
+
+  bool backward_data_before(const Tensor& dy, const Tensor& weight, const Conv2dBefore& before, Tensor& dx, Stream&) override {
+    const Activation::Kind kind = before.before.kind;
+    const bool sums = before.addend.defined(), masks = kind == Activation::relu;
+    if (!winograd_data_grad_ || (kind != Activation::none && !masks) || sums == masks) return false;
+    const float *const addend = sums ? before.addend.data<float>() : nullptr, *const made =
+                                                                                  masks ? before.x.data<float>() : nullptr;
+    return winograd_data_grad_->run(dy, weight, nullptr, {.addend = addend, .relu_made = made}, dx);
   }
 
   void backward_weights(const Tensor& x, const Tensor& dy, Conv2dPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias,

@@ -32,9 +32,13 @@ namespace {
 
 /// The epilogue of a tile's pixels.
 void finish_tile(const WinogradTiles& all, const TilePlace& at) {
-  const std::int64_t columns = std::min<std::int64_t>(2, all.W - at.j);
+  const std::int64_t count = std::min<std::int64_t>(2, all.W - at.j) * all.K;
   for (std::int64_t i = at.i; i < std::min(at.i + 2, all.H); ++i) {
-    activation_block(all.epilogue, all.y + ((at.n * all.H + i) * all.W + at.j) * all.K, columns * all.K);
+    const std::int64_t first = ((at.n * all.H + i) * all.W + at.j) * all.K;
+    float* const y = all.y + first;
+    for (std::int64_t c = 0; all.addend && c < count; ++c) y[c] += all.addend[first + c];
+    activation_block(all.epilogue, y, count);
+    for (std::int64_t c = 0; all.relu_made && c < count; ++c) y[c] = all.relu_made[first + c] <= 0 ? 0.0F : y[c];
   }
 }
 
@@ -129,7 +133,7 @@ bool WinogradConv::pack(const Tensor& weight, const float* bias, WinogradTiles& 
   return true;
 }
 
-bool WinogradConv::run(const Tensor& x, const Tensor& weight, const float* bias, const Activation& epilogue, Tensor& y) {
+bool WinogradConv::run(const Tensor& x, const Tensor& weight, const float* bias, const WinogradEpilogue& epilogue, Tensor& y) {
   // Outputs are sums of up to 9 sums of C products; each has one of 4 inputs and at most 9/4 of the largest weight.
   constexpr float kLargest = std::numeric_limits<float>::max() / 4, kMaxInput = 1e18F;  // whose square is finite
   if (bias && !(HWY_DYNAMIC_DISPATCH(max_abs)(bias, K_) <= kLargest / 9)) return false;
@@ -138,8 +142,10 @@ bool WinogradConv::run(const Tensor& x, const Tensor& weight, const float* bias,
   if (!pack(weight, bias, all)) return false;
   const float max_input = std::min(kMaxInput, kLargest / 81 / static_cast<float>(C_) / std::max(max_weight_, 1e-10F));
   all.max_energy = max_input * max_input;
-  all.epilogue = epilogue;
-  if (epilogue.kind == Activation::relu) all.floor = 0;
+  all.epilogue = epilogue.activation;
+  all.addend = epilogue.addend;
+  all.relu_made = epilogue.relu_made;
+  if (all.epilogue.kind == Activation::relu) all.floor = 0;
   Tensor direct = Tensor::empty({all.tiles()}, DType::u8);
   all.direct = direct.data<std::uint8_t>();
   compute(all);

@@ -15,6 +15,13 @@ struct WinogradTiles;
 /// time than direct sums.
 bool winograd_pays(const Shape& x, std::int64_t K);
 
+/// What is done to each output: activation(output + addend), or the backward of a ReLU.
+struct WinogradEpilogue {
+  Activation activation = {};
+  const float* addend = nullptr;     // as y, and not y; null: none
+  const float* relu_made = nullptr;  // in its place, as y: what the ReLU made of what these are gradients of
+};
+
 /// A 3x3 convolution with stride 1 and padding 1 by Winograd F(2x2,3x3), or the gradient of its input. Each tile of 2x2 outputs is
 /// computed from its own inputs alone, directly where Winograd would not be exact enough. So results depend neither on other images
 /// nor on the threads. It serves one thread at a time.
@@ -24,9 +31,9 @@ class WinogradConv {
   /// 3].
   WinogradConv(const Shape& x, const Shape& y, bool exchanged);
 
-  /// y = epilogue(convolution + bias); `bias` may be null. False, with y as it was, if weights or bias are not finite or are so
-  /// large that they overflow: the padding's products with infinities are NaN.
-  bool run(const Tensor& x, const Tensor& weight, const float* bias, const Activation& epilogue, Tensor& y);
+  /// y = the epilogue of convolution + bias; `bias` may be null. False, with y as it was, if weights or bias are not finite or are
+  /// so large that they overflow: the padding's products with infinities are NaN.
+  bool run(const Tensor& x, const Tensor& weight, const float* bias, const WinogradEpilogue& epilogue, Tensor& y);
 
  private:
   bool pack(const Tensor& weight, const float* bias, WinogradTiles& all);

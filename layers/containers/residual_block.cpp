@@ -10,7 +10,6 @@
 #include <gpucnn/core/text/formatted.h>
 #include <gpucnn/core/text/name_list.h>
 #include <gpucnn/core/text/printable.h>
-#include <gpucnn/kernels/combine/add.h>
 #include <gpucnn/layers/graph/graph_builder.h>
 
 namespace gpucnn {
@@ -77,12 +76,9 @@ int ResidualBlock::add_to(GraphBuilder& graph, int x) const {
 
 Tensor ResidualBlock::gradients(const Tensor& dy, Context& context) {
   Tensor sum = Tensor::empty(dy.shape(), dy.dtype(), dy.device());  // the gradient of body(x) + shortcut(x)
-  const Tensor body = gradients_of_sum(dy, sum, context);
+  const Tensor before = gradients_of_sum(dy, sum, context);
   const Tensor shortcut = has_shortcut() ? shortcut_[0].backward(sum, context) : sum;
-  if (!context.input_grad()) return {};
-  Tensor dx = Tensor::empty(body.shape(), body.dtype(), body.device());
-  kernels::add(body, shortcut, dx, context.stream());
-  return dx;
+  return gradients_before_sum(before, shortcut, context);
 }
 
 void ResidualBlock::add_summary_rows(const Shape& x, std::vector<SummaryRow>& rows) {

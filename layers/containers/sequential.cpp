@@ -173,25 +173,38 @@ Tensor backward_through(std::size_t parts, const Tensor& dy, const Context& cont
 
 }  // namespace
 
-Tensor Sequential::gradients(const Tensor& dy, Context& context) {
-  if (apart_) {
-    return backward_through(
-        children_.size(), dy, context, [&](std::size_t i) { return learns(children_[i]); },
+/// From the gradient behind the first `parts` children, or stages, to that of x and, if there is one, `addend`.
+Tensor Sequential::run_backward(std::size_t parts, const Tensor& dy, const Tensor& addend, Context& context) {
+  const bool adds = addend.defined() && context.input_grad();
+  if (apart_ || (adds && parts == 0)) {
+    const Tensor dx = backward_through(
+        parts, dy, context, [&](std::size_t i) { return learns(children_[i]); },
         [&](std::size_t i, const Tensor& gradient) { return children_[i].backward(gradient, context); });
+    if (!adds) return dx;
+    Tensor sum = Tensor::empty(dx.shape(), dx.dtype(), dx.device());
+    kernels::add(dx, addend, sum, context.stream());
+    return sum;
   }
   return backward_through(
-      stages_.size(), dy, context, [&](std::size_t i) { return stages_[i]->learns(); },
-      [&](std::size_t i, const Tensor& gradient) { return stages_[i]->backward(gradient, context); });
+      parts, dy, context, [&](std::size_t i) { return stages_[i]->learns(); },
+      [&](std::size_t i, const Tensor& gradient) {
+        return adds && i == 0 ? stages_[i]->backward_plus(gradient, addend, context) : stages_[i]->backward(gradient, context);
+      });
+}
+
+Tensor Sequential::gradients(const Tensor& dy, Context& context) {
+  return run_backward(apart_ ? children_.size() : stages_.size(), dy, {}, context);
 }
 
 Tensor Sequential::gradients_of_sum(const Tensor& dy, Tensor& dsum, Context& context) {
-  if (AddingStage* const last = adding_stage(apart_)) {
-    return backward_through(
-        stages_.size() - 1, last->backward_sum(dy, dsum, context), context, [&](std::size_t i) { return stages_[i]->learns(); },
-        [&](std::size_t i, const Tensor& gradient) { return stages_[i]->backward(gradient, context); });
-  }
+  if (AddingStage* const last = adding_stage(apart_)) return last->backward_sum(dy, dsum, context);
   kernels::activation_backward(context.saved(), {Activation::relu}, dy, dsum, context.stream());
-  return Sequential::gradients(dsum, context);
+  return dsum;
+}
+
+Tensor Sequential::gradients_before_sum(const Tensor& dbefore, const Tensor& addend, Context& context) {
+  const std::size_t parts = apart_ ? children_.size() : stages_.size();
+  return run_backward(parts - (adding_stage(apart_) ? 1 : 0), dbefore, addend, context);
 }
 
 int Sequential::add_to(GraphBuilder& graph, int x) const {

@@ -55,8 +55,11 @@ class GPUCNN_API Sequential : public Module {
   /// `forward_before_sum` makes of x. The last layers may make the sum in their own pass, and then run in the second half.
   Tensor forward_before_sum(const Tensor& x, Context& context) const;
   Tensor forward_sum(const Tensor& before, const Tensor& addend, Context& context) const;
-  /// What `gradients` returns, from the gradient of that y. dsum, like dy, = the gradient of the sum, which is the addend's.
+  /// The gradient of what `forward_before_sum` made, from that of y. dsum, like dy, = the gradient of the sum, which is the
+  /// addend's.
   Tensor gradients_of_sum(const Tensor& dy, Tensor& dsum, Context& context);
+  /// What `gradients` returns, from what `gradients_of_sum` does, and `addend`, the gradient that reaches x by another way.
+  Tensor gradients_before_sum(const Tensor& dbefore, const Tensor& addend, Context& context);
   int add_to(GraphBuilder& graph, int x) const override;
   std::unique_ptr<Module> copy() const override;
   /// For the `copy` of derived classes: gives `network` copies of this one's children instead of its own.
@@ -69,6 +72,7 @@ class GPUCNN_API Sequential : public Module {
   bool has_hooked_layers() const;
   std::int64_t largest_image(const Shape& x) const;
   Tensor run(const Tensor& x, Context& context, bool apart, std::size_t stages) const;
+  Tensor run_backward(std::size_t parts, const Tensor& dy, const Tensor& addend, Context& context);
   /// The last stage if it makes a sum; null where the children run one by one.
   AddingStage* adding_stage(bool apart) const;
   /// Appends the layers in order, with those of plain Sequentials among them in their place.

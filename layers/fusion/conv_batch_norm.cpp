@@ -23,11 +23,16 @@ class FoldedConv {
 
   bool serves(const Shape& x, Device device, Precision precision) const { return plan_.serves(x, device, precision); }
 
+  /// Undefined if there is an addend, whose sum would take a pass of its own.
   Tensor forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const kernels::FixedNorm& norm,
-                 const Activation& epilogue, Stream& stream) {
+                 const kernels::Conv2dSum& epilogue, Stream& stream) {
     fold(weight, bias, norm, x.dtype(), stream);
     Tensor y = Tensor::empty(plan_.y_shape(), x.dtype(), x.device());
-    plan_.forward(x, weight_, bias_, epilogue, y, stream);
+    if (!epilogue.addend.defined()) {
+      plan_.forward(x, weight_, bias_, epilogue.activation, y, stream);
+    } else if (!plan_.forward_sum(x, weight_, bias_, epilogue, y, stream)) {
+      y = {};
+    }
     if (!keeps(stream)) weight_ = bias_ = {};  // while a step is captured memory is that step's
     return y;
   }
@@ -75,19 +80,28 @@ class ConvBatchNorm final : public AddingStage {
   }
 
   Tensor forward(const Tensor& x, Context& context) override {
-    if (folds(x, context)) return folded(x, context);
+    if (folds(x, context)) return folded(x, {{}, relu_ ? relu_->function() : Activation{}}, context);
     return behind_->forward(convolved(x, context), context);
   }
 
-  Tensor backward(const Tensor& dy, Context& context) override { return differentiated(behind_->backward(dy, context), context); }
+  Tensor backward(const Tensor& dy, Context& context) override {
+    return differentiated(behind_->backward(dy, context), {}, context);
+  }
 
-  /// Not folded: the sum wants a pass in any case.
+  Tensor backward_plus(const Tensor& dy, const Tensor& addend, Context& context) override {
+    return differentiated(behind_->backward(dy, context), addend, context);
+  }
+
   Tensor forward_sum(const Tensor& x, const Tensor& addend, Context& context) override {
+    // On a GPU the sum wants a pass in any case.
+    if (x.device().kind == Device::Kind::cpu && folds(x, context)) {
+      if (Tensor y = folded(x, {addend, {Activation::relu}}, context); y.defined()) return y;
+    }
     return behind_->forward_sum(convolved(x, context), addend, context);
   }
 
   Tensor backward_sum(const Tensor& dy, Tensor& dsum, Context& context) override {
-    return differentiated(behind_->backward_sum(dy, dsum, context), context);
+    return differentiated(behind_->backward_sum(dy, dsum, context), {}, context);
   }
 
  private:
@@ -100,7 +114,7 @@ class ConvBatchNorm final : public AddingStage {
     return conv_.output_shape(x.shape()).numel() >= kMinOutputs * conv_.weight().numel();
   }
 
-  Tensor folded(const Tensor& x, Context& context) {
+  Tensor folded(const Tensor& x, const kernels::Conv2dSum& epilogue, Context& context) {
     const Device device = context.stream().device();
     const Precision precision = context.precision();
     const Parameter weight = conv_.weight(), bias = conv_.bias();
@@ -109,8 +123,8 @@ class ConvBatchNorm final : public AddingStage {
       options.bias = true;
       return FoldedConv(x.shape(), conv_.out_channels(), options, device, precision);
     });
-    return conv->forward(operand(x, context), weight.value(), bias.defined() ? bias.value() : Tensor{}, norm_.fixed(),
-                         relu_ ? relu_->function() : Activation{}, context.stream());
+    return conv->forward(operand(x, context), weight.value(), bias.defined() ? bias.value() : Tensor{}, norm_.fixed(), epilogue,
+                         context.stream());
   }
 
   Tensor convolved(const Tensor& x, Context& context) {
@@ -121,13 +135,13 @@ class ConvBatchNorm final : public AddingStage {
     return y;
   }
 
-  Tensor differentiated(const Tensor& dy, Context& context) {
+  Tensor differentiated(const Tensor& dy, const Tensor& addend, Context& context) {
     const Tensor x = std::exchange(x_, {});
     if (!dy.defined()) return {};  // neither the convolution nor what stands before it learns
     Context conv = context.enter(conv_);
     Tensor gradient = dy;  // of the norm's x, made there
     make_operand(gradient, conv);
-    return conv_.differentiate(x, gradient, before_, conv);
+    return conv_.differentiate(x, gradient, before_, conv, addend);
   }
 
   Conv2d& conv_;

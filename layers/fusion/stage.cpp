@@ -1,9 +1,17 @@
 #include <gpucnn/layers/fusion/stage.h>
 
+#include <gpucnn/kernels/combine/add.h>
 #include <gpucnn/kernels/copy/round_to_bf16.h>
 #include <gpucnn/layers/module/module_tree.h>
 
 namespace gpucnn {
+
+Tensor Stage::backward_plus(const Tensor& dy, const Tensor& addend, Context& context) {
+  const Tensor gradient = backward(dy, context);
+  Tensor dx = Tensor::empty(gradient.shape(), gradient.dtype(), gradient.device());
+  kernels::add(gradient, addend, dx, context.stream());
+  return dx;
+}
 
 void Stage::set_layers(std::span<Module* const> layers) {
   layers_.assign(layers.begin(), layers.end());

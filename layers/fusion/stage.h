@@ -31,6 +31,9 @@ class Stage {
   /// From the gradient of the last forward's y to that of its x; undefined if the first layer need not compute it.
   virtual Tensor backward(const Tensor& dy, Context& context) = 0;
 
+  /// What `backward` gives, where x is wanted, and `addend`, the gradient that reaches x by another way.
+  virtual Tensor backward_plus(const Tensor& dy, const Tensor& addend, Context& context);
+
   /// The activation that made y, if its backward reads y alone and may be left to the stage behind; none otherwise.
   virtual Activation last_activation() const { return {}; }
   /// That it will be: from now on dy is the gradient of what that activation was given.

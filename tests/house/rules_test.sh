@@ -38,7 +38,7 @@ kernels_below() {
     gemm) printf 'common simd' ;;
     winograd) printf 'common simd activation copy' ;;
     winograd5x5) printf 'common simd activation gemm winograd' ;;
-    conv) printf 'common simd cuda vendor activation copy winograd winograd5x5' ;;
+    conv) printf 'common simd cuda vendor activation combine copy winograd winograd5x5' ;;
     conv2d_onednn) printf 'common simd vendor activation conv' ;;
     conv2d_gemm) printf 'common simd activation conv copy gemm' ;;
     depthwise) printf 'common simd activation conv' ;;

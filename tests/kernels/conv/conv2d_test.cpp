@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include <gpucnn/core/bf16.h>
+#include <gpucnn/kernels/combine/add.h>
 #include <gpucnn/kernels/copy/cast.h>
 
 #include "close.h"
@@ -222,6 +223,43 @@ TEST_P(Conv2dTest, AppliesAnEpilogueAsTheActivationDoes) {
       activation(y, each.function, expected, problem.stream);
       problem.plan.forward(problem.x, problem.weight, problem.bias, each.function, problem.y, problem.stream);
       EXPECT_EQ(problem.y.to_vector<float>(), expected.to_vector<float>());
+    }
+  }
+}
+
+TEST_P(Conv2dTest, AddsASumBeforeItsActivation) {
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(c.name);
+    Problem problem(c, device());
+    problem.run();
+    Tensor expected = Tensor::empty(problem.y.shape(), problem.y.dtype(), device());
+    add(problem.y, problem.dy, expected, problem.stream);
+    activation(expected, {Activation::relu}, expected, problem.stream);
+    const bool served = problem.plan.forward_sum(problem.x, problem.weight, problem.bias, {problem.dy, {Activation::relu}},
+                                                 problem.y, problem.stream);
+    if (served) EXPECT_EQ(problem.y.to_vector<float>(), expected.to_vector<float>());
+  }
+}
+
+TEST_P(Conv2dTest, DataGradientsTakeWhatStandsBefore) {
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(c.name);
+    Problem problem(c, device());
+    problem.run();
+    const Tensor plain = problem.dx.clone();
+    for (const bool adds : {false, true}) {
+      for (const auto& each : reference::kActivations) {
+        if (!activation_backward_reads_y(each.function)) continue;
+        SCOPED_TRACE(each.name);
+        Tensor expected = plain.clone();
+        if (adds) add(plain, problem.x, expected, problem.stream);
+        if (each.function.kind != Activation::none) {
+          activation_backward(problem.x, each.function, expected, expected, problem.stream);
+        }
+        problem.plan.backward_data(problem.dy, problem.weight, {problem.x, each.function, adds ? problem.x : Tensor{}}, problem.dx,
+                                   problem.stream);
+        EXPECT_EQ(problem.dx.to_vector<float>(), expected.to_vector<float>());
+      }
     }
   }
 }

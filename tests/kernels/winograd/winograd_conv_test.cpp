@@ -49,15 +49,22 @@ struct Problem {
 
   /// Logical order, as in `x`. `served`: whether Winograd must take it.
   std::vector<float> forward(const Activation& epilogue = {}, bool served = true) const {
-    return run({x_shape(), y_shape(), false}, Tensor::from(x, x_shape()), bias.data(), epilogue, y_shape(), served);
+    return run({x_shape(), y_shape(), false}, Tensor::from(x, x_shape()), bias.data(), {epilogue}, y_shape(), served);
   }
 
-  std::vector<float> data_gradient() const {
-    return run({y_shape(), x_shape(), true}, Tensor::from(dy, y_shape()), nullptr, {}, x_shape(), true);
+  /// activation(y + addend), the addend being dy.
+  std::vector<float> forward_sum(const Activation& activation) const {
+    const Tensor addend = Tensor::from(dy, y_shape());
+    return run({x_shape(), y_shape(), false}, Tensor::from(x, x_shape()), bias.data(), {activation, addend.data<float>()},
+               y_shape(), true);
+  }
+
+  std::vector<float> data_gradient(const float* addend = nullptr, const float* relu_made = nullptr) const {
+    return run({y_shape(), x_shape(), true}, Tensor::from(dy, y_shape()), nullptr, {{}, addend, relu_made}, x_shape(), true);
   }
 
   /// Twice: what packs weights that are new differs from what keeps them.
-  std::vector<float> run(cpu::WinogradConv conv, const Tensor& from, const float* with_bias, const Activation& epilogue,
+  std::vector<float> run(cpu::WinogradConv conv, const Tensor& from, const float* with_bias, const cpu::WinogradEpilogue& epilogue,
                          const Shape& to, bool served) const {
     Tensor first = Tensor::zeros(to), second = Tensor::zeros(to);
     const Tensor weight_tensor = weights();
@@ -111,6 +118,49 @@ TEST(WinogradConv, AppliesTheEpilogueOnce) {
     for (float& value : leaked) value = value > 0 ? value : 0.25F * value;
     EXPECT_EQ(problem.forward({Activation::relu}), relu);
     EXPECT_EQ(problem.forward(leaky), leaked);
+  }
+}
+
+TEST(WinogradConv, AddsBeforeTheActivation) {
+  const Activation leaky{.kind = Activation::leaky_relu, .negative_slope = 0.25F};
+  for (const reference::Conv2d& c : {kCases[1], kCases[5]}) {
+    SCOPED_TRACE(name_of(c));
+    Problem problem(c);
+    problem.x[100] = 1e30F;  // some tiles are computed directly
+    everywhere(Device::cpu(), [&] {
+      auto sum = problem.forward();
+      for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += problem.dy[i];
+      auto relu = sum, leaked = sum;
+      for (float& value : relu) value = value < 0 ? 0 : value;
+      for (float& value : leaked) value = value > 0 ? value : 0.25F * value;
+      EXPECT_EQ(problem.forward_sum({}), sum);
+      EXPECT_EQ(problem.forward_sum({Activation::relu}), relu);
+      EXPECT_EQ(problem.forward_sum(leaky), leaked);
+      return sum;
+    });
+  }
+}
+
+TEST(WinogradConv, DataGradientsTakeWhatStandsBefore) {
+  for (const reference::Conv2d& c : {kCases[1], kCases[5]}) {
+    SCOPED_TRACE(name_of(c));
+    Problem problem(c);
+    problem.dy[100] = 1e30F;
+    std::vector<float> made = problem.x;
+    for (float& value : made) value = value < 0 ? 0 : value;
+    made[7] = std::numeric_limits<float>::quiet_NaN();  // lets its gradient pass
+    const Tensor other = Tensor::from(problem.x, problem.x_shape()), relu_made = Tensor::from(made, problem.x_shape());
+    everywhere(Device::cpu(), [&] {
+      const auto plain = problem.data_gradient();
+      auto sum = plain, masked = plain;
+      for (std::size_t i = 0; i < plain.size(); ++i) {
+        sum[i] += problem.x[i];
+        if (made[i] <= 0) masked[i] = 0;
+      }
+      EXPECT_EQ(problem.data_gradient(other.data<float>()), sum);
+      EXPECT_EQ(problem.data_gradient(nullptr, relu_made.data<float>()), masked);
+      return plain;
+    });
   }
 }
 
