@@ -5,31 +5,13 @@
 #include <vector>
 
 #include <gpucnn/core/bf16.h>
-#include <gpucnn/kernels/conv/conv2d.h>
 #include <gpucnn/kernels/copy/cast.h>
 
+#include "conv2d_case.h"
 #include "device_test.h"
-#include "reference/conv2d.h"
 
 /// What the convolutions by kernels of our own are tried on.
 namespace gpucnn::kernels {
-
-struct Conv2dCase {
-  const char* name;
-  reference::Conv2d sizes;
-  bool bias = true;
-
-  Shape x_shape() const { return {sizes.N, sizes.C, sizes.H, sizes.W}; }
-  Shape y_shape() const { return conv2d_shape(x_shape(), sizes.C, sizes.K, options()); }
-  Shape weight_shape() const { return conv2d_weight_shape(sizes.C, sizes.K, options()); }
-  Conv2dOptions options() const {
-    return {.kernel_size = sizes.kernel_size,
-            .stride = sizes.stride,
-            .padding = sizes.padding,
-            .dilation = sizes.dilation,
-            .bias = bias};
-  }
-};
 
 inline const Conv2dCase kConv2dCases[] = {
     {"first of SimpleCNN", {.N = 3, .C = 3, .H = 32, .W = 32, .K = 16, .kernel_size = 3, .padding = 1}},

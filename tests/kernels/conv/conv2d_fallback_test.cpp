@@ -16,13 +16,7 @@ namespace {
 using reference::random_floats;
 using reference::widen;
 
-struct Case {
-  const char* name;
-  reference::Conv2d sizes;
-  bool bias = true;
-};
-
-const Case kCases[] = {
+const Conv2dCase kCases[] = {
     {"3x3", {.N = 3, .C = 3, .H = 9, .W = 11, .K = 16, .kernel_size = 3, .padding = 1}},
     {"fours", {.N = 2, .C = 8, .H = 6, .W = 6, .K = 12, .kernel_size = 3, .padding = 1}},
     {"one image and channel", {.N = 1, .C = 1, .H = 7, .W = 5, .K = 1, .kernel_size = 3}},
@@ -56,20 +50,12 @@ class Conv2dFallbackTest : public DeviceTest {};
 INSTANTIATE_TEST_SUITE_P(Devices, Conv2dFallbackTest, testing::Values(Device::cuda()), device_name);
 
 TEST_P(Conv2dFallbackTest, EqualsTheReference) {
-  for (const Case& test : kCases) {
+  for (const Conv2dCase& test : kCases) {
     SCOPED_TRACE(test.name);
     const reference::Conv2d& c = test.sizes;
-    const Conv2dOptions options{.kernel_size = c.kernel_size,
-                                .stride = c.stride,
-                                .padding = c.padding,
-                                .dilation = c.dilation,
-                                .groups = static_cast<int>(c.groups),
-                                .bias = test.bias};
-    const std::vector<float> x = random_floats(c.x_numel(), 1), weight = random_floats(c.weight_numel(), 2),
-                             bias = random_floats(test.bias ? c.K : 0, 3), dy = random_floats(c.y_numel(), 4);
-    const Shape x_shape{c.N, c.C, c.H, c.W}, y_shape = conv2d_shape(x_shape, c.C, c.K, options),
-                                             weight_shape = conv2d_weight_shape(c.C, c.K, options);
-    const auto conv = cuda::conv2d_fallback(x_shape, y_shape, options);
+    const auto [x, weight, bias, dy] = Conv2dOperands(test);
+    const Shape x_shape = test.x_shape(), y_shape = test.y_shape(), weight_shape = test.weight_shape();
+    const auto conv = cuda::conv2d_fallback(x_shape, y_shape, test.options());
     const Tensor images = tensor(x, x_shape), weights = tensor(weight, weight_shape), gradient = tensor(dy, y_shape),
                  biases = test.bias ? tensor(bias) : Tensor{};
     Tensor y = empty(y_shape), dx = empty(x_shape), dweight = empty(weight_shape), dbias = test.bias ? empty({c.K}) : Tensor{};

@@ -15,6 +15,7 @@
 #include <gpucnn/kernels/copy/cast.h>
 
 #include "close.h"
+#include "conv2d_case.h"
 #include "device_test.h"
 #include "everywhere.h"
 #include "misuse.h"
@@ -28,13 +29,7 @@ namespace {
 using reference::random_floats;
 using reference::widen;
 
-struct Case {
-  const char* name;
-  reference::Conv2d sizes;
-  bool bias = true;
-};
-
-const Case kCases[] = {
+const Conv2dCase kCases[] = {
     {"first of SimpleCNN", {.N = 5, .C = 3, .H = 32, .W = 32, .K = 16, .kernel_size = 3, .padding = 1}},
     {"second of SimpleCNN", {.N = 3, .C = 16, .H = 16, .W = 16, .K = 32, .kernel_size = 3, .padding = 1}},
     {"one image, one channel", {.N = 1, .C = 1, .H = 7, .W = 5, .K = 1, .kernel_size = 3}},
@@ -68,15 +63,6 @@ const Case kCases[] = {
     {"sides, pointwise", {.N = 3, .C = 9, .H = 4, .W = 5, .K = 8, .kernel_size = 1, .stride = 2, .padding = Sides{1, 0, 2, 3}}},
     {"without bias", {.N = 3, .C = 4, .H = 6, .W = 6, .K = 5, .kernel_size = 3, .padding = 1}, false}};
 
-Conv2dOptions options_of(const Case& c) {
-  return {.kernel_size = c.sizes.kernel_size,
-          .stride = c.sizes.stride,
-          .padding = c.sizes.padding,
-          .dilation = c.sizes.dilation,
-          .groups = static_cast<int>(c.sizes.groups),
-          .bias = c.bias};
-}
-
 /// `count` numbers that have the precision's dtype exactly.
 std::vector<float> numbers(std::int64_t count, unsigned seed, Precision precision) {
   std::vector<float> made = random_floats(count, seed);
@@ -99,7 +85,7 @@ std::vector<float> values(const Tensor& tensor, Stream& stream) {
 
 /// The tensors of one convolution, filled from fixed seeds, each of which begins at element `first` of its memory.
 struct Problem {
-  Problem(const Case& c, Device on, std::int64_t at = 0, Precision precision = Precision::fp32)
+  Problem(const Conv2dCase& c, Device on, std::int64_t at = 0, Precision precision = Precision::fp32)
       : device(on),
         first(at),
         dtype(activation_dtype(precision, on)),
@@ -108,10 +94,10 @@ struct Problem {
         bias_values(numbers(c.bias ? c.sizes.K : 0, 3, precision)),
         dy_values(numbers(c.sizes.y_numel(), 4, precision)),
         stream(device),
-        x(filled(x_values, {c.sizes.N, c.sizes.C, c.sizes.H, c.sizes.W})),
-        weight(filled(weight_values, conv2d_weight_shape(c.sizes.C, c.sizes.K, options_of(c)))),
+        x(filled(x_values, c.x_shape())),
+        weight(filled(weight_values, c.weight_shape())),
         bias(c.bias ? filled(bias_values, {c.sizes.K}) : Tensor{}),
-        plan(x.shape(), c.sizes.K, options_of(c), device, precision),
+        plan(x.shape(), c.sizes.K, c.options(), device, precision),
         dy(filled(dy_values, plan.y_shape())),
         y(placed(plan.y_shape(), dtype, device, first)),
         dx(placed(x.shape(), dtype, device, first)),
@@ -146,7 +132,7 @@ struct Problem {
     return all;
   }
 
-  void expect_reference(const Case& c, Tolerance tolerance) {
+  void expect_reference(const Conv2dCase& c, Tolerance tolerance) {
     const auto wide_x = widen(x_values), wide_weight = widen(weight_values);
     expect_close(values(y, stream), reference::conv2d(c.sizes, wide_x, wide_weight, widen(bias_values)), tolerance);
     const auto gradients = reference::conv2d_backward(c.sizes, wide_x, wide_weight, widen(dy_values));
@@ -174,7 +160,7 @@ class Conv2dTest : public DeviceTest {
     } catch (const DeviceError& error) {
       GTEST_SKIP() << error.what();
     }
-    for (const Case& c : kCases) {
+    for (const Conv2dCase& c : kCases) {
       for (const std::int64_t first : {0, 1}) {
         SCOPED_TRACE(std::string(c.name) + ", from element " + std::to_string(first));
         everywhere(device(), [&] {
@@ -190,7 +176,7 @@ class Conv2dTest : public DeviceTest {
 INSTANTIATE_TEST_SUITE_P(Devices, Conv2dTest, devices(), device_name);
 
 TEST_P(Conv2dTest, EqualsTheReference) {
-  for (const Case& c : kCases) {
+  for (const Conv2dCase& c : kCases) {
     SCOPED_TRACE(c.name);
     Problem problem(c, device());
     problem.run();
@@ -199,7 +185,7 @@ TEST_P(Conv2dTest, EqualsTheReference) {
 }
 
 TEST_P(Conv2dTest, TakesViewsThatBeginAtAnyElement) {
-  for (const Case& c : kCases) {
+  for (const Conv2dCase& c : kCases) {
     SCOPED_TRACE(c.name);
     Problem problem(c, device(), 1);
     problem.run();
@@ -212,7 +198,7 @@ TEST_P(Conv2dTest, InTf32KeepsTenBitsOfEachFactor) { expect_precision(Precision:
 TEST_P(Conv2dTest, InBf16RoundsOnlyItsResults) { expect_precision(Precision::bf16, device() == Device::cpu() ? kSum : kBf16); }
 
 TEST_P(Conv2dTest, AppliesAnEpilogueAsTheActivationDoes) {
-  for (const Case& c : kCases) {
+  for (const Conv2dCase& c : kCases) {
     SCOPED_TRACE(c.name);
     Problem problem(c, device());
     problem.plan.forward(problem.x, problem.weight, problem.bias, {}, problem.y, problem.stream);
@@ -265,7 +251,7 @@ TEST_P(Conv2dTest, DataGradientsTakeWhatStandsBefore) {
 }
 
 TEST_P(Conv2dTest, AddsToGradientsWhereAsked) {
-  for (const Case& c : kCases) {
+  for (const Conv2dCase& c : kCases) {
     SCOPED_TRACE(c.name);
     Problem problem(c, device());
     problem.run();
@@ -285,7 +271,7 @@ TEST_P(Conv2dTest, AddsToGradientsWhereAsked) {
 }
 
 TEST_P(Conv2dTest, GivesTheSameBitsEveryTimeOnAnyNumberOfThreads) {
-  for (const Case& c : kCases) {
+  for (const Conv2dCase& c : kCases) {
     SCOPED_TRACE(c.name);
     std::vector<std::vector<float>> results;
     for (const int threads : {1, 2, 5}) {
@@ -336,7 +322,7 @@ TEST_P(Conv2dTest, RefusesTensorsOfOtherShapesThanItsPlan) {
 }
 
 TEST_P(Conv2dTest, OfPointsWithAStrideStaysWithinItsMemory) {
-  const Case c{"", {.N = 8, .C = 3, .H = 128, .W = 128, .K = 2, .kernel_size = 1, .stride = 2}};
+  const Conv2dCase c{"", {.N = 8, .C = 3, .H = 128, .W = 128, .K = 2, .kernel_size = 1, .stride = 2}};
   const int rounds = device().kind == Device::Kind::cpu ? 20 : 1;
   for (int round = 0; round < rounds; ++round) {
     Problem problem(c, device());
@@ -351,7 +337,7 @@ constexpr float kNotNumbers[] = {std::numeric_limits<float>::quiet_NaN(), std::n
 /// Holds every convolution on the CPU to the reference with one of `values` infinite or NaN, which `tensor` gets: the first, in the
 /// corner of the window or the image, the last, and one amid them. With the padding's zeros they make NaN.
 void expect_nan_in_padding(std::vector<float> Problem::*values, Tensor Problem::*tensor) {
-  for (const Case& c : kCases) {
+  for (const Conv2dCase& c : kCases) {
     SCOPED_TRACE(c.name);
     const Problem clean(c, Device::cpu());
     const std::size_t count = (clean.*values).size();
@@ -381,7 +367,7 @@ TEST(Conv2dPadding, TakesNoHarmFromInputsThatAreNotFinite) { expect_nan_in_paddi
 
 TEST(Conv2dPadding, KeepsItsNanThroughRelu) {
   for (const float value : kNotNumbers) {
-    for (const Case& c : kCases) {
+    for (const Conv2dCase& c : kCases) {
       SCOPED_TRACE(c.name);
       Problem problem(c, Device::cpu());
       problem.weight_values[0] = value;

@@ -10,6 +10,7 @@
 
 #include "close.h"
 #include "everywhere.h"
+#include "kernels/conv/conv2d_case.h"
 #include "reference/activation.h"
 #include "reference/conv2d.h"
 
@@ -20,13 +21,7 @@ namespace {
 using reference::random_floats;
 using reference::widen;
 
-struct Case {
-  const char* name;
-  reference::Conv2d sizes;
-  bool bias = true;
-};
-
-const Case kCases[] = {
+const Conv2dCase kCases[] = {
     {"one of everything", {.N = 1, .C = 1, .H = 1, .W = 1, .K = 1, .kernel_size = 1}},
     {"5x5", {.N = 3, .C = 5, .H = 9, .W = 11, .K = 33, .kernel_size = 5, .padding = 2}},
     {"two vectors of outputs", {.N = 2, .C = 7, .H = 12, .W = 12, .K = 32, .kernel_size = 3, .padding = 1}},
@@ -64,24 +59,6 @@ const Case kCases[] = {
       .groups = 2}},
     {"taps outside", {.N = 2, .C = 4, .H = 2, .W = 2, .K = 4, .kernel_size = 5, .padding = 4}}};
 
-Conv2dOptions options_of(const Case& c) {
-  return {.kernel_size = c.sizes.kernel_size,
-          .stride = c.sizes.stride,
-          .padding = c.sizes.padding,
-          .dilation = c.sizes.dilation,
-          .groups = static_cast<int>(c.sizes.groups),
-          .bias = c.bias};
-}
-
-struct Operands {
-  explicit Operands(const Case& c)
-      : x(random_floats(c.sizes.x_numel(), 1)),
-        weight(random_floats(c.sizes.weight_numel(), 2)),
-        bias(random_floats(c.bias ? c.sizes.K : 0, 3)),
-        dy(random_floats(c.sizes.y_numel(), 4)) {}
-  std::vector<float> x, weight, bias, dy;
-};
-
 struct Results {
   std::vector<float> y, dx, dweight, dbias;
 
@@ -93,16 +70,15 @@ struct Results {
 };
 
 /// Gradients of the parameters are added to `before` if it is not 0.
-Results computed(const Case& c, const Operands& given, const Activation& epilogue = {}, float before = 0) {
-  const Shape x_shape{c.sizes.N, c.sizes.C, c.sizes.H, c.sizes.W};
-  const Shape y_shape = conv2d_shape(x_shape, c.sizes.C, c.sizes.K, options_of(c));
+Results computed(const Conv2dCase& c, const Conv2dOperands& given, const Activation& epilogue = {}, float before = 0) {
+  const Shape x_shape = c.x_shape(), y_shape = c.y_shape();
   const Tensor x = Tensor::from(given.x, x_shape), dy = Tensor::from(given.dy, y_shape);
-  const Tensor weight = Tensor::from(given.weight, conv2d_weight_shape(c.sizes.C, c.sizes.K, options_of(c)));
+  const Tensor weight = Tensor::from(given.weight, c.weight_shape());
   const Tensor bias = c.bias ? Tensor::from(given.bias, {c.sizes.K}) : Tensor{};
   Tensor y = Tensor::zeros(y_shape), dx = Tensor::full(x_shape, 7), dweight = Tensor::full(weight.shape(), before);
   Tensor dbias = c.bias ? Tensor::full(bias.shape(), before) : Tensor{};
   Stream stream;
-  const auto conv = cpu::conv2d_gemm(x_shape, y_shape, options_of(c));
+  const auto conv = cpu::conv2d_gemm(x_shape, y_shape, c.options());
   conv->forward(x, weight, bias, epilogue, y, stream);
   conv->backward_data(dy, weight, dx, stream);
   conv->backward_weights(x, dy, {before != 0, before != 0}, dweight, dbias, stream);
@@ -110,7 +86,7 @@ Results computed(const Case& c, const Operands& given, const Activation& epilogu
           c.bias ? dbias.to_vector<float>() : std::vector<float>{}};
 }
 
-std::vector<float> checked(const Case& c, const Operands& given) {
+std::vector<float> checked(const Conv2dCase& c, const Conv2dOperands& given) {
   const Results results = computed(c, given);
   const auto gradients = reference::conv2d_backward(c.sizes, widen(given.x), widen(given.weight), widen(given.dy));
   expect_close(results.y, reference::conv2d(c.sizes, widen(given.x), widen(given.weight), widen(given.bias)), kSum);
@@ -121,18 +97,18 @@ std::vector<float> checked(const Case& c, const Operands& given) {
 }
 
 TEST(Conv2dGemm, EqualsTheReference) {
-  for (const Case& c : kCases) {
+  for (const Conv2dCase& c : kCases) {
     SCOPED_TRACE(c.name);
-    const Operands given(c);
+    const Conv2dOperands given(c);
     everywhere(Device::cpu(), [&] { return checked(c, given); });
   }
 }
 
 TEST(Conv2dGemm, MakesNanOfPaddingAndWhatIsNotFinite) {
-  for (const Case& c : kCases) {
+  for (const Conv2dCase& c : kCases) {
     SCOPED_TRACE(c.name);
-    for (std::vector<float> Operands::*spoilt : {&Operands::weight, &Operands::dy, &Operands::x}) {
-      Operands given(c);
+    for (std::vector<float> Conv2dOperands::*spoilt : {&Conv2dOperands::weight, &Conv2dOperands::dy, &Conv2dOperands::x}) {
+      Conv2dOperands given(c);
       (given.*spoilt).front() = std::numeric_limits<float>::infinity();
       (given.*spoilt).back() = std::numeric_limits<float>::quiet_NaN();
       (void)checked(c, given);
@@ -142,9 +118,9 @@ TEST(Conv2dGemm, MakesNanOfPaddingAndWhatIsNotFinite) {
 
 TEST(Conv2dGemm, AppliesTheEpilogueToEveryOutputOnce) {
   const Activation relu{.kind = Activation::relu}, leaky{.kind = Activation::leaky_relu, .negative_slope = 0.25F};
-  for (const Case& c : kCases) {
+  for (const Conv2dCase& c : kCases) {
     SCOPED_TRACE(c.name);
-    const Operands given(c);
+    const Conv2dOperands given(c);
     for (const std::int64_t target : ForcedInstructionSet::all()) {
       const ForcedInstructionSet forced(target);
       const std::vector<float> plain = computed(c, given).y;
@@ -159,8 +135,8 @@ TEST(Conv2dGemm, AppliesTheEpilogueToEveryOutputOnce) {
 }
 
 TEST(Conv2dGemm, KeepsNanInReluAlone) {
-  const Case c{"points", {.N = 2, .C = 5, .H = 3, .W = 7, .K = 70, .kernel_size = 1}};
-  Operands given(c);
+  const Conv2dCase c{"points", {.N = 2, .C = 5, .H = 3, .W = 7, .K = 70, .kernel_size = 1}};
+  Conv2dOperands given(c);
   given.bias[3] = std::numeric_limits<float>::quiet_NaN();
   given.bias[69] = -std::numeric_limits<float>::infinity();
   for (const std::int64_t target : ForcedInstructionSet::all()) {
@@ -176,18 +152,18 @@ TEST(Conv2dGemm, KeepsNanInReluAlone) {
 }
 
 TEST(Conv2dGemm, AddsToGradientsWhereAsked) {
-  const Operands given(kCases[1]);
+  const Conv2dOperands given(kCases[1]);
   const Results fresh = computed(kCases[1], given), added = computed(kCases[1], given, {}, 2);
   for (std::size_t i = 0; i < fresh.dweight.size(); ++i) ASSERT_FLOAT_EQ(added.dweight[i], fresh.dweight[i] + 2) << i;
   for (std::size_t i = 0; i < fresh.dbias.size(); ++i) ASSERT_FLOAT_EQ(added.dbias[i], fresh.dbias[i] + 2) << i;
 }
 
 TEST(Conv2dGemm, OfAnImageDoesNotDependOnTheOthers) {
-  for (const Case& c : kCases) {
+  for (const Conv2dCase& c : kCases) {
     SCOPED_TRACE(c.name);
-    Case one = c;
+    Conv2dCase one = c;
     one.sizes.N = 1;
-    Operands given(c);
+    Conv2dOperands given(c);
     const Results all = computed(c, given);
     given.x.resize(static_cast<std::size_t>(one.sizes.x_numel()));
     given.dy.resize(static_cast<std::size_t>(one.sizes.y_numel()));
@@ -198,15 +174,13 @@ TEST(Conv2dGemm, OfAnImageDoesNotDependOnTheOthers) {
 }
 
 TEST(Conv2dGemm, SeesThatWeightsHaveChanged) {
-  const Case& c = kCases[1];
-  Operands given(c);
-  const Shape x_shape{c.sizes.N, c.sizes.C, c.sizes.H, c.sizes.W};
-  const Shape y_shape = conv2d_shape(x_shape, c.sizes.C, c.sizes.K, options_of(c));
-  const Shape weight_shape = conv2d_weight_shape(c.sizes.C, c.sizes.K, options_of(c));
+  const Conv2dCase& c = kCases[1];
+  Conv2dOperands given(c);
+  const Shape x_shape = c.x_shape(), y_shape = c.y_shape(), weight_shape = c.weight_shape();
   const Tensor x = Tensor::from(given.x, x_shape), bias = Tensor::from(given.bias, {c.sizes.K});
   Tensor weight = Tensor::from(given.weight, weight_shape), y = Tensor::zeros(y_shape);
   Stream stream;
-  const auto conv = cpu::conv2d_gemm(x_shape, y_shape, options_of(c));
+  const auto conv = cpu::conv2d_gemm(x_shape, y_shape, c.options());
   conv->forward(x, weight, bias, {}, y, stream);
   given.weight[7] = 5;
   weight.copy_from(Tensor::from(given.weight, weight_shape));
@@ -216,8 +190,9 @@ TEST(Conv2dGemm, SeesThatWeightsHaveChanged) {
 
 TEST(Conv2dGemm, OfWindowsFarApartNeedsNoPaddedImage) {
   // Its padded images would have 2^36 pixels.
-  const Case c{"mostly padding", {.N = 1, .C = 2, .H = 3, .W = 2, .K = 3, .kernel_size = 2, .stride = 1 << 17, .padding = 1 << 17}};
-  (void)checked(c, Operands(c));
+  const Conv2dCase c{"mostly padding",
+                     {.N = 1, .C = 2, .H = 3, .W = 2, .K = 3, .kernel_size = 2, .stride = 1 << 17, .padding = 1 << 17}};
+  (void)checked(c, Conv2dOperands(c));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include "close.h"
 #include "everywhere.h"
+#include "kernels/conv/conv2d_case.h"
 #include "reference/conv2d.h"
 
 // Of every kind of row that the kernels know: 3 or 5 taps at strides of 1 and 2, any other, and channels that fill no vector.
@@ -17,13 +18,7 @@ namespace {
 using reference::random_floats;
 using reference::widen;
 
-struct Case {
-  const char* name;
-  reference::Conv2d sizes;
-  bool bias = true;
-};
-
-const Case kCases[] = {
+const Conv2dCase kCases[] = {
     {"3x3", {.N = 3, .C = 37, .H = 9, .W = 15, .K = 37, .kernel_size = 3, .padding = 1, .groups = 37}},
     {"3x3, vectors", {.N = 17, .C = 32, .H = 8, .W = 8, .K = 32, .kernel_size = 3, .padding = 1, .groups = 32}},
     {"3x3, stride", {.N = 2, .C = 21, .H = 16, .W = 17, .K = 21, .kernel_size = 3, .stride = 2, .padding = 1, .groups = 21}},
@@ -51,32 +46,15 @@ const Case kCases[] = {
     {"pointwise", {.N = 2, .C = 9, .H = 5, .W = 6, .K = 9, .kernel_size = 1, .stride = 2, .padding = 1, .groups = 9}},
 };
 
-struct Operands {
-  explicit Operands(const Case& c)
-      : x(random_floats(c.sizes.x_numel(), 1)),
-        weight(random_floats(c.sizes.weight_numel(), 2)),
-        bias(random_floats(c.bias ? c.sizes.K : 0, 3)),
-        dy(random_floats(c.sizes.y_numel(), 4)) {}
-  std::vector<float> x, weight, bias, dy;
-};
-
 /// Everything that a plan computes, held against the reference.
-std::vector<float> checked(const Case& c, const Operands& given) {
+std::vector<float> checked(const Conv2dCase& c, const Conv2dOperands& given) {
   const reference::Conv2d& s = c.sizes;
-  const Shape shape{s.N, s.C, s.H, s.W};
   Stream stream;
-  Conv2dPlan plan(shape, s.K,
-                  {.kernel_size = s.kernel_size,
-                   .stride = s.stride,
-                   .padding = s.padding,
-                   .dilation = s.dilation,
-                   .groups = static_cast<int>(s.groups),
-                   .bias = c.bias},
-                  Device::cpu());
-  const Tensor x = Tensor::from(given.x, shape), dy = Tensor::from(given.dy, plan.y_shape());
-  const Tensor weight = Tensor::from(given.weight, {s.K, 1, s.kernel_size.height, s.kernel_size.width});
+  Conv2dPlan plan(c.x_shape(), s.K, c.options(), Device::cpu());
+  const Tensor x = Tensor::from(given.x, c.x_shape()), dy = Tensor::from(given.dy, plan.y_shape());
+  const Tensor weight = Tensor::from(given.weight, c.weight_shape());
   const Tensor bias = c.bias ? Tensor::from(given.bias, {s.K}) : Tensor{};
-  Tensor y = Tensor::zeros(plan.y_shape()), dx = Tensor::zeros(shape), dweight = Tensor::zeros(weight.shape());
+  Tensor y = Tensor::zeros(plan.y_shape()), dx = Tensor::zeros(x.shape()), dweight = Tensor::zeros(weight.shape());
   Tensor dbias = c.bias ? Tensor::zeros(bias.shape()) : Tensor{};
   plan.forward(x, weight, bias, {}, y, stream);
   plan.backward_data(dy, weight, dx, stream);
@@ -97,18 +75,18 @@ std::vector<float> checked(const Case& c, const Operands& given) {
 }
 
 TEST(DepthwiseConv2d, EqualsTheReference) {
-  for (const Case& c : kCases) {
+  for (const Conv2dCase& c : kCases) {
     SCOPED_TRACE(c.name);
-    const Operands given(c);
+    const Conv2dOperands given(c);
     everywhere(Device::cpu(), [&] { return checked(c, given); });
   }
 }
 
 TEST(DepthwiseConv2d, MakesNanOfPaddingAndWhatIsNotFinite) {
-  for (const Case& c : kCases) {
+  for (const Conv2dCase& c : kCases) {
     SCOPED_TRACE(c.name);
-    for (std::vector<float> Operands::*spoilt : {&Operands::weight, &Operands::dy, &Operands::x}) {
-      Operands given(c);
+    for (std::vector<float> Conv2dOperands::*spoilt : {&Conv2dOperands::weight, &Conv2dOperands::dy, &Conv2dOperands::x}) {
+      Conv2dOperands given(c);
       (given.*spoilt).front() = std::numeric_limits<float>::infinity();
       (given.*spoilt).back() = std::numeric_limits<float>::quiet_NaN();
       (void)checked(c, given);
@@ -117,10 +95,10 @@ TEST(DepthwiseConv2d, MakesNanOfPaddingAndWhatIsNotFinite) {
 }
 
 TEST(DepthwiseConv2d, OfAnImageDoesNotDependOnTheOthers) {
-  const Case many{"", {.N = 5, .C = 40, .H = 20, .W = 19, .K = 40, .kernel_size = 3, .padding = 1, .groups = 40}};
-  Case one = many;
+  const Conv2dCase many{"", {.N = 5, .C = 40, .H = 20, .W = 19, .K = 40, .kernel_size = 3, .padding = 1, .groups = 40}};
+  Conv2dCase one = many;
   one.sizes.N = 1;
-  Operands given(many);
+  Conv2dOperands given(many);
   const std::vector<float> all = checked(many, given);
   given.x.resize(static_cast<std::size_t>(one.sizes.x_numel()));
   given.dy.resize(static_cast<std::size_t>(one.sizes.y_numel()));
