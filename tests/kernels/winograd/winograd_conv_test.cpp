@@ -4,22 +4,16 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <string>
 #include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
 
-#include "close.h"
-#include "everywhere.h"
 #include "reference/activation.h"
-#include "reference/conv2d.h"
+#include "winograd_problem.h"
 
 namespace gpucnn::kernels {
 namespace {
-
-using reference::random_floats;
-using reference::widen;
 
 const reference::Conv2d kCases[] = {{.N = 1, .C = 16, .H = 2, .W = 2, .K = 16, .kernel_size = 3, .padding = 1},
                                     {.N = 2, .C = 17, .H = 5, .W = 7, .K = 33, .kernel_size = 3, .padding = 1},
@@ -29,23 +23,8 @@ const reference::Conv2d kCases[] = {{.N = 1, .C = 16, .H = 2, .W = 2, .K = 16, .
                                     {.N = 5, .C = 16, .H = 16, .W = 15, .K = 40, .kernel_size = 3, .padding = 1},
                                     {.N = 13, .C = 257, .H = 3, .W = 4, .K = 67, .kernel_size = 3, .padding = 1}};
 
-std::string name_of(const reference::Conv2d& c) {
-  return std::to_string(c.N) + "x" + std::to_string(c.C) + "x" + std::to_string(c.H) + "x" + std::to_string(c.W) + " to " +
-         std::to_string(c.K);
-}
-
-/// A convolution's tensors from fixed seeds.
-struct Problem {
-  explicit Problem(const reference::Conv2d& c)
-      : sizes(c),
-        x(random_floats(c.x_numel(), 1)),
-        weight(random_floats(c.weight_numel(), 2)),
-        bias(random_floats(c.K, 3)),
-        dy(random_floats(c.y_numel(), 4)) {}
-
-  Shape x_shape() const { return {sizes.N, sizes.C, sizes.H, sizes.W}; }
-  Shape y_shape() const { return {sizes.N, sizes.K, sizes.H, sizes.W}; }
-  Tensor weights() const { return Tensor::from(weight, {sizes.K, sizes.C, 3, 3}); }
+struct Problem : WinogradProblem {
+  using WinogradProblem::WinogradProblem;
 
   /// Logical order, as in `x`. `served`: whether Winograd must take it.
   std::vector<float> forward(const Activation& epilogue = {}, bool served = true) const {
@@ -73,31 +52,17 @@ struct Problem {
     EXPECT_EQ(std::memcmp(std::as_const(first).bytes(), std::as_const(second).bytes(), first.nbytes()), 0);
     return first.to_vector<float>();
   }
-
-  std::vector<double> expected() const { return reference::conv2d(sizes, widen(x), widen(weight), widen(bias)); }
-
-  reference::Conv2d sizes;
-  std::vector<float> x, weight, bias, dy;
 };
 
 TEST(WinogradConv, ForwardEqualsTheReference) {
-  for (const reference::Conv2d& c : kCases) {
-    SCOPED_TRACE(name_of(c));
-    const Problem problem(c);
-    const auto expected = problem.expected();
-    everywhere(Device::cpu(), [&] {
-      const auto y = problem.forward();
-      expect_close(y, expected, kSum);
-      return y;
-    });
-  }
+  for (const reference::Conv2d& c : kCases) expect_forward<Problem>(c);
 }
 
 TEST(WinogradConv, DataGradientEqualsTheReference) {
   for (const reference::Conv2d& c : kCases) {
     SCOPED_TRACE(name_of(c));
     const Problem problem(c);
-    const auto expected = reference::conv2d_backward(c, widen(problem.x), widen(problem.weight), widen(problem.dy)).dx;
+    const auto expected = problem.expected_gradients().dx;
     everywhere(Device::cpu(), [&] {
       const auto dx = problem.data_gradient();
       expect_close(dx, expected, kSum);
@@ -172,20 +137,7 @@ TEST(WinogradConv, KeepsNanBehindRelu) {
 }
 
 TEST(WinogradConv, AnImageDoesNotDependOnTheOthers) {
-  for (const reference::Conv2d& c : kCases) {
-    SCOPED_TRACE(name_of(c));
-    const Problem all(c);
-    const auto batch = all.forward();
-    reference::Conv2d one = c;
-    one.N = 1;
-    Problem alone(one);
-    for (std::int64_t n = 0; n < c.N; ++n) {
-      alone.x.assign(all.x.begin() + n * one.x_numel(), all.x.begin() + (n + 1) * one.x_numel());
-      alone.weight = all.weight;
-      const auto y = alone.forward();
-      EXPECT_EQ(std::memcmp(y.data(), batch.data() + n * one.y_numel(), y.size() * sizeof(float)), 0) << "image " << n;
-    }
-  }
+  for (const reference::Conv2d& c : kCases) expect_images_alone<Problem>(c);
 }
 
 TEST(WinogradConv, KeepsInfinitiesAndNanWhereTheyBelong) {

@@ -1,25 +1,17 @@
 #include <gpucnn/kernels/winograd5x5/winograd5x5.h>
 
 #include <cmath>
-#include <cstring>
 #include <limits>
-#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
 
-#include <gpucnn/kernels/conv/conv2d.h>
 #include <gpucnn/kernels/winograd5x5/winograd5x5_weight_grad.h>
 
-#include "close.h"
-#include "everywhere.h"
-#include "reference/conv2d.h"
+#include "kernels/winograd/winograd_problem.h"
 
 namespace gpucnn::kernels {
 namespace {
-
-using reference::random_floats;
-using reference::widen;
 
 const reference::Conv2d kCases[] = {{.N = 1, .C = 16, .H = 2, .W = 2, .K = 16, .kernel_size = 5, .padding = 2},
                                     {.N = 2, .C = 17, .H = 5, .W = 7, .K = 33, .kernel_size = 5, .padding = 2},
@@ -30,27 +22,9 @@ const reference::Conv2d kCases[] = {{.N = 1, .C = 16, .H = 2, .W = 2, .K = 16, .
                                     {.N = 40, .C = 33, .H = 8, .W = 8, .K = 17, .kernel_size = 5, .padding = 2},
                                     {.N = 2, .C = 16, .H = 40, .W = 31, .K = 16, .kernel_size = 5, .padding = 2}};
 
-std::string name_of(const reference::Conv2d& c) {
-  return std::to_string(c.N) + "x" + std::to_string(c.C) + "x" + std::to_string(c.H) + "x" + std::to_string(c.W) + " to " +
-         std::to_string(c.K);
-}
+struct Problem : WinogradProblem {
+  using WinogradProblem::WinogradProblem;
 
-struct Gradients {
-  std::vector<float> dweight, dbias;
-};
-
-/// A convolution's tensors from fixed seeds.
-struct Problem {
-  explicit Problem(const reference::Conv2d& c)
-      : sizes(c),
-        x(random_floats(c.x_numel(), 1)),
-        weight(random_floats(c.weight_numel(), 2)),
-        bias(random_floats(c.K, 3)),
-        dy(random_floats(c.y_numel(), 4)) {}
-
-  Shape x_shape() const { return {sizes.N, sizes.C, sizes.H, sizes.W}; }
-  Shape y_shape() const { return conv2d_shape(x_shape(), sizes.C, sizes.K, {.kernel_size = 5, .padding = sizes.padding}); }
-  Tensor weights() const { return Tensor::from(weight, {sizes.K, sizes.C, 5, 5}); }
   cpu::Winograd5x5 conv() const { return {x_shape(), y_shape(), sizes.padding.top, sizes.padding.left, false}; }
 
   /// `served`: whether Winograd must take it.
@@ -68,9 +42,9 @@ struct Problem {
   }
 
   /// Added to gradients of this value if there is one.
-  Gradients gradients(bool with_bias = true, float before = 0, bool served = true) const {
+  WinogradGradients gradients(bool with_bias = true, float before = 0, bool served = true) const {
     const bool adds = before != 0;
-    Tensor dweight = Tensor::full({sizes.K, sizes.C, 5, 5}, before);
+    Tensor dweight = Tensor::full(weight_shape(), before);
     std::vector<float> dbias(with_bias ? static_cast<std::size_t>(sizes.K) : 0, before);
     const cpu::Winograd5x5WeightGrad gradient(x_shape(), y_shape(), sizes.padding.top, sizes.padding.left);
     EXPECT_EQ(gradient.run(Tensor::from(x, x_shape()), Tensor::from(dy, y_shape()), adds, dweight.data<float>(), adds,
@@ -78,25 +52,10 @@ struct Problem {
               served);
     return {dweight.to_vector<float>(), dbias};
   }
-
-  std::vector<double> expected() const { return reference::conv2d(sizes, widen(x), widen(weight), widen(bias)); }
-  auto expected_gradients() const { return reference::conv2d_backward(sizes, widen(x), widen(weight), widen(dy)); }
-
-  reference::Conv2d sizes;
-  std::vector<float> x, weight, bias, dy;
 };
 
 TEST(Winograd5x5, ForwardEqualsTheReference) {
-  for (const reference::Conv2d& c : kCases) {
-    SCOPED_TRACE(name_of(c));
-    const Problem problem(c);
-    const auto expected = problem.expected();
-    everywhere(Device::cpu(), [&] {
-      const auto y = problem.forward();
-      expect_close(y, expected, kSum);
-      return y;
-    });
-  }
+  for (const reference::Conv2d& c : kCases) expect_forward<Problem>(c);
 }
 
 TEST(Winograd5x5, GradientsEqualTheReference) {
@@ -107,7 +66,7 @@ TEST(Winograd5x5, GradientsEqualTheReference) {
     everywhere(Device::cpu(), [&] {
       std::vector<float> all = problem.data_gradient();
       expect_close(all, expected.dx, kSum);
-      const Gradients gradients = problem.gradients();
+      const WinogradGradients gradients = problem.gradients();
       expect_close(gradients.dweight, expected.dweight, kSum);
       expect_close(gradients.dbias, expected.dbias, kSum);
       all.insert(all.end(), gradients.dweight.begin(), gradients.dweight.end());
@@ -131,46 +90,21 @@ TEST(Winograd5x5, AppliesTheEpilogueOnce) {
 }
 
 TEST(Winograd5x5, AnImageDoesNotDependOnTheOthers) {
-  for (const reference::Conv2d& c : kCases) {
-    SCOPED_TRACE(name_of(c));
-    const Problem all(c);
-    const auto batch = all.forward();
-    reference::Conv2d one = c;
-    one.N = 1;
-    Problem alone(one);
-    alone.weight = all.weight;
-    for (std::int64_t n = 0; n < c.N; ++n) {
-      alone.x.assign(all.x.begin() + n * one.x_numel(), all.x.begin() + (n + 1) * one.x_numel());
-      const auto y = alone.forward();
-      EXPECT_EQ(std::memcmp(y.data(), batch.data() + n * one.y_numel(), y.size() * sizeof(float)), 0) << "image " << n;
-    }
-  }
+  for (const reference::Conv2d& c : kCases) expect_images_alone<Problem>(c);
 }
 
-TEST(Winograd5x5, AddsToGradientsWhereAsked) {
-  const Problem problem(kCases[1]);
-  const Gradients fresh = problem.gradients(), added = problem.gradients(true, 2.0F);
-  for (std::size_t i = 0; i < added.dweight.size(); ++i) ASSERT_FLOAT_EQ(added.dweight[i], fresh.dweight[i] + 2.0F) << i;
-  for (std::size_t i = 0; i < added.dbias.size(); ++i) ASSERT_FLOAT_EQ(added.dbias[i], fresh.dbias[i] + 2.0F) << i;
-  EXPECT_EQ(problem.gradients(false).dweight, fresh.dweight);
-}
+TEST(Winograd5x5, AddsToGradientsWhereAsked) { expect_added<Problem>(kCases[1]); }
 
 TEST(Winograd5x5, LeavesLargeAndNonfiniteFactorsToOthers) {
-  for (const float value : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN(), 1e30F}) {
-    SCOPED_TRACE(value);
-    Problem in_x(kCases[2]), in_dy(kCases[2]), in_weight(kCases[2]), in_bias(kCases[2]);
-    in_x.x.back() = value;
-    in_dy.dy.front() = value;
+  for (const float factor : kUnfitFactors) {
+    expect_gradients_left<Problem>(kCases[2], factor);
+    Problem in_x(kCases[2]), in_weight(kCases[2]), in_bias(kCases[2]);
+    in_x.x.back() = factor;
     in_x.forward({}, false);
-    for (const Problem& problem : {in_x, in_dy}) {
-      const Gradients gradients = problem.gradients(true, 3.0F, false);
-      EXPECT_EQ(gradients.dweight, std::vector<float>(gradients.dweight.size(), 3.0F));
-      EXPECT_EQ(gradients.dbias, std::vector<float>(gradients.dbias.size(), 3.0F));
-    }
-    if (std::isfinite(value)) continue;
-    in_weight.weight[50] = value;
+    if (std::isfinite(factor)) continue;
+    in_weight.weight[50] = factor;
     in_weight.forward({}, false);
-    in_bias.bias[5] = value;
+    in_bias.bias[5] = factor;
     in_bias.forward({}, false);
   }
 }
