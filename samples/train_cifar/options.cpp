@@ -111,7 +111,7 @@ Options parse_options(const std::vector<std::string>& words) {
              ema, 0.0, 1.0)
       ->default_str("");
   command_line::add_device(app, options.device);
-  add_word(app, "--precision", "fp32; less exact, and faster where a GPU or CPU has\ninstructions for it: bf16, and on a GPU tf32",
+  add_word(app, "--precision", "fp32; on a GPU tf32 and bf16 are faster and\nless exact. Newer CPUs have bf16, too",
            options.precision);
   add_number(app, "--threads", "CPU threads; the results do not depend on it", options.threads, 1, 1024);
   add_number<std::uint64_t>(app, "--seed", "Seed of weights, order, dropout and --augment", options.seed, 0,
