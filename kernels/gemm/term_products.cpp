@@ -18,10 +18,6 @@ namespace {
 
 constexpr int kTileTerms = kWide ? 12 : 6;
 
-/// Pixels from one that is multiplied to one that is fetched: some hundred cycles, in which a line comes from the third-level
-/// cache.
-constexpr std::int64_t kAhead = 24;
-
 /// P terms from `term` on, V vectors of outputs from k on. `kWhole`: there are as many outputs. With each pixel a line of `ahead`
 /// is fetched: one at a time, since a core waits for few lines at once.
 template <int P, int V, bool kWhole>
