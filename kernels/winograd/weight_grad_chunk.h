@@ -19,6 +19,8 @@ struct WeightGradChunk {
   /// Floats from an element to the next. A line more than a power of two keeps them in different sets of the L1 cache.
   std::int64_t patch_stride() const { return capacity * round_up(C, kVector) + kVector; }
   std::int64_t gradient_stride() const { return capacity * round_up(K, kVector) + kVector; }
+  std::int64_t patches_size() const { return 16 * patch_stride(); }
+  std::int64_t gradients_size() const { return 16 * gradient_stride(); }
   /// Floats from an output channel's sums to the next one's.
   std::int64_t row() const { return round_up(C, kVector); }
   std::int64_t sums_size() const { return 16 * round_up(K, kVector) * row(); }

@@ -7,6 +7,7 @@
 #include <gpucnn/core/threads/parallel.h>
 #include <gpucnn/kernels/winograd/weight_grad_chunk.h>
 #include <gpucnn/kernels/winograd/winograd_conv.h>
+#include <gpucnn/kernels/winograd/winograd_split.h>
 #include <gpucnn/kernels/winograd/winograd_tiles.h>
 
 #undef HWY_TARGET_INCLUDE
@@ -50,6 +51,59 @@ struct WeightGradSplit {
   }
 };
 
+/// The sums of a call: all of them, or shards of them side by side.
+struct WeightGradSums {
+  const WinogradTiles& all;
+  const float* dy;
+  WeightGradChunk chunk;  // the first one, and the first shard's sums
+  double* biases;         // [shards][K]
+  std::atomic<bool> fit = true;
+
+  std::int64_t blocks() const { return parts(all.K, kVector); }
+
+  void transform(const WeightGradChunk& of, std::int64_t begin, std::int64_t end) {
+    if (!HWY_DYNAMIC_DISPATCH(transform_tiles)(all, dy, of, begin, end)) fit = false;
+  }
+
+  /// Adds a chunk's products of element e and a block of output channels.
+  void add(const WeightGradChunk& of, std::int64_t e, std::int64_t block, double* shard_biases) const {
+    HWY_DYNAMIC_DISPATCH(add_element)(of, e, block * kVector);
+    if (e == 0) HWY_DYNAMIC_DISPATCH(add_bias_gradients)(of, block * kVector, shard_biases);
+  }
+
+  /// A shard's tiles, by a thread that has a chunk's memory to itself.
+  void add_shard(std::int64_t shard, std::int64_t shards, int thread) {
+    WeightGradChunk own = chunk;
+    own.patches += thread * chunk.patches_size();
+    own.gradients += thread * chunk.gradients_size();
+    own.sums += shard * chunk.sums_size();
+    const std::int64_t tiles = all.tiles(), last = (shard + 1) * tiles / shards;
+    for (own.first = shard * tiles / shards; own.first < last && fit; own.first += own.count, own.fresh = false) {
+      own.count = std::min(own.capacity, last - own.first);
+      transform(own, 0, own.count);
+      for (std::int64_t e = 0; e < 16; ++e) {
+        for (std::int64_t block = 0; block < blocks(); ++block) add(own, e, block, biases + shard * all.K);
+      }
+    }
+  }
+
+  /// All tiles, chunk by chunk, by all threads.
+  void add_all() {
+    constexpr std::int64_t kGrain = 16;
+    for (; chunk.first < all.tiles() && fit; chunk.first += chunk.count, chunk.fresh = false) {
+      chunk.count = std::min(chunk.capacity, all.tiles() - chunk.first);
+      parallel_for(parts(chunk.count, kGrain), [&](std::int64_t task) {
+        const FlushSubnormals flush;
+        transform(chunk, task * kGrain, std::min((task + 1) * kGrain, chunk.count));
+      });
+      parallel_for(16 * blocks(), [&](std::int64_t task) {
+        const FlushSubnormals flush;
+        add(chunk, task / blocks(), task % blocks(), biases);
+      });
+    }
+  }
+};
+
 }  // namespace
 
 bool winograd_weight_grad_pays(const Shape& x, std::int64_t K) {
@@ -63,57 +117,25 @@ bool WinogradWeightGrad::run(const Tensor& x, const Tensor& dy, Accumulate accum
   WinogradTiles all{.N = N_, .C = C_, .K = K_, .H = H_, .W = W_, .x = x.data<float>(), .y = nullptr};
   all.zeros = zeros.data<float>();
   all.max_energy = kMaxEnergy;
-  const std::int64_t tiles = all.tiles(), blocks = (K_ + kVector - 1) / kVector;
-  const WeightGradSplit split(tiles, C_, K_);
+  const WeightGradSplit split(all.tiles(), C_, K_);
   const int threads = split.is_sharded ? num_threads() : 1;
   WeightGradChunk chunk{.C = C_, .K = K_, .capacity = split.capacity, .patches = {}, .gradients = {}, .sums = {}};
-  const std::int64_t patch_size = 16 * chunk.patch_stride(), gradient_size = 16 * chunk.gradient_stride();
-  Tensor patches = Tensor::empty({threads * patch_size}), gradients = Tensor::empty({threads * gradient_size});
-  Tensor sums = Tensor::empty({split.shards * chunk.sums_size()}), bias_sums = Tensor::zeros({2 * split.shards * K_});
+  Tensor patches = Tensor::empty({threads * chunk.patches_size()}), gradients = Tensor::empty({threads * chunk.gradients_size()});
+  Tensor all_sums = Tensor::empty({split.shards * chunk.sums_size()}), bias_sums = Tensor::zeros({2 * split.shards * K_});
   chunk.patches = patches.data<float>();
   chunk.gradients = gradients.data<float>();
-  chunk.sums = sums.data<float>();
+  chunk.sums = all_sums.data<float>();
   auto* const biases = reinterpret_cast<double*>(bias_sums.bytes());
-
-  std::atomic<bool> fit = true;
-  const auto transform = [&](const WeightGradChunk& here, std::int64_t begin, std::int64_t end) {
-    if (!HWY_DYNAMIC_DISPATCH(transform_tiles)(all, dy.data<float>(), here, begin, end)) fit = false;
-  };
-  const auto add = [&](const WeightGradChunk& here, std::int64_t e, std::int64_t block, double* of_bias) {
-    HWY_DYNAMIC_DISPATCH(add_element)(here, e, block * kVector);
-    if (e == 0) HWY_DYNAMIC_DISPATCH(add_bias_gradients)(here, block * kVector, of_bias);
-  };
+  WeightGradSums sums{all, dy.data<float>(), chunk, biases};
   if (split.is_sharded) {
     parallel_for(split.shards, threads, [&](std::int64_t shard, int thread) {
       const FlushSubnormals flush;
-      WeightGradChunk own = chunk;
-      own.patches += thread * patch_size;
-      own.gradients += thread * gradient_size;
-      own.sums += shard * chunk.sums_size();
-      const std::int64_t last = (shard + 1) * tiles / split.shards;
-      for (own.first = shard * tiles / split.shards; own.first < last && fit; own.first += own.count, own.fresh = false) {
-        own.count = std::min(own.capacity, last - own.first);
-        transform(own, 0, own.count);
-        for (std::int64_t e = 0; e < 16; ++e) {
-          for (std::int64_t block = 0; block < blocks; ++block) add(own, e, block, biases + shard * K_);
-        }
-      }
+      sums.add_shard(shard, split.shards, thread);
     });
-    if (!fit) return false;
+  } else {
+    sums.add_all();
   }
-  constexpr std::int64_t kGrain = 16;
-  for (; !split.is_sharded && chunk.first < tiles; chunk.first += chunk.count, chunk.fresh = false) {
-    chunk.count = std::min(chunk.capacity, tiles - chunk.first);
-    parallel_for((chunk.count + kGrain - 1) / kGrain, [&](std::int64_t task) {
-      const FlushSubnormals flush;
-      transform(chunk, task * kGrain, std::min((task + 1) * kGrain, chunk.count));
-    });
-    if (!fit) return false;
-    parallel_for(16 * blocks, [&](std::int64_t task) {
-      const FlushSubnormals flush;
-      add(chunk, task / blocks, task % blocks, biases);
-    });
-  }
+  if (!sums.fit) return false;
 
   float* const to = dweight.data<float>();
   parallel_for(K_, [&](std::int64_t k) {

@@ -14,7 +14,7 @@ const reference::Conv2d kCases[] = {{.N = 1, .C = 16, .H = 2, .W = 2, .K = 16, .
                                     {.N = 3, .C = 35, .H = 8, .W = 8, .K = 48, .kernel_size = 3, .padding = 1},
                                     {.N = 9, .C = 67, .H = 4, .W = 3, .K = 19, .kernel_size = 3, .padding = 1},
                                     {.N = 1, .C = 130, .H = 9, .W = 6, .K = 65, .kernel_size = 3, .padding = 1},
-                                    {.N = 33, .C = 300, .H = 5, .W = 5, .K = 16, .kernel_size = 3, .padding = 1},  // three chunks
+                                    {.N = 33, .C = 300, .H = 5, .W = 5, .K = 16, .kernel_size = 3, .padding = 1},   // three chunks
                                     {.N = 9, .C = 16, .H = 16, .W = 15, .K = 40, .kernel_size = 3, .padding = 1}};  // nine shards
 
 struct Problem : WinogradProblem {
