@@ -32,13 +32,14 @@ struct PatchLayout {
   std::int64_t element() const { return element_; }
 };
 
-/// Tiles that are multiplied together: a multiple of every micro-kernel's.
-inline constexpr std::int64_t kTileGroup = 12;
+/// Tiles of a task are a multiple of every micro-kernel's, and lie in groups of so many.
+inline constexpr std::int64_t kTileUnit = 12, kTileGroup = 4 * kTileUnit;
 
-/// The patches of a group side by side, then its elements, then its blocks. So an element's address is known to the compiler.
+/// The patches of a group side by side, then its elements, then its blocks. So an element's address is known to the compiler. A
+/// line more than a power of two keeps elements in different sets of the L1 cache.
 struct GroupLayout {
   static constexpr std::int64_t tile() { return kVector; }
-  static constexpr std::int64_t element() { return kTileGroup * tile(); }
+  static constexpr std::int64_t element() { return kTileGroup * tile() + kVector; }
   static constexpr std::int64_t block() { return 16 * element(); }
   /// Floats from a group of patches of C channels to the next.
   static constexpr std::int64_t group(std::int64_t C) { return round_up(C, kVector) / kVector * block(); }

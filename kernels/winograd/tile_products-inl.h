@@ -88,13 +88,14 @@ template <int V>
 void winograd_channels(const cpu::WinogradTiles& all, const float* patches, std::int64_t first, std::int64_t count,
                        const float* weights, std::int64_t k, float* products) {
   using cpu::kTileGroup;
-  constexpr std::int64_t kTile = V * kLanes, kElement = kTileGroup * kTile;  // of products, floats from one to the next
+  constexpr std::int64_t kTile = V * kLanes,
+                         kElement = kTileGroup * kTile + cpu::kVector;  // of products, floats from one to the next
   const std::int64_t tap = cpu::tap_size(all.C), group = cpu::GroupLayout::group(all.C);
   for (std::int64_t e = 0; e < 16; ++e) {
     const float* const bias = e == kBiasElement ? all.bias + k : nullptr;
     for (std::int64_t p = 0; p < count; p += kTileGroup) {
       multiply_element<V>(patches + p / kTileGroup * group + e * cpu::GroupLayout::element(), weights + e * tap, bias, all.C,
-                          std::min(kTileGroup, count - p), products + p * 16 * kTile + e * kElement);
+                          std::min(kTileGroup, count - p), products + p / kTileGroup * 16 * kElement + e * kElement);
     }
   }
   with_epilogue(all, [&](const auto& epilogue) HWY_ATTR {

@@ -153,7 +153,7 @@ bool WinogradConv::run(const Tensor& x, const Tensor& weight, const float* bias,
   Tensor weights;
   pack_all(weight, C_, K_, exchanged_, false, weights);
   all.weights = std::as_const(weights).data<float>();
-  parallel_ranges(all.tiles(), kTileGroup, [=](std::int64_t first, std::int64_t last) {
+  parallel_ranges(all.tiles(), kTileUnit, [=](std::int64_t first, std::int64_t last) {
     for (std::int64_t tile = first; tile < last; ++tile) {
       if (!all.direct[tile]) continue;
       HWY_DYNAMIC_DISPATCH(direct_tile)(all, tile);

@@ -14,11 +14,11 @@ struct WinogradSplit {
   explicit WinogradSplit(const WinogradTiles& all) : tiles(all.tiles()), K(all.K), packs(all.raw != nullptr) {
     constexpr std::int64_t kMinTasks = 16;
     if (tiles > K) {
-      grain = std::min(kMinTiles, round_up(parts(tiles, kMinTasks), kTileGroup));
+      grain = std::min(kMinTiles, round_up(parts(tiles, kMinTasks), kTileUnit));
       channels = K;
     } else {  // weights are more than patches: each is read by one core, once for as many tiles as fit into its cache
       const std::int64_t most = packs ? tiles : std::clamp(kPatchFloats / all.C, kMinTiles, kMaxTiles);
-      grain = round_up(parts(tiles, parts(tiles, most)), kTileGroup);
+      grain = round_up(parts(tiles, parts(tiles, most)), kTileUnit);
       channels = kPanel;
     }
   }

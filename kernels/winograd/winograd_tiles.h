@@ -62,6 +62,6 @@ inline PixelRows<4> patch_rows(const WinogradTiles& all, const TilePlace& at) {
 }
 
 /// How a group's products with a panel's weights lie: floats from an element to the next, and from a group to the next.
-inline constexpr std::int64_t kProductElement = kTileGroup * kPanel, kGroupProducts = 16 * kProductElement;
+inline constexpr std::int64_t kProductElement = kTileGroup * kPanel + kVector, kGroupProducts = 16 * kProductElement;
 
 }  // namespace gpucnn::kernels::cpu
