@@ -276,6 +276,33 @@ TEST_P(JoinedNorms, AResidualBlockGivesTheBitsOfItsSumAndItsRelu) {
   }
 }
 
+/// On the CPU Winograd computes these, whose epilogue takes the sum and the gradient of the shortcut.
+TEST_P(JoinedNorms, AResidualBlockOfManyChannelsGivesTheBitsOfItsSum) {
+  const auto layers = [] {
+    std::vector<Child> made;
+    for (const std::string number : {"1", "2"}) {
+      if (number == "2") made.emplace_back("relu", ReLU());
+      made.emplace_back("conv" + number, Conv2d(16, 16, {.kernel_size = 3, .padding = 1, .bias = false}));
+      made.emplace_back("bn" + number, BatchNorm2d(16));
+    }
+    return made;
+  };
+  const Shape shape{3, 16, 7, 6};
+  const Tensor input = tensor(reference::random_floats(shape.numel(), 4), shape);
+  for (const bool training : {true, false}) {
+    SCOPED_TRACE(training);
+    ResidualBlock joined(layers());
+    Sequential apart{Residual(Sequential(layers())), ReLU()};
+    for (Module* model : {static_cast<Module*>(&joined), static_cast<Module*>(&apart)}) {
+      model->init(3).to(device()).train(training);
+      model->set_input_grad(true);
+      draw_norms(*model);
+    }
+    for (const unsigned seed : {5U, 6U}) expect_same(run(joined, input, seed), run(apart, input, seed));
+    expect_close(values(joined.predict(input)), as_doubles(values(apart.predict(input))), kFolded);
+  }
+}
+
 TEST_P(JoinedNorms, AHookInAResidualBlockSeesTheNormAlone) {
   ResidualBlock joined = block(false), hooked = block(false);
   std::vector<float> seen;
