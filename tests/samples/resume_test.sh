@@ -284,7 +284,7 @@ kills() {
 # kills_on_gpu: the same on the stand-in for a GPU, whose steps are captured.
 kills_on_gpu() {
   train="$1/tests/cuda_on_cpu/cuda_on_cpu_train_cifar"
-  recipe=(--limit 96 --batch-size 16 --augment --schedule onecycle --ema 0.98 --device cuda)
+  recipe=(--limit 24 --batch-size 4 --augment --schedule onecycle --ema 0.98 --device cuda)
   kills
 }
 
