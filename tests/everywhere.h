@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <cstring>
 #include <vector>
 
@@ -20,7 +21,7 @@ class ForcedInstructionSet {
   ForcedInstructionSet& operator=(const ForcedInstructionSet&) = delete;
 
   /// Those that were compiled in and that this processor has.
-  static std::vector<std::int64_t> all() { return hwy::SupportedAndGeneratedTargets(); }
+  static std::vector<std::int64_t> all();
 
  private:
   // 0 stands for what the processor really has.
