@@ -5,11 +5,13 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 
-// Trains resnet9 on a folder of images that is decoded ahead of the steps, and on the same images in memory, in turn: how much of
+// Trains a network on a folder of images that is decoded ahead of the steps, and on the same images in memory, in turn: how much of
 // the time the decoding takes.
 namespace {
 
@@ -17,6 +19,8 @@ using namespace gpucnn;
 
 struct Options {
   std::filesystem::path folder;
+  std::string model = "resnet9";
+  int num_classes = 0;  // the folder's
   int image_size = 32;
   int width = 16;
   int batch = 128;
@@ -28,7 +32,8 @@ struct Options {
 
 /// Images a second over `steps` steps, behind 2 that are not timed.
 double images_per_second(const std::shared_ptr<const Dataset>& images, int workers, const Options& options) {
-  const auto model = make_model("resnet9", images->image_shape(), 10, options.width);
+  const auto width = options.model == "resnet9" ? std::optional(options.width) : std::nullopt;
+  const auto model = make_model(options.model, images->image_shape(), options.num_classes, width);
   model->init(/*seed=*/0);
   SGD optimizer(model->parameters(), SGDOptions{.lr = 0.01, .momentum = 0.9});
   DataLoader loader(images, {.batch_size = options.batch,
@@ -69,6 +74,7 @@ int main(int argc, char** argv) try {
   Options options;
   CLI::App app("Training steps on a folder of images, decoded ahead of them and in memory; prints images/s, the medians");
   app.add_option("folder", options.folder, "A folder for each class")->required();
+  app.add_option("--model", options.model, "A name that make_model knows");
   app.add_option("--image-size", options.image_size)->check(CLI::Range(1, 1024));
   app.add_option("--width", options.width, "Channels of resnet9's first convolution")->check(CLI::Range(1, 512));
   app.add_option("--batch", options.batch)->check(CLI::Range(2, 4096));
@@ -80,6 +86,7 @@ int main(int argc, char** argv) try {
   set_num_threads(options.threads);
   const auto files =
       std::make_shared<const ImageFolder>(options.folder, ImageFolderOptions{.resize = ResizeOptions{.size = options.image_size}});
+  options.num_classes = static_cast<int>(files->class_names().size());
   const auto memory = std::make_shared<const TensorDataset>(files->in_memory());
   std::vector<double> decoded, kept;
   for (int round = 0; round < options.rounds; ++round) {
