@@ -147,7 +147,7 @@ gpucnn_files(kernels/winograd PRIVATE output_transforms pack_weights patch_layou
 
 gpucnn_files(layers/module PUBLIC context members module plan_cache PRIVATE calls clone hooks module_root module_state module_tree parts step_ends summary_table training_mode)
 gpucnn_files(layers/graph PUBLIC graph_builder model_graph op PRIVATE fold_batch_norm)
-gpucnn_files(layers PUBLIC conv2d dropout dropout2d flatten functional gradcheck identity linear)
+gpucnn_files(layers PUBLIC conv2d dropout dropout2d flatten functional grad_cam gradcheck identity linear)
 gpucnn_files(layers/containers PUBLIC child child_list concat residual residual_block sequential)
 gpucnn_files(layers/pool PUBLIC max_pool2d adaptive_pool2d avg_pool2d upsample)
 gpucnn_files(layers/norm PUBLIC batch_norm2d group_norm)

@@ -39,10 +39,10 @@ struct GoldenCase {
   }
 };
 
-/// The cases of tests/golden/cases/FAMILY.safetensors.
-inline std::vector<GoldenCase> golden_cases(const std::string& family) {
+/// The cases of tests/golden/FOLDER/FAMILY.safetensors.
+inline std::vector<GoldenCase> golden_cases(const std::string& family, const std::string& folder = "cases") {
   const auto [tensors, metadata] =
-      load_safetensors(std::filesystem::path(__FILE__).parent_path() / "golden" / "cases" / (family + ".safetensors"));
+      load_safetensors(std::filesystem::path(__FILE__).parent_path() / "golden" / folder / (family + ".safetensors"));
   std::vector<GoldenCase> cases;
   for (const nlohmann::json& options : nlohmann::json::parse(metadata.at("cases"))) {
     GoldenCase found{options.at("name").get<std::string>(), options, {}};

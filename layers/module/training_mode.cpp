@@ -4,10 +4,10 @@
 
 namespace gpucnn {
 
-TrainingMode::TrainingMode(Module& model) {
+TrainingMode::TrainingMode(Module& model, bool on) {
   for_tree(
       model, [this](Module& module) { before_.emplace_back(&module, module.training_); }, [](Parameter&) {});
-  model.train();
+  model.train(on);
 }
 
 TrainingMode::~TrainingMode() {

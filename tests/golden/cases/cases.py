@@ -18,8 +18,8 @@ from safetensors.torch import save_file
 
 
 class Recorder:
-    def __init__(self, family):
-        self.path = pathlib.Path(__file__).parent / f"{family}.safetensors"
+    def __init__(self, family, folder=pathlib.Path(__file__).parent):
+        self.path = folder / f"{family}.safetensors"
         self.cases, self.tensors = [], {}
 
     def add(self, name, tensors, **description):
