@@ -181,6 +181,7 @@ gpucnn_files(io/onnx/import
 gpucnn_files(train
   PUBLIC checkpoint exponential_moving_average fit metrics parameter_update run_position train_step trainer
   PRIVATE evaluator loss_end trainer_impl)
+gpucnn_files(train/report PUBLIC examination heat_map_png run_report PRIVATE html_text line_chart picture style)
 gpucnn_files(train/captured
   CUDA captured_evaluator captured_step captured_trainer epoch_order gpu_batches step_reports step_state_kernels step_state_mirror)
 

@@ -1,5 +1,6 @@
 #include "common/metrics_log.h"
 
+#include <limits>
 #include <sstream>
 #include <string_view>
 #include <utility>
@@ -18,12 +19,12 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::vector<json_text::Member> members_of(const EpochResult& result) {
+std::vector<json_text::Member> members_of(const EpochNumbers& result) {
   return {{"epoch", std::to_string(result.epoch)},
-          {"train_loss", json_text::of(result.train.loss())},
-          {"train_accuracy", json_text::of(result.train.accuracy())},
-          {"test_loss", json_text::of(result.test.loss())},
-          {"test_accuracy", json_text::of(result.test.accuracy())},
+          {"train_loss", json_text::of(result.train_loss)},
+          {"train_accuracy", json_text::of(result.train_accuracy)},
+          {"test_loss", json_text::of(result.test_loss)},
+          {"test_accuracy", json_text::of(result.test_accuracy)},
           {"lr", json_text::of(result.lr)},
           {"seconds", json_text::of(result.seconds)},
           {"images_per_second", json_text::of(result.images_per_second)}};
@@ -32,7 +33,7 @@ std::vector<json_text::Member> members_of(const EpochResult& result) {
 /// The names of the columns, as the first line of a table.
 std::string heading() {
   std::vector<std::string_view> names;
-  for (const auto& [name, value] : members_of({})) names.push_back(name);
+  for (const auto& [name, value] : members_of(EpochNumbers())) names.push_back(name);
   return fmt::format("{}\n", fmt::join(names, ","));
 }
 
@@ -44,11 +45,25 @@ std::string row(const std::vector<json_text::Member>& members) {
 }
 
 /// The members of a line. Throws `nlohmann::json::exception` for one that no run has written.
-std::vector<json_text::Member> parsed(std::string_view line) {
-  const auto json = nlohmann::json::parse(line);
-  std::vector<json_text::Member> members = members_of({});
-  for (auto& [name, value] : members) value = json.at(name).dump();
+std::vector<json_text::Member> members_of(const nlohmann::json& line) {
+  std::vector<json_text::Member> members = members_of(EpochNumbers());
+  for (auto& [name, value] : members) value = line.at(name).dump();
   return members;
+}
+
+/// What is no number in a line, as a loss that was infinite, is NaN.
+EpochNumbers numbers_of(const nlohmann::json& line) {
+  const auto number = [&](const char* name) {
+    return line.at(name).is_number() ? line.at(name).get<double>() : std::numeric_limits<double>::quiet_NaN();
+  };
+  return {.epoch = line.at("epoch").get<int>(),
+          .train_loss = number("train_loss"),
+          .train_accuracy = number("train_accuracy"),
+          .test_loss = number("test_loss"),
+          .test_accuracy = number("test_accuracy"),
+          .lr = number("lr"),
+          .seconds = number("seconds"),
+          .images_per_second = number("images_per_second")};
 }
 
 }  // namespace
@@ -64,10 +79,12 @@ void MetricsLog::read(int epochs) {
   for (int epoch = 1; epoch <= epochs; ++epoch) {
     try {
       if (!std::getline(lines, line)) line.clear();
-      const std::vector<json_text::Member> members = parsed(line);
+      const auto json = nlohmann::json::parse(line);
+      const std::vector<json_text::Member> members = members_of(json);
       if (members.front().second != std::to_string(epoch)) line.clear();
       lines_ += line + '\n';
       table_ += row(members);
+      epochs_.push_back(numbers_of(json));
     } catch (const nlohmann::json::exception&) {
       line.clear();
     }
@@ -76,7 +93,7 @@ void MetricsLog::read(int epochs) {
 }
 
 void MetricsLog::add(const EpochResult& result) {
-  const std::vector<json_text::Member> members = members_of(result);
+  const std::vector<json_text::Member> members = members_of(EpochNumbers::of(result));
   lines_ += json_text::object(members, json_text::Layout::in_one_line) + '\n';
   table_ += row(members);
   write_text(table_file_, table_);

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include <gpucnn/gpucnn.h>
 
@@ -15,8 +16,11 @@ class MetricsLog {
   /// missing, cannot be read, or is not what a run writes.
   void read(int epochs);
   void add(const gpucnn::EpochResult& result);
+  /// Those that were read.
+  const std::vector<gpucnn::EpochNumbers>& epochs() const noexcept { return epochs_; }
 
  private:
   std::filesystem::path lines_file_, table_file_;
   std::string lines_, table_;  // what they hold
+  std::vector<gpucnn::EpochNumbers> epochs_;
 };

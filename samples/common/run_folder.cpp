@@ -28,8 +28,9 @@ namespace {
 
 constexpr const char* kState = "state.safetensors";
 constexpr const char* kConfig = "config.json";
+constexpr const char* kReport = "report.html";
 /// What a run writes besides.
-constexpr std::array kResults{kState, "metrics.jsonl", "metrics.csv", "best.safetensors", "last.safetensors"};
+constexpr std::array kResults{kState, "metrics.jsonl", "metrics.csv", kReport, "best.safetensors", "last.safetensors"};
 
 bool is_there(const fs::path& file) {
   std::error_code ignored;
@@ -219,6 +220,8 @@ void RunFolder::add(const EpochResult& result, Module& model) {
   if (result.best) save_safetensors(folder_ / "best.safetensors", model.state_dict(), judged);
   metrics_->add(result);
 }
+
+void RunFolder::save_report(const std::string& html) const { write_text(folder_ / kReport, html); }
 
 void RunFolder::save_state(const RunParts& run, const RunPosition& position, int keep) const {
   const Metadata identity{{kIdentity, texts_.identity}};

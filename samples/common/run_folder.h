@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <gpucnn/gpucnn.h>
 
@@ -11,9 +12,9 @@
 /// What to do about the results of a run in a folder.
 enum class UsedFolder { refuse, resume, overwrite };
 
-/// The folder of a run: config.json, metrics.jsonl, metrics.csv, the weights in last.safetensors and best.safetensors, and
-/// state.safetensors, from which the run can go on. One process at a time has it. Each file appears whole or not at all. Whatever
-/// cannot be written throws `gpucnn::OutputError`.
+/// The folder of a run: config.json, metrics.jsonl, metrics.csv, report.html, the weights in last.safetensors and
+/// best.safetensors, and state.safetensors, from which the run can go on. One process at a time has it. Each file appears whole or
+/// not at all. Whatever cannot be written throws `gpucnn::OutputError`.
 class RunFolder {
  public:
   /// Takes the folder, if it is there, for this process alone. Writes nothing. Throws `gpucnn::OutputError` where another process
@@ -47,6 +48,10 @@ class RunFolder {
   std::filesystem::path save_last(gpucnn::Module& model) const;
   /// Writes last.safetensors, best.safetensors if the epoch was the best, and a line of metrics.
   void add(const gpucnn::EpochResult& result, gpucnn::Module& model);
+  /// Writes report.html.
+  void save_report(const std::string& html) const;
+  /// The epochs that a run which goes on has behind it.
+  const std::vector<gpucnn::EpochNumbers>& epochs() const { return metrics_->epochs(); }
   /// Writes state.safetensors. Of several to `keep`, each is also a file of its own, state-<epoch>-<batches>.safetensors.
   void save_state(const gpucnn::RunParts& run, const gpucnn::RunPosition& position, int keep) const;
 

@@ -133,9 +133,7 @@ std::vector<json_text::Member> facts_of(const OpenedDataset& data) {
           {"std", json_text::of(data.normalize.std)}};
 }
 
-}  // namespace
-
-std::string config_of(const Options& options, const OpenedDataset& data, Device device) {
+std::vector<json_text::Member> members_of(const Options& options, const OpenedDataset& data, Device device) {
   Options resolved = options;
   resolved.device = device.string();
   std::vector<json_text::Member> members;
@@ -143,7 +141,21 @@ std::string config_of(const Options& options, const OpenedDataset& data, Device 
   for (const Field& field : kFields) members.emplace_back(field.name, field.value(resolved));
   for (auto& fact : facts_of(data)) members.push_back(std::move(fact));
   members.emplace_back("version", json_text::of(std::string(kVersion)));
-  return json_text::object(members, json_text::Layout::in_lines);
+  return members;
+}
+
+}  // namespace
+
+std::string config_of(const Options& options, const OpenedDataset& data, Device device) {
+  return json_text::object(members_of(options, data, device), json_text::Layout::in_lines);
+}
+
+std::vector<std::pair<std::string, std::string>> rows_of(const Options& options, const OpenedDataset& data, Device device) {
+  std::vector<std::pair<std::string, std::string>> rows;
+  for (auto& [name, value] : members_of(options, data, device)) {
+    if (name != "class_names") rows.emplace_back(name, std::move(value));
+  }
+  return rows;
 }
 
 std::string identity_of(const Options& options, const OpenedDataset& data) {

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gpucnn/gpucnn.h>
@@ -10,6 +11,10 @@
 
 /// The content of config.json: the options of a run, and what its data and device are.
 std::string config_of(const Options& options, const gpucnn::OpenedDataset& data, gpucnn::Device device);
+
+/// The options of a run and what came of them, as a report shows them.
+std::vector<std::pair<std::string, std::string>> rows_of(const Options& options, const gpucnn::OpenedDataset& data,
+                                                         gpucnn::Device device);
 
 /// What weights need to stand alone. Values are texts: lists are JSON. Throws `DataError` for class names that are not UTF-8.
 gpucnn::Metadata metadata_of(const Options& options, const gpucnn::OpenedDataset& data);

@@ -9,6 +9,7 @@
 #include "config.h"
 #include "data.h"
 #include "initial_state.h"
+#include "machine.h"
 
 using namespace gpucnn;
 
@@ -61,10 +62,17 @@ Session::Session(const Options& options, RunFolder& folder)
       title_(options.model == "simple_cnn" ? "SimpleCNN" : options.model),
       model_(make_network(options, data_)),
       optimizer_((model_->init(options.seed).to(device_).set_precision(precision_), make_optimizer(options, *model_))),
+      test_images_(on_device(data_.test, device_)),
       train_(on_device(data_.train, device_), train_options(options, data_, device_)),
-      test_(on_device(data_.test, device_), test_options(options, data_, device_)),
+      test_(test_images_, test_options(options, data_, device_)),
+      judged_(test_images_, test_options(options, data_, device_)),
       schedule_(make_schedule(options, *optimizer_, train_)),
       loss_({.label_smoothing = options.label_smoothing}),
+      report_({.title = fmt::format("{} on {}", title_, data_.name),
+               .class_names = data_.class_names,
+               .epochs = options.epochs,
+               .configuration = rows_of(options, data_, device_),
+               .machine = machine_rows(options.threads, why_)}),
       display_(options.quiet),
       times_(options.save_every, options.epochs) {
   if (options.ema) ema_.emplace(*model_, ExponentialMovingAverageOptions{.decay = *options.ema});
@@ -106,7 +114,11 @@ ExitCode Session::operator()() {
 void Session::open_folder() {
   const std::string config = config_of(options_, data_, device_);
   const RunFolder::Texts texts{config, identity_of(options_, data_), metadata_of(options_, data_)};
-  if (resumes_) return folder_.resume(texts, begin_);
+  if (resumes_) {
+    folder_.resume(texts, begin_);
+    for (const EpochNumbers& epoch : folder_.epochs()) report_.add(epoch);
+    return;
+  }
   folder_.begin(texts);
   folder_.save_state(*parts_, begin_, /*keep=*/1);
 }
@@ -156,6 +168,9 @@ void Session::add(const EpochResult& epoch) {
   std::optional<ExponentialMovingAverage::Applied> averaged;
   if (ema_) averaged.emplace(*ema_);
   folder_.add(epoch, *model_);
+  report_.add(epoch);
+  if (epoch.best || report_.examination().classes == 0) report_.look_at(*model_, judged_);
+  folder_.save_report(report_.html());
   display_.epoch(epoch, options_.epochs);
 }
 

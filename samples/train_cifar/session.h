@@ -42,13 +42,15 @@ class Session {
   std::string title_;
   std::unique_ptr<gpucnn::Sequential> model_;
   std::unique_ptr<gpucnn::Optimizer> optimizer_;
-  gpucnn::DataLoader train_, test_;
+  std::shared_ptr<const gpucnn::Dataset> test_images_;
+  gpucnn::DataLoader train_, test_, judged_;  // judged_: the test images again, for the report
   std::unique_ptr<gpucnn::LRScheduler> schedule_;
   std::optional<gpucnn::ExponentialMovingAverage> ema_;
   gpucnn::CrossEntropyLoss loss_;
   std::optional<gpucnn::RunParts> parts_;
   bool resumes_ = false;
   gpucnn::RunPosition begin_;
+  gpucnn::RunReport report_;
   Display display_;
   SaveTimes times_;
 };

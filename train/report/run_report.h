@@ -1,0 +1,85 @@
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gpucnn/core/export.h>
+#include <gpucnn/data/data_loader.h>
+#include <gpucnn/layers/module/module.h>
+#include <gpucnn/train/fit.h>
+#include <gpucnn/train/report/examination.h>
+
+namespace gpucnn {
+
+/// The numbers of an epoch, as in metrics.jsonl. Accuracies are parts of 1.
+struct GPUCNN_API EpochNumbers {
+  int epoch = 0;  ///< from 1
+  double train_loss = 0, train_accuracy = 0, test_loss = 0, test_accuracy = 0;
+  double lr = 0, seconds = 0, images_per_second = 0;
+
+  static EpochNumbers of(const EpochResult& result);
+};
+
+/// What a report says of a run besides its numbers. Texts may be anything: no byte of them becomes HTML.
+struct RunReportTexts {
+  std::string title;                     ///< as "SimpleCNN on CIFAR-10"
+  std::vector<std::string> class_names;  ///< by their number
+  int epochs = 0;                        ///< that the run will have
+  /// Names and values, in this order.
+  std::vector<std::pair<std::string, std::string>> configuration, machine;
+};
+
+/// A run as one page of HTML that needs nothing else: no script, no font, no network. It has curves of loss, accuracy and learning
+/// rate, the confusion matrix, the accuracy of each class, the most confident mistakes with Grad-CAM over them, the first layer's
+/// filters, the table of layers, the configuration and the machine. It is light or dark as the reader's system is, has one column
+/// on a phone, and can be read by keyboard and screen reader. Under 2 MB.
+///
+///     RunReport report({.title = "SimpleCNN on CIFAR-10", .class_names = names, .epochs = 10});
+///     fit(…, {.on_epoch = [&](const EpochResult& epoch) {
+///       report.add(epoch);
+///       if (epoch.best) report.look_at(model, test);
+///       std::ofstream("report.html") << report.html();
+///     }});
+class GPUCNN_API RunReport {
+ public:
+  explicit RunReport(RunReportTexts texts) : texts_(std::move(texts)) {}
+
+  /// The next epoch.
+  void add(const EpochNumbers& epoch) { epochs_.push_back(epoch); }
+  void add(const EpochResult& epoch) { add(EpochNumbers::of(epoch)); }
+
+  /// Takes the weights that the model has now as those that the page shows: its guesses on all images of the loader, which must not
+  /// shuffle or change them. The model stays as it is. What cannot be cloned, or `graph_of` cannot follow, has no heat maps. Throws
+  /// what `examine` throws.
+  void look_at(Module& model, DataLoader& test);
+
+  /// The page as it stands now.
+  std::string html() const;
+
+  const Examination& examination() const noexcept { return examination_; }
+
+ private:
+  struct Shown {
+    Mistake mistake;
+    std::string image, heat;  // data: URLs; heat may be empty
+  };
+
+  void show_mistakes(Module& model, DataLoader& test);
+  void show_filters(Module& model);
+  std::string name_of_class(std::int64_t label) const;
+  std::string facts() const;
+  std::string curves() const;
+  std::string confusion() const;
+  std::string classes() const;
+  std::string mistakes() const;
+
+  RunReportTexts texts_;
+  std::vector<EpochNumbers> epochs_;
+  Examination examination_;
+  int examined_epoch_ = 0;  // 0: none
+  std::vector<Shown> shown_;
+  std::string filters_, filters_layer_, summary_;
+};
+
+}  // namespace gpucnn
