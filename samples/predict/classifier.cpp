@@ -36,11 +36,18 @@ ResizeOptions resize_to(const Shape& image) {
 
 }  // namespace
 
-Classifier::Classifier(const std::filesystem::path& checkpoint, Device device, int top)
+Classifier::Classifier(const std::filesystem::path& checkpoint, Device device, int top, bool heat_maps)
     : model_(load(checkpoint)),
       resize_(resize_to(model_.image_shape)),
       top_(std::min(static_cast<std::size_t>(top), model_.class_names.size())) {
   model_.network->to(device);
+  if (!heat_maps) return;
+  const Shape& image = model_.image_shape;
+  try {
+    layer_ = last_map_layer(*model_.network, {1, image[0], image[1], image[2]});
+  } catch (const std::invalid_argument& error) {
+    throw UsageError(fmt::format("--heatmap: {}", error.what()));
+  }
 }
 
 int Classifier::batch_size() const {
@@ -48,17 +55,13 @@ int Classifier::batch_size() const {
   return static_cast<int>(std::clamp(kMaxPixels / model_.image_shape.numel(), std::int64_t{1}, kMaxImages));
 }
 
-std::vector<std::vector<Guess>> Classifier::guess(const std::vector<Tensor>& images) const {
-  const Shape& image = model_.image_shape;
-  Tensor batch = Tensor::empty({images.size(), image[0], image[1], image[2]}, DType::u8);
-  for (std::size_t i = 0; i < images.size(); ++i) batch.narrow(static_cast<std::int64_t>(i), 1).copy_from(images[i]);
-  const Tensor x = model_.normalize(batch.to(model_.network->device()));
+std::vector<std::vector<Guess>> Classifier::guess(const Tensor& x) const {
   const std::vector<float> probabilities = softmax(model_.network->predict(x)).to_vector<float>();
 
   const std::size_t classes = model_.class_names.size();
-  std::vector<std::vector<Guess>> all(images.size());
+  std::vector<std::vector<Guess>> all(static_cast<std::size_t>(x.dim(0)));
   std::vector<std::int64_t> order(classes);
-  for (std::size_t i = 0; i < images.size(); ++i) {
+  for (std::size_t i = 0; i < all.size(); ++i) {
     const float* row = probabilities.data() + i * classes;
     std::iota(order.begin(), order.end(), 0);
     std::ranges::partial_sort(order, order.begin() + static_cast<std::ptrdiff_t>(top_),
@@ -68,7 +71,21 @@ std::vector<std::vector<Guess>> Classifier::guess(const std::vector<Tensor>& ima
   return all;
 }
 
-std::vector<Answer> Classifier::operator()(std::span<const Input> inputs) const {
+/// Where the network sees the most probable class of each image.
+std::vector<std::string> Classifier::draw(const std::vector<Tensor>& images, const Tensor& x,
+                                          const std::vector<std::vector<Guess>>& guesses) {
+  constexpr int kSide = 256;  // pixels
+  std::vector<std::int64_t> classes;
+  for (const std::vector<Guess>& of_image : guesses) classes.push_back(of_image.front().label);
+  const Tensor maps = grad_cam(*model_.network, x, classes, layer_);
+  std::vector<std::string> files(images.size());
+  parallel_for(static_cast<std::int64_t>(images.size()), [&](std::int64_t i) {
+    files[static_cast<std::size_t>(i)] = heat_map_png(images[static_cast<std::size_t>(i)], maps.narrow(i, 1), kSide);
+  });
+  return files;
+}
+
+std::vector<Answer> Classifier::operator()(std::span<const Input> inputs) {
   std::vector<Answer> answers(inputs.size());
   std::vector<Tensor> images(inputs.size());
   parallel_for(static_cast<std::int64_t>(inputs.size()), [&](std::int64_t task) {
@@ -91,13 +108,20 @@ std::vector<Answer> Classifier::operator()(std::span<const Input> inputs) const 
     of.push_back(&answers[i]);
   }
   if (decoded.empty()) return answers;
-  std::vector<std::vector<Guess>> guesses = guess(decoded);
+  const Shape& image = model_.image_shape;
+  Tensor batch = Tensor::empty({decoded.size(), image[0], image[1], image[2]}, DType::u8);
+  for (std::size_t i = 0; i < decoded.size(); ++i) batch.narrow(static_cast<std::int64_t>(i), 1).copy_from(decoded[i]);
+  const Tensor x = model_.normalize(batch.to(model_.network->device()));
+  std::vector<std::vector<Guess>> guesses = guess(x);
+  std::vector<std::string> heat_maps(decoded.size());
+  if (!layer_.empty()) heat_maps = draw(decoded, x, guesses);
   for (std::size_t i = 0; i < of.size(); ++i) {
     if (!std::isfinite(guesses[i].front().probability)) {
       of[i]->problem = fmt::format("{}: the network makes no numbers of it",
                                    inputs[static_cast<std::size_t>(of[i] - answers.data())].file.string());
     } else {
       of[i]->guesses = std::move(guesses[i]);
+      of[i]->heat_map = std::move(heat_maps[i]);
     }
   }
   return answers;

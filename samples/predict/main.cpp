@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "classifier.h"
 #include "common/command_line.h"
 #include "common/exit_code.h"
+#include "heat_map_folder.h"
 #include "inputs.h"
 #include "options.h"
 #include "report.h"
@@ -20,9 +22,11 @@ namespace {
 
 ExitCode run(const Options& options) {
   set_num_threads(options.threads);
-  const Classifier classifier(options.model, command_line::choose_device(options.device), options.top);
+  Classifier classifier(options.model, command_line::choose_device(options.device), options.top, !options.heatmap.empty());
   const std::vector<Input> inputs = find_inputs(options.inputs);
   const Report lines(classifier.class_names(), inputs, options.json);
+  std::optional<HeatMapFolder> heat_maps;
+  if (!options.heatmap.empty()) heat_maps.emplace(options.heatmap);
   const auto batch_size = static_cast<std::size_t>(options.batch_size > 0 ? options.batch_size : classifier.batch_size());
   std::size_t failed = 0;
   for (std::size_t first = 0; first < inputs.size(); first += batch_size) {
@@ -30,6 +34,7 @@ ExitCode run(const Options& options) {
     const std::vector<Answer> answers = classifier(batch);
     std::string text;
     for (std::size_t i = 0; i < batch.size(); ++i) {
+      if (heat_maps && !answers[i].heat_map.empty()) heat_maps->add(batch[i].file, answers[i].heat_map);
       text += lines.line(batch[i], answers[i]);
       if (answers[i].problem.empty()) continue;
       fail(ExitCode::data, answers[i].problem);

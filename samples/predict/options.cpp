@@ -33,6 +33,9 @@ Options parse_options(int argc, char** argv) {
   command_line::add_path(app, "--model", "Checkpoint of a training, such as\nruns/<date-time>/best.safetensors", options.model);
   command_line::add_number(app, "--top", "Classes printed of each image, the most probable\nfirst", options.top, 1, 1'000'000);
   app.add_flag("--json", options.json, "Print a JSON object a line for each image; default:\na table")->disable_flag_override();
+  command_line::add_path(app, "--heatmap",
+                         "Write there for each image where the network sees\nits most probable class (Grad-CAM), as PNG",
+                         options.heatmap);
   command_line::add_number(app, "--batch-size", "Images computed at once; default: up to 64, fewer\nof large ones",
                            options.batch_size, 1, 1'000'000)
       ->default_str("");
@@ -43,7 +46,7 @@ Options parse_options(int argc, char** argv) {
       "the centre cut out. Where those were not square, the image is stretched.\n"
       "Files that are no images are named on standard error; the others are done.\n\n"
       "Exit codes: 0 done, 2 wrong option, 3 no such device, 4 an image missing or damaged,\n"
-      "5 standard output cannot be written or a damaged checkpoint, 7 out of memory");
+      "5 output cannot be written or a damaged checkpoint, 7 out of memory");
   command_line::parse(app, command_line::words_of(argc, argv));
   check(options);
   return options;

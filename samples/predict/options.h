@@ -11,6 +11,7 @@ struct Options {
   int top = 3;
   int batch_size = 0;  // 0: as many as memory should hold
   bool json = false;
+  std::filesystem::path heatmap;  // a folder; empty: no heat maps
   std::string device = "auto";
   int threads;
 };

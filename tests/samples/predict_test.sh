@@ -138,5 +138,28 @@ damage() {
   [ -e /dev/nvidiactl ] || fails 3 "--device cpu always can" "$predict" --model good/best.safetensors --device cuda set/red/1.png
 }
 
+# is_png FILE: whether it begins as one.
+is_png() { [ "$(head -c 8 "$1" | od -An -tx1 | tr -d ' \n')" = 89504e470d0a1a0a ]; }
+
+heatmap() {
+  local plain
+  make_model
+  mkdir -p photos/below
+  cp set/red/1.png photos/a.png
+  cp set/blue/1.png photos/below/a.png
+  cp set/blue/1.png photos/b.png
+  plain=$("$predict" --model good/best.safetensors photos)
+  run "$predict" --model good/best.safetensors --heatmap maps/new photos
+  expect "the same answers with heat maps" [ "$output" = "$plain" ]
+  expect "a file for each image" [ "$(ls maps/new)" = "$(printf 'a-2.png\na.png\nb.png')" ]
+  for file in maps/new/*; do expect "  $file" is_png "$file"; done
+  run "$predict" --model good/best.safetensors --heatmap again maps/new
+  expect "they are images of 256 pixels" [ "$(ls again | wc -l)" -eq 3 ]
+  cp photos/a.png text
+  fails 5 "text" "$predict" --model good/best.safetensors --heatmap text photos/a.png
+  ulimit -f 0
+  fails 5 "maps/new/a.png" "$predict" --model good/best.safetensors --heatmap maps/new photos/a.png
+}
+
 "$2"
 finish
