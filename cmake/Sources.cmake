@@ -67,7 +67,7 @@ gpucnn_files(core
   PUBLIC bf16 device dtype error export parameter precision random shape state_dict stream tensor
   PRIVATE backend random_uniforms state_entry)
 gpucnn_files(core/memory PUBLIC allocator PRIVATE host_vector layout memory_plan)
-gpucnn_files(core/text PUBLIC printable PRIVATE class_name formatted in_quotes name_list near_name prefix_hint)
+gpucnn_files(core/text PUBLIC near_name printable PRIVATE class_name formatted in_quotes name_list prefix_hint)
 gpucnn_files(core/host PRIVATE bf16_instructions host_memory input_file processors retry CPU_ONLY backend_cpu)
 gpucnn_files(core/threads
   PUBLIC parallel threads

@@ -24,6 +24,17 @@ std::string explain(const CLI::ParseError& error) {
   return message.substr(0, message.find(':')) + ": its value is missing";
 }
 
+/// What the message says of a word that is no option: the option that it may have been meant for.
+std::string refusal(const CLI::App& app, const std::string& word) {
+  const std::string name = word.substr(0, word.find('='));
+  std::vector<std::string> options;
+  for (const CLI::Option* option : app.get_options()) {
+    if (!option->get_positional()) options.push_back(option->get_name());
+  }
+  const std::string* const meant = name.starts_with("--") ? gpucnn::near_name(name, options) : nullptr;
+  return fmt::format("'{}' is not an option{}", word, meant ? fmt::format("; did you mean {}?", *meant) : "");
+}
+
 }  // namespace
 
 void add_help(CLI::App& app) {
@@ -116,7 +127,7 @@ void parse(CLI::App& app, const std::vector<std::string>& words) {
     throw UsageError(explain(error));
   }
   for (const std::string& word : app.remaining()) {
-    if (word != "--") throw UsageError(fmt::format("'{}' is not an option", word));
+    if (word != "--") throw UsageError(refusal(app, word));
   }
   for (const CLI::Option* option : app.get_options()) {
     if (!option->get_positional() && option->count() > 1) throw UsageError(option->get_name() + ": given more than once");

@@ -51,6 +51,8 @@ constexpr std::array kFields{
     Field{"weight_decay", "--weight-decay", [](const Options& o) { return json_text::of(o.weight_decay); }},
     Field{"label_smoothing", "--label-smoothing", [](const Options& o) { return json_text::of(o.label_smoothing); }},
     Field{"ema", "--ema", [](const Options& o) { return o.ema ? json_text::of(*o.ema) : "null"; }},
+    Field{"clip_grad_norm", "--clip-grad-norm",
+          [](const Options& o) { return o.clip_grad_norm ? json_text::of(*o.clip_grad_norm) : "null"; }},
     Field{"seed", "--seed", [](const Options& o) { return std::to_string(o.seed); }},
     // Read once, when the run began.
     Field{"init", "--init", [](const Options& o) { return o.init.empty() ? "null" : json_text::of(o.init.string()); }, true},

@@ -94,7 +94,7 @@ Options parse_options(const std::vector<std::string>& words) {
   Options options{.threads = gpucnn::num_threads()};
   std::int64_t limit = 0;
   int image_size = 0, width = 0;
-  double ema = -1;
+  double ema = -1, clip_grad_norm = 0;
   CLI::App app("Trains a model on a folder of images, or on drawn shapes, which need no download.", program_name());
   command_line::add_help(app);
   add_data_and_model(app, options, image_size, width);
@@ -109,6 +109,9 @@ Options parse_options(const std::vector<std::string>& words) {
   add_number(app, "--ema",
              "Judge and save an average of the weights over the\nsteps, of which each keeps this part, as 0.999;\ndefault: none",
              ema, 0.0, 1.0)
+      ->default_str("");
+  add_number(app, "--clip-grad-norm", "Scale the gradients of a step so that their 2-norm is\nat most N; default: as they are",
+             clip_grad_norm, double{std::numeric_limits<float>::min()}, double{std::numeric_limits<float>::max()})
       ->default_str("");
   command_line::add_device(app, options.device);
   add_word(app, "--precision", "fp32; on a GPU tf32 and bf16 are faster and\nless exact. Newer CPUs have bf16, too",
@@ -144,6 +147,7 @@ Options parse_options(const std::vector<std::string>& words) {
   if (image_size > 0) options.image_size = image_size;
   if (width > 0) options.width = width;
   if (ema >= 0) options.ema = ema;
+  if (clip_grad_norm > 0) options.clip_grad_norm = clip_grad_norm;
   if (options.resume && options.overwrite) throw UsageError("--overwrite: cannot be meant with --resume");
   if (options.resume && options.out.empty()) throw UsageError("--resume: needs the folder of the run (--out)");
   for (const CLI::Option* option : app.get_options()) {

@@ -24,7 +24,8 @@ struct Options {
   std::string schedule = "constant";
   double weight_decay = 0;
   double label_smoothing = 0;
-  std::optional<double> ema;  // decay; empty: no average
+  std::optional<double> ema;             // decay; empty: no average
+  std::optional<double> clip_grad_norm;  // empty: as they are
   std::string device = "auto";
   std::string precision = "fp32";
   int threads;

@@ -156,7 +156,7 @@ FitResult Session::train() {
                 .save_due = [this] { return times_.now(); },
                 .scheduler = schedule_.get(),
                 .schedule_every = Every::step,
-                .step = {.ema = parts_->ema}});
+                .step = {.clip_grad_norm = options_.clip_grad_norm, .ema = parts_->ema}});
   } catch (const NonFiniteLoss& error) {
     if (options_.init.empty() || resumes_ || has_trained || error.step() > 1) throw;
     throw CheckpointError(fmt::format("{}: its weights give a loss that is not finite{}", options_.init.string(), kInitAdvice));

@@ -56,6 +56,11 @@ options() {
   fails 2 "--optimizer" "$train" --optimizer rmsprop
   fails 2 "--schedule: 'cosine' is not constant or onecycle" "$train" --schedule cosine
   for option in --weight-decay --label-smoothing; do for number in -0.1 1.1 nan; do fails 2 "$option" "$train" "$option" $number; done; done
+  for number in 0 -1 nan 1e40; do fails 2 "--clip-grad-norm" "$train" --clip-grad-norm $number; done
+  fails 2 "'--epoch=3' is not an option; did you mean --epochs?" "$train" --epoch=3
+  fails 2 "'--optimiser' is not an option; did you mean --optimizer?" "$train" --optimiser sgd
+  fails 2 "'--x' is not an option" "$train" --x
+  expect "  and none is near it" [ "${output#*did you mean}" = "$output" ]
   fails 2 "--width" "$train" --model resnet9 --width 0
   fails 2 "--image-size" "$train" --image-size 16
   fails 2 "--skip-damaged" "$train" --skip-damaged
@@ -69,7 +74,7 @@ options() {
   fails 2 '\x1b[2J' "$train" "$(printf '\033[2J')"
   run "$train" --help
   expect "--help succeeds" code_is 0
-  for option in data model width epochs batch-size lr optimizer schedule weight-decay label-smoothing device threads seed out augment limit quiet version; do
+  for option in data model width epochs batch-size lr optimizer schedule weight-decay label-smoothing clip-grad-norm device threads seed out augment limit quiet version; do
     expect "--help explains --$option" says "--$option"
   done
   expect "no line of --help is longer than 100" [ -z "$(printf '%s\n' "$output" | grep -E '.{101}')" ]
@@ -234,14 +239,14 @@ same_bits() {
 # What belongs to a recipe reaches the training, and config.json.
 recipe() {
   small plain >/dev/null
-  for option in "--schedule onecycle" "--weight-decay 0.01" "--label-smoothing 0.1"; do
+  for option in "--schedule onecycle" "--weight-decay 0.01" "--label-smoothing 0.1" "--clip-grad-norm 0.5 --optimizer sgd"; do
     # shellcheck disable=SC2086  # an option and its value
     small "with${option// /}" $option >/dev/null
     output=$(cmp plain/last.safetensors "with${option// /}/last.safetensors")
     expect "$option gives other weights" says "differ"
   done
   output=$(cat with*/config.json)
-  for words in '"schedule": "onecycle"' '"weight_decay": 0.01' '"label_smoothing": 0.1'; do
+  for words in '"schedule": "onecycle"' '"weight_decay": 0.01' '"label_smoothing": 0.1' '"clip_grad_norm": 0.5'; do
     expect "config.json has $words" says "$words"
   done
   output=$(head -n 2 with--scheduleonecycle/metrics.jsonl | sed -n 's/.*"lr":\([^,]*\),.*/\1/p' | sort -g | head -n 1)
