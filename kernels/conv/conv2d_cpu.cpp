@@ -64,8 +64,8 @@ class Conv2dCpu final : public Conv2dPlan::Impl {
     const Activation::Kind kind = before.before.kind;
     const bool sums = before.addend.defined(), masks = kind == Activation::relu;
     if (!winograd_data_grad_ || (kind != Activation::none && !masks) || sums == masks) return false;
-    const float *const addend = sums ? before.addend.data<float>() : nullptr, *const made =
-                                                                                  masks ? before.x.data<float>() : nullptr;
+    const float* const addend = sums ? before.addend.data<float>() : nullptr;
+    const float* const made = masks ? before.x.data<float>() : nullptr;
     return winograd_data_grad_->run(dy, weight, nullptr, {.addend = addend, .relu_made = made}, dx);
   }
 
