@@ -44,6 +44,12 @@ class TreeLock {
 };
 thread_local bool TreeLock::held = false;
 
+/// Guards paths. A message may name a module while another thread's first call takes it into a larger model.
+std::mutex& path_mutex() {
+  static std::mutex& mutex = *new std::mutex;
+  return mutex;
+}
+
 /// Numbers for Root::generation.
 std::uint64_t next_generation() {
   static std::atomic<std::uint64_t> last{0};
@@ -206,7 +212,10 @@ void Module::name_tree(const std::shared_ptr<Root>& root) {
   for (std::size_t i = 0; i < tree.modules.size(); ++i) {
     Module& module = *tree.modules[i];
     module.root_ = root;
-    module.path_ = tree.paths[i];
+    {
+      const std::scoped_lock naming(path_mutex());
+      module.path_ = tree.paths[i];
+    }
     module.index_.store(static_cast<std::uint32_t>(i), std::memory_order_relaxed);
     module.last_call_ = 0;
     module.shown_.store(root.get(), std::memory_order_release);
@@ -373,6 +382,9 @@ bool Module::learns(const Module& module) {
 
 std::string Module::kind() const { return class_name(typeid(*this)); }
 
-std::string Module::label() const { return path_.empty() ? kind() : formatted("{} {}", printable(path_, kMaxNameBytes), kind()); }
+std::string Module::label() const {
+  const std::scoped_lock lock(path_mutex());
+  return path_.empty() ? kind() : formatted("{} {}", printable(path_, kMaxNameBytes), kind());
+}
 
 }  // namespace gpucnn
