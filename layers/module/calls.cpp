@@ -58,13 +58,17 @@ Module::Prediction::~Prediction() {
 
 // ---- forward ---------------------------------------------------------------------------------------------------------
 
-void Module::Root::refresh_operands() {
-  if (operands.dtype() == DType::bf16) return kernels::cast(values, operands, stream);
+Tensor Module::Root::refresh_operands() {
+  if (!rounds_factors(precision, stream.device())) {
+    kernels::cast(values, operands, stream);
+    return operands;
+  }
   const std::scoped_lock lock(rounding);
-  if (rounded.are_those_of(values)) return;
+  if (rounded.are_those_of(values)) return operands;
   rounded.forget();
-  kernels::cpu::round_to_bf16(values, operands);
+  operands = kernels::cpu::rounded_to_bf16(values);  // in other memory: predictions may be reading the ones before
   rounded.note(values);
+  return operands;
 }
 
 void Module::Root::refresh_operands(std::uint64_t call) {
@@ -130,7 +134,7 @@ Tensor Module::run_outermost(const Tensor& x, Context::Call& call) const {
   Root& root = call.root;
   if (root.precision != Precision::bf16) return run_forward(x, call);
   // On a GPU predictions at the same time write the same values, one after the other in the device's queue.
-  if (call.predicting && root.values.defined()) root.refresh_operands();
+  if (call.predicting && root.values.defined()) call.operands = root.refresh_operands();
   const DType inside = activation_dtype(root.precision, root.stream.device());
   return as(DType::f32, run_forward(as(inside, x, root.stream), call), root.stream);
 }

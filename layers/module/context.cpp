@@ -60,7 +60,8 @@ Tensor Context::operand(const Parameter& parameter) const {
         formatted("{}: parameter {} lies in the memory of another model now", module_.label(), parameter.name()));
   }
   if (!call_.predicting) call_.root.refresh_operands(backward_ ? call_.forward : call_.number);
-  return call_.root.operands.view(slot.first, parameter.shape());
+  const Tensor& operands = call_.predicting ? call_.operands : call_.root.operands;
+  return operands.view(slot.first, parameter.shape());
 }
 
 Tensor Context::operand(const Tensor& x) const {

@@ -129,9 +129,9 @@ class GPUCNN_API Module {
   Module& set_precision(Precision precision);
   Precision precision() const noexcept;
 
-  /// The memory of all parameters, one after the other, and of their copies as bf16 multiplies them (`Context::operand`), with that
-  /// precision. Undefined without any. For
-  /// whoever records work with their addresses: they are others after `to`, `set_precision`, or a change of the tree.
+  /// The memory of all parameters, one after the other, and with bf16 of their copies as it multiplies them. Undefined without any.
+  /// For whoever records work with their addresses. They are others after `to`, `set_precision`, or a change of the tree; on the
+  /// CPU copies are others when values are.
   struct ParameterMemory {
     Tensor values, bf16_copies;
   };

@@ -18,9 +18,9 @@ struct Module::Root {
   /// Takes over what `before` was told and has counted; its tree is named anew, its parameters are packed anew.
   explicit Root(const Root& before);
 
-  /// Makes `operands` the values in bf16. On a GPU in each call anew, because whoever holds parameters may have written to them. On
-  /// the CPU only if they are others, so that predictions at the same time may read them.
-  void refresh_operands();
+  /// Makes `operands` the values in bf16, and returns them. On a GPU in each call anew, because whoever holds parameters may have
+  /// written to them. On the CPU only if they are others, and in other memory: predictions at the same time read what they got.
+  Tensor refresh_operands();
   /// The same, once for the training call with this number and its backward.
   void refresh_operands(std::uint64_t call);
 
@@ -30,7 +30,7 @@ struct Module::Root {
   Precision precision = Precision::fp32;
   std::size_t modules = 0;           // in the tree
   Tensor values, operands;           // of all parameters: the arena, and with bf16 what is multiplied; undefined without any
-  std::mutex rounding;               // guards the next
+  std::mutex rounding;               // of predictions on the CPU: guards `operands` and the next
   kernels::cpu::SeenValues rounded;  // on the CPU: what `operands` were made from
   std::uint64_t operands_of = 0;     // the training call whose forward, or backward, has made the copy
 
@@ -52,6 +52,7 @@ struct Context::Call {
   bool counts = false;             // whether the next forward draws other random numbers
   StepEnds* ends = nullptr;        // of a training step's forward
   const Module* leader = nullptr;  // the outermost module, if it takes them
+  Tensor operands = {};            // of a prediction with bf16: the root's when it began
 };
 
 /// What one module keeps from its forward to its backward.
