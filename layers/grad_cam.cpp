@@ -1,7 +1,9 @@
 #include <gpucnn/layers/grad_cam.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
+#include <memory>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -10,72 +12,19 @@
 #include <gpucnn/kernels/copy/cast.h>
 #include <gpucnn/layers/graph/model_graph.h>
 #include <gpucnn/layers/module/module_tree.h>
-#include <gpucnn/layers/module/training_mode.h>
 
 namespace gpucnn {
 namespace {
 
-/// No parameter learns while it lives, and the gradient of the input is wanted: so all layers have a backward, and none adds to a
-/// parameter's gradient. Freezing forgets gradients, which are put back.
-class InputGradOnly {
- public:
-  explicit InputGradOnly(Module& model) : model_(model), input_grad_(model.input_grad()) {
-    for (const Parameter& parameter : model.parameters()) {
-      before_.push_back({parameter, parameter.requires_grad(), parameter.has_grad() ? parameter.grad().clone() : Tensor()});
-    }
-    model.requires_grad(false);
-    model.set_input_grad(true);
-  }
-  ~InputGradOnly() {
-    for (auto& [parameter, learns, gradient] : before_) {
-      parameter.requires_grad(learns);
-      if (gradient.defined()) parameter.accumulate_grad(gradient);
-    }
-    model_.set_input_grad(input_grad_);
-  }
-  InputGradOnly(const InputGradOnly&) = delete;
-  InputGradOnly& operator=(const InputGradOnly&) = delete;
-
- private:
-  Module& model_;
-  bool input_grad_;
-  struct Before {
-    Parameter parameter;
-    bool learns;
-    Tensor gradient;
-  };
-  std::vector<Before> before_;
-};
-
-/// What goes through a module while it lives: its last output and the gradient of it.
-class Watch {
- public:
-  explicit Watch(Module& module) : module_(module) {
-    forward_ = module.register_forward_hook([this](const Module&, const Tensor&, const Tensor& y) { output = host_copy(y); });
-    backward_ =
-        module.register_full_backward_hook([this](const Module&, const Tensor&, const Tensor& dy) { gradient = host_copy(dy); });
-  }
-  ~Watch() {
-    module_.remove_hook(forward_);
-    module_.remove_hook(backward_);
-  }
-  Watch(const Watch&) = delete;
-  Watch& operator=(const Watch&) = delete;
-
-  Tensor output, gradient;  // f32 on the CPU; a copy, because layers may work in place
-
- private:
-  static Tensor host_copy(const Tensor& tensor) {
-    if (tensor.dtype() == DType::f32) return tensor.to(Device::cpu()).clone();
-    Tensor narrow = tensor.to(Device::cpu()), wide = Tensor::empty(tensor.shape());
-    Stream stream(Device::cpu());
-    kernels::cast(narrow, wide, stream);
-    return wide;
-  }
-
-  Module& module_;
-  int forward_ = 0, backward_ = 0;
-};
+/// f32 on the CPU; a copy, because layers may work in place.
+Tensor host_copy(const Tensor& tensor) {
+  Tensor here = tensor.to(Device::cpu());
+  if (here.dtype() == DType::f32) return here.clone();
+  Tensor wide = Tensor::empty(here.shape());
+  Stream stream(Device::cpu());
+  kernels::cast(here, wide, stream);
+  return wide;
+}
 
 /// 1 for the logit of each image's class, 0 for the others.
 Tensor one_hot(const Tensor& logits, std::span<const std::int64_t> classes) {
@@ -134,33 +83,36 @@ void upsample(const float* map, std::int64_t h, std::int64_t w, std::int64_t hei
 
 }  // namespace
 
-Tensor grad_cam(Module& model, const Tensor& images, std::span<const std::int64_t> classes, std::string_view layer) {
-  Module& module = model.at(layer);
+Tensor grad_cam(const Module& model, const Tensor& images, std::span<const std::int64_t> classes, std::string_view layer) {
   if (images.defined() && images.rank() > 0 && images.shape()[0] != static_cast<std::int64_t>(classes.size())) {
     throw std::invalid_argument(formatted("grad_cam: got {} classes for images of {}", classes.size(), images.shape().string()));
   }
-  const TrainingMode eval(model, false);
-  const InputGradOnly input_grad_only(model);
-  Watch watch(module);
-  const Tensor logits = model(images);
-  if (!watch.output.defined() || watch.output.rank() != 4) {
+  // All layers have a backward, and none computes the gradient of a parameter.
+  const std::unique_ptr<Module> copy = model.clone();
+  copy->eval().requires_grad(false).set_input_grad(true);
+  Module& module = copy->at(layer);
+  Tensor output, gradient;
+  module.register_forward_hook([&output](const Module&, const Tensor&, const Tensor& y) { output = host_copy(y); });
+  module.register_full_backward_hook([&gradient](const Module&, const Tensor&, const Tensor& dy) { gradient = host_copy(dy); });
+  const Tensor logits = (*copy)(images);
+  if (!output.defined() || output.rank() != 4) {
     throw std::invalid_argument(formatted("grad_cam: expects a layer that makes [N, K, h, w]; {} makes {}", module.label(),
-                                          watch.output.defined() ? watch.output.shape().string() : "nothing"));
+                                          output.defined() ? output.shape().string() : "nothing"));
   }
-  model.backward(one_hot(logits, classes));
-  const Shape& shape = watch.output.shape();
+  copy->backward(one_hot(logits, classes));
+  const Shape& shape = output.shape();
   const std::int64_t points = shape[2] * shape[3];
   Tensor maps = Tensor::zeros({shape[0], shape[2], shape[3]});
-  if (!watch.gradient.defined()) return maps;  // no logit depends on it
+  if (!gradient.defined()) return maps;  // no logit depends on it
   for (std::int64_t n = 0; n < shape[0]; ++n) {
     const std::int64_t first = n * points * shape[1];
-    weigh_channels(std::as_const(watch.output).data<float>() + first, std::as_const(watch.gradient).data<float>() + first, points,
-                   shape[1], maps.data<float>() + n * points);
+    weigh_channels(std::as_const(output).data<float>() + first, std::as_const(gradient).data<float>() + first, points, shape[1],
+                   maps.data<float>() + n * points);
   }
   return maps;
 }
 
-Tensor grad_cam(Module& model, const Tensor& images, std::int64_t class_index, std::string_view layer) {
+Tensor grad_cam(const Module& model, const Tensor& images, std::int64_t class_index, std::string_view layer) {
   const std::int64_t count = images.defined() && images.rank() > 0 ? images.shape()[0] : 0;
   const std::vector<std::int64_t> classes(static_cast<std::size_t>(count), class_index);
   return grad_cam(model, images, classes, layer);
@@ -178,15 +130,16 @@ Tensor upsampled_map(const Tensor& map, std::int64_t height, std::int64_t width)
   for (std::int64_t n = 0; n < N; ++n) {
     float* to = large.data<float>() + n * height * width;
     upsample(map.data<float>() + n * h * w, h, w, height, width, to);
+    const bool finite = std::all_of(to, to + height * width, [](float value) { return std::isfinite(value); });
     const float largest = *std::max_element(to, to + height * width);
-    if (largest > 0) std::transform(to, to + height * width, to, [largest](float value) { return value / largest; });
+    if (finite && largest > 0) std::transform(to, to + height * width, to, [largest](float value) { return value / largest; });
   }
   return large;
 }
 
-std::string last_map_layer(Module& model, const Shape& x) {
+std::string last_map_layer(const Module& model, const Shape& x) {
   const ModelGraph graph = graph_of(model, x);
-  const std::vector<std::string> paths = ModuleTree(model, {}).paths;
+  const std::vector<std::string> paths = ModuleTree(const_cast<Module&>(model), {}).paths;
   for (std::size_t i = graph.nodes.size(); i-- > 0;) {
     const Shape& shape = graph.values[static_cast<std::size_t>(graph.nodes[i].output)];
     if (shape.rank() != 4 || shape[2] * shape[3] <= 1) continue;

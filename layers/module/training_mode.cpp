@@ -4,10 +4,10 @@
 
 namespace gpucnn {
 
-TrainingMode::TrainingMode(Module& model, bool on) {
+TrainingMode::TrainingMode(Module& model) {
   for_tree(
       model, [this](Module& module) { before_.emplace_back(&module, module.training_); }, [](Parameter&) {});
-  model.train(on);
+  model.train();
 }
 
 TrainingMode::~TrainingMode() {

@@ -7,11 +7,11 @@
 
 namespace gpucnn {
 
-/// Training mode, or eval mode, in a whole model while it lives. Afterwards each module is in the mode that it came in, which a
-/// frozen one shows when it is learned again.
+/// Training mode in a whole model while it lives. Afterwards each module is in the mode that it came in, which a frozen one shows
+/// when it is learned again.
 class TrainingMode {
  public:
-  explicit TrainingMode(Module& model, bool on = true);
+  explicit TrainingMode(Module& model);
   ~TrainingMode();
   TrainingMode(const TrainingMode&) = delete;
   TrainingMode& operator=(const TrainingMode&) = delete;

@@ -1,8 +1,9 @@
 #include <gpucnn/layers/grad_cam.h>
 
+#include <atomic>
 #include <cmath>
 #include <limits>
-#include <memory>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -107,6 +108,22 @@ TEST_P(GradCam, SaysWhatDoesNotFit) {
   Sequential maps{Conv2d(3, 2, {.kernel_size = 1})};
   maps.to(device());
   EXPECT_THAT([&] { grad_cam(maps, x, 1, "0"); }, misuse("expects a model that gives [N, classes], got [2, 2, 10, 14]"));
+}
+
+TEST_P(GradCam, LetsOthersPredictMeanwhile) {
+  Sequential model = plain();
+  model.init(1).to(device());
+  const Tensor x = random_tensor({2, 3, 10, 14}, 1);
+  const std::vector<float> alone = values(model.predict(x)), map = values(grad_cam(model, x, 1, "0.1"));
+  std::atomic<bool> ends{false};
+  std::atomic<int> wrong{0};
+  std::thread other([&] {
+    while (!ends) wrong += values(model.predict(x)) != alone ? 1 : 0;
+  });
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(values(grad_cam(model, x, 1, "0.1")), map);
+  ends = true;
+  other.join();
+  EXPECT_EQ(wrong, 0);
 }
 
 TEST_P(GradCam, TakesNoImagesAtAll) {
