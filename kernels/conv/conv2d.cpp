@@ -140,6 +140,8 @@ void Conv2dPlan::forward(const Tensor& x, const Tensor& weight, const Tensor& bi
   if (Impl* impl = impl_for("conv2d")) impl->forward(x, weight, bias, epilogue, y, stream);
 }
 
+bool Conv2dPlan::takes_sum() const noexcept { return !impl_ || impl_->takes_sum(); }
+
 bool Conv2dPlan::forward_sum(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dSum& sum, Tensor& y,
                              Stream& stream) {
   check_tensor("conv2d", "addend", sum.addend, y_, activation_dtype(precision_, device_), stream);

@@ -31,8 +31,8 @@ struct Conv2dSum {
   Activation activation;
 };
 
-/// What is done to a gradient of x: dx = that of what made x, from gradient + addend. `before`: the activation that made x, whose
-/// backward reads its y; none: x is not read. addend: of x's shape, and not dx; undefined: none.
+/// What is done to a gradient of x: dx = (gradient + addend) times the derivative of `before`, the activation that made x. Its
+/// backward reads its y; with none x is not read. addend: of x's shape, and not dx; undefined: none.
 struct Conv2dBefore {
   Tensor x;
   Activation before;
@@ -63,6 +63,8 @@ class GPUCNN_API Conv2dPlan {
   /// y = epilogue(conv(x, weight) + bias).
   void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y, Stream& stream);
 
+  /// Whether `forward_sum` may take the sum into its pass.
+  bool takes_sum() const noexcept;
   /// The same with a sum before its activation. False, with y as it was, where that would take a pass of its own.
   bool forward_sum(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dSum& sum, Tensor& y, Stream& stream);
 

@@ -55,6 +55,8 @@ class Conv2dCpu final : public Conv2dPlan::Impl {
     gemm().backward_data(dy, weight, dx, stream);
   }
 
+  bool takes_sum() const noexcept override { return winograd_.has_value(); }
+
   bool forward_sum(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dSum& sum, Tensor& y, Stream&) override {
     const float* const biases = options_.bias ? bias.data<float>() : nullptr;
     return winograd_ && winograd_->run(x, weight, biases, {sum.activation, sum.addend.data<float>()}, y);

@@ -11,6 +11,7 @@ class Conv2dPlan::Impl {
   virtual void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y,
                        Stream& stream) = 0;
   virtual void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream) = 0;
+  virtual bool takes_sum() const noexcept { return false; }
   /// The same with more work in their passes. False, with the result as it was, where that must have passes of its own.
   virtual bool forward_sum(const Tensor&, const Tensor&, const Tensor&, const Conv2dSum&, Tensor&, Stream&) { return false; }
   virtual bool backward_data_before(const Tensor&, const Tensor&, const Conv2dBefore&, Tensor&, Stream&) { return false; }

@@ -173,11 +173,12 @@ Tensor backward_through(std::size_t parts, const Tensor& dy, const Context& cont
 
 }  // namespace
 
-/// From the gradient behind the first `parts` children, or stages, to that of x and, if there is one, `addend`.
+/// From dy, the gradient of what the first `parts` children or stages make, to the gradient of x. `addend`, if there is one, is
+/// added to it.
 Tensor Sequential::run_backward(std::size_t parts, const Tensor& dy, const Tensor& addend, Context& context) {
   const bool adds = addend.defined() && context.input_grad();
   if (apart_ || (adds && parts == 0)) {
-    const Tensor dx = backward_through(
+    Tensor dx = backward_through(
         parts, dy, context, [&](std::size_t i) { return learns(children_[i]); },
         [&](std::size_t i, const Tensor& gradient) { return children_[i].backward(gradient, context); });
     if (!adds) return dx;

@@ -26,6 +26,7 @@ class FoldedConv {
   /// Undefined if there is an addend, whose sum would take a pass of its own.
   Tensor forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const kernels::FixedNorm& norm,
                  const kernels::Conv2dSum& epilogue, Stream& stream) {
+    if (epilogue.addend.defined() && !plan_.takes_sum()) return {};
     fold(weight, bias, norm, x.dtype(), stream);
     Tensor y = Tensor::empty(plan_.y_shape(), x.dtype(), x.device());
     if (!epilogue.addend.defined()) {

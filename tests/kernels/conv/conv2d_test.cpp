@@ -214,6 +214,7 @@ TEST_P(Conv2dTest, AppliesAnEpilogueAsTheActivationDoes) {
 }
 
 TEST_P(Conv2dTest, AddsASumBeforeItsActivation) {
+  int takers = 0;
   for (const Conv2dCase& c : kCases) {
     SCOPED_TRACE(c.name);
     Problem problem(c, device());
@@ -225,7 +226,10 @@ TEST_P(Conv2dTest, AddsASumBeforeItsActivation) {
     const bool served = problem.plan.forward_sum(problem.x, problem.weight, problem.bias, {problem.dy, {Activation::relu}},
                                                  problem.y, problem.stream);
     EXPECT_EQ(problem.y.to_vector<float>(), (served ? expected : before).to_vector<float>());
+    EXPECT_EQ(served, problem.plan.takes_sum());
+    takers += served ? 1 : 0;
   }
+  EXPECT_EQ(takers > 0, device().kind == Device::Kind::cpu);
 }
 
 TEST_P(Conv2dTest, DataGradientsTakeWhatStandsBefore) {
