@@ -1,6 +1,7 @@
 #include <gpucnn/train/report/examination.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <stdexcept>
 
@@ -10,8 +11,11 @@
 namespace gpucnn {
 namespace {
 
+/// NaN is no confidence at all.
+float confidence(const Mistake& mistake) { return std::isnan(mistake.probability) ? -1.0F : mistake.probability; }
+
 bool more_confident(const Mistake& a, const Mistake& b) {
-  return a.probability > b.probability || (a.probability == b.probability && a.index < b.index);
+  return confidence(a) > confidence(b) || (confidence(a) == confidence(b) && a.index < b.index);
 }
 
 /// Keeps the list sorted, and at most `max` long.

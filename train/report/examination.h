@@ -17,10 +17,10 @@ struct Mistake {
 };
 
 /// What a model makes of a test set.
-struct Examination {
+struct GPUCNN_API Examination {
   std::int64_t classes = 0;
   std::vector<std::int64_t> confusion;  ///< [classes, classes], rows: labels, columns: guesses
-  std::vector<Mistake> mistakes;        ///< the most confident first, of equals the first image
+  std::vector<Mistake> mistakes;        ///< the most confident first, NaN last; of equals the first image
 
   std::int64_t count(std::int64_t label, std::int64_t guess) const {
     return confusion[static_cast<std::size_t>(label * classes + guess)];

@@ -14,6 +14,7 @@ namespace {
 // In the chart's own units, which the page scales.
 constexpr double kWidth = 360, kHeight = 200, kLeft = 52, kRight = 12, kTop = 10, kBottom = 26;
 constexpr int kMaxTicks = 5;
+constexpr std::size_t kMaxPoints = 2000;  // of a line; of more, every second is drawn, or every third
 
 /// Beyond it there is nothing to see, and sums of two would overflow.
 constexpr double kMaxShown = 1e30;
@@ -51,14 +52,21 @@ double y_of(double value, const Range& range) {
   return kTop + (range.high - value) / (range.high - range.low) * (kHeight - kTop - kBottom);
 }
 
+/// Digits that tell one tick from the next.
+int digits_of(const Range& range) {
+  const double largest = std::max(std::abs(range.low), std::abs(range.high));
+  return std::max(1, static_cast<int>(std::floor(std::log10(largest))) - static_cast<int>(std::floor(std::log10(range.step))) + 1);
+}
+
 std::string axis(const Range& range, std::size_t epochs) {
+  const int digits = digits_of(range);
   std::string text;
   const auto ticks = static_cast<int>(std::lround((range.high - range.low) / range.step));
   for (int i = 0; i <= ticks; ++i) {
     const double value = range.low + i * range.step, y = y_of(value, range);
     text += formatted("<line class=\"grid\" x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>", kLeft, kWidth - kRight, y, y);
-    text += formatted("<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{:.3g}</text>", kLeft - 6, y + 4,
-                      std::abs(value) < range.step / 2 ? 0.0 : value);
+    text += formatted("<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{:.{}g}</text>", kLeft - 6, y + 4,
+                      std::abs(value) < range.step / 2 ? 0.0 : value, digits);
   }
   text += formatted("<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">1</text>", x_of(0, epochs), kHeight - 8);
   if (epochs > 1) {
@@ -71,7 +79,8 @@ std::string axis(const Range& range, std::size_t epochs) {
 std::string line(const Series& series, std::size_t number, const Range& range) {
   std::string path, dots;
   bool pen_down = false;
-  for (std::size_t i = 0; i < series.values.size(); ++i) {
+  const std::size_t stride = (series.values.size() + kMaxPoints - 1) / kMaxPoints;
+  for (std::size_t i = 0; i < series.values.size(); i += stride) {
     const double value = series.values[i];
     if (!is_shown(value)) {
       pen_down = false;
@@ -79,7 +88,7 @@ std::string line(const Series& series, std::size_t number, const Range& range) {
     }
     const double x = x_of(i, series.values.size()), y = y_of(value, range);
     path += formatted("{}{:.1f} {:.1f}", pen_down ? "L" : "M", x, y);
-    const bool alone = !pen_down && (i + 1 == series.values.size() || !is_shown(series.values[i + 1]));
+    const bool alone = !pen_down && (i + stride >= series.values.size() || !is_shown(series.values[i + stride]));
     if (alone) dots += formatted("<circle class=\"dot{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\"/>", number, x, y);
     pen_down = true;
   }

@@ -14,7 +14,8 @@
 namespace gpucnn::report {
 namespace {
 
-std::uint8_t byte_of(double value) { return static_cast<std::uint8_t>(std::lround(std::clamp(value, 0.0, 255.0))); }
+/// NaN is black.
+std::uint8_t byte_of(double value) { return value > 0 ? static_cast<std::uint8_t>(std::lround(std::min(value, 255.0))) : 0; }
 
 /// Element (c, y, x) of an image, which lies as [H, W, C], from 0 to 255.
 double value_at(const Tensor& image, int c, int y, int x) {
@@ -44,7 +45,8 @@ Picture picture_of(const Tensor& image, int side) {
   const int channels = static_cast<int>(image.shape()[1]), height = static_cast<int>(image.shape()[2]),
             width = static_cast<int>(image.shape()[3]);
   const int longer = std::max(height, width);
-  const double scale = longer > side ? static_cast<double>(side) / longer : side / longer;
+  const int times = side / longer;  // 0: it becomes smaller
+  const double scale = times > 0 ? static_cast<double>(times) : static_cast<double>(side) / longer;
   Picture picture = Picture::of(std::max(1, static_cast<int>(std::lround(height * scale))),
                                 std::max(1, static_cast<int>(std::lround(width * scale))));
   for (int y = 0; y < picture.height; ++y) {
@@ -81,7 +83,7 @@ Picture filter_sheet(const Tensor& weight, int columns) {
   Picture sheet = Picture::of(rows * (height + kGap) - kGap, columns * (width + kGap) - kGap);
   std::ranges::fill(sheet.rgb, std::uint8_t{255});
   const std::vector<float> values = weight.to_vector<float>();
-  const std::size_t size = static_cast<std::size_t>(channels * height * width);
+  const std::size_t size = static_cast<std::size_t>(channels) * static_cast<std::size_t>(height) * static_cast<std::size_t>(width);
   for (int k = 0; k < filters; ++k) {
     const float* filter = values.data() + static_cast<std::size_t>(k) * size;
     double largest = 0;

@@ -23,7 +23,7 @@ struct Picture {
 };
 
 /// An image of a dataset, u8 or f32 from 0 to 1, [1, C, H, W] on the CPU with 1 or 3 channels, whose longer side is brought near
-/// `side`: the pixels of larger ones are averaged, those of smaller ones repeated a whole number of times.
+/// `side`. The pixels of larger images are averaged, those of smaller ones repeated a whole number of times.
 Picture picture_of(const Tensor& image, int side);
 
 /// The picture with a map over it, f32 [1, h, w] from 0 to 1: from transparent blue through yellow to red, as heat maps are.

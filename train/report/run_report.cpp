@@ -4,10 +4,10 @@
 #include <cmath>
 #include <cstddef>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <stdexcept>
 
+#include <gpucnn/core/error.h>
 #include <gpucnn/core/text/formatted.h>
 #include <gpucnn/layers/grad_cam.h>
 #include <gpucnn/train/report/html_text.h>
@@ -97,22 +97,15 @@ std::string RunReport::name_of_class(std::int64_t label) const {
 void RunReport::look_at(Module& model, DataLoader& test) {
   examination_ = examine(model, test, kMaxMistakes);
   examined_epoch_ = epochs_.empty() ? 0 : epochs_.back().epoch;
-  Shape input{1};
   const Shape image = test.dataset().image_shape();
   summary_ = model.summary({1, image[0], image[1], image[2]});
-  std::unique_ptr<Module> copy;
-  try {
-    copy = model.clone();
-  } catch (const std::logic_error&) {
-    // A class of one's own that cannot be cloned: its own hooks stay untouched, and there are no heat maps.
-  }
   show_filters(model);
-  shown_.clear();
-  if (copy) show_mistakes(*copy, test);
+  show_mistakes(model, model.device(), test);
 }
 
 /// The images with their heat maps, computed at once.
-void RunReport::show_mistakes(Module& model, DataLoader& test) {
+void RunReport::show_mistakes(const Module& model, Device device, DataLoader& test) {
+  shown_.clear();
   if (examination_.mistakes.empty()) return;
   std::vector<std::int64_t> indices, guesses;
   for (const Mistake& mistake : examination_.mistakes) {
@@ -127,9 +120,11 @@ void RunReport::show_mistakes(Module& model, DataLoader& test) {
   try {
     const std::string layer = last_map_layer(model, {1, image[0], image[1], image[2]});
     Stream stream(dataset.device());
-    maps = grad_cam(model, dataset.transformed(indices, test.transform(0), stream).inputs.to(model.device()), guesses, layer);
+    maps = grad_cam(model, dataset.transformed(indices, test.transform(0), stream).inputs.to(device), guesses, layer);
   } catch (const std::logic_error&) {
-    // No layer makes maps, or `graph_of` does not know one.
+    // No layer makes maps, `graph_of` does not know one, or one cannot be cloned.
+  } catch (const OutOfMemory&) {
+    // A run must not end by its report.
   }
   for (std::size_t i = 0; i < indices.size(); ++i) {
     const auto n = static_cast<std::int64_t>(i);
@@ -158,7 +153,7 @@ std::string RunReport::facts() const {
   if (epochs_.empty()) return "<p>No epoch has ended yet.</p>";
   const EpochNumbers& last = epochs_.back();
   const auto best = std::ranges::max_element(
-      epochs_, [](const EpochNumbers& a, const EpochNumbers& b) { return a.test_accuracy < b.test_accuracy; });
+      epochs_, {}, [](const EpochNumbers& epoch) { return std::isnan(epoch.test_accuracy) ? -1.0 : epoch.test_accuracy; });
   double seconds = 0;
   for (const EpochNumbers& epoch : epochs_) seconds += epoch.seconds;
   std::string html = "<dl class=\"facts\">";

@@ -31,9 +31,9 @@ struct RunReportTexts {
 };
 
 /// A run as one page of HTML that needs nothing else: no script, no font, no network. It has curves of loss, accuracy and learning
-/// rate, the confusion matrix, the accuracy of each class, the most confident mistakes with Grad-CAM over them, the first layer's
-/// filters, the table of layers, the configuration and the machine. It is light or dark as the reader's system is, has one column
-/// on a phone, and can be read by keyboard and screen reader. Under 2 MB.
+/// rate, the confusion matrix, the accuracy of each class, and the most confident mistakes with Grad-CAM over them. Behind them are
+/// the first layer's filters, the table of layers, the configuration and the machine. It is light or dark as the reader's system
+/// is, and has one column on a phone. Under 2 MB with texts of usual length.
 ///
 ///     RunReport report({.title = "SimpleCNN on CIFAR-10", .class_names = names, .epochs = 10});
 ///     fit(…, {.on_epoch = [&](const EpochResult& epoch) {
@@ -49,9 +49,9 @@ class GPUCNN_API RunReport {
   void add(const EpochNumbers& epoch) { epochs_.push_back(epoch); }
   void add(const EpochResult& epoch) { add(EpochNumbers::of(epoch)); }
 
-  /// Takes the weights that the model has now as those that the page shows: its guesses on all images of the loader, which must not
-  /// shuffle or change them. The model stays as it is. What cannot be cloned, or `graph_of` cannot follow, has no heat maps. Throws
-  /// what `examine` throws.
+  /// Takes the weights that the model has now as those that the page shows: its guesses on all images of the loader. The loader
+  /// must not shuffle or change them. Images are shown if they have 1 or 3 channels. A model that cannot be cloned, or that
+  /// `graph_of` cannot follow, has no heat maps. Throws what `examine` throws.
   void look_at(Module& model, DataLoader& test);
 
   /// The page as it stands now.
@@ -65,7 +65,7 @@ class GPUCNN_API RunReport {
     std::string image, heat;  // data: URLs; heat may be empty
   };
 
-  void show_mistakes(Module& model, DataLoader& test);
+  void show_mistakes(const Module& model, Device device, DataLoader& test);
   void show_filters(Module& model);
   std::string name_of_class(std::int64_t label) const;
   std::string facts() const;

@@ -1,6 +1,7 @@
 #include <gpucnn/train/report/examination.h>
 
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -51,6 +52,17 @@ TEST_P(Examine, CountsGuessesAndSortsMistakes) {
     EXPECT_EQ(found.mistakes[2].index, 1);
     EXPECT_EQ(examine(model, loader, 1).mistakes.size(), 1U);
   }
+}
+
+TEST_P(Examine, PutsNanLast) {
+  Sequential model{Flatten()};
+  model.to(device());
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  DataLoader loader = loader_of({nan, 0, 0, 0, 1, 0}, {1, 0}, 2, device());
+  const Examination found = examine(model, loader, 2);
+  ASSERT_EQ(found.mistakes.size(), 2U);
+  EXPECT_EQ(found.mistakes[0].index, 1);
+  EXPECT_EQ(found.mistakes[1].index, 0);
 }
 
 TEST_P(Examine, HasNothingToSayOfNoImages) {

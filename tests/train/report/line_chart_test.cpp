@@ -42,6 +42,15 @@ TEST(LineChart, HasAnAxisForAnyNumbers) {
   }
 }
 
+TEST(LineChart, TellsTicksOfANarrowAxisApart) {
+  const std::string svg = line_chart({{"a", {0.9981, 0.9989}}}, "", false);
+  for (const char* tick : {">0.998<", ">0.9985<", ">0.999<"}) EXPECT_THAT(svg, HasSubstr(tick));
+}
+
+TEST(LineChart, DrawsAtMostTwoThousandPointsOfALine) {
+  EXPECT_LT(line_chart({{"a", std::vector<double>(100'000, 1.0)}}, "", true).size(), 50'000U);
+}
+
 TEST(LineChart, EscapesItsSummary) {
   EXPECT_THAT(line_chart({{"a", {1}}}, "<b>\"", true), HasSubstr("aria-label=\"&lt;b&gt;&quot;\""));
 }

@@ -1,5 +1,6 @@
 #include <gpucnn/train/report/run_report.h>
 
+#include <regex>
 #include <string>
 #include <vector>
 
@@ -43,7 +44,7 @@ DataLoader noise(std::int64_t count, std::int64_t side, std::int64_t classes, De
                     {.batch_size = 16});
 }
 
-Sequential network(std::int64_t side, int classes) {
+Sequential network(int side, int classes) {
   return Sequential{Conv2d(3, 4, {.kernel_size = 3, .padding = 1}), ReLU(), Flatten(), Linear(4 * side * side, classes)};
 }
 
@@ -51,6 +52,16 @@ std::size_t count(const std::string& text, const std::string& part) {
   std::size_t found = 0;
   for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++found;
   return found;
+}
+
+/// The numbers of the confusion matrix, row by row.
+std::vector<std::int64_t> cells_of_matrix(const std::string& html) {
+  const std::size_t first = html.find("<table class=\"matrix\">"), last = html.find("</table>", first);
+  const std::string table = html.substr(first, last - first);
+  const std::regex cell("<td[^>]*>([0-9]+)</td>");
+  std::vector<std::int64_t> cells;
+  for (std::sregex_iterator it(table.begin(), table.end(), cell), end; it != end; ++it) cells.push_back(std::stoll((*it)[1]));
+  return cells;
 }
 
 class RunReportTest : public LayerTest {};
@@ -80,10 +91,7 @@ TEST_P(RunReportTest, ShowsWhatTheModelMakesOfTheTestSet) {
   EXPECT_THAT(html, HasSubstr("<dt>Time</dt><dd>2:02 min</dd>"));
   EXPECT_THAT(html, HasSubstr("of the weights after epoch 2"));
   const Examination& found = report.examination();
-  for (std::int64_t label = 0; label < 3; ++label) {
-    for (std::int64_t guess = 0; guess < 3; ++guess)
-      EXPECT_THAT(html, HasSubstr(">" + std::to_string(found.count(label, guess)) + "</td>"));
-  }
+  EXPECT_EQ(cells_of_matrix(html), found.confusion);
   EXPECT_EQ(count(html, "<figcaption>"), 3 + found.mistakes.size());
   EXPECT_EQ(count(html, "alt=\"Heat map of "), found.mistakes.size());
   EXPECT_THAT(html, HasSubstr("<th scope=\"row\">threads</th><td>2</td>"));
@@ -109,12 +117,13 @@ TEST_P(RunReportTest, LetsNoNameBecomeATag) {
   EXPECT_THAT(html, HasSubstr("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;\\x1b[31m&quot;"));
 }
 
-TEST_P(RunReportTest, StaysSmallWithManyClassesAndLargeImages) {
+TEST(RunReport, StaysSmallWithManyClassesAndLargeImages) {
   Sequential model{Conv2d(3, 96, {.kernel_size = 11, .stride = 32}), ReLU(), Flatten(), Linear(96 * 7 * 7, 1000)};
-  model.init(1).to(device());
-  DataLoader test = noise(30, 224, 1000, device());
-  RunReport report({.title = "Large", .class_names = std::vector<std::string>(1000, "a name that is rather long"), .epochs = 5000});
-  for (int number = 1; number <= 5000; ++number) report.add(epoch(number, 0.5));
+  model.init(1);
+  DataLoader test = noise(30, 224, 1000, Device());
+  RunReport report(
+      {.title = "Large", .class_names = std::vector<std::string>(1000, "a name that is rather long"), .epochs = 100'000});
+  for (int number = 1; number <= 100'000; ++number) report.add(epoch(number, 0.5));
   report.look_at(model, test);
   const std::string html = report.html();
   EXPECT_LT(html.size(), 2'000'000U);
@@ -142,6 +151,7 @@ TEST_P(RunReportTest, DoesWithoutHeatMapsWhereAModelHasNone) {
     report.add(epoch(1, 0.5));
     report.look_at(*model, test);
     EXPECT_THAT(report.html(), HasSubstr("class 1"));
+    EXPECT_THAT(report.html(), HasSubstr("alt=\"Test image "));
     EXPECT_THAT(report.html(), Not(HasSubstr("Heat map")));
   }
 }
