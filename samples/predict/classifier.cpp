@@ -76,6 +76,7 @@ std::vector<std::string> Classifier::draw(const std::vector<Tensor>& images, con
                                           const std::vector<std::vector<Guess>>& guesses) {
   constexpr int kSide = 256;  // pixels
   std::vector<std::int64_t> classes;
+  classes.reserve(guesses.size());
   for (const std::vector<Guess>& of_image : guesses) classes.push_back(of_image.front().label);
   const Tensor maps = grad_cam(*model_.network, x, classes, layer_);
   std::vector<std::string> files(images.size());

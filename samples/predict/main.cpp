@@ -26,7 +26,7 @@ ExitCode run(const Options& options) {
   const std::vector<Input> inputs = find_inputs(options.inputs);
   const Report lines(classifier.class_names(), inputs, options.json);
   std::optional<HeatMapFolder> heat_maps;
-  if (!options.heatmap.empty()) heat_maps.emplace(options.heatmap);
+  if (!options.heatmap.empty()) heat_maps.emplace(options.heatmap, inputs);
   const auto batch_size = static_cast<std::size_t>(options.batch_size > 0 ? options.batch_size : classifier.batch_size());
   std::size_t failed = 0;
   for (std::size_t first = 0; first < inputs.size(); first += batch_size) {

@@ -33,6 +33,7 @@ struct Field {
   std::string_view name, option;
   std::string (*value)(const Options& options);  // as JSON
   bool may_change = false;                       // in a run that goes on
+  bool is_new = false;                           // runs of earlier versions lack it, and have its default
 };
 
 constexpr std::array kFields{
@@ -52,7 +53,7 @@ constexpr std::array kFields{
     Field{"label_smoothing", "--label-smoothing", [](const Options& o) { return json_text::of(o.label_smoothing); }},
     Field{"ema", "--ema", [](const Options& o) { return o.ema ? json_text::of(*o.ema) : "null"; }},
     Field{"clip_grad_norm", "--clip-grad-norm",
-          [](const Options& o) { return o.clip_grad_norm ? json_text::of(*o.clip_grad_norm) : "null"; }},
+          [](const Options& o) { return o.clip_grad_norm ? json_text::of(*o.clip_grad_norm) : "null"; }, false, true},
     Field{"seed", "--seed", [](const Options& o) { return std::to_string(o.seed); }},
     // Read once, when the run began.
     Field{"init", "--init", [](const Options& o) { return o.init.empty() ? "null" : json_text::of(o.init.string()); }, true},
@@ -98,7 +99,10 @@ std::vector<std::string> words_of(const nlohmann::json& json, const std::vector<
   }
   std::vector<std::string> words;
   for (const Field& field : kFields) {
-    if (!json.contains(field.name)) throw UsageError(fmt::format("it has no field '{}'", field.name));
+    if (!json.contains(field.name)) {
+      if (field.is_new) continue;
+      throw UsageError(fmt::format("it has no field '{}'", field.name));
+    }
     if (std::ranges::find(given, field.option) != given.end()) continue;
     if (auto word = word_of(field, json.at(std::string(field.name)))) words.push_back(std::move(*word));
   }

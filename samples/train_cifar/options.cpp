@@ -87,6 +87,21 @@ void add_data_and_model(CLI::App& app, Options& options, int& image_size, int& w
   add_number(app, "--width", "Channels of resnet9's first convolution; default: 64", width, 1, 4096)->default_str("");
 }
 
+/// An `ema` below 0 is none, a clip_grad_norm of 0 too.
+void add_recipe(CLI::App& app, Options& options, double& ema, double& clip_grad_norm) {
+  add_word(app, "--optimizer", "adam, or sgd with momentum 0.9", options.optimizer);
+  add_word(app, "--schedule", "Of the learning rate: constant, or onecycle: up to\n--lr and down to almost 0", options.schedule);
+  add_number(app, "--weight-decay", "Weights' part in their gradients", options.weight_decay, 0.0, 1.0);
+  add_number(app, "--label-smoothing", "Probability shared out among all classes", options.label_smoothing, 0.0, 1.0);
+  add_number(app, "--ema",
+             "Judge and save an average of the weights over the\nsteps, of which each keeps this part, as 0.999;\ndefault: none",
+             ema, 0.0, 1.0)
+      ->default_str("");
+  add_number(app, "--clip-grad-norm", "Scale the gradients of a step so that their 2-norm is\nat most N; default: as they are",
+             clip_grad_norm, double{std::numeric_limits<float>::min()}, double{std::numeric_limits<float>::max()})
+      ->default_str("");
+}
+
 }  // namespace
 
 Options parse_options(const std::vector<std::string>& words) {
@@ -102,17 +117,7 @@ Options parse_options(const std::vector<std::string>& words) {
   add_number<std::int64_t>(app, "--batch-size", "Images in a step", options.batch_size, 1, kMaxImages);
   add_number(app, "--lr", "Learning rate", options.lr, double{std::numeric_limits<float>::min()},
              double{std::numeric_limits<float>::max()});
-  add_word(app, "--optimizer", "adam, or sgd with momentum 0.9", options.optimizer);
-  add_word(app, "--schedule", "Of the learning rate: constant, or onecycle: up to\n--lr and down to almost 0", options.schedule);
-  add_number(app, "--weight-decay", "Weights' part in their gradients", options.weight_decay, 0.0, 1.0);
-  add_number(app, "--label-smoothing", "Probability shared out among all classes", options.label_smoothing, 0.0, 1.0);
-  add_number(app, "--ema",
-             "Judge and save an average of the weights over the\nsteps, of which each keeps this part, as 0.999;\ndefault: none",
-             ema, 0.0, 1.0)
-      ->default_str("");
-  add_number(app, "--clip-grad-norm", "Scale the gradients of a step so that their 2-norm is\nat most N; default: as they are",
-             clip_grad_norm, double{std::numeric_limits<float>::min()}, double{std::numeric_limits<float>::max()})
-      ->default_str("");
+  add_recipe(app, options, ema, clip_grad_norm);
   command_line::add_device(app, options.device);
   add_word(app, "--precision", "fp32; on a GPU tf32 and bf16 are faster and\nless exact. Newer CPUs have bf16, too",
            options.precision);

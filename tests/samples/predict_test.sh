@@ -154,7 +154,12 @@ heatmap() {
   expect "a file for each image" [ "$(ls maps/new)" = "$(printf 'a-2.png\na.png\nb.png')" ]
   for file in maps/new/*; do expect "  $file" is_png "$file"; done
   run "$predict" --model good/best.safetensors --heatmap again maps/new
-  expect "they are images of 256 pixels" [ "$(ls again | wc -l)" -eq 3 ]
+  expect "they are images of 256 pixels" [ "$(find again -name "*.png" | wc -l)" -eq 3 ]
+  fails 5 "photos: cannot be written: it holds the image photos/a.png" "$predict" --model good/best.safetensors --heatmap photos photos
+  expect "  which stays" cmp -s photos/a.png set/red/1.png
+  cd photos || exit 1
+  fails 5 "it holds the image a.png" "$predict" --model ../good/best.safetensors --heatmap . a.png
+  cd ..
   cp photos/a.png text
   fails 5 "text" "$predict" --model good/best.safetensors --heatmap text photos/a.png
   ulimit -f 0
