@@ -32,7 +32,7 @@ struct PatchLayout {
   std::int64_t element() const { return element_; }
 };
 
-/// Tiles of a task are a multiple of every micro-kernel's, and lie in groups of so many.
+/// A task has a multiple of kTileUnit tiles, which every micro-kernel's tiles divide. They lie in groups of kTileGroup.
 inline constexpr std::int64_t kTileUnit = 12, kTileGroup = 4 * kTileUnit;
 
 /// The patches of a group side by side, then its elements, then its blocks. So an element's address is known to the compiler. A

@@ -72,8 +72,8 @@ HWY_INLINE void multiply_element(const float* patches, const float* weights, con
   }
 }
 
-/// Calls `body(at, p, length)` for tiles first + p to first + p + length - 1, side by side in one group, until all `count` are
-/// done.
+/// Calls `body(at, p, length)` for tiles first + p to first + p + length - 1, which lie side by side in one group. So it goes on
+/// until all `count` are done.
 template <class Body>
 HWY_INLINE void for_rows(const cpu::WinogradTiles& all, std::int64_t first, std::int64_t count, const Body& body) {
   for (std::int64_t p = 0, length; p < count; p += length) {

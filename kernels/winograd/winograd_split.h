@@ -37,8 +37,8 @@ struct WinogradSplit {
   bool packs;
 
  private:
-  static constexpr std::int64_t kMinTiles =
-      48;  // which make reading the weights pay; transforms of few channels stay in the L1 cache
+  /// They make reading the weights pay; transforms of few channels stay in the L1 cache.
+  static constexpr std::int64_t kMinTiles = 48;
   static constexpr std::int64_t kPatchFloats = 12288, kMaxTiles = 240;  // of a task: times 16, which stay in the L2 cache
 };
 

@@ -35,7 +35,8 @@ struct WeightGradSplit {
     const std::int64_t inputs = round_up(C, kVector), outputs = round_up(K, kVector), sums = 16 * inputs * outputs;
     is_sharded = sums <= kMaxSums;
     shards = is_sharded ? std::clamp<std::int64_t>(tiles / kMinTiles, 1, kMaxShards) : 1;
-    const std::int64_t unit = is_sharded ? kVector : 128, fit = chunk_floats(sums) / (16 * (inputs + outputs)) / unit * unit;
+    const std::int64_t unit = is_sharded ? kVector : kSharedUnit,
+                       fit = chunk_floats(sums) / (16 * (inputs + outputs)) / unit * unit;
     capacity = std::min(std::max(fit, unit), round_up((tiles + shards - 1) / shards, unit));
   }
 
@@ -43,11 +44,14 @@ struct WeightGradSplit {
   std::int64_t shards, capacity;  // capacity: tiles of a chunk
 
  private:
-  /// Of a chunk's transforms: as many as all threads share out, or as leave room for the sums in the second or first level cache.
+  static constexpr std::int64_t kSharedUnit = 128;  // tiles, which all threads share out
+
+  /// Of a chunk's transforms. Those of a shard leave room for its sums in the first level cache, or in the second.
   std::int64_t chunk_floats(std::int64_t sums) const {
-    constexpr std::int64_t kFewSums = 1 << 12;
-    if (!is_sharded) return 1 << 20;
-    return sums > kFewSums ? 1 << 16 : 1 << 13;
+    constexpr std::int64_t kMaxFirstLevelSums = 1 << 12;
+    constexpr std::int64_t kShared = 1 << 20, kSecondLevel = 1 << 16, kFirstLevel = 1 << 13;
+    if (!is_sharded) return kShared;
+    return sums > kMaxFirstLevelSums ? kSecondLevel : kFirstLevel;
   }
 };
 

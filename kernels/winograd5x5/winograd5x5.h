@@ -12,8 +12,8 @@ namespace gpucnn::kernels::cpu {
 /// of x is one of y into x.
 bool winograd5x5_pays(const Shape& x, const Shape& y);
 
-/// A 5x5 convolution with a stride of 1 by Winograd F(2x2,3x3) of its window's pieces, or the gradient of its input. Results depend
-/// neither on other images nor on the threads. It serves one thread at a time.
+/// A 5x5 convolution with a stride of 1 by Winograd F(2x2,3x3) of its window's pieces, or the gradient of its input. Results do
+/// not depend on the threads, nor on other images as long as `run` serves them. It serves one thread at a time.
 class Winograd5x5 {
  public:
   /// x: [N, C, H, W] -> y: [N, K, Ho, Wo] with this padding before x, fewer than 5. `exchanged`: x is the gradient of the output, y
@@ -34,7 +34,7 @@ class Winograd5x5 {
   SeenValues seen_;  // the weights that packed_ was made from
   Tensor packed_;    // [panels][kProducts][C][kGemmPanel]
   Tensor bias_;      // [panels][kGemmPanel]
-  Tensor zeros_;     // a pixel of the padding, and a panel's bias of other elements
+  Tensor zeros_;     // a row of the padding, and a panel's bias of other elements
 };
 
 }  // namespace gpucnn::kernels::cpu
