@@ -33,6 +33,7 @@
 #include "close.h"
 #include "everywhere.h"
 #include "guarded_memory.h"
+#include "kernels/conv/conv2d_case.h"
 #include "reference/conv2d.h"
 
 namespace gpucnn {
@@ -79,14 +80,7 @@ struct Case {
   std::vector<float> x, weight, bias_values, dy;
   std::string special;
 
-  Conv2dOptions options() const {
-    return {.kernel_size = sizes.kernel_size,
-            .stride = sizes.stride,
-            .padding = sizes.padding,
-            .dilation = sizes.dilation,
-            .groups = static_cast<int>(sizes.groups),
-            .bias = bias};
-  }
+  Conv2dOptions options() const { return kernels::options_of(sizes, bias); }
   std::string string() const {
     const auto size = [](Size2 s) { return fmt::format("{}x{}", s.height, s.width); };
     return fmt::format(

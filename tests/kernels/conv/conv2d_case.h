@@ -8,6 +8,15 @@
 
 namespace gpucnn::kernels {
 
+inline Conv2dOptions options_of(const reference::Conv2d& sizes, bool bias) {
+  return {.kernel_size = sizes.kernel_size,
+          .stride = sizes.stride,
+          .padding = sizes.padding,
+          .dilation = sizes.dilation,
+          .groups = static_cast<int>(sizes.groups),
+          .bias = bias};
+}
+
 /// A convolution that a test tries, under a name for its messages.
 struct Conv2dCase {
   const char* name;
@@ -17,14 +26,7 @@ struct Conv2dCase {
   Shape x_shape() const { return {sizes.N, sizes.C, sizes.H, sizes.W}; }
   Shape y_shape() const { return conv2d_shape(x_shape(), sizes.C, sizes.K, options()); }
   Shape weight_shape() const { return conv2d_weight_shape(sizes.C, sizes.K, options()); }
-  Conv2dOptions options() const {
-    return {.kernel_size = sizes.kernel_size,
-            .stride = sizes.stride,
-            .padding = sizes.padding,
-            .dilation = sizes.dilation,
-            .groups = static_cast<int>(sizes.groups),
-            .bias = bias};
-  }
+  Conv2dOptions options() const { return options_of(sizes, bias); }
 };
 
 /// What goes into its passes, from fixed seeds.
