@@ -36,7 +36,7 @@ enum class Purpose : std::uint32_t { weights = 1, dropout, shuffle, crop, flip, 
 /// is below 2^48.
 ///
 /// Key: the seed. Counter: {e / 4 low, e / 4 high, step low, step high (16 bits) | index (12 bits) | purpose (4 bits)}; word e
-/// is output e % 4.
+/// is output e % 4, unless `without_first` has moved it.
 class RandomStream {
  public:
   constexpr RandomStream(std::uint64_t seed, Purpose purpose, std::uint32_t index = 0, std::uint64_t step = 0) noexcept
@@ -52,13 +52,26 @@ class RandomStream {
     return moved;
   }
 
-  /// Words 4 * block to 4 * block + 3.
+  /// The same stream from element `count` on: its word e is this stream's word count + e. For a part of a batch, that draws what
+  /// the whole would.
+  constexpr RandomStream without_first(std::uint64_t count) const noexcept {
+    RandomStream moved = *this;
+    moved.skipped_ += count;
+    return moved;
+  }
+
+  /// Words 4 * block to 4 * block + 3. Where `skipped()` is no multiple of 4, two blocks of the generator are drawn for it.
   constexpr std::array<std::uint32_t, 4> block(std::uint64_t block) const noexcept {
-    return philox4x32({static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32), step_low_, tail_}, key_);
+    const std::array<std::uint32_t, 4> words = drawn(skipped_ / 4 + block);
+    if (skipped_ % 4 == 0) return words;
+    const std::array<std::uint32_t, 4> next = drawn(skipped_ / 4 + block + 1);
+    if (skipped_ % 4 == 1) return {words[1], words[2], words[3], next[0]};
+    if (skipped_ % 4 == 2) return {words[2], words[3], next[0], next[1]};
+    return {words[3], next[0], next[1], next[2]};
   }
 
   /// Word `e`.
-  constexpr std::uint32_t word(std::uint64_t e) const noexcept { return block(e / 4)[e % 4]; }
+  constexpr std::uint32_t word(std::uint64_t e) const noexcept { return drawn((skipped_ + e) / 4)[(skipped_ + e) % 4]; }
 
   /// Word `e` as a float in [0, 1), a multiple of 2^-24.
   constexpr float uniform(std::uint64_t e) const noexcept { return to_uniform(word(e)); }
@@ -74,10 +87,17 @@ class RandomStream {
   constexpr std::array<std::uint32_t, 2> key() const noexcept { return key_; }
   constexpr std::uint32_t counter2() const noexcept { return step_low_; }
   constexpr std::uint32_t counter3() const noexcept { return tail_; }
+  /// How many words of the generator come before word 0.
+  constexpr std::uint64_t skipped() const noexcept { return skipped_; }
 
  private:
+  constexpr std::array<std::uint32_t, 4> drawn(std::uint64_t block) const noexcept {
+    return philox4x32({static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32), step_low_, tail_}, key_);
+  }
+
   std::array<std::uint32_t, 2> key_;
   std::uint32_t step_low_, tail_;
+  std::uint64_t skipped_ = 0;
 };
 
 }  // namespace gpucnn

@@ -13,13 +13,13 @@ Dropout::Dropout(double p) : p_(p) {
 
 Shape Dropout::output_shape(const Shape& x) const { return x; }
 
-std::optional<RandomStream> Dropout::mask(const Context& context) const {
+std::optional<RandomStream> Dropout::mask(const Shape& x, const Context& context) const {
   const bool drops = context.training() && p_ > 0.0;
-  return drops ? std::optional(context.random(Purpose::dropout)) : std::nullopt;
+  return drops ? std::optional(context.random(Purpose::dropout, x)) : std::nullopt;
 }
 
 Tensor Dropout::forward(const Tensor& x, Context& context) const {
-  const std::optional<RandomStream> drops = mask(context);
+  const std::optional<RandomStream> drops = mask(x.shape(), context);
   if (!drops) return x;
   Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
   kernels::dropout(x, p_, *drops, y, context.stream());
@@ -28,7 +28,7 @@ Tensor Dropout::forward(const Tensor& x, Context& context) const {
 
 Tensor Dropout::gradients(const Tensor& dy, Context& context) {
   if (!context.input_grad()) return {};
-  const std::optional<RandomStream> dropped = mask(context);
+  const std::optional<RandomStream> dropped = mask(dy.shape(), context);
   if (!dropped) return dy;
   Tensor dx = Tensor::empty(dy.shape(), dy.dtype(), dy.device());
   kernels::dropout(dy, p_, *dropped, dx, context.stream());

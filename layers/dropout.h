@@ -19,8 +19,9 @@ class GPUCNN_API Dropout : public Module {
   Shape output_shape(const Shape& x) const override;
 
   double p() const noexcept { return p_; }
-  /// For containers that join layers: the mask of this layer's part of a call, `context`; none where nothing is dropped.
-  std::optional<RandomStream> mask(const Context& context) const;
+  /// For containers that join layers: the mask of an x of this shape in this layer's part of a call, `context`; none where nothing
+  /// is dropped.
+  std::optional<RandomStream> mask(const Shape& x, const Context& context) const;
 
  protected:
   Tensor forward(const Tensor& x, Context& context) const override;

@@ -20,7 +20,8 @@ Shape Dropout2d::output_shape(const Shape& x) const {
 Tensor Dropout2d::drop(const Tensor& x, Context& context) const {
   if (!context.training() || p_ == 0.0) return x;
   Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
-  kernels::dropout2d(x, p_, context.random(Purpose::dropout), y, context.stream());
+  const Shape channels{x.dim(0), x.dim(1)};
+  kernels::dropout2d(x, p_, context.random(Purpose::dropout, channels), y, context.stream());
   return y;
 }
 

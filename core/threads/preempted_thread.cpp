@@ -1,5 +1,6 @@
 #include <gpucnn/core/threads/preempted_thread.h>
 
+#include <cstddef>
 #include <ctime>
 
 namespace gpucnn {
@@ -21,6 +22,19 @@ bool is_exact(clockid_t clock) {
 }
 
 }  // namespace
+
+void leave_this_core(pthread_t thread) {
+  const int core = this_core();
+  cpu_set_t cores, mine, others, now;
+  if (core < 0 || !cores_of(thread, cores) || !cores_of(pthread_self(), mine)) return;
+  if (!CPU_EQUAL(&cores, &mine) || CPU_COUNT(&cores) < 2) return;
+  others = cores;
+  CPU_CLR(static_cast<std::size_t>(core), &others);
+  if (!confine(thread, others)) return;
+  if (cores_of(thread, now) && CPU_EQUAL(&now, &others)) confine(thread, cores);
+  // If the application has set the affinity of all threads meanwhile, this one's tells.
+  if (cores_of(pthread_self(), now) && !CPU_EQUAL(&now, &mine)) confine(thread, now);
+}
 
 std::chrono::nanoseconds PreemptedThread::cpu_time() const {
   static const bool exact = is_exact(CLOCK_THREAD_CPUTIME_ID);

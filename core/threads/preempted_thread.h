@@ -7,6 +7,10 @@
 
 namespace gpucnn {
 
+/// Migrates a thread that lives, which may be the calling one, from the core of the calling thread to another, if both may run on
+/// several. The affinity is set for a few microseconds and then reset.
+void leave_this_core(pthread_t thread);
+
 /// A thread that another one of its process waits for. It tells whether that thread runs, and migrates it. The waiter makes sure
 /// that the thread lives meanwhile. What the system does not allow is left undone.
 class PreemptedThread {

@@ -1,6 +1,7 @@
 #include <gpucnn/core/threads/thread_team.h>
 
 #include <pthread.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,6 +24,10 @@ constexpr std::chrono::microseconds kSpin{200}, kCallerSpin{2000};
 
 // How often a waiter looks whether the other thread is preempted, and the CPU time between two looks below which it is.
 constexpr std::chrono::microseconds kLookInterval{50}, kMinProgress{10};
+
+// How long a worker may not begin while the caller works. A new thread, or one that wakes, may wait for the caller's core although
+// another one is idle. The system then balanced them after up to 0.2 s.
+constexpr std::chrono::microseconds kMaxIdle{200};
 
 /// Whether this thread is running a task, or works alone by intention: a nested call then runs on it alone.
 thread_local bool in_task = false;
@@ -66,9 +71,11 @@ void ThreadTeam::run(std::int64_t tasks, int threads, detail::TaskRef run) {
     return run_alone();
   }
   grow(threads);
+  const int core = migrate() ? sched_getcpu() : -1;
   for (int thread = threads; thread-- > 0;) {
     Worker& worker = *workers_[static_cast<std::size_t>(thread)];
     worker.threads = threads;
+    worker.callers_core = core;
     worker.next.store(tasks * thread / threads, std::memory_order_relaxed);
     worker.last = tasks * (thread + 1) / threads;
     worker.run = run;
@@ -87,13 +94,26 @@ void ThreadTeam::run(std::int64_t tasks, int threads, detail::TaskRef run) {
   for (int thread = 1; thread < threads; ++thread) {
     Worker& worker = *workers_[static_cast<std::size_t>(thread)];
     std::uint32_t phase = kOffered;
-    if (worker.phase.compare_exchange_strong(phase, kIdle, std::memory_order_acq_rel)) continue;  // it never began
+    if (worker.phase.compare_exchange_strong(phase, kIdle, std::memory_order_acq_rel)) {
+      note_idle(worker);  // it never began
+      continue;
+    }
+    worker.idle_since.reset();
     while (phase == kBegun) phase = wait_while(worker, kBegun, &worker);
   }
   if (failed_.load(std::memory_order_relaxed)) {
     failed_.store(false, std::memory_order_relaxed);
     std::rethrow_exception(std::exchange(failure_, nullptr));
   }
+}
+
+void ThreadTeam::note_idle(Worker& worker) const {
+  if (!migrate() || !worker.thread.joinable()) return;
+  const auto now = Clock::now();
+  if (!worker.idle_since) worker.idle_since = now;
+  if (now - *worker.idle_since < kMaxIdle) return;
+  leave_this_core(worker.thread.native_handle());
+  worker.idle_since = now;
 }
 
 bool ThreadTeam::begin_alone() noexcept {
@@ -160,6 +180,8 @@ void ThreadTeam::work(Worker& worker, Worker& caller, int thread) {
     if (phase != kOffered) {
       wait_while(worker, phase, thread == 1 ? &caller : nullptr);  // one worker that watches the caller is enough
     } else if (worker.phase.compare_exchange_strong(phase, kBegun, std::memory_order_acq_rel)) {
+      // There the two would take turns.
+      if (worker.callers_core >= 0 && sched_getcpu() == worker.callers_core) leave_this_core(pthread_self());
       take_tasks(thread, worker.threads);
       end_work(worker);
       worker.phase.notify_one();  // the caller may be asleep

@@ -8,6 +8,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -46,7 +47,8 @@ class ThreadTeam {
   /// they are gone, unless a call is under way, as when the process exits amid work.
   void close() noexcept;
 
-  /// Whether a thread that waits moves the preempted thread that it waits for to its own core. At first it does not.
+  /// Whether a thread that waits moves the preempted thread that it waits for to its own core, and a caller moves a worker that
+  /// does not begin from its own core. At first they do not.
   void set_migrate(bool on) { migrate_.store(on, std::memory_order_relaxed); }
   bool migrate() const { return migrate_.load(std::memory_order_relaxed); }
 
@@ -59,12 +61,15 @@ class ThreadTeam {
   struct alignas(64) Worker {
     std::atomic<std::uint32_t> phase{kIdle};
     int threads = 0;
+    int callers_core = -1;
     std::atomic<std::int64_t> next{0};
     std::int64_t last = 0;
     detail::TaskRef run;
     std::thread thread;       // worker 0 is the caller, and has none
     PreemptedThread at_work;  // the thread that is at work from kBegun to kDone
     std::int64_t call = 0;    // the number of the call that it works for, in worker 0
+    /// The end of the first of the last calls, all of which ended before it began. The caller's alone; empty: it has begun.
+    std::optional<std::chrono::steady_clock::time_point> idle_since;
   };
 
   /// The last look at a thread: its CPU time, and the call that it worked for.
@@ -77,6 +82,8 @@ class ThreadTeam {
   void end_workers();
   void work(Worker& worker, Worker& caller, int thread);
   void take_tasks(int thread, int threads) noexcept;
+  /// After a call in which the worker did not begin: if that has lasted, and it may, migrates it away from the caller's core.
+  void note_idle(Worker& worker) const;
   /// Leaves kBegun for kDone.
   static void end_work(Worker& worker);
   /// Waits while the phase is `seen`: spinning, then asleep. Sleeps at once if the thread at work in `busy`, if given, is

@@ -17,8 +17,8 @@ GPUCNN_API void set_num_threads(int n);
 /// Whether threads may be migrated: at first not, and the library then never sets a thread's affinity.
 GPUCNN_API bool core_migration();
 
-/// While it is on, a thread that waits for a preempted thread migrates it to its own core. So work goes on where other programs use
-/// the same cores. The thread that calls the library may be the one that is migrated. For a program that owns its threads.
+/// While it is on, a thread that waits for a preempted thread migrates it to its own core, and workers leave the caller's core. So
+/// work goes on where other programs use the same cores. The caller may be the one that is migrated. For whoever owns its threads.
 ///
 /// For each migration the thread's affinity is set for a few microseconds and then reset. An affinity that the application sets
 /// meanwhile for all threads stays; one that it sets for one of the two alone may reach both.

@@ -10,6 +10,9 @@ namespace gpucnn::kernels::cpu {
 /// will not do, for it turns NaN into 0.
 void activation_block(const Activation& function, float* y, std::int64_t count);
 
+/// dx = dx * function'(x) in the same way, as `activation_backward` has it from `kept`.
+void activation_backward_block(const Activation& function, const float* kept, float* dx, std::int64_t count);
+
 }  // namespace gpucnn::kernels::cpu
 
 namespace gpucnn::kernels {

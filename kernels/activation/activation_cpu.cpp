@@ -60,6 +60,10 @@ void cpu::activation_block(const Activation& function, float* y, std::int64_t co
   HWY_DYNAMIC_DISPATCH(activation_range)(function, y, y, static_cast<std::size_t>(count));
 }
 
+void cpu::activation_backward_block(const Activation& function, const float* kept, float* dx, std::int64_t count) {
+  HWY_DYNAMIC_DISPATCH(activation_backward_range)(function, kept, dx, dx, static_cast<std::size_t>(count));
+}
+
 bool activation_backward_reads_y(const Activation& function) noexcept {
   // The functors of every instruction set say the same.
   return HWY_NAMESPACE::with_functor(function, [](const auto& functor) { return functor.backward_reads_y(); });

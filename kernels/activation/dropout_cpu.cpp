@@ -33,19 +33,29 @@ constexpr std::size_t kWords = 4 * kBlocks;
 
 #if HWY_TARGET == HWY_SCALAR
 
-void draw(const RandomStream& random, std::uint64_t first, std::size_t blocks, std::uint32_t* words) {
+constexpr std::size_t kDrawn = kWords;  // room for what `draw` writes
+
+const std::uint32_t* draw(const RandomStream& random, std::uint64_t first, std::size_t blocks, std::uint32_t* words) {
+  std::uint32_t* to = words;
   for (std::size_t b = 0; b < blocks; ++b) {
-    for (const std::uint32_t word : random.block(first + b)) *words++ = word;
+    for (const std::uint32_t word : random.block(first + b)) *to++ = word;
   }
+  return words;
 }
 
 #else
 
-/// Blocks [first, first + blocks) of the stream, and up to a vector more; blocks <= kBlocks. Each 64-bit lane works on one block;
-/// only the lower halves of the lanes that carry the counter mean anything.
-void draw(const RandomStream& random, std::uint64_t first, std::size_t blocks, std::uint32_t* words) {
+constexpr std::size_t kDrawn = kWords + 4 * hn::MaxLanes(hn::ScalableTag<std::uint64_t>());  // room for what `draw` writes
+
+/// Blocks [first, first + blocks) of the stream, and what follows them, to `words`; blocks <= kBlocks. Returns where they begin
+/// there: a stream may begin amid a block of the generator. Each 64-bit lane works on one of those; only the lower halves of the
+/// lanes that carry the counter mean anything.
+const std::uint32_t* draw(const RandomStream& random, std::uint64_t first, std::size_t blocks, std::uint32_t* words) {
   const hn::ScalableTag<std::uint64_t> d;
   const hn::Repartition<std::uint32_t, decltype(d)> halves;
+  const std::size_t begin = random.skipped() % 4;
+  first += random.skipped() / 4;
+  if (begin > 0) ++blocks;
   const auto multiplier0 = hn::Set(halves, philox::kMultiplier0), multiplier1 = hn::Set(halves, philox::kMultiplier1);
   const auto low = hn::Set(d, 0xFFFFFFFFU);
   for (std::size_t b = 0; b < blocks; b += hn::Lanes(d)) {
@@ -67,6 +77,7 @@ void draw(const RandomStream& random, std::uint64_t first, std::size_t blocks, s
     const auto words23 = hn::Or(hn::And(counter2, low), hn::ShiftLeft<32>(counter3));
     hn::StoreInterleaved2(words01, words23, d, reinterpret_cast<std::uint64_t*>(words + 4 * b));
   }
+  return words + begin;
 }
 
 #endif
@@ -81,10 +92,10 @@ HWY_INLINE hn::Vec<D> factor(D d, const Mask& mask, const std::uint32_t* words) 
 
 /// Elements [first, last) in an order that is logical and memory order at once; first is a multiple of 4.
 void dropout_range(const Mask& mask, const float* x, float* y, std::int64_t first, std::int64_t last) {
-  HWY_ALIGN std::uint32_t words[kWords];
+  HWY_ALIGN std::uint32_t drawn[kDrawn];
   for (std::int64_t e = first; e < last; e += kWords) {
     const std::size_t count = std::min(kWords, static_cast<std::size_t>(last - e));
-    draw(mask.random, static_cast<std::uint64_t>(e) / 4, (count + 3) / 4, words);
+    const std::uint32_t* const words = draw(mask.random, static_cast<std::uint64_t>(e) / 4, (count + 3) / 4, drawn);
     for_lanes(count, [&](auto d, std::size_t i)
                          HWY_ATTR { hn::StoreU(hn::Mul(hn::LoadU(d, x + e + i), factor(d, mask, words + i)), d, y + e + i); });
   }
@@ -92,14 +103,14 @@ void dropout_range(const Mask& mask, const float* x, float* y, std::int64_t firs
 
 /// One channels-last image of C channels; `first` is the logical index of its first element in the batch.
 void dropout_image(const Mask& mask, const float* x, float* y, std::int64_t first, std::int64_t C, std::int64_t pixels) {
-  HWY_ALIGN std::uint32_t words[kWords];
+  HWY_ALIGN std::uint32_t drawn[kDrawn];
   HWY_ALIGN float factors[kWords];
   const std::int64_t last = first + C * pixels;
   std::int64_t index = 0;  // in memory
   for (std::int64_t start = first / 4 * 4; start < last; start += kWords) {
     const std::int64_t stop = std::min(start + static_cast<std::int64_t>(kWords), last);
     const auto count = static_cast<std::size_t>(stop - start);
-    draw(mask.random, static_cast<std::uint64_t>(start) / 4, (count + 3) / 4, words);
+    const std::uint32_t* const words = draw(mask.random, static_cast<std::uint64_t>(start) / 4, (count + 3) / 4, drawn);
     for_lanes(count, [&](auto d, std::size_t i) HWY_ATTR { hn::StoreU(factor(d, mask, words + i), d, factors + i); });
     for (std::int64_t e = std::max(start, first); e < stop; ++e) {
       y[index] = x[index] * factors[e - start];
@@ -113,14 +124,14 @@ void dropout_image(const Mask& mask, const float* x, float* y, std::int64_t firs
 void dropout2d_pixels(const Mask& mask, const float* x, float* y, std::int64_t first, std::int64_t last, std::int64_t C,
                       std::int64_t pixels) {
   constexpr std::int64_t kChannels = kWords - 3;  // drawn at a time: the first may be the last word of its block
-  HWY_ALIGN std::uint32_t words[kWords];
+  HWY_ALIGN std::uint32_t drawn[kDrawn];
   HWY_ALIGN float factors[kWords];
   while (first < last) {
     const std::int64_t n = first / pixels, stop = std::min(last, (n + 1) * pixels);
     for (std::int64_t c = 0; c < C; c += kChannels) {
       const std::int64_t e = n * C + c;
       const auto count = static_cast<std::size_t>(std::min(kChannels, C - c)), skipped = static_cast<std::size_t>(e % 4);
-      draw(mask.random, static_cast<std::uint64_t>(e) / 4, (skipped + count + 3) / 4, words);
+      const std::uint32_t* const words = draw(mask.random, static_cast<std::uint64_t>(e) / 4, (skipped + count + 3) / 4, drawn);
       for_lanes(count, [&](auto d, std::size_t i) HWY_ATTR { hn::StoreU(factor(d, mask, words + skipped + i), d, factors + i); });
       for (std::int64_t pixel = first; pixel < stop; ++pixel) {
         const float* from = x + pixel * C + c;

@@ -20,17 +20,19 @@ struct Axis {
   std::int64_t last_tap(std::int64_t o) const { return std::clamp(taps_before(inputs, o), first_tap(o), taps); }
 
   /// The outputs all of whose taps lie inside are [first_whole(), last_whole()).
-  std::int64_t first_whole() const { return std::min(outputs, origin < 0 ? (stride - 1 - origin) / stride : 0); }
+  std::int64_t first_whole() const { return std::min(outputs, origin < 0 ? quotient(stride - 1 - origin, stride) : 0); }
   std::int64_t last_whole() const {
     const std::int64_t last = inputs - 1 - (taps - 1) * step - origin;  // where the last of them may begin
-    return std::max(first_whole(), last < 0 ? 0 : std::min(outputs, last / stride + 1));
+    return std::max(first_whole(), last < 0 ? 0 : std::min(outputs, quotient(last, stride) + 1));
   }
 
  private:
   /// How many taps of output o, if it had as many as needed, lie before this input.
   std::int64_t taps_before(std::int64_t input, std::int64_t o) const {
-    return std::max<std::int64_t>(0, input - origin - o * stride + step - 1) / step;
+    return quotient(std::max<std::int64_t>(0, input - origin - o * stride + step - 1), step);
   }
+  /// Divisions by 1 are left out: in a short row of outputs they took a fifth of the time.
+  static std::int64_t quotient(std::int64_t dividend, std::int64_t divisor) { return divisor == 1 ? dividend : dividend / divisor; }
 };
 
 /// The rows or the columns of a convolution's forward: `padding` before the inputs.

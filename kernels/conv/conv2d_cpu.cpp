@@ -62,7 +62,11 @@ class Conv2dCpu final : public Conv2dPlan::Impl {
     return winograd_ && winograd_->run(x, weight, biases, {sum.activation, sum.addend.data<float>()}, y);
   }
 
-  bool backward_data_before(const Tensor& dy, const Tensor& weight, const Conv2dBefore& before, Tensor& dx, Stream&) override {
+  bool backward_data_before(const Tensor& dy, const Tensor& weight, const Conv2dBefore& before, Tensor& dx,
+                            Stream& stream) override {
+    if (!winograd_data_grad_ && !winograd5x5_data_grad_ && !onednn_) {
+      return gemm().backward_data_before(dy, weight, before, dx, stream);
+    }
     const Activation::Kind kind = before.before.kind;
     const bool sums = before.addend.defined(), masks = kind == Activation::relu;
     if (!winograd_data_grad_ || (kind != Activation::none && !masks) || sums == masks) return false;

@@ -33,16 +33,23 @@ class Conv2dGemm final : public Conv2dPlan::Impl {
   }
 
   void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y, Stream&) override {
-    forward_.run(x, weight, options_.bias ? bias.data<float>() : nullptr, epilogue, y);
+    forward_.run(x, weight, options_.bias ? bias.data<float>() : nullptr, {epilogue}, y);
   }
 
   void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream) override {
     if (scattered_) return scattered_->run(dy, weight, dx);
-    // Gradients of x beyond the last window have no products. With padding as pixels they would: those with its zeros.
-    if (std::ranges::any_of(data_gradients_, &Correlator::is_padded) && !all_finite(weight.data<float>(), weight.numel())) {
-      return conv2d_direct(x_, y_, options_)->backward_data(dy, weight, dx, stream);
-    }
+    if (pads_infinities(weight)) return conv2d_direct(x_, y_, options_)->backward_data(dy, weight, dx, stream);
     for (Correlator& part : data_gradients_) part.run(dy, weight, nullptr, {}, dx);
+  }
+
+  bool backward_data_before(const Tensor& dy, const Tensor& weight, const Conv2dBefore& before, Tensor& dx, Stream&) override {
+    if (before.addend.defined() || scattered_ || pads_infinities(weight)) return false;
+    // With a stride dx has several parts, whose pixels do not lie side by side.
+    const Activation::Kind kind = before.before.kind;
+    if (kind != Activation::relu && (data_gradients_.size() != 1 || data_gradients_.front().is_padded())) return false;
+    const float* const made = kind != Activation::none ? before.x.data<float>() : nullptr;
+    for (Correlator& part : data_gradients_) part.run(dy, weight, nullptr, {{}, before.before, made}, dx);
+    return true;
   }
 
   void backward_weights(const Tensor& x, const Tensor& dy, Conv2dPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias,
@@ -52,6 +59,11 @@ class Conv2dGemm final : public Conv2dPlan::Impl {
   }
 
  private:
+  /// Gradients of x beyond the last window have no products. With padding as pixels they would: those with its zeros.
+  bool pads_infinities(const Tensor& weight) const {
+    return std::ranges::any_of(data_gradients_, &Correlator::is_padded) && !all_finite(weight.data<float>(), weight.numel());
+  }
+
   Shape x_, y_;
   Conv2dOptions options_;
   Size2 window_;

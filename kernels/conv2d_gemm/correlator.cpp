@@ -12,6 +12,9 @@ namespace {
 
 constexpr std::int64_t kMinTasks = 16;  // so that a preempted thread's share can be stolen
 
+/// Up to so many pixels, reading the weights takes longer than multiplying by them where they are in no cache of the core.
+constexpr std::int64_t kFewPixels = 64;
+
 /// Pixels of a task: as many as make reading the weights pay, fewer if there are few. A multiple of the micro-kernel's.
 std::int64_t task_pixels(const Correlation& c) {
   constexpr std::int64_t kMin = 24, kMax = 240, kUnit = 24;
@@ -39,14 +42,18 @@ void Correlator::pack(const Tensor& weight) {
   seen_.note(weight);
 }
 
-void Correlator::finish(const PixelTasks::Task& task, std::int64_t first, std::int64_t last, const Activation& epilogue,
-                        float* y) const {
+void Correlator::finish(const PixelTasks::Task& task, std::int64_t first, std::int64_t last, const Epilogue& epilogue,
+                        const float* made, float* y) const {
   const std::int64_t channels = c_.groups * c_.K, pixels = task.images * task.rows * c_.columns.outputs;
-  if (last - first == channels) return activation_block(epilogue, y, pixels * channels);
-  for (std::int64_t pixel = 0; pixel < pixels; ++pixel) activation_block(epilogue, y + pixel * channels + first, last - first);
+  const auto finish = [&](std::int64_t at, std::int64_t count) {
+    if (made) return activation_backward_block(epilogue.backward, made + at, y + at, count);
+    activation_block(epilogue.forward, y + at, count);
+  };
+  if (last - first == channels) return finish(0, pixels * channels);
+  for (std::int64_t pixel = 0; pixel < pixels; ++pixel) finish(pixel * channels + first, last - first);
 }
 
-void Correlator::run(const Tensor& x, const Tensor& weight, const float* bias, const Activation& epilogue, Tensor& y) {
+void Correlator::run(const Tensor& x, const Tensor& weight, const float* bias, const Epilogue& epilogue, Tensor& y) {
   pack(weight);
   const std::int64_t in_group = panels_of(c_.K), K = c_.K;
   if (bias) {
@@ -62,6 +69,7 @@ void Correlator::run(const Tensor& x, const Tensor& weight, const float* bias, c
   Tensor memory = scratch ? Tensor::empty({threads * scratch}) : Tensor{};
   float* const copies = scratch ? memory.data<float>() : nullptr;
 
+  const bool masks = epilogue.made && epilogue.backward.kind == Activation::relu;
   parallel_for(tasks_.count() * splits_, threads, [=, this, &epilogue](std::int64_t task_number, int thread) {
     const PixelTasks::Task task = tasks_[task_number / splits_];
     const std::int64_t split = task_number % splits_, first = split * panels_ / splits_, last = (split + 1) * panels_ / splits_;
@@ -90,12 +98,15 @@ void Correlator::run(const Tensor& x, const Tensor& weight, const float* bias, c
                        .bias = biases + group * in_group * kGemmPanel,
                        .first = (panel - group * in_group) * kGemmPanel,
                        .last = std::min(K, (end - group * in_group) * kGemmPanel),
-                       .rectifies = epilogue.kind == Activation::relu});
+                       .rectifies = epilogue.forward.kind == Activation::relu,
+                       .relu_made = masks ? epilogue.made + (to - outputs) + group * K : nullptr,
+                       .fetches = c_.pixels() <= kFewPixels});
       panel = end;
     }
-    if (epilogue.kind == Activation::none || epilogue.kind == Activation::relu) return;
+    const Activation::Kind kind = epilogue.forward.kind;
+    if (masks || (!epilogue.made && (kind == Activation::none || kind == Activation::relu))) return;
     const auto channel = [&](std::int64_t at) { return at / in_group * K + std::min(K, at % in_group * kGemmPanel); };
-    finish(task, channel(first), channel(last), epilogue, to);
+    finish(task, channel(first), channel(last), epilogue, epilogue.made ? epilogue.made + (to - outputs) : nullptr, to);
   });
 }
 

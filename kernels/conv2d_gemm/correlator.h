@@ -18,13 +18,19 @@ class Correlator {
 
   bool is_padded() const { return window_.copied(); }
 
-  /// y = epilogue(x correlated with the weights + bias); `bias` may be null. Only its own pixels of y are written. An epilogue is
-  /// for correlations of all pixels.
-  void run(const Tensor& x, const Tensor& weight, const float* bias, const Activation& epilogue, Tensor& y);
+  /// What is done to a task's outputs while they are in cache. Other activations than ReLU are for correlations of all pixels.
+  struct Epilogue {
+    Activation forward;
+    Activation backward = {};     // of what `made`, whose layout is y's: y is multiplied by its derivative
+    const float* made = nullptr;  // null: nothing
+  };
+  /// y = x correlated with the weights + bias, and the epilogue; `bias` may be null. Only its own pixels of y are written.
+  void run(const Tensor& x, const Tensor& weight, const float* bias, const Epilogue& epilogue, Tensor& y);
 
  private:
   void pack(const Tensor& weight);
-  void finish(const PixelTasks::Task& task, std::int64_t first, std::int64_t last, const Activation& epilogue, float* y) const;
+  void finish(const PixelTasks::Task& task, std::int64_t first, std::int64_t last, const Epilogue& epilogue, const float* made,
+              float* y) const;
 
   Correlation c_;
   WeightLayout layout_;

@@ -12,8 +12,10 @@ namespace {
 void transpose_all(const float* x, float* y, std::int64_t count, std::int64_t rows, std::int64_t columns) {
   const std::int64_t matrix = rows * columns;
   if (count * matrix == 0) return;
-  constexpr std::int64_t kGrain = 32 * 1024;  // elements a task
+  constexpr std::int64_t kGrain = 32 * 1024;    // elements a task
+  const bool same = rows == 1 || columns == 1;  // transposed it lies as it did
   parallel_ranges(count, std::max<std::int64_t>(1, kGrain / matrix), [=](std::int64_t first, std::int64_t last) {
+    if (same) return static_cast<void>(std::copy_n(x + first * matrix, (last - first) * matrix, y + first * matrix));
     for (std::int64_t i = first; i < last; ++i) cpu::transpose(x + i * matrix, rows, columns, y + i * matrix, rows);
   });
 }

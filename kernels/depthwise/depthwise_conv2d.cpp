@@ -1,14 +1,13 @@
 #include <algorithm>
-#include <utility>
 #include <vector>
 
 #include <gpucnn/core/threads/parallel.h>
 #include <gpucnn/kernels/activation/activation_block.h>
 #include <gpucnn/kernels/common/all_finite.h>
-#include <gpucnn/kernels/common/seen_values.h>
 #include <gpucnn/kernels/common/shard_sums.h>
 #include <gpucnn/kernels/common/shards.h>
 #include <gpucnn/kernels/conv/conv2d_impl.h>
+#include <gpucnn/kernels/depthwise/packed_taps.h>
 #include <gpucnn/kernels/depthwise/rows.h>
 
 // Depthwise convolution on the CPU: every output channel reads one input channel. It moves more bytes than it multiplies, so it
@@ -58,7 +57,7 @@ class DepthwiseConv2d final : public Conv2dPlan::Impl {
   void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Activation& epilogue, Tensor& y, Stream&) override {
     const float *in = x.data<float>(), *weights = packed_weight(weight), *start = has_bias_ ? bias.data<float>() : nullptr;
     float* const out = y.data<float>();
-    const bool adds_zeros = has_padding_ && !packed_is_finite_;
+    const bool adds_zeros = has_padding_ && !packed_.are_finite(), rectifies = epilogue.kind == Activation::relu && !adds_zeros;
     const std::int64_t line = y_[3] * channels_out(), per_task = rows_per_task(y_[2], line),
                        bands = (y_[2] + per_task - 1) / per_task;
     Scratch scratch(expands() ? most_input_rows(per_task) * x_[3] * channels_out() : 0);
@@ -67,18 +66,24 @@ class DepthwiseConv2d final : public Conv2dPlan::Impl {
       const InputRows from = input_rows(in + image * x_[1] * x_[2] * x_[3], first, last, scratch.of(thread));
       for (std::int64_t row = first; row < last; ++row) {
         float* const to = out + (image * y_[2] + row) * line;
-        correlate_row({rows_, columns_, row, from.data, from.first, weights, kernel_.width, channels_out(), start, to});
+        correlate_row({rows_, columns_, row, from.data, from.first, weights, kernel_.width, channels_out(), start, to, rectifies});
         if (adds_zeros) {
           for_each_outside(rows_, row, columns_, [&](std::int64_t o, std::int64_t r, std::int64_t s) {
             add_zeros(weights + (r * kernel_.width + s) * channels_out(), channels_out(), to + o * channels_out());
           });
         }
-        activation_block(epilogue, to, line);
+        if (!rectifies) activation_block(epilogue, to, line);
       }
     });
   }
 
-  void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream&) override {
+  void backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx, Stream& stream) override {
+    (void)backward_data_before(dy, weight, {}, dx, stream);
+  }
+
+  bool backward_data_before(const Tensor& dy, const Tensor& weight, const Conv2dBefore& before, Tensor& dx, Stream&) override {
+    if (before.addend.defined()) return false;
+    const float* const made = before.before.kind != Activation::none ? before.x.data<float>() : nullptr;
     const float *from = dy.data<float>(), *weights = packed_weight(weight);
     float* const out = dx.data<float>();
     const std::int64_t line = x_[3] * x_[1], per_task = rows_per_task(x_[2], x_[3] * channels_out());
@@ -95,8 +100,10 @@ class DepthwiseConv2d final : public Conv2dPlan::Impl {
                          expands() ? scratch.of(thread) : to});
         }
         if (expands()) add_up(scratch.of(thread), line, to);
+        if (made) activation_backward_block(before.before, made + (to - out), to, line);
       }
     });
+    return true;
   }
 
   void backward_weights(const Tensor& x, const Tensor& dy, Conv2dPlan::Accumulate accumulate, Tensor& dweight, Tensor& dbias,
@@ -200,30 +207,14 @@ class DepthwiseConv2d final : public Conv2dPlan::Impl {
     }
   }
 
-  /// [K, taps] as [taps, K].
-  const float* packed_weight(const Tensor& weight) {
-    if (!seen_.are_those_of(weight)) {
-      seen_.forget();
-      if (!packed_.defined()) packed_ = Tensor::empty({taps(), channels_out()});
-      const float* const from = weight.data<float>();
-      float* const to = packed_.data<float>();
-      for (std::int64_t k = 0; k < channels_out(); ++k) {
-        for (std::int64_t tap = 0; tap < taps(); ++tap) to[tap * channels_out() + k] = from[k * taps() + tap];
-      }
-      packed_is_finite_ = all_finite(to, packed_.numel());
-      seen_.note(weight);
-    }
-    return std::as_const(packed_).data<float>();
-  }
+  const float* packed_weight(const Tensor& weight) { return packed_.of(weight, taps(), channels_out()); }
 
   Shape x_, y_;
   Size2 kernel_;
   bool has_padding_, has_bias_;
   Axis rows_, columns_;
   std::vector<Axis> gradient_rows_, gradient_columns_;  // for each remainder by the stride
-  SeenValues seen_;                                     // the weights of packed_
-  Tensor packed_;
-  bool packed_is_finite_ = false;
+  PackedTaps packed_;
 };
 
 }  // namespace

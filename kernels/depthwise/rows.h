@@ -10,6 +10,7 @@ namespace gpucnn::kernels::cpu {
 
 /// Row `row` of a correlation: to = start + the sum of inputs by weights, where the taps lie inside. `from`: input row `first` of
 /// one image; `weight`: `width` taps a row; `start`: [K] or null; `to`: the row in memory, of which columns.to, … are written.
+/// `rectifies`: to is ReLU of that.
 struct CorrelatedRow {
   const Axis &rows, &columns;
   std::int64_t row;
@@ -19,6 +20,7 @@ struct CorrelatedRow {
   std::int64_t width, K;
   const float* start;
   float* to;
+  bool rectifies = false;
 };
 void correlate_row(const CorrelatedRow& row);
 

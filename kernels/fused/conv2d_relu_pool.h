@@ -39,6 +39,7 @@ class Conv2dReluPoolWeights {
   Precision precision_ = Precision::fp32;
   Tensor packed_;
   float max_input_ = -1;
+  bool winograd_ = false;  // whether transforms were made
 };
 
 /// The longest chain.

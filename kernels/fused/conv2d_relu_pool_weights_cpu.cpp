@@ -5,6 +5,7 @@
 #include <gpucnn/kernels/copy/round_to_bf16.h>
 #include <gpucnn/kernels/fused/conv2d_relu_pool_cpu.h>
 #include <gpucnn/kernels/simd/vector_size.h>
+#include <gpucnn/kernels/winograd/filter_range.h>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "gpucnn/kernels/fused/conv2d_relu_pool_weights_cpu.cpp"
@@ -80,10 +81,10 @@ float max_input(float weight, float bias, std::int64_t C) {
 
 Conv2dReluPoolWeights::Packed Conv2dReluPoolWeights::pack(const Tensor& weight, const Tensor& bias, Precision precision) {
   const std::int64_t K = weight.dim(0), C = weight.dim(1), taps = 9 * C, channels = cpu::round_up(K, cpu::kVector);
-  const bool winograd = C >= 8;  // the transforms pay off only for many channels
+  const bool many = C >= 8;  // the transforms pay off only for many channels
   if (precision != precision_ || !weight_.are_those_of(weight) || !bias_.are_those_of(bias)) {
     weight_.forget();  // stays so if an allocation throws
-    Tensor packed = Tensor::empty({channels * (taps + 1) + (winograd ? 16 * C * channels : 0)});
+    Tensor packed = Tensor::empty({channels * (taps + 1) + (many ? 16 * C * channels : 0)});
     float* const weights = packed.data<float>();
     float* const biases = weights + channels * taps;
     pack_weights(weight.data<float>(), K, taps, weights);
@@ -91,7 +92,8 @@ Conv2dReluPoolWeights::Packed Conv2dReluPoolWeights::pack(const Tensor& weight, 
     if (bias.defined()) std::copy_n(bias.data<float>(), K, biases);
     if (precision == Precision::bf16) cpu::round_to_bf16(weights, channels * (taps + 1), weights);
     max_input_ = max_input(cpu::max_abs(weights, channels * taps), cpu::max_abs(biases, channels), C);
-    if (winograd) HWY_DYNAMIC_DISPATCH(transform_weights)(weights, K, C, biases + channels);
+    winograd_ = many && cpu::filter_range(weight.data<float>(), K, 9, C, false).even;
+    if (winograd_) HWY_DYNAMIC_DISPATCH(transform_weights)(weights, K, C, biases + channels);
     packed_ = packed;
     bias_.note(bias);
     weight_.note(weight);
@@ -99,7 +101,7 @@ Conv2dReluPoolWeights::Packed Conv2dReluPoolWeights::pack(const Tensor& weight, 
   }
   const float* const weights = std::as_const(packed_).data<float>();
   const float* const biases = weights + channels * taps;
-  return {weights, biases, winograd ? biases + channels : nullptr, max_input_};
+  return {weights, biases, winograd_ ? biases + channels : nullptr, max_input_};
 }
 
 }  // namespace gpucnn::kernels

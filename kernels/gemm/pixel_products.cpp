@@ -28,11 +28,15 @@ constexpr std::int64_t kMaxTerms = 256;
 struct TermBlock {
   const cpu::Run* run;
   std::int64_t skip, length;
-  bool is_first, rectifies;
+  bool is_first, is_last;
 };
 
-/// sums[i][v] += the products of the block's terms. `kEven`: the pixels' first taps are evenly spaced.
-template <int P, int V, bool kEven>
+/// From the term that is multiplied to the one whose weights are fetched meanwhile.
+constexpr std::int64_t kTermsAhead = 64;
+
+/// sums[i][v] += the products of the block's terms. `kEven`: the pixels' first taps are evenly spaced. `kFetches`: weights may be
+/// far away.
+template <int P, int V, bool kEven, bool kFetches>
 HWY_INLINE void add_products(const cpu::PixelProducts& p, std::int64_t pixel, const TermBlock& block,
                              const float* HWY_RESTRICT weights, Vector (&sums)[P][V]) {
   const Floats d;
@@ -50,7 +54,10 @@ HWY_INLINE void add_products(const cpu::PixelProducts& p, std::int64_t pixel, co
     const auto add_term = [&](std::int64_t t) HWY_ATTR {
       Vector w[V];
 #pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) w[v] = hn::LoadU(d, weights + weight_at(v) + t * cpu::kGemmPanel);
+      for (int v = 0; v < V; ++v) {
+        w[v] = hn::LoadU(d, weights + weight_at(v) + t * cpu::kGemmPanel);
+        if (kFetches) __builtin_prefetch(weights + weight_at(v) + (t + kTermsAhead) * cpu::kGemmPanel);
+      }
 #pragma GCC unroll 16
       for (int i = 0; i < P; ++i) {
         const Vector factor = hn::Set(d, x[i / kShare][i % kShare * step + t]);
@@ -88,11 +95,21 @@ HWY_INLINE void write_tile(const cpu::PixelProducts& p, std::int64_t pixel, cons
       sums[i][V - 1] = hn::Add(load_some(y + (V - 1) * kLanes, in_last), sums[i][V - 1]);
     }
   }
-  if (block.rectifies) {
+  if (block.is_last && p.rectifies) {
 #pragma GCC unroll 16
     for (int i = 0; i < P; ++i) {
 #pragma GCC unroll 4
       for (int v = 0; v < V; ++v) sums[i][v] = hn::IfThenZeroElse(hn::Lt(sums[i][v], hn::Zero(d)), sums[i][v]);
+    }
+  }
+  if (block.is_last && p.relu_made) {
+    const auto masked = [=](Vector sum, Vector made) HWY_ATTR { return hn::IfThenZeroElse(hn::Le(made, hn::Zero(d)), sum); };
+#pragma GCC unroll 16
+    for (int i = 0; i < P; ++i) {
+      const float* const made = p.relu_made + p.y_at[pixel + i] + k;
+#pragma GCC unroll 4
+      for (int v = 0; v + 1 < V; ++v) sums[i][v] = masked(sums[i][v], hn::LoadU(d, made + v * kLanes));
+      sums[i][V - 1] = masked(sums[i][V - 1], load_some(made + (V - 1) * kLanes, in_last));
     }
   }
 #pragma GCC unroll 16
@@ -105,7 +122,7 @@ HWY_INLINE void write_tile(const cpu::PixelProducts& p, std::int64_t pixel, cons
 }
 
 /// So many tiles of P pixels by V vectors of channels, from `pixel` and k on. In one function, so that a tile begins quickly.
-template <int P, int V, bool kEven>
+template <int P, int V, bool kEven, bool kFetches = false>
 HWY_NOINLINE void multiply_tiles(const cpu::PixelProducts& p, std::int64_t pixel, std::int64_t tiles, const TermBlock& block,
                                  const float* weights, std::int64_t k) {
   const Floats d;
@@ -118,7 +135,14 @@ HWY_NOINLINE void multiply_tiles(const cpu::PixelProducts& p, std::int64_t pixel
 #pragma GCC unroll 16
       for (int i = 0; i < P; ++i) sums[i][v] = start;
     }
-    add_products<P, V, kEven>(p, pixel, block, weights, sums);
+    if (block.is_last && p.relu_made && pixel + 2 * P <= end) {  // which the products do not read, and may lie in memory
+#pragma GCC unroll 16
+      for (int i = 0; i < P; ++i) {
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v) __builtin_prefetch(p.relu_made + p.y_at[pixel + P + i] + k + v * kLanes, 0, 2);
+      }
+    }
+    add_products<P, V, kEven, kFetches>(p, pixel, block, weights, sums);
     write_tile<P, V>(p, pixel, block, k, in_last, sums);
   }
 }
@@ -141,6 +165,11 @@ HWY_INLINE void multiply_block(const cpu::PixelProducts& p, const TermBlock& blo
       }
     }
   }
+  if constexpr (V > 1) {
+    if (const std::int64_t tiles = p.fetches ? p.pixels / kPixels : 0; tiles > 0) {
+      multiply_tiles<kPixels, V, false, true>(p, std::exchange(pixel, tiles * kPixels), tiles, block, weights, k);
+    }
+  }
   take.template operator()<kPixels, false>(p.pixels - pixel);
   if constexpr (kPixels > 8) take.template operator()<8, false>(p.pixels - pixel);
   if constexpr (kPixels > 6 && V > 1) take.template operator()<6, false>(p.pixels - pixel);
@@ -153,7 +182,7 @@ HWY_INLINE void multiply_block(const cpu::PixelProducts& p, const TermBlock& blo
 template <int V>
 HWY_INLINE void multiply_channels(const cpu::PixelProducts& p, std::int64_t k) {
   const float* weights = p.weights + k / cpu::kGemmPanel * p.terms * cpu::kGemmPanel + k % cpu::kGemmPanel;
-  TermBlock block{p.runs, 0, std::min(kMaxTerms, p.terms), true, p.rectifies && p.terms <= kMaxTerms};
+  TermBlock block{p.runs, 0, std::min(kMaxTerms, p.terms), true, p.terms <= kMaxTerms};
   for (std::int64_t term = 0;;) {
     multiply_block<V>(p, block, weights, k);
     term += block.length;
@@ -162,7 +191,7 @@ HWY_INLINE void multiply_channels(const cpu::PixelProducts& p, std::int64_t k) {
     for (block.skip += block.length; block.skip >= block.run->length; ++block.run) block.skip -= block.run->length;
     block.length = std::min(kMaxTerms, p.terms - term);
     block.is_first = false;
-    block.rectifies = p.rectifies && term + block.length == p.terms;
+    block.is_last = term + block.length == p.terms;
   }
 }
 

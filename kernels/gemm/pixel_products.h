@@ -21,7 +21,9 @@ struct PixelProducts {
   const float* weights;  // [panels][terms][kGemmPanel]
   const float* bias;     // [panels][kGemmPanel]
   std::int64_t first, last;
-  bool rectifies = false;  // y is ReLU of the sums
+  bool rectifies = false;            // y is ReLU of the sums
+  const float* relu_made = nullptr;  // as y, where the ReLU's backward is taken: y is 0 where this is not above 0
+  bool fetches = false;              // weights may be far away, and are fetched ahead
 };
 void multiply_pixels(const PixelProducts& p);
 

@@ -141,7 +141,7 @@ template <int B>
 HWY_INLINE void nt_columns(const GemmNT& p, std::int64_t n, std::int64_t images, std::int64_t o, std::int64_t first,
                            std::int64_t last) {
   // Each tile of images fetches a part of the next outputs' rows. A processor's own prefetchers end at a page.
-  constexpr std::int64_t kMinTiles = 4;
+  constexpr std::int64_t kMinTiles = 2;
   const std::int64_t end = n + images, tiles = images / kImages + images % kImages;
   Ahead ahead{p.weight + (o + B) * p.I + first, tiles >= kMinTiles && p.far ? tiles : 0};
   const std::int64_t part = (last - first) / kLanes / tiles * kLanes;

@@ -1,6 +1,7 @@
 #include <gpucnn/kernels/norm/batch_norm2d.h>
 
 #include <utility>
+#include <vector>
 
 #include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/common/check.h>
@@ -101,9 +102,16 @@ void batch_norm2d_backward(const Tensor& x, const Tensor& statistics, const Tens
   check_channels(kBackward, "weight", weight, sizes.C, stream);
   check_channels(kBackward, "dweight", dweight, sizes.C, stream);
   check_channels(kBackward, "dbias", dbias, sizes.C, stream);
+  if (epilogue.part && stream.device().kind != Device::Kind::cpu) {
+    throw std::invalid_argument(formatted("{}: parts of a batch are summed on the CPU only", kBackward));
+  }
   if (x.numel() == 0) {
     clear_gradient(dweight, accumulate.dweight);
     clear_gradient(dbias, accumulate.dbias);
+    if (epilogue.part && dx.defined() && !fixed) {
+      std::vector<double> nothing(static_cast<std::size_t>(2 * sizes.C));
+      epilogue.part->sum(nothing);  // the other processes wait for it
+    }
     return;
   }
   check_tensor(kBackward, "statistics", statistics, Shape{kStatistics, sizes.C}, DType::f32, stream);

@@ -16,6 +16,12 @@ namespace gpucnn::kernels {
 /// statistics = those of the batch, with the biased variance. x must not be empty.
 GPUCNN_API void batch_norm2d_statistics(const Tensor& x, double eps, Tensor& statistics, Stream& stream);
 
+/// statistics = those of a batch of which x is this process's part, perhaps none of it. CPU only. Every process calls it with a
+/// part. `center`: [C], the same in all, best near the mean; undefined for 0. Returns how many values the batch has for each
+/// channel; if there are none, `statistics` is not written.
+GPUCNN_API std::int64_t batch_norm2d_statistics(const Tensor& x, double eps, const Tensor& center, const SumOverParts& sum,
+                                                Tensor& statistics, Stream& stream);
+
 /// statistics = those that training has gathered; running_mean, running_var: [C].
 GPUCNN_API void batch_norm2d_statistics(const Tensor& running_mean, const Tensor& running_var, double eps, Tensor& statistics,
                                         Stream& stream);
@@ -32,7 +38,8 @@ GPUCNN_API void batch_norm2d(const Tensor& x, const Tensor& statistics, const Te
 
 /// The gradients. `fixed`: the statistics are not those of x. dweight and dbias, undefined without weight, are added to
 /// what is there where `accumulate` says so. dx is undefined where it is not wanted. The mask of a ReLU in the forward's epilogue
-/// is taken within the two passes over x and dy that this is without one.
+/// is taken within the two passes over x and dy that this is without one. With a `part` in the epilogue, dx is that of the whole
+/// batch's loss, and dweight and dbias are what x adds to theirs.
 struct BatchNorm2dAccumulate {
   bool dweight = false, dbias = false;
 };

@@ -39,7 +39,10 @@ template <bool kAmsgrad>
 HWY_INLINE void update_range(const AdamCoefficients& s, float threshold, const float* dweight, const AdamMemory& to,
                              std::size_t count) {
   float *const weight = to.weight, *const m = to.m, *const v = to.v, *const max_v = to.max_v;
+  constexpr std::size_t kAhead = 512;  // floats that are fetched: a processor's own prefetchers end at a page
   const auto update = [=](auto d, std::size_t i) HWY_ATTR {
+    const auto fetch = [i](const float* from) { __builtin_prefetch(from + i + kAhead); };
+    fetch(dweight), fetch(weight), fetch(m), fetch(v);
     const auto w = hn::LoadU(d, weight + i), m0 = hn::LoadU(d, m + i), v0 = hn::LoadU(d, v + i);
     const auto uphill = hn::Xor(hn::LoadU(d, dweight + i), hn::Set(d, s.sign));
     const auto g = hn::MulAdd(hn::Set(d, s.decay), w, uphill);

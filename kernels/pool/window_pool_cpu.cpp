@@ -3,6 +3,7 @@
 
 #include <gpucnn/core/threads/parallel.h>
 #include <gpucnn/kernels/pool/twins.h>
+#include <gpucnn/kernels/pool_rows/for_rows.h>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "gpucnn/kernels/pool/window_pool_cpu.cpp"
@@ -243,11 +244,6 @@ void for_units(const Tensor& x, const Tensor& y, const Body& body) {
   parallel_ranges(units, std::clamp<std::int64_t>(units * kTaskElements / std::max(x.numel(), y.numel()), 1, units), body);
 }
 
-template <class Body>
-void for_rows(const Tensor& dx, const Body& body) {
-  parallel_ranges(dx.dim(0) * dx.dim(2), std::max<std::int64_t>(1, kTaskElements / (dx.dim(1) * dx.dim(3))), body);
-}
-
 }  // namespace
 
 void cpu::window_mean(const Tensor& x, const PoolWindows& windows, Tensor& y, Stream&) {
@@ -274,7 +270,7 @@ void cpu::window_max(const Tensor& x, const PoolWindows& windows, Tensor& y, Ten
 }
 
 void cpu::window_max_backward(const Tensor& dy, const Tensor& argmax, const PoolWindows& windows, Tensor& dx, Stream&) {
-  for_rows(dx, [&](std::int64_t first, std::int64_t last) {
+  for_rows(dx, 1, [&](std::int64_t first, std::int64_t last) {
     HWY_DYNAMIC_DISPATCH(max_backward_rows)(dy, argmax, windows, dx, first, last);
   });
 }

@@ -49,13 +49,14 @@ HWY_INLINE void gather_tap(const float* from, std::int64_t out, std::int64_t inp
   cpu::transpose(rows, count, inputs, to, cpu::kPanel);
 }
 
-/// One panel of output channels, transformed or as it is. weight: [K][3][3][C], exchanged [C][3][3][K].
+/// One panel of output channels: transformed, [16][C][kPanel], or as it is, [C][9][kPanel]. weight: [K][3][3][C], exchanged
+/// [C][3][3][K].
 inline void pack_winograd_panel(const float* weight, std::int64_t C, std::int64_t K, bool exchanged, bool transformed,
                                 std::int64_t panel, float* to) {
   const std::int64_t stride = cpu::tap_size(C), k0 = panel * cpu::kPanel, count = std::min(cpu::kPanel, K - k0);
   constexpr std::int64_t kTap = kPackedInputs * cpu::kPanel;
   float taps[9 * kTap] = {};
-  for (std::int64_t c = 0; c < C; c += kPackedInputs, to += kTap) {
+  for (std::int64_t c = 0; c < C; c += kPackedInputs, to += transformed ? kTap : 9 * kTap) {
     const std::int64_t inputs = std::min(kPackedInputs, C - c);
     for (std::int64_t t = 0; t < 9; ++t) {
       if (!exchanged) {
@@ -69,7 +70,9 @@ inline void pack_winograd_panel(const float* weight, std::int64_t C, std::int64_
     for (std::int64_t i = 0; i < inputs * cpu::kPanel; i += kLanes) {
       if (transformed) transform_taps(taps + i, kTap, to + i, stride);
     }
-    for (std::int64_t t = 0; !transformed && t < 9; ++t) std::copy_n(taps + t * kTap, inputs * cpu::kPanel, to + t * stride);
+    for (std::int64_t i = 0; !transformed && i < 9 * inputs; ++i) {
+      std::copy_n(taps + i % 9 * kTap + i / 9 * cpu::kPanel, cpu::kPanel, to + i * cpu::kPanel);
+    }
   }
 }
 

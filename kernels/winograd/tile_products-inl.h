@@ -23,8 +23,13 @@ constexpr std::int64_t kBiasElement = 5;
 /// Tiles of the micro-kernel. With two vectors of output channels their sums fill the registers.
 constexpr std::int64_t kTileRows = kWide ? 12 : 6;
 
+/// From the weights that are multiplied to those that are fetched meanwhile. These may come from memory, which takes longer than
+/// what a core foresees by itself.
+constexpr std::int64_t kFetchedAhead = 64 * cpu::kPanel;
+
 /// Micro-kernel: P tiles by V vectors of output channels, for one element. The sums start from `bias` unless it is null.
-template <int P, int V>
+/// `kFetches`: these tiles are the first that read the weights.
+template <int P, int V, bool kFetches>
 HWY_INLINE void multiply_tiles(const float* HWY_RESTRICT patches, const float* HWY_RESTRICT weights, const float* bias,
                                std::int64_t C, float* HWY_RESTRICT to) {
   const Floats d;
@@ -40,7 +45,10 @@ HWY_INLINE void multiply_tiles(const float* HWY_RESTRICT patches, const float* H
     for (std::int64_t c = 0; c < count; ++c, weights += cpu::kPanel) {
       Vector w[V];
 #pragma GCC unroll 2
-      for (int v = 0; v < V; ++v) w[v] = hn::LoadU(d, weights + v * kLanes);
+      for (int v = 0; v < V; ++v) {
+        w[v] = hn::LoadU(d, weights + v * kLanes);
+        if (kFetches) __builtin_prefetch(weights + kFetchedAhead + v * kLanes);
+      }
 #pragma GCC unroll 12
       for (int p = 0; p < P; ++p) {
         const Vector x = hn::Set(d, patches[p * cpu::kVector + c]);
@@ -57,17 +65,17 @@ HWY_INLINE void multiply_tiles(const float* HWY_RESTRICT patches, const float* H
 }
 
 /// One element of `count` tiles of a group.
-template <int V>
+template <int V, bool kFetches>
 HWY_INLINE void multiply_element(const float* patches, const float* weights, const float* bias, std::int64_t C, std::int64_t count,
                                  float* to) {
   constexpr int kAll = kTileRows, kThird = kAll / 3;
   for (std::int64_t p = 0; p < count; p += kAll, patches += kAll * cpu::kVector, to += kAll * V * kLanes) {
     if (count - p > 2 * kThird) {
-      multiply_tiles<kAll, V>(patches, weights, bias, C, to);
+      multiply_tiles<kAll, V, kFetches>(patches, weights, bias, C, to);
     } else if (count - p > kThird) {
-      multiply_tiles<2 * kThird, V>(patches, weights, bias, C, to);
+      multiply_tiles<2 * kThird, V, kFetches>(patches, weights, bias, C, to);
     } else {
-      multiply_tiles<kThird, V>(patches, weights, bias, C, to);
+      multiply_tiles<kThird, V, kFetches>(patches, weights, bias, C, to);
     }
   }
 }
@@ -83,29 +91,44 @@ HWY_INLINE void for_rows(const cpu::WinogradTiles& all, std::int64_t first, std:
   }
 }
 
-/// V vectors of output channels from k on, whose weights begin at `weights`, of tiles first to first + count - 1.
+/// How the products of V vectors of output channels lie: floats from a tile to the next, and from an element.
 template <int V>
-void winograd_channels(const cpu::WinogradTiles& all, const float* patches, std::int64_t first, std::int64_t count,
-                       const float* weights, std::int64_t k, float* products) {
+struct ProductLayout {
+  static constexpr std::int64_t kTile = V * kLanes, kElement = cpu::kTileGroup * kTile + cpu::kVector, kGroup = 16 * kElement;
+};
+
+/// The outputs of V vectors of channels from k on.
+template <int V>
+HWY_INLINE void finish_channels(const cpu::WinogradTiles& all, std::int64_t first, std::int64_t count, std::int64_t k,
+                                const float* products) {
+  using Layout = ProductLayout<V>;
+  with_epilogue(all, [&](const auto& epilogue) HWY_ATTR {
+    for_rows(all, first, count, [&](const cpu::TilePlace& at, std::int64_t p, std::int64_t length) HWY_ATTR {
+      const float* const from = products + p / cpu::kTileGroup * Layout::kGroup + p % cpu::kTileGroup * Layout::kTile;
+      for (int v = 0; v < V && k + v * kLanes < all.K; ++v) {
+        finish_row(from + v * kLanes, Layout::kTile, Layout::kElement, all, at, length, k + v * kLanes, all.K - k - v * kLanes,
+                   epilogue);
+      }
+    });
+  });
+}
+
+/// V vectors of output channels from k on, whose weights begin at `weights`, of tiles first to first + count - 1.
+template <int V, bool kFetches>
+HWY_NOINLINE void winograd_channels(const cpu::WinogradTiles& all, const float* patches, std::int64_t first, std::int64_t count,
+                                    const float* weights, std::int64_t k, float* products) {
   using cpu::kTileGroup;
-  constexpr std::int64_t kTile = V * kLanes,
-                         kElement = kTileGroup * kTile + cpu::kVector;  // of products, floats from one to the next
+  using Layout = ProductLayout<V>;
   const std::int64_t tap = cpu::tap_size(all.C), group = cpu::GroupLayout::group(all.C);
   for (std::int64_t e = 0; e < 16; ++e) {
     const float* const bias = e == kBiasElement ? all.bias + k : nullptr;
     for (std::int64_t p = 0; p < count; p += kTileGroup) {
-      multiply_element<V>(patches + p / kTileGroup * group + e * cpu::GroupLayout::element(), weights + e * tap, bias, all.C,
-                          std::min(kTileGroup, count - p), products + p / kTileGroup * 16 * kElement + e * kElement);
+      multiply_element<V, kFetches>(patches + p / kTileGroup * group + e * cpu::GroupLayout::element(), weights + e * tap, bias,
+                                    all.C, std::min(kTileGroup, count - p),
+                                    products + p / kTileGroup * Layout::kGroup + e * Layout::kElement);
     }
   }
-  with_epilogue(all, [&](const auto& epilogue) HWY_ATTR {
-    for_rows(all, first, count, [&](const cpu::TilePlace& at, std::int64_t p, std::int64_t length) HWY_ATTR {
-      const float* const from = products + p / kTileGroup * 16 * kElement + p % kTileGroup * kTile;
-      for (int v = 0; v < V && k + v * kLanes < all.K; ++v) {
-        finish_row(from + v * kLanes, kTile, kElement, all, at, length, k + v * kLanes, all.K - k - v * kLanes, epilogue);
-      }
-    });
-  });
+  finish_channels<V>(all, first, count, k, products);
 }
 
 /// The patches of tiles first to first + count - 1, and for each whether it must be computed directly.
@@ -125,25 +148,30 @@ void winograd_products(const cpu::WinogradTiles& all, const float* patches, std:
   const auto at = [=](std::int64_t channel) {
     return weights + (channel - begin) / cpu::kPanel * panel + (channel - begin) % cpu::kPanel;
   };
-  for (; k + kLanes < end; k += 2 * kLanes) winograd_channels<2>(all, patches, first, count, at(k), k, products);
-  if (k < end) winograd_channels<1>(all, patches, first, count, at(k), k, products);
+  const auto multiply = [&]<int V>(std::int64_t channel) HWY_ATTR {
+    const bool fetches = 2 * all.tiles() <= all.K;  // with more tiles, weights are few, and wait in the cache
+    const auto run = fetches ? winograd_channels<V, true> : winograd_channels<V, false>;
+    run(all, patches, first, count, at(channel), channel, products);
+  };
+  for (; k + kLanes < end; k += 2 * kLanes) multiply.template operator()<2>(k);
+  if (k < end) multiply.template operator()<1>(k);
 }
 
 /// A tile by direct sums, one for each tap, without the epilogue. The padding's zeros are multiplied, too.
 void direct_tile(const cpu::WinogradTiles& all, std::int64_t tile) {
   const Floats d;
   const cpu::TilePlace at(all, tile);
-  const std::int64_t tap_size = cpu::tap_size(all.C);
   for (int o = 0; o < 4; ++o) {
     const std::int64_t i = at.i + o / 2, j = at.j + o % 2;
     if (i >= all.H || j >= all.W) continue;
     for (std::int64_t k = 0; k < all.K; k += kLanes) {
       Vector sum = hn::LoadU(d, all.bias + k);
-      const float* weights = all.weights + k / cpu::kPanel * 9 * tap_size + k % cpu::kPanel;
-      for (std::int64_t tap = 0; tap < 9; ++tap, weights += tap_size) {
+      const float* weights = all.taps + k / cpu::kPanel * 9 * cpu::tap_size(all.C) + k % cpu::kPanel;
+      for (std::int64_t tap = 0; tap < 9; ++tap, weights += cpu::kPanel) {
         const float* const x = all.pixel(at.n, i + tap / 3 - 1, j + tap % 3 - 1);
         Vector part = hn::Zero(d);
-        for (std::int64_t c = 0; c < all.C; ++c) part = hn::MulAdd(hn::Set(d, x[c]), hn::LoadU(d, weights + c * cpu::kPanel), part);
+        for (std::int64_t c = 0; c < all.C; ++c)
+          part = hn::MulAdd(hn::Set(d, x[c]), hn::LoadU(d, weights + c * cpu::kInputTaps), part);
         sum = hn::Add(sum, part);
       }
       store_some(sum, all.K - k, all.y + ((at.n * all.H + i) * all.W + j) * all.K + k);

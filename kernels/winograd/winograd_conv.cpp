@@ -16,6 +16,7 @@
 
 #include <gpucnn/kernels/simd/max_abs-inl.h>
 #include <gpucnn/kernels/winograd/pack_weights-inl.h>
+#include <gpucnn/kernels/winograd/tap_products-inl.h>
 #include <gpucnn/kernels/winograd/tile_products-inl.h>
 
 #if HWY_ONCE
@@ -23,6 +24,8 @@ namespace gpucnn::kernels {
 
 HWY_EXPORT(winograd_patches);
 HWY_EXPORT(winograd_products);
+HWY_EXPORT(tap_products);
+HWY_EXPORT(most_tap_tiles);
 HWY_EXPORT(direct_tile);
 HWY_EXPORT(pack_winograd_panel);
 HWY_EXPORT(max_abs);
@@ -75,9 +78,14 @@ void compute(const WinogradTiles& all) {
     if (split.packs) {
       HWY_DYNAMIC_DISPATCH(pack_winograd_panel)(all.raw, all.C, all.K, all.exchanged, true, k / kPanel, own.weights());
     }
-    const float* const weights = split.packs ? own.weights() : all.transforms + k / kPanel * panel_size;
-    HWY_DYNAMIC_DISPATCH(winograd_products)
-    (all, own.patches, first, count, weights, k, std::min(k + split.channels, all.K), own.products());
+    const std::int64_t panel = k / kPanel, end = std::min(k + split.channels, all.K);
+    if (all.taps) {
+      const float* const taps = all.taps + panel * all.C * kInputTaps;
+      HWY_DYNAMIC_DISPATCH(tap_products)(all, own.patches, first, count, taps, k, end, own.products());
+    } else {
+      const float* const weights = split.packs ? own.weights() : all.transforms + panel * panel_size;
+      HWY_DYNAMIC_DISPATCH(winograd_products)(all, own.patches, first, count, weights, k, end, own.products());
+    }
     if (split.channels == all.K) finish_tiles(all, first, first + count);
   });
   if (split.channels != all.K) finish_tiles(all, 0, split.tiles);
@@ -104,7 +112,10 @@ bool winograd_pays(const Shape& x, std::int64_t K) {
 }
 
 WinogradConv::WinogradConv(const Shape& x, const Shape& y, bool exchanged)
-    : N_(x[0]), C_(x[1]), K_(y[1]), H_(x[2]), W_(x[3]), exchanged_(exchanged) {}
+    : N_(x[0]), C_(x[1]), K_(y[1]), H_(x[2]), W_(x[3]), exchanged_(exchanged) {
+  const std::int64_t tiles = N_ * ((H_ + 1) / 2) * ((W_ + 1) / 2);
+  keeps_taps_ = tiles <= std::min(HWY_DYNAMIC_DISPATCH(most_tap_tiles)(), K_);
+}
 
 bool WinogradConv::pack(const Tensor& weight, const float* bias, WinogradTiles& all) {
   if (!zeros_.defined()) {
@@ -118,18 +129,18 @@ bool WinogradConv::pack(const Tensor& weight, const float* bias, WinogradTiles& 
   if (is_new) {
     packed_ = false;
     seen_.forget();
-    max_weight_ = HWY_DYNAMIC_DISPATCH(max_abs)(weight.data<float>(), weight.numel());
+    range_ = filter_range(weight.data<float>(), weight.dim(0), 9, weight.dim(1), exchanged_);
     seen_.note(weight);
   }
-  if (!std::isfinite(max_weight_)) return false;
+  if (!range_.even || !std::isfinite(range_.largest)) return false;
   // Weights that are new, as in each step of a training, may be gone before a second call.
   if (is_new && WinogradSplit::may_pack(all)) {
     all.raw = weight.data<float>();
     return true;
   }
-  if (!packed_) pack_all(weight, C_, K_, exchanged_, true, transforms_);
+  if (!packed_) pack_all(weight, C_, K_, exchanged_, !keeps_taps_, weights_);
   packed_ = true;
-  all.transforms = std::as_const(transforms_).data<float>();
+  (keeps_taps_ ? all.taps : all.transforms) = std::as_const(weights_).data<float>();
   return true;
 }
 
@@ -140,7 +151,7 @@ bool WinogradConv::run(const Tensor& x, const Tensor& weight, const float* bias,
   WinogradTiles all{.N = N_, .C = C_, .K = K_, .H = H_, .W = W_, .x = x.data<float>(), .y = y.data<float>()};
   all.exchanged = exchanged_;
   if (!pack(weight, bias, all)) return false;
-  const float max_input = std::min(kMaxInput, kLargest / 81 / static_cast<float>(C_) / std::max(max_weight_, 1e-10F));
+  const float max_input = std::min(kMaxInput, kLargest / 81 / static_cast<float>(C_) / std::max(range_.largest, 1e-10F));
   all.max_energy = max_input * max_input;
   all.epilogue = epilogue.activation;
   all.addend = epilogue.addend;
@@ -150,9 +161,11 @@ bool WinogradConv::run(const Tensor& x, const Tensor& weight, const float* bias,
   all.direct = direct.data<std::uint8_t>();
   compute(all);
   if (!std::memchr(all.direct, 1, static_cast<std::size_t>(all.tiles()))) return true;
-  Tensor weights;
-  pack_all(weight, C_, K_, exchanged_, false, weights);
-  all.weights = std::as_const(weights).data<float>();
+  Tensor taps;
+  if (!all.taps) {
+    pack_all(weight, C_, K_, exchanged_, false, taps);
+    all.taps = std::as_const(taps).data<float>();
+  }
   parallel_ranges(all.tiles(), kTileUnit, [=](std::int64_t first, std::int64_t last) {
     for (std::int64_t tile = first; tile < last; ++tile) {
       if (!all.direct[tile]) continue;

@@ -6,6 +6,7 @@
 #include <gpucnn/core/tensor.h>
 #include <gpucnn/kernels/activation/activation.h>
 #include <gpucnn/kernels/common/seen_values.h>
+#include <gpucnn/kernels/winograd/filter_range.h>
 
 namespace gpucnn::kernels::cpu {
 
@@ -32,7 +33,7 @@ class WinogradConv {
   WinogradConv(const Shape& x, const Shape& y, bool exchanged);
 
   /// y = the epilogue of convolution + bias; `bias` may be null. False, with y as it was, if weights or bias are not finite or are
-  /// so large that they overflow: the padding's products with infinities are NaN.
+  /// so large that they overflow: the padding's products with infinities are NaN. Nor for weights that are not even.
   bool run(const Tensor& x, const Tensor& weight, const float* bias, const WinogradEpilogue& epilogue, Tensor& y);
 
  private:
@@ -40,10 +41,12 @@ class WinogradConv {
 
   std::int64_t N_, C_, K_, H_, W_;
   bool exchanged_;
-  float max_weight_ = 0;
+  bool keeps_taps_;      // in place of their transforms
   SeenValues seen_;      // the weights of the last call
-  bool packed_ = false;  // whether transforms_ was made from them
-  Tensor transforms_, bias_, zeros_;
+  FilterRange range_;    // theirs
+  bool packed_ = false;  // whether weights_ was made from them
+  Tensor weights_;       // packed
+  Tensor bias_, zeros_;
 };
 
 }  // namespace gpucnn::kernels::cpu

@@ -21,9 +21,9 @@ struct WinogradTiles {
   float* y;                           // [N][H][W][K]
   const float* zeros = nullptr;       // [W][C], and [W][K] if gradients are expanded: a row of the padding
   const float* transforms = nullptr;  // [panels][16][C][kPanel]: a task that computes one panel reads them in one go
-  const float* raw = nullptr;         // in their place: [K][3][3][C], which tasks transform
+  const float* taps = nullptr;        // in their place: [panels][C][9][kPanel], which tasks transform piece by piece
+  const float* raw = nullptr;         // in place of both: [K][3][3][C], which tasks transform
   bool exchanged = false;             // then they are [C][3][3][K], to be turned
-  const float* weights = nullptr;     // [panels][9][C][kPanel], for tiles that are computed directly; null until there is one
   const float* bias = nullptr;        // [panels][kPanel]
   const float* addend = nullptr;      // as y: added before the epilogue
   const float* relu_made = nullptr;   // in its place, as y: a ReLU's result, whose backward is the epilogue
@@ -50,8 +50,10 @@ struct TilePlace {
       : n(tile / (all.rows() * all.columns())), i(2 * (tile / all.columns() % all.rows())), j(2 * (tile % all.columns())) {}
 };
 
-/// How packed weights lie: floats from a tap of a panel to the next, and in all.
+/// How packed weights lie: floats from an element of a panel to the next where they are transformed, else from an input channel to
+/// the next, and in all.
 inline std::int64_t tap_size(std::int64_t C) { return C * kPanel; }
+inline constexpr std::int64_t kInputTaps = 9 * kPanel;
 inline std::int64_t packed_size(std::int64_t taps, std::int64_t C, std::int64_t K) {
   return taps * tap_size(C) * round_up(K, kPanel) / kPanel;
 }

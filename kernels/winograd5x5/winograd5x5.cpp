@@ -35,18 +35,19 @@ bool Winograd5x5::pack(const Tensor& weight, const float* bias) {
     zeros_ = Tensor::zeros({std::max(grid_.width * C, kGemmPanel)});
   }
   if (bias) std::copy_n(bias, K, bias_.data<float>());
-  if (seen_.are_those_of(weight)) return std::isfinite(max_weight_);
+  const auto fits = [this] { return range_.even && std::isfinite(range_.largest); };
+  if (seen_.are_those_of(weight)) return fits();
   seen_.forget();
   const float* const from = weight.data<float>();
-  max_weight_ = largest_magnitude(from, weight.numel());
-  if (std::isfinite(max_weight_)) {
+  range_ = filter_range(from, weight.dim(0), 25, weight.dim(1), exchanged_);
+  if (fits()) {
     float* const to = packed_.data<float>();
     parallel_for(panels, [=, exchanged = exchanged_](std::int64_t panel) {
       pack_panel(from, C, K, exchanged, panel, to + panel * panel_floats);
     });
   }
   seen_.note(weight);
-  return std::isfinite(max_weight_);
+  return fits();
 }
 
 bool Winograd5x5::run(const Tensor& x, const Tensor& weight, const float* bias, const Activation& epilogue, Tensor& y) {
@@ -54,7 +55,7 @@ bool Winograd5x5::run(const Tensor& x, const Tensor& weight, const float* bias, 
   constexpr float kLargest = std::numeric_limits<float>::max() / 4, kMaxInput = 1e18F;  // whose square is finite
   if (bias && !(largest_magnitude(bias, grid_.K) <= kLargest / 9)) return false;
   if (!pack(weight, bias)) return false;
-  const float max_input = std::min(kMaxInput, kLargest / 324 / static_cast<float>(grid_.C) / std::max(max_weight_, 1e-10F));
+  const float max_input = std::min(kMaxInput, kLargest / 324 / static_cast<float>(grid_.C) / std::max(range_.largest, 1e-10F));
   const float floor = epilogue.kind == Activation::relu ? 0 : -std::numeric_limits<float>::infinity();
   const std::int64_t stride = grid_.tiles() * kGemmPanel + kVector, patches = kElements * grid_.element();
   const std::int64_t scratch = patches + kElements * stride;

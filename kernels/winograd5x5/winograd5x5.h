@@ -4,6 +4,7 @@
 #include <gpucnn/core/tensor.h>
 #include <gpucnn/kernels/activation/activation.h>
 #include <gpucnn/kernels/common/seen_values.h>
+#include <gpucnn/kernels/winograd/filter_range.h>
 #include <gpucnn/kernels/winograd5x5/tile_grid.h>
 
 namespace gpucnn::kernels::cpu {
@@ -30,11 +31,11 @@ class Winograd5x5 {
 
   TileGrid grid_;
   bool exchanged_;
-  float max_weight_ = 0;
-  SeenValues seen_;  // the weights that packed_ was made from
-  Tensor packed_;    // [panels][kProducts][C][kGemmPanel]
-  Tensor bias_;      // [panels][kGemmPanel]
-  Tensor zeros_;     // a row of the padding, and a panel's bias of other elements
+  FilterRange range_;  // of the weights of the last call
+  SeenValues seen_;    // the weights that packed_ was made from
+  Tensor packed_;      // [panels][kProducts][C][kGemmPanel]
+  Tensor bias_;        // [panels][kGemmPanel]
+  Tensor zeros_;       // a row of the padding, and a panel's bias of other elements
 };
 
 }  // namespace gpucnn::kernels::cpu

@@ -189,8 +189,17 @@ Tensor Sequential::run_backward(std::size_t parts, const Tensor& dy, const Tenso
   return backward_through(
       parts, dy, context, [&](std::size_t i) { return stages_[i]->learns(); },
       [&](std::size_t i, const Tensor& gradient) {
-        return adds && i == 0 ? stages_[i]->backward_plus(gradient, addend, context) : stages_[i]->backward(gradient, context);
+        Tensor dx = adds && i == 0 ? stages_[i]->backward_plus(gradient, addend, context) : stages_[i]->backward(gradient, context);
+        if (i > 0 && context.tells_gradients()) context.tell_gradients(parameters_end(i));
+        return dx;
       });
+}
+
+/// Where the parameters of the first `stages` end in the arena. What lies behind is of later stages alone.
+std::int64_t Sequential::parameters_end(std::size_t stages) const {
+  std::int64_t end = 0;
+  for (std::size_t i = 0; i < stages; ++i) end = std::max(end, stages_[i]->parameters_end());
+  return end;
 }
 
 Tensor Sequential::gradients(const Tensor& dy, Context& context) {

@@ -72,6 +72,7 @@ class GPUCNN_API Sequential : public Module {
   bool has_hooked_layers() const;
   std::int64_t largest_image(const Shape& x) const;
   Tensor run(const Tensor& x, Context& context, bool apart, std::size_t stages) const;
+  std::int64_t parameters_end(std::size_t stages) const;
   Tensor run_backward(std::size_t parts, const Tensor& dy, const Tensor& addend, Context& context);
   /// The last stage if it makes a sum; null where the children run one by one.
   AddingStage* adding_stage(bool apart) const;

@@ -1,13 +1,21 @@
 #include <gpucnn/layers/fusion/fuse.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include <gpucnn/layers/fusion/pattern.h>
 
 namespace gpucnn {
 namespace {
 
 /// The first that matches is taken, so a pattern stands before those that would take its first layers.
-constexpr const Pattern* kPatterns[] = {&kConvReluPool,       &kLinearHead,    &kLinearReluDropout, &kReluPool,
-                                        &kActivationEpilogue, &kConvBatchNorm, &kBatchNorm,         &kSingleLayer};
+constexpr const Pattern* kPatterns[] = {&kSeparableConv,      &kConvReluPool,  &kLinearHead, &kLinearReluDropout, &kReluPool,
+                                        &kActivationEpilogue, &kConvBatchNorm, &kBatchNorm,  &kSingleLayer};
+
+/// Those that stand behind one.
+std::span<const Pattern* const> patterns_behind(const Pattern& pattern) {
+  return {std::ranges::find(kPatterns, &pattern) + 1, std::end(kPatterns)};
+}
 
 /// An activation's backward is done where its dy is made, in the same memory: behind the stage, that would be a pass from one
 /// tensor to another. Nor is what lies between two stages rounded to bf16 in other memory.
@@ -39,12 +47,16 @@ std::vector<std::unique_ptr<Stage>> fuse_by(std::span<const Pattern* const> patt
 
 std::vector<std::unique_ptr<Stage>> fuse(std::span<Module* const> layers) { return fuse_by(kPatterns, layers); }
 
+std::vector<std::unique_ptr<Stage>> fuse_without_separable_conv(std::span<Module* const> layers) {
+  return fuse_by(patterns_behind(kSeparableConv), layers);
+}
+
 std::vector<std::unique_ptr<Stage>> fuse_without_heads(std::span<Module* const> layers) {
-  return fuse_by(std::span(kPatterns).subspan(2), layers);
+  return fuse_by(patterns_behind(kLinearHead), layers);
 }
 
 std::vector<std::unique_ptr<Stage>> fuse_without_conv_relu_pool(std::span<Module* const> layers) {
-  return fuse_by(std::span(kPatterns).subspan(1), layers);
+  return fuse_by(patterns_behind(kConvReluPool), layers);
 }
 
 }  // namespace gpucnn

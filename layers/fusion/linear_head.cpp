@@ -69,7 +69,8 @@ class LinearHead final : public Stage {
   Tensor forward_with(StepEnds::Loss& loss, const Tensor& x, Context& context) {
     context.enter(hidden_);
     context.enter(relu_);
-    const std::optional<RandomStream> mask = dropout_ ? dropout_->mask(context.enter(*dropout_)) : std::nullopt;
+    const Shape hidden_units{x.dim(0), hidden_.weight().shape()[0]};
+    const std::optional<RandomStream> mask = dropout_ ? dropout_->mask(hidden_units, context.enter(*dropout_)) : std::nullopt;
     context.enter(output_);
     const kernels::LinearHead head{.products = {},
                                    .hidden_bias = value_of(hidden_.bias()),

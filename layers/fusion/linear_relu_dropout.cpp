@@ -22,9 +22,10 @@ class LinearReluDropout final : public Stage {
   Tensor forward(const Tensor& x, Context& context) override {
     Context linear = context.enter(linear_);
     context.enter(relu_);
-    const std::optional<RandomStream> mask = dropout_.mask(context.enter(dropout_));
+    Context dropout = context.enter(dropout_);
     const Tensor factor = operand(x, linear);
     Tensor y = linear_.compute(factor, relu_.function(), linear);
+    const std::optional<RandomStream> mask = dropout_.mask(y.shape(), dropout);
     if (mask) kernels::dropout(y, dropout_.p(), *mask, y, context.stream());
     if (context.keeps()) {
       x_ = factor;

@@ -18,6 +18,7 @@ struct Pattern {
   std::unique_ptr<Stage> (*make)(std::span<Module* const> layers);
 };
 
+extern const Pattern kSeparableConv;       // Conv2d of each channel, Conv2d of single pixels, ReLUs and a MaxPool2d
 extern const Pattern kConvReluPool;        // Conv2d, ReLU and MaxPool2d, once or several times over, and a Flatten
 extern const Pattern kLinearHead;          // Linear, ReLU, perhaps Dropout, and Linear, at the end
 extern const Pattern kLinearReluDropout;   // Linear, ReLU, Dropout

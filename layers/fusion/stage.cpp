@@ -1,5 +1,7 @@
 #include <gpucnn/layers/fusion/stage.h>
 
+#include <algorithm>
+
 #include <gpucnn/kernels/combine/add.h>
 #include <gpucnn/kernels/copy/round_to_bf16.h>
 #include <gpucnn/layers/module/module_tree.h>
@@ -26,6 +28,12 @@ std::int64_t Stage::count_weights() const {
   std::int64_t count = 0;
   for (const Parameter& parameter : parameters_) count += parameter.shape().numel();
   return count;
+}
+
+std::int64_t Stage::parameters_end() const {
+  std::int64_t end = 0;
+  for (const Parameter& parameter : parameters_) end = std::max(end, parameter.slot().first + Arena::padded(parameter.numel()));
+  return end;
 }
 
 Tensor Stage::operand(const Tensor& x, const Context& layer) const {

@@ -56,6 +56,8 @@ class Stage {
   bool learns() const {
     return std::ranges::any_of(parameters_, [](const Parameter& parameter) { return parameter.requires_grad(); });
   }
+  /// Where its last parameter ends in the arena; 0 without any.
+  std::int64_t parameters_end() const;
   void set_layers(std::span<Module* const> layers);
 
   std::span<Module* const> layers() const noexcept { return layers_; }

@@ -2,6 +2,7 @@
 
 #include <stdexcept>
 #include <string_view>
+#include <vector>
 
 #include <gpucnn/core/stream.h>
 #include <gpucnn/core/text/formatted.h>
@@ -65,6 +66,16 @@ bool CrossEntropyLoss::takes_unprepared(const Tensor& targets) const {
 
 bool CrossEntropyLoss::takes_probabilities(const Tensor& targets) const {
   return targets.dtype() == DType::f32 && targets.rank() == 2;
+}
+
+std::optional<double> CrossEntropyLoss::weight_of(const Tensor& targets) const {
+  if (!options_.weight.defined() || takes_probabilities(targets)) return {};
+  const std::vector<float> weights = options_.weight.to_vector<float>();
+  double sum = 0;
+  for (const std::int32_t label : targets.to_vector<std::int32_t>()) {
+    if (label != options_.ignore_index) sum += static_cast<double>(weights[static_cast<std::size_t>(label)]);
+  }
+  return sum;
 }
 
 Tensor CrossEntropyLoss::forward(const Tensor& logits, const Tensor& targets, Tensor& dlogits) const {

@@ -33,6 +33,7 @@ class GPUCNN_API CrossEntropyLoss : public Loss {
   bool is_sum() const override { return options_.reduction == Reduction::sum; }
   bool takes_probabilities(const Tensor& targets) const override;
   std::optional<std::int32_t> ignored_label() const override { return options_.ignore_index; }
+  std::optional<double> weight_of(const Tensor& targets) const override;
 
  protected:
   Tensor forward(const Tensor& logits, const Tensor& targets, Tensor& dlogits) const override;

@@ -24,6 +24,8 @@ bool Loss::takes_probabilities(const Tensor&) const { return false; }
 
 std::optional<std::int32_t> Loss::ignored_label() const { return {}; }
 
+std::optional<double> Loss::weight_of(const Tensor&) const { return {}; }
+
 Tensor Loss::operator()(const Tensor& input, const Tensor& targets) {
   dinput_ = {};
   return evaluate(input, prepare(input, targets));

@@ -36,6 +36,9 @@ class GPUCNN_API Loss {
   virtual bool takes_probabilities(const Tensor& targets) const;
   /// The label of images that the loss leaves out, if it has one. Metrics count them as neither right nor wrong.
   virtual std::optional<std::int32_t> ignored_label() const;
+  /// What a mean over such targets divides by, up to a factor that is the same for all batches; none, as here, for the number of
+  /// images that are not ignored. Processes that have a part of a batch each weigh their means by it. `prepared`: of `prepare`.
+  virtual std::optional<double> weight_of(const Tensor& prepared) const;
   /// As a call, for targets that `prepare` gave: queues work on the device, and waits for nothing.
   Tensor evaluate(const Tensor& input, const Tensor& prepared);
 

@@ -39,13 +39,16 @@ Shape BatchNorm2d::output_shape(const Shape& x) const {
 Tensor BatchNorm2d::compute(const Tensor& x, const kernels::NormEpilogue& epilogue, Kept& kept, Context& context) const {
   Stream& stream = context.stream();
   Tensor statistics = Tensor::empty({4, num_features_}, DType::f32, x.device());
-  const std::int64_t values = x.numel() / num_features_;
+  std::int64_t values = x.numel() / num_features_;
   kept = {x, statistics, is_fixed(context)};
   if (!kept.fixed) {
+    if (sums(context)) {
+      values = kept.values = kernels::batch_norm2d_statistics(x, options_.eps, running_mean_, sum_, statistics, stream);
+    }
     if (values == 1) {
       throw std::invalid_argument(formatted("{}: expected more than 1 value per channel, got {}", label(), x.shape().string()));
     }
-    if (values > 0) kernels::batch_norm2d_statistics(x, options_.eps, statistics, stream);
+    if (values > 0 && !sums(context)) kernels::batch_norm2d_statistics(x, options_.eps, statistics, stream);
     if (context.training() && options_.track_running_stats) {
       Tensor mean = running_mean_, var = running_var_, batches = num_batches_tracked_;
       kernels::batch_norm2d_update(statistics, values, options_.momentum, mean, var, batches, stream);
@@ -62,7 +65,9 @@ Tensor BatchNorm2d::compute(const Tensor& x, const kernels::NormEpilogue& epilog
 Tensor BatchNorm2d::forward(const Tensor& x, Context& context) const {
   Kept kept;
   Tensor y = compute(x, {}, kept, context);
-  context.save(kept.x, kept.statistics);
+  Tensor values = Tensor::empty({}, DType::i64);
+  *values.data<std::int64_t>() = kept.values;
+  context.save(kept.x, kept.statistics, values);
   return y;
 }
 
@@ -71,6 +76,8 @@ Tensor BatchNorm2d::differentiate(const Kept& kept, kernels::NormEpilogueBackwar
   auto [dbias, add_bias] = options_.affine ? bias_.grad_target() : Parameter::GradTarget{};
   Tensor dx = context.input_grad() ? Tensor::empty(dy.shape(), dy.dtype(), dy.device()) : Tensor{};
   if (options_.affine) epilogue.bias = bias_.value();
+  const kernels::PartOfBatch part{sum_, kept.values};
+  if (sums(context)) epilogue.part = &part;
   kernels::batch_norm2d_backward(kept.x, kept.statistics, options_.affine ? weight_.value() : Tensor{}, dy, kept.fixed,
                                  std::move(epilogue), {add_weight, add_bias}, dweight, dbias, dx, context.stream());
   return dx;
@@ -83,7 +90,14 @@ int BatchNorm2d::add_to(GraphBuilder& graph, int x) const {
 }
 
 Tensor BatchNorm2d::gradients(const Tensor& dy, Context& context) {
-  return differentiate({context.saved(0), context.saved(1), is_fixed(context)}, {}, dy, context);
+  const std::int64_t values = *context.saved(2).data<std::int64_t>();
+  return differentiate({context.saved(0), context.saved(1), is_fixed(context), values}, {}, dy, context);
+}
+
+std::unique_ptr<Module> BatchNorm2d::copy() const {
+  auto twin = std::make_unique<BatchNorm2d>(num_features_, options_);
+  twin->sum_ = sum_;
+  return twin;
 }
 
 kernels::FixedNorm BatchNorm2d::fixed() const {

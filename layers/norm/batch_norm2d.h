@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include <gpucnn/kernels/norm/fold_norm.h>
 #include <gpucnn/kernels/norm/norm_epilogue.h>
@@ -37,10 +39,16 @@ class GPUCNN_API BatchNorm2d : public Module {
   Parameter bias() const { return bias_; }
   const BatchNorm2dOptions& options() const noexcept { return options_; }
 
+  /// For SyncBatchNorm: statistics of training are those of a batch of which several processes have a part each. `sum` is called
+  /// once in each forward and once in each backward that returns a gradient of x, by all of them in the same order. On the CPU; on
+  /// a GPU calls throw `std::invalid_argument`. An empty `sum`: those of this process's batch.
+  void sum_statistics_by(kernels::SumOverParts sum) { sum_ = std::move(sum); }
+
   /// What the backward needs of the forward, beside what it knows of the epilogue.
   struct Kept {
     Tensor x, statistics;
-    bool fixed = false;  ///< whether the statistics are not those of x
+    bool fixed = false;       ///< whether the statistics are not those of x
+    std::int64_t values = 0;  ///< for each channel, of the batch of which x is a part; 0: x is no part
   };
   /// For containers that join layers: epilogue(batch_norm2d(x)) in this layer's part of a call, `context`. Writes `kept`.
   Tensor compute(const Tensor& x, const kernels::NormEpilogue& epilogue, Kept& kept, Context& context) const;
@@ -57,13 +65,16 @@ class GPUCNN_API BatchNorm2d : public Module {
   Tensor forward(const Tensor& x, Context& context) const override;
   Tensor gradients(const Tensor& dy, Context& context) override;
   int add_to(GraphBuilder& graph, int x) const override;
-  std::unique_ptr<Module> copy() const override { return std::make_unique<BatchNorm2d>(num_features_, options_); }
+  std::unique_ptr<Module> copy() const override;
 
  private:
+  bool sums(const Context& context) const { return sum_ && context.training(); }
+
   int num_features_;
   BatchNorm2dOptions options_;
   Parameter weight_, bias_;
   Tensor running_mean_, running_var_, num_batches_tracked_;
+  kernels::SumOverParts sum_;  // empty: nobody has another part
 };
 
 }  // namespace gpucnn

@@ -50,6 +50,38 @@ TEST_P(DropoutTest, DrawsByLogicalIndexWhateverTheLayout) {
   }
 }
 
+/// Images [first, last) of a batch.
+std::vector<float> images_of(const std::vector<float>& batch, const Shape& shape, std::int64_t first, std::int64_t last) {
+  const std::int64_t image = shape.with(0, 1).numel();
+  return {batch.begin() + first * image, batch.begin() + last * image};
+}
+
+TEST_P(DropoutTest, DropsInAPartOfABatchWhatItDropsInTheWhole) {
+  for (const Shape& shape : {Shape{7, 5}, Shape{6, 2051}, Shape{5, 3, 5, 7}, Shape{4, 16, 8, 8}, Shape{3, 1, 1, 3}}) {
+    const std::vector<float> x = random_floats(shape.numel(), 1);
+    const std::int64_t N = shape[0], image = shape.with(0, 1).numel(), channels = shape[1];
+    const bool of_channels = shape.rank() == 4;
+    Tensor whole = empty(shape), whole2d = empty(shape);
+    dropout(tensor(x, shape), 0.4, kRandom, whole, stream());
+    if (of_channels) dropout2d(tensor(x, shape), 0.4, kRandom, whole2d, stream());
+    for (std::int64_t first = 0; first < N; ++first) {
+      SCOPED_TRACE(testing::Message() << shape.string() << " from image " << first);
+      const Shape part = shape.with(0, N - first);
+      const Tensor own = tensor(images_of(x, shape, first, N), part);
+      everywhere(device(), [&] {
+        Tensor y = empty(part);
+        dropout(own, 0.4, kRandom.without_first(static_cast<std::uint64_t>(first * image)), y, stream());
+        EXPECT_EQ(y.to_vector<float>(), images_of(whole.to_vector<float>(), shape, first, N));
+        if (of_channels) {
+          dropout2d(own, 0.4, kRandom.without_first(static_cast<std::uint64_t>(first * channels)), y, stream());
+          EXPECT_EQ(y.to_vector<float>(), images_of(whole2d.to_vector<float>(), shape, first, N));
+        }
+        return y.to_vector<float>();
+      });
+    }
+  }
+}
+
 TEST_P(DropoutTest, AgreesWithTheReferenceForEverySize) {
   for (const std::int64_t size : {0, 1, 3, 31, 33, 257, 1023, 1025, 257 * 257}) {
     for (const double p : {0.0, 0.1, 0.5, 1 - 0x1p-24, 1 - 0x1p-30}) {

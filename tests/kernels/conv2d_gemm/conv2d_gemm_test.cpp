@@ -40,6 +40,7 @@ const Conv2dCase kCases[] = {
     {"five vectors of outputs", {.N = 2, .C = 33, .H = 7, .W = 7, .K = 79, .kernel_size = 1}},
     {"nine vectors of outputs", {.N = 2, .C = 29, .H = 5, .W = 7, .K = 140, .kernel_size = 3, .padding = 1}},
     {"blocks of terms, three vectors of outputs", {.N = 1, .C = 70, .H = 6, .W = 5, .K = 41, .kernel_size = 3, .padding = 1}},
+    {"few pixels, six vectors of outputs", {.N = 1, .C = 70, .H = 7, .W = 5, .K = 90, .kernel_size = 3, .stride = 2, .padding = 1}},
     {"a long run", {.N = 2, .C = 700, .H = 3, .W = 3, .K = 17, .kernel_size = 1}},
     {"bands of rows", {.N = 2, .C = 3, .H = 50, .W = 40, .K = 9, .kernel_size = 3, .padding = 1}},
     {"many images", {.N = 70, .C = 4, .H = 4, .W = 3, .K = 40, .kernel_size = 3, .padding = 1}},
@@ -102,6 +103,34 @@ TEST(Conv2dGemm, EqualsTheReference) {
     const Conv2dOperands given(c);
     everywhere(Device::cpu(), [&] { return checked(c, given); });
   }
+}
+
+TEST(Conv2dGemm, DataGradientsTakeTheReluBefore) {
+  int strided = 0;
+  for (const Conv2dCase& c : kCases) {
+    SCOPED_TRACE(c.name);
+    const Conv2dOperands given(c);
+    std::vector<float> made = given.x;
+    for (float& value : made) value = value < 0 ? 0 : value;
+    made.back() = std::numeric_limits<float>::quiet_NaN();  // lets its gradient pass
+    everywhere(Device::cpu(), [&] {
+      const auto conv = cpu::conv2d_gemm(c.x_shape(), c.y_shape(), c.options());
+      Tensor dx = Tensor::full(c.x_shape(), 7);
+      Stream stream;
+      const Conv2dBefore before{Tensor::from(made, c.x_shape()), {.kind = Activation::relu}, {}};
+      const bool taken = conv->backward_data_before(Tensor::from(given.dy, c.y_shape()),
+                                                    Tensor::from(given.weight, c.weight_shape()), before, dx, stream);
+      std::vector<float> expected(made.size(), 7);
+      if (taken) {
+        expected = computed(c, given).dx;
+        for (std::size_t i = 0; i < made.size(); ++i) expected[i] = made[i] <= 0 ? 0 : expected[i];
+      }
+      EXPECT_EQ(dx.to_vector<float>(), expected);
+      strided += taken && c.sizes.stride.height > 1;
+      return expected;
+    });
+  }
+  EXPECT_GT(strided, 0);
 }
 
 TEST(Conv2dGemm, MakesNanOfPaddingAndWhatIsNotFinite) {

@@ -82,6 +82,27 @@ TEST(DepthwiseConv2d, EqualsTheReference) {
   }
 }
 
+TEST(DepthwiseConv2d, RectifiesAsItsSumsAre) {
+  for (const Conv2dCase& c : kCases) {
+    SCOPED_TRACE(c.name);
+    Conv2dOperands given(c);
+    given.x.front() = std::numeric_limits<float>::quiet_NaN();
+    everywhere(Device::cpu(), [&] {
+      Stream stream;
+      Conv2dPlan plan(c.x_shape(), c.sizes.K, c.options(), Device::cpu());
+      const Tensor x = Tensor::from(given.x, c.x_shape()), weight = Tensor::from(given.weight, c.weight_shape());
+      const Tensor bias = c.bias ? Tensor::from(given.bias, {c.sizes.K}) : Tensor{};
+      Tensor sums = Tensor::zeros(plan.y_shape()), y = Tensor::zeros(plan.y_shape());
+      plan.forward(x, weight, bias, {}, sums, stream);
+      plan.forward(x, weight, bias, {Activation::relu}, y, stream);
+      std::vector<double> expected = widen(sums.to_vector<float>());
+      for (double& value : expected) value = value < 0 ? 0 : value;
+      expect_close(y.to_vector<float>(), expected, kSameValue);
+      return y.to_vector<float>();
+    });
+  }
+}
+
 TEST(DepthwiseConv2d, MakesNanOfPaddingAndWhatIsNotFinite) {
   for (const Conv2dCase& c : kCases) {
     SCOPED_TRACE(c.name);

@@ -341,5 +341,23 @@ TEST(Conv2dReluPool, AnInfiniteGradientReachesOnlyThePixelsOfItsWinner) {
   }
 }
 
+TEST(Conv2dReluPool, IsExactBesideAWeightFarAboveTheOthers) {
+  for (const std::int64_t C : kFewAndManyChannels) {
+    SCOPED_TRACE(C);
+    Data data = random_data({2, C, 6, 8, 20});
+    for (std::size_t i = 0; i < data.x.size(); ++i) {
+      if (i % 8 != 0) data.x[i] = 0;
+    }
+    data.weight[5] = 0;
+    const Results expected = compute(data);
+    data.weight[5] = 1e30F;  // the last tap of a row, which only reads zeros
+    everywhere(Device::cpu(), [&] {
+      const Results actual = compute(data);
+      for (std::size_t i = 0; i < actual.y.size(); ++i) EXPECT_NEAR(actual.y[i], expected.y[i], 1e-5) << i;
+      return actual.y;
+    });
+  }
+}
+
 }  // namespace
 }  // namespace gpucnn::kernels

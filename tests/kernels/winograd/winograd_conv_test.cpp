@@ -21,7 +21,8 @@ const reference::Conv2d kCases[] = {{.N = 1, .C = 16, .H = 2, .W = 2, .K = 16, .
                                     {.N = 9, .C = 67, .H = 4, .W = 3, .K = 19, .kernel_size = 3, .padding = 1},
                                     {.N = 1, .C = 130, .H = 9, .W = 6, .K = 65, .kernel_size = 3, .padding = 1},
                                     {.N = 5, .C = 16, .H = 16, .W = 15, .K = 40, .kernel_size = 3, .padding = 1},
-                                    {.N = 13, .C = 257, .H = 3, .W = 4, .K = 67, .kernel_size = 3, .padding = 1}};
+                                    {.N = 13, .C = 257, .H = 3, .W = 4, .K = 67, .kernel_size = 3, .padding = 1},
+                                    {.N = 1, .C = 37, .H = 4, .W = 4, .K = 41, .kernel_size = 3, .padding = 1}};
 
 struct Problem : WinogradProblem {
   using WinogradProblem::WinogradProblem;
@@ -72,7 +73,7 @@ TEST(WinogradConv, DataGradientEqualsTheReference) {
 }
 
 TEST(WinogradConv, AppliesTheEpilogueOnce) {
-  for (const reference::Conv2d& c : {kCases[1], kCases[5]}) {  // tasks of panels, and of all channels
+  for (const reference::Conv2d& c : {kCases[1], kCases[5], kCases[7]}) {  // tasks of panels, of all channels, and from taps
     SCOPED_TRACE(name_of(c));
     Problem problem(c);
     problem.x[100] = 1e30F;  // some tiles are computed directly
@@ -88,7 +89,7 @@ TEST(WinogradConv, AppliesTheEpilogueOnce) {
 
 TEST(WinogradConv, AddsBeforeTheActivation) {
   const Activation leaky{.kind = Activation::leaky_relu, .negative_slope = 0.25F};
-  for (const reference::Conv2d& c : {kCases[1], kCases[5]}) {
+  for (const reference::Conv2d& c : {kCases[1], kCases[5], kCases[7]}) {
     SCOPED_TRACE(name_of(c));
     Problem problem(c);
     problem.x[100] = 1e30F;  // some tiles are computed directly
@@ -107,7 +108,7 @@ TEST(WinogradConv, AddsBeforeTheActivation) {
 }
 
 TEST(WinogradConv, DataGradientsTakeWhatStandsBefore) {
-  for (const reference::Conv2d& c : {kCases[1], kCases[5]}) {
+  for (const reference::Conv2d& c : {kCases[1], kCases[5], kCases[7]}) {
     SCOPED_TRACE(name_of(c));
     Problem problem(c);
     problem.dy[100] = 1e30F;
@@ -185,23 +186,25 @@ TEST(WinogradConv, LeavesWeightsThatAreNotFiniteToOthers) {
 }
 
 TEST(WinogradConv, SeesThatWeightsHaveChanged) {
-  Problem problem(kCases[1]);
-  const Tensor x = Tensor::from(problem.x, problem.x_shape());
-  Tensor weight = problem.weights(), y = Tensor::zeros(problem.y_shape());
-  cpu::WinogradConv conv(problem.x_shape(), problem.y_shape(), false);
-  ASSERT_TRUE(conv.run(x, weight, problem.bias.data(), {}, y));
-  for (const float value : {5.0F, 6.0F}) {  // once after one call of the old ones, once after several
-    problem.weight[7] = value;
-    weight.copy_from(problem.weights());
-    for (int call = 0; call < 3; ++call) {
-      ASSERT_TRUE(conv.run(x, weight, problem.bias.data(), {}, y));
-      EXPECT_EQ(y.to_vector<float>(), problem.forward());
+  for (const reference::Conv2d& c : {kCases[1], kCases[7]}) {
+    Problem problem(c);
+    const Tensor x = Tensor::from(problem.x, problem.x_shape());
+    Tensor weight = problem.weights(), y = Tensor::zeros(problem.y_shape());
+    cpu::WinogradConv conv(problem.x_shape(), problem.y_shape(), false);
+    ASSERT_TRUE(conv.run(x, weight, problem.bias.data(), {}, y));
+    for (const float value : {5.0F, 6.0F}) {  // once after one call of the old ones, once after several
+      problem.weight[7] = value;
+      weight.copy_from(problem.weights());
+      for (int call = 0; call < 3; ++call) {
+        ASSERT_TRUE(conv.run(x, weight, problem.bias.data(), {}, y));
+        EXPECT_EQ(y.to_vector<float>(), problem.forward());
+      }
     }
+    problem.weight[7] = std::numeric_limits<float>::infinity();
+    weight.copy_from(problem.weights());
+    EXPECT_FALSE(conv.run(x, weight, problem.bias.data(), {}, y));
+    EXPECT_FALSE(conv.run(x, weight, problem.bias.data(), {}, y));
   }
-  problem.weight[7] = std::numeric_limits<float>::infinity();
-  weight.copy_from(problem.weights());
-  EXPECT_FALSE(conv.run(x, weight, problem.bias.data(), {}, y));
-  EXPECT_FALSE(conv.run(x, weight, problem.bias.data(), {}, y));
 }
 
 }  // namespace

@@ -8,16 +8,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <gpucnn/layers/activation/gelu.h>
 #include <gpucnn/layers/activation/relu.h>
-#include <gpucnn/layers/activation/sigmoid.h>
-#include <gpucnn/layers/activation/tanh.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/dropout.h>
-#include <gpucnn/layers/flatten.h>
 #include <gpucnn/layers/pool/max_pool2d.h>
 
 #include "close.h"
+#include "layers/fusion/joined_cases.h"
 #include "layers/fusion/one_by_one.h"
 #include "layers/layers.h"
 #include "misuse.h"
@@ -30,185 +27,13 @@ using testing::ThrowsMessage;
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
-struct Case {
-  const char* name;
-  Sequential (*make)();
-  Shape x;
-  bool one_pass = false;  // one kernel computes Conv2d, ReLU and MaxPool2d on the CPU
-};
-
-constexpr Conv2dOptions kSamePadding{.kernel_size = 3, .padding = 1};
-constexpr Conv2dOptions kDepthwise{.kernel_size = 3, .padding = 1, .groups = 6};
-
-const Case kCases[] = {
-    {"conv_relu_pool",
-     [] {
-       return Sequential{Conv2d(3, 16, kSamePadding), ReLU(), MaxPool2d(2)};
-     },
-     {5, 3, 12, 12},
-     true},
-    {"one_image",
-     [] {
-       return Sequential{Conv2d(3, 5, kSamePadding), ReLU(), MaxPool2d(2)};
-     },
-     {1, 3, 7, 5},
-     true},
-    {"odd_channels",
-     [] {
-       return Sequential{Conv2d(5, 17, kSamePadding), ReLU(), MaxPool2d(2)};
-     },
-     {3, 5, 7, 5},
-     true},
-    {"many_channels",
-     [] {
-       return Sequential{Conv2d(17, 33, {.kernel_size = 3, .padding = 1, .bias = false}), ReLU(), MaxPool2d(2)};
-     },
-     {3, 17, 7, 5},
-     true},
-    {"two_stages",
-     [] {
-       return Sequential{Conv2d(3, 17, kSamePadding), ReLU(), MaxPool2d(2), Conv2d(17, 33, kSamePadding), ReLU(), MaxPool2d(2)};
-     },
-     {3, 3, 7, 5},
-     true},
-    {"stage_amid_others",
-     [] { return Sequential{ReLU(), Conv2d(3, 5, kSamePadding), ReLU(), MaxPool2d(2), Flatten(), Linear(30, 4), ReLU()}; },
-     {3, 3, 7, 5},
-     true},
-    {"empty_batch_in_one_pass",
-     [] {
-       return Sequential{Conv2d(3, 4, kSamePadding), ReLU(), MaxPool2d(2)};
-     },
-     {0, 3, 8, 8},
-     true},
-    {"activations_before_convolutions",
-     [] {
-       return Sequential{Conv2d(2, 6, kSamePadding),
-                         Tanh(),
-                         Conv2d(6, 6, kDepthwise),
-                         ReLU(),
-                         Conv2d(6, 9, {.kernel_size = 1}),
-                         ReLU(),
-                         MaxPool2d(3, 2, 1),
-                         Conv2d(9, 4, {.kernel_size = 1}),
-                         Sigmoid()};
-     },
-     {3, 2, 7, 9}},
-    {"activation_before_one_pass",
-     [] {
-       return Sequential{Conv2d(3, 6, kSamePadding), ReLU(), Conv2d(6, 5, kSamePadding), ReLU(), MaxPool2d(2)};
-     },
-     {3, 3, 8, 6},
-     true},
-    {"activation_before_a_pass_of_many_channels",
-     [] {
-       return Sequential{Conv2d(3, 96, kSamePadding), ReLU(), Conv2d(96, 128, kSamePadding), ReLU(), MaxPool2d(2)};
-     },
-     {2, 3, 6, 6},
-     true},
-    {"activations_before_linears",
-     [] { return Sequential{Linear(5, 33), ReLU(), Linear(33, 17), Sigmoid(), Linear(17, 9), ReLU(), Dropout(0.5)}; },
-     {4, 5}},
-    {"odd_sizes",
-     [] {
-       return Sequential{Conv2d(2, 17, {.kernel_size = 3}), ReLU(), MaxPool2d(2)};
-     },
-     {3, 2, 9, 13}},
-    {"large_window",
-     [] {
-       return Sequential{Conv2d(3, 5, {.kernel_size = 5, .padding = 1}), ReLU(), MaxPool2d(2)};
-     },
-     {2, 3, 9, 8}},
-    {"stride",
-     [] {
-       return Sequential{ReLU(), Conv2d(3, 5, {.kernel_size = 3, .stride = 2, .padding = 1}), ReLU(), MaxPool2d(2)};
-     },
-     {2, 3, 9, 8}},
-    {"dilation",
-     [] {
-       return Sequential{Conv2d(3, 5, {.kernel_size = 3, .padding = 1, .dilation = 2}), ReLU(), MaxPool2d(2)};
-     },
-     {2, 3, 9, 8}},
-    {"groups",
-     [] {
-       return Sequential{Conv2d(4, 6, {.kernel_size = 3, .padding = 1, .groups = 2}), ReLU(), MaxPool2d(2)};
-     },
-     {2, 4, 9, 8}},
-    {"pool_of_three",
-     [] {
-       return Sequential{Conv2d(3, 5, kSamePadding), ReLU(), MaxPool2d(3)};
-     },
-     {2, 3, 9, 8}},
-    {"pool_with_stride",
-     [] {
-       return Sequential{Conv2d(3, 5, kSamePadding), ReLU(), MaxPool2d(2, 1)};
-     },
-     {2, 3, 9, 8}},
-    {"pool_with_padding",
-     [] {
-       return Sequential{Conv2d(3, 5, kSamePadding), ReLU(), MaxPool2d(2, 2, 1)};
-     },
-     {2, 3, 9, 8}},
-    {"overlapping_windows",
-     [] {
-       return Sequential{Conv2d(3, 5, {.kernel_size = 3, .bias = false}), ReLU(), MaxPool2d(3, 1, 1)};
-     },
-     {2, 3, 8, 7}},
-    {"conv_relu",
-     [] {
-       return Sequential{Conv2d(3, 8, {.kernel_size = {1, 3}}), ReLU()};
-     },
-     {33, 3, 5, 6}},
-    {"linear_relu",
-     [] {
-       return Sequential{Linear(20, 33), ReLU(), Linear(33, 7), ReLU()};
-     },
-     {65, 20}},
-    {"sigmoid_and_tanh_behind_layers",
-     [] { return Sequential{Conv2d(3, 5, kSamePadding), Sigmoid(), MaxPool2d(2), Flatten(), Linear(30, 4), Tanh(), Dropout(0.5)}; },
-     {3, 3, 7, 5}},
-    {"gelu_behind_layers",
-     [] {
-       return Sequential{Conv2d(3, 5, kSamePadding), GELU(), MaxPool2d(2), Flatten(), Linear(30, 4), GELU("tanh"), Dropout(0.5)};
-     },
-     {3, 3, 7, 5}},
-    {"linear_relu_dropout",
-     [] {
-       return Sequential{Linear(6, 8), ReLU(), Dropout(0.5), Linear(8, 3)};
-     },
-     {9, 6}},
-    {"relu_alone",
-     [] {
-       return Sequential{ReLU(), Linear(20, 4)};
-     },
-     {3, 20}},
-    {"relu_twice",
-     [] {
-       return Sequential{Linear(20, 4), ReLU(), ReLU()};
-     },
-     {3, 20}},
-    {"relu_pool_first",
-     [] {
-       return Sequential{ReLU(), MaxPool2d(2), Conv2d(3, 2, {.kernel_size = 1})};
-     },
-     {2, 3, 5, 4}},
-    {"pool_relu",
-     [] {
-       return Sequential{MaxPool2d(2), ReLU(), MaxPool2d(2)};
-     },
-     {2, 3, 9, 8}},
-    {"empty_batch",
-     [] {
-       return Sequential{Conv2d(3, 4, {.kernel_size = 3}), ReLU(), MaxPool2d(2)};
-     },
-     {0, 3, 8, 8}},
-};
-
 class JoinedLayers : public LayerTest {};
 INSTANTIATE_TEST_SUITE_P(Devices, JoinedLayers, devices(), device_name);
 
 /// On a GPU an engine that applies ReLU in its own pass may add in another order, as one pass does on the CPU.
-Tolerance tolerance_of(const Case& c, Device device) { return device.kind == Device::Kind::cpu && !c.one_pass ? kSameValue : kSum; }
+Tolerance tolerance_of(const JoinedCase& c, Device device) {
+  return device.kind == Device::Kind::cpu && !c.one_pass ? kSameValue : kSum;
+}
 
 /// Gradients that leave out what is multiplied by an exact zero may have numbers where `expected` has NaN, but not the reverse.
 void expect_close_where_numbers(const std::vector<float>& actual, const std::vector<float>& expected, Tolerance tolerance) {
@@ -221,7 +46,7 @@ void expect_close_where_numbers(const std::vector<float>& actual, const std::vec
 }
 
 TEST_P(JoinedLayers, GiveWhatTheLayersGiveOneByOne) {
-  for (const Case& c : kCases) {
+  for (const JoinedCase& c : kJoinedCases) {
     const Tolerance tolerance = tolerance_of(c, device());
     Sequential joined = c.make();
     joined.set_input_grad(true);
@@ -249,7 +74,7 @@ TEST_P(JoinedLayers, GiveWhatTheLayersGiveOneByOne) {
 }
 
 TEST_P(JoinedLayers, GiveWhatTheLayersGiveOneByOneInTraining) {
-  for (const Case& c : kCases) {
+  for (const JoinedCase& c : kJoinedCases) {
     if (!c.one_pass) continue;
     SCOPED_TRACE(c.name);
     Sequential joined = c.make();
@@ -269,7 +94,7 @@ TEST_P(JoinedLayers, GiveWhatTheLayersGiveOneByOneInTraining) {
 }
 
 TEST_P(JoinedLayers, PredictTheSameBitsAsInTraining) {
-  for (const Case& c : kCases) {
+  for (const JoinedCase& c : kJoinedCases) {
     if (!c.one_pass) continue;
     SCOPED_TRACE(c.name);
     Sequential model = c.make();
@@ -298,7 +123,7 @@ TEST_P(JoinedLayers, APredictOfAnotherSizeLeavesTheBackwardAlone) {
 }
 
 TEST_P(JoinedLayers, AddGradientsUntilTheyAreZeroed) {
-  for (const Case& c : kCases) {
+  for (const JoinedCase& c : kJoinedCases) {
     if (!c.one_pass) continue;
     SCOPED_TRACE(c.name);
     Sequential model = c.make();
@@ -315,7 +140,7 @@ TEST_P(JoinedLayers, AddGradientsUntilTheyAreZeroed) {
 }
 
 TEST_P(JoinedLayers, GiveTheSameGradientsWithoutThatOfTheInput) {
-  for (const Case& c : kCases) {
+  for (const JoinedCase& c : kJoinedCases) {
     if (!c.one_pass) continue;
     SCOPED_TRACE(c.name);
     Sequential with = c.make(), without = c.make();
