@@ -23,7 +23,7 @@
 namespace gpucnn {
 namespace {
 
-using onnx::WireWriter;
+using protobuf::WireWriter;
 
 constexpr std::int64_t kIrVersion = 8, kOperatorSet = 17;
 

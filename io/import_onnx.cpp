@@ -24,7 +24,7 @@ ImportedOnnx import_onnx(const std::filesystem::path& path) {
   }
   std::string bytes(input.size(), '\0');
   input.read(0, std::as_writable_bytes(std::span(bytes)));
-  const onnx::WireFile file{input.name(), bytes};
+  const protobuf::WireFile file{input.name(), bytes};
   onnx::ModelMessage message = onnx::read_model(file);
   const ModelGraph graph = onnx::GraphReader(file, message).read();
   try {

@@ -9,8 +9,8 @@
 namespace gpucnn::onnx {
 namespace {
 
-WireWriter attribute_of(std::string_view name, attribute::Type type) {
-  WireWriter message;
+protobuf::WireWriter attribute_of(std::string_view name, attribute::Type type) {
+  protobuf::WireWriter message;
   message.bytes(attribute::name, name);
   message.integer(attribute::type, type);
   return message;
@@ -23,8 +23,8 @@ std::string free_name(const std::string& wanted, std::set<std::string>& taken) {
   return name;
 }
 
-WireWriter tensor_head(const std::string& name, tensor::Type type, const Shape& dims) {
-  WireWriter head;
+protobuf::WireWriter tensor_head(const std::string& name, tensor::Type type, const Shape& dims) {
+  protobuf::WireWriter head;
   for (const std::int64_t extent : dims) head.integer(tensor::dims, extent);
   head.integer(tensor::data_type, type);
   head.bytes(tensor::name, name);
@@ -121,13 +121,13 @@ void GraphWriter::last(std::string_view type, const std::vector<std::string>& in
 
 void GraphWriter::emit(std::string_view type, std::string_view part, const std::vector<std::string>& inputs,
                        const std::string& output, const Attributes& attributes) {
-  WireWriter message;
+  protobuf::WireWriter message;
   for (const std::string& name : inputs) message.bytes(node::input, name);
   message.bytes(node::output, output);
   const std::string path = joined_path(part);
   message.bytes(node::name, free_name(path.empty() ? std::string(type) : path, taken_nodes_));
   message.bytes(node::op_type, type);
-  for (const WireWriter& attribute : attributes.all()) message.message(node::attribute, attribute);
+  for (const protobuf::WireWriter& attribute : attributes.all()) message.message(node::attribute, attribute);
   nodes_.push_back(std::move(message));
 }
 

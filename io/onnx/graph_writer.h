@@ -7,7 +7,7 @@
 #include <vector>
 
 #include <gpucnn/core/tensor.h>
-#include <gpucnn/io/onnx/wire_writer.h>
+#include <gpucnn/io/protobuf/wire_writer.h>
 #include <gpucnn/layers/graph/model_graph.h>
 
 namespace gpucnn::onnx {
@@ -20,10 +20,10 @@ class Attributes {
   Attributes& text(std::string_view name, std::string_view value);
   Attributes& integers(std::string_view name, const std::vector<std::int64_t>& values);
 
-  const std::vector<WireWriter>& all() const noexcept { return all_; }
+  const std::vector<protobuf::WireWriter>& all() const noexcept { return all_; }
 
  private:
-  std::vector<WireWriter> all_;
+  std::vector<protobuf::WireWriter> all_;
 };
 
 /// Makes ONNX nodes and initializers of the nodes of a graph, one after the other.
@@ -38,10 +38,10 @@ class GraphWriter {
 
   /// An initializer: its message up to the elements, which follow in PyTorch's order.
   struct Initializer {
-    WireWriter head;
+    protobuf::WireWriter head;
     Tensor tensor;
   };
-  const std::vector<WireWriter>& nodes() const noexcept { return nodes_; }
+  const std::vector<protobuf::WireWriter>& nodes() const noexcept { return nodes_; }
   const std::vector<Initializer>& initializers() const noexcept { return initializers_; }
   const std::string& value_name(int value) const { return names_.at(static_cast<std::size_t>(value)); }
 
@@ -72,7 +72,7 @@ class GraphWriter {
   const ModelGraph::Node* node_ = nullptr;
   std::vector<std::string> names_;                   // of the graph's values
   std::set<std::string> taken_names_, taken_nodes_;  // of values and initializers; of nodes
-  std::vector<WireWriter> nodes_;
+  std::vector<protobuf::WireWriter> nodes_;
   std::vector<Initializer> initializers_;
 };
 

@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <gpucnn/core/error.h>
-#include <gpucnn/io/onnx/wire_reader.h>
+#include <gpucnn/io/protobuf/wire_reader.h>
 #include <gpucnn/layers/activation/relu.h>
 #include <gpucnn/layers/containers/sequential.h>
 #include <gpucnn/layers/conv2d.h>

@@ -10,7 +10,7 @@
 #include <gpucnn/core/error.h>
 #include <gpucnn/io/export_onnx.h>
 #include <gpucnn/io/onnx/fields.h>
-#include <gpucnn/io/onnx/wire_writer.h>
+#include <gpucnn/io/protobuf/wire_writer.h>
 #include <gpucnn/layers/activation/relu.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/flatten.h>

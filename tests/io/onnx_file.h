@@ -11,14 +11,14 @@
 #include <gpucnn/core/error.h>
 #include <gpucnn/io/import_onnx.h>
 #include <gpucnn/io/onnx/fields.h>
-#include <gpucnn/io/onnx/wire_writer.h>
+#include <gpucnn/io/protobuf/wire_writer.h>
 
 #include "io/temporary_folder.h"
 
 /// ONNX files that tests write message by message.
 namespace gpucnn {
 
-using onnx::WireWriter;
+using protobuf::WireWriter;
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 

@@ -39,7 +39,7 @@ void prune(ModelGraph& graph) {
 
 }  // namespace
 
-GraphReader::GraphReader(const WireFile& file, const ModelMessage& model) : file_(file), model_(model) {
+GraphReader::GraphReader(const protobuf::WireFile& file, const ModelMessage& model) : file_(file), model_(model) {
   for (const auto& [name, tensor] : model.initializers) symbols_.emplace(name, Constant{&tensor, tensor.dims});
   for (const NodeMessage& node : model.nodes) {
     for (const std::string_view name : node.inputs) ++uses_[name];

@@ -15,7 +15,7 @@
 #include <gpucnn/core/text/printable.h>
 #include <gpucnn/io/onnx/import/messages.h>
 #include <gpucnn/io/onnx/import/symbols.h>
-#include <gpucnn/io/onnx/wire_reader.h>
+#include <gpucnn/io/protobuf/wire_reader.h>
 #include <gpucnn/layers/graph/model_graph.h>
 
 namespace gpucnn::onnx {
@@ -24,7 +24,7 @@ namespace gpucnn::onnx {
 class GraphReader {
  public:
   /// `model` and the bytes of `file` must outlive it.
-  GraphReader(const WireFile& file, const ModelMessage& model);
+  GraphReader(const protobuf::WireFile& file, const ModelMessage& model);
 
   /// The whole graph, without what its output does not need.
   ModelGraph read();
@@ -103,7 +103,7 @@ class GraphReader {
   bool is_true(const TensorMessage& tensor) const;
   Shape shape_of(const TensorMessage& tensor, std::size_t element_bytes) const;
 
-  const WireFile& file_;
+  const protobuf::WireFile& file_;
   const ModelMessage& model_;
   const NodeMessage* node_ = nullptr;
   ModelGraph graph_;

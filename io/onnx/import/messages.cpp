@@ -11,7 +11,7 @@ namespace gpucnn::onnx {
 namespace {
 
 /// The text of a field, a key and a value, of metadata or external data.
-std::pair<std::string_view, std::string_view> read_entry(WireReader message) {
+std::pair<std::string_view, std::string_view> read_entry(protobuf::WireReader message) {
   std::pair<std::string_view, std::string_view> entry;
   while (message.next()) {
     if (message.field() == entry::key) entry.first = message.bytes();
@@ -20,7 +20,7 @@ std::pair<std::string_view, std::string_view> read_entry(WireReader message) {
   return entry;
 }
 
-TensorMessage read_tensor(WireReader message, const char* at) {
+TensorMessage read_tensor(protobuf::WireReader message, const char* at) {
   TensorMessage read;
   read.at = at;
   while (message.next()) {
@@ -44,7 +44,7 @@ TensorMessage read_tensor(WireReader message, const char* at) {
   return read;
 }
 
-AttributeMessage read_attribute(WireReader message) {
+AttributeMessage read_attribute(protobuf::WireReader message) {
   AttributeMessage read;
   while (message.next()) {
     switch (message.field()) {
@@ -61,7 +61,7 @@ AttributeMessage read_attribute(WireReader message) {
   return read;
 }
 
-NodeMessage read_node(WireReader message, const char* at) {
+NodeMessage read_node(protobuf::WireReader message, const char* at) {
   NodeMessage read;
   read.at = at;
   while (message.next()) {
@@ -78,27 +78,27 @@ NodeMessage read_node(WireReader message, const char* at) {
   return read;
 }
 
-std::vector<std::int64_t> read_dims(WireReader message) {
+std::vector<std::int64_t> read_dims(protobuf::WireReader message) {
   std::vector<std::int64_t> dims;
   while (message.next()) {
     if (message.field() != tensor_shape::dim) continue;
     dims.push_back(-1);
-    for (WireReader dim = message.message(); dim.next();) {
+    for (protobuf::WireReader dim = message.message(); dim.next();) {
       if (dim.field() == dim::value) dims.back() = dim.integer();
     }
   }
   return dims;
 }
 
-ValueMessage read_value(WireReader message, const char* at) {
+ValueMessage read_value(protobuf::WireReader message, const char* at) {
   ValueMessage read;
   read.at = at;
   while (message.next()) {
     if (message.field() == value_info::name) read.name = message.bytes();
     if (message.field() != value_info::type) continue;
-    for (WireReader type = message.message(); type.next();) {
+    for (protobuf::WireReader type = message.message(); type.next();) {
       if (type.field() != type::tensor_type) continue;
-      for (WireReader tensor = type.message(); tensor.next();) {
+      for (protobuf::WireReader tensor = type.message(); tensor.next();) {
         if (tensor.field() == tensor_type::elem_type) read.type = tensor.integer();
         if (tensor.field() == tensor_type::shape) read.dims = read_dims(tensor.message());
       }
@@ -107,7 +107,7 @@ ValueMessage read_value(WireReader message, const char* at) {
   return read;
 }
 
-void read_graph(WireReader message, ModelMessage& model) {
+void read_graph(protobuf::WireReader message, ModelMessage& model) {
   while (message.next()) {
     if (model.nodes.size() + model.initializers.size() > kMaxParts) {
       message.file().fail(message.at(), formatted("at most {} nodes and initializers", kMaxParts), "more");
@@ -131,7 +131,7 @@ void read_graph(WireReader message, ModelMessage& model) {
 }
 
 /// Of the operator sets that a model names only ONNX's own counts.
-void read_operator_set(WireReader message, ModelMessage& model) {
+void read_operator_set(protobuf::WireReader message, ModelMessage& model) {
   std::string_view domain;
   std::int64_t version = 0;
   while (message.next()) {
@@ -143,10 +143,10 @@ void read_operator_set(WireReader message, ModelMessage& model) {
 
 }  // namespace
 
-ModelMessage read_model(const WireFile& file) {
+ModelMessage read_model(const protobuf::WireFile& file) {
   ModelMessage model;
-  std::optional<WireReader> graph;
-  WireReader message(file, file.bytes);
+  std::optional<protobuf::WireReader> graph;
+  protobuf::WireReader message(file, file.bytes);
   while (message.next()) {
     switch (message.field()) {
       case model::graph: graph = message.message(); break;

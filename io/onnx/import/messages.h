@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include <gpucnn/io/onnx/wire_reader.h>
+#include <gpucnn/io/protobuf/wire_reader.h>
 #include <gpucnn/io/safetensors.h>
 
 /// ONNX's messages as far as they are read; texts and elements stay where they lie in the file.
@@ -66,6 +66,6 @@ inline constexpr std::size_t kMaxParts = 20'000;
 inline constexpr std::int64_t kFirstOperatorSet = 7;
 
 /// Reads a whole file. Throws `DataError` for bytes that are no ONNX model, for an older operator set, and for sparse initializers.
-ModelMessage read_model(const WireFile& file);
+ModelMessage read_model(const protobuf::WireFile& file);
 
 }  // namespace gpucnn::onnx

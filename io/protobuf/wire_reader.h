@@ -5,9 +5,9 @@
 #include <string_view>
 #include <vector>
 
-#include <gpucnn/io/onnx/wire_types.h>
+#include <gpucnn/io/protobuf/wire_types.h>
 
-namespace gpucnn::onnx {
+namespace gpucnn::protobuf {
 
 /// The bytes of a file, for messages that say where it is wrong.
 struct WireFile {
@@ -56,4 +56,4 @@ class WireReader {
   std::string_view value_;    // of the others
 };
 
-}  // namespace gpucnn::onnx
+}  // namespace gpucnn::protobuf

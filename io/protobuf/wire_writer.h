@@ -1,10 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
-namespace gpucnn::onnx {
+namespace gpucnn::protobuf {
 
 /// A message in protobuf's wire format, made field by field: https://protobuf.dev/programming-guides/encoding/
 class WireWriter {
@@ -13,6 +14,9 @@ class WireWriter {
   void integer(int field, std::int64_t value);
   /// A float in four bytes.
   void real(int field, float value);
+  /// A double in eight bytes, and a repeated field of them, packed.
+  void real64(int field, double value);
+  void reals64(int field, std::span<const double> values);
   /// A text, bytes, or a message: its length and then the bytes.
   void bytes(int field, std::string_view bytes);
   void message(int field, const WireWriter& inner) { bytes(field, inner.text_); }
@@ -28,4 +32,4 @@ class WireWriter {
   std::string text_;
 };
 
-}  // namespace gpucnn::onnx
+}  // namespace gpucnn::protobuf

@@ -1,4 +1,4 @@
-#include <gpucnn/io/onnx/wire_reader.h>
+#include <gpucnn/io/protobuf/wire_reader.h>
 
 #include <bit>
 #include <cstring>
@@ -6,7 +6,7 @@
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/text/formatted.h>
 
-namespace gpucnn::onnx {
+namespace gpucnn::protobuf {
 
 static_assert(std::endian::native == std::endian::little, "numbers are read as they lie in the file");
 
@@ -53,7 +53,7 @@ bool WireReader::next() {
 }
 
 void WireReader::require(WireType type) const {
-  if (type_ != type) file_->fail(at_, "a field as in onnx.proto", "one of another kind");
+  if (type_ != type) file_->fail(at_, "a field as the format has it", "one of another kind");
 }
 
 std::int64_t WireReader::integer() const {
@@ -88,4 +88,4 @@ void WireReader::append(std::vector<float>& values) const {
   if (!packed.empty()) std::memcpy(values.data() + before, packed.data(), packed.size());
 }
 
-}  // namespace gpucnn::onnx
+}  // namespace gpucnn::protobuf
