@@ -68,7 +68,7 @@ gpucnn_files(core
   PRIVATE backend random_uniforms state_entry)
 gpucnn_files(core/memory PUBLIC allocator PRIVATE host_vector layout memory_plan)
 gpucnn_files(core/text PUBLIC near_name printable PRIVATE class_name formatted in_quotes name_list prefix_hint)
-gpucnn_files(core/host PRIVATE bf16_instructions host_memory input_file processors retry CPU_ONLY backend_cpu)
+gpucnn_files(core/host PRIVATE bf16_instructions host_memory host_name input_file processors retry CPU_ONLY backend_cpu)
 gpucnn_files(core/threads
   PUBLIC parallel threads
   PRIVATE float_environment flush_subnormals fork_safe_mutex preempted_thread signals_blocked thread_team works_alone)
@@ -112,7 +112,7 @@ gpucnn_files(kernels/vendor ${with_onednn} onednn onednn_use)
 gpucnn_files(kernels/conv2d_onednn
   ${with_onednn} conv2d_onednn faster_by_onednn gathered_conv2d onednn_convolution pixel_gather sharded_primitive
   ${without_onednn} no_onednn)
-gpucnn_files(kernels/depthwise PRIVATE channels correlate_row depthwise_conv2d rows weight_products)
+gpucnn_files(kernels/depthwise PRIVATE channels correlate_row depthwise_conv2d packed_taps rows weight_products)
 gpucnn_ops(copy cast flatten labels)
 gpucnn_files(kernels/copy PRIVATE round_to_bf16 transpose transpose_cpu twins)
 gpucnn_files(kernels/fused
@@ -136,14 +136,17 @@ gpucnn_files(kernels/metrics PRIVATE twins CUDA argmax_warp)
 gpucnn_ops(muon muon newton_schulz)
 gpucnn_files(kernels/muon PRIVATE twins)
 gpucnn_ops(norm batch_norm2d fold_norm group_norm)
-gpucnn_files(kernels/norm PUBLIC norm_epilogue PRIVATE norm_sums normalize normalize_cpu twins CUDA norm_division)
+gpucnn_files(kernels/norm PUBLIC norm_epilogue PRIVATE batch_parts norm_rows norm_sums normalize normalize_cpu twins CUDA norm_division)
 gpucnn_ops(optim adam moving_average rmsprop sgd)
 gpucnn_files(kernels/optim PRIVATE average_formula flushed_update integer_power parallel_update twins CUDA adam_tail adam_update)
 gpucnn_ops(pool adaptive_pool2d avg_pool2d max_pool2d upsample_nearest2d)
-gpucnn_files(kernels/pool PUBLIC pool2d_options PRIVATE pool_shape pool_windows twins window_pool window_pool_cpu CUDA best max_pool2d_3x3 pixels)
+gpucnn_files(kernels/pool PUBLIC pool2d_options PRIVATE max_pool2d_backward_cpu pool_shape pool_windows twins window_pool window_pool_cpu
+             CUDA best max_pool2d_3x3 pixels)
+gpucnn_files(kernels/pool_rows PRIVATE argmax for_rows pool_2x2_row)
+gpucnn_files(kernels/separable PRIVATE separable_conv2d)
 gpucnn_files(kernels/winograd5x5 PRIVATE tile_grid transforms5x5 winograd5x5 winograd5x5_weight_grad)
-gpucnn_files(kernels/winograd PRIVATE output_transforms pack_weights patch_layout patch_transforms tile_products weight_grad_chunk weight_grad_products winograd_conv winograd_split
-             winograd_tiles winograd_weight_grad)
+gpucnn_files(kernels/winograd PRIVATE filter_range output_transforms pack_weights patch_layout patch_transforms tap_products tile_products weight_grad_chunk weight_grad_products winograd_conv
+             winograd_split winograd_tiles winograd_weight_grad)
 
 gpucnn_files(layers/module PUBLIC context members module plan_cache PRIVATE calls clone hooks module_root module_state module_tree parts step_ends summary_table training_mode)
 gpucnn_files(layers/graph PUBLIC graph_builder model_graph op PRIVATE fold_batch_norm)
@@ -152,7 +155,7 @@ gpucnn_files(layers/containers PUBLIC child child_list concat residual residual_
 gpucnn_files(layers/pool PUBLIC max_pool2d adaptive_pool2d avg_pool2d upsample)
 gpucnn_files(layers/norm PUBLIC batch_norm2d group_norm)
 gpucnn_files(layers/activation PUBLIC activation_layer gelu hardswish leaky_relu mul relu relu6 sigmoid silu softmax tanh)
-gpucnn_files(layers/fusion PRIVATE activation_epilogue batch_norm conv_batch_norm conv_relu_pool fuse image_groups image_wise linear_head linear_relu_dropout pattern relu_pool single_layer stage)
+gpucnn_files(layers/fusion PRIVATE activation_epilogue batch_norm conv_batch_norm conv_relu_pool fuse image_groups image_wise linear_head linear_relu_dropout pattern relu_pool separable_conv single_layer stage)
 gpucnn_files(layers/losses PUBLIC bce_with_logits_loss cross_entropy_loss device_copies elementwise_loss l1_loss loss mse_loss smooth_l1_loss)
 gpucnn_files(models PUBLIC lenet5 make_model resnet resnet9 simple_cnn vgg PRIVATE fan_out_conv image_shape residual_blocks)
 gpucnn_files(optim PUBLIC adam adamw clip_grad muon optimizer parameter_group rmsprop sgd PRIVATE adam_step option_rules orthogonalizer)
@@ -160,11 +163,11 @@ gpucnn_files(optim/schedules
   PUBLIC constant_lr cosine_annealing_lr cosine_annealing_warm_restarts exponential_lr lambda_lr linear_lr lr_scheduler one_cycle_lr
          polynomial_lr reduce_lr_on_plateau sequential_lr step_lr)
 gpucnn_files(data
-  PUBLIC batch data_loader dataset dataset_splits normalize shapes tensor_dataset
+  PUBLIC batch batch_part data_loader dataset dataset_splits normalize shapes tensor_dataset
   PRIVATE augment_rules deflate_ratio mixed_batch prefetcher)
 gpucnn_files(data/image
-  PUBLIC decode_image image_folder resize_image
-  PRIVATE decoders exif_orientation image_files image_reader jpeg_decoder pixels png_decoder resized_pixels)
+  PUBLIC decode_image image_folder reader_group resize_image
+  PRIVATE decoders exif_orientation image_files image_reader jpeg_decoder pixels png_decoder resized_pixels shared_reading)
 gpucnn_files(data/files
   PUBLIC cifar10 cifar100 idx mnist open_dataset
   PRIVATE cifar_records idx_file is_folder open_image_folder pixel_statistics unpacked_file)
@@ -174,16 +177,26 @@ gpucnn_files(io
   PRIVATE json_list metadata_fields model_metadata)
 gpucnn_files(io/safetensors PRIVATE file foreign_file header shard_index shards stored_type tensor_data)
 gpucnn_files(io/c_source PRIVATE buffer_plan c_functions c_network c_text)
-gpucnn_files(io/onnx PRIVATE fields graph_writer operations pools wire_reader wire_types wire_writer)
+gpucnn_files(io/protobuf PRIVATE wire_reader wire_types wire_writer)
+gpucnn_files(io/onnx PRIVATE fields graph_writer operations pools)
 gpucnn_files(io/onnx/import
   PRIVATE expression functions graph_constants graph_reader layer_of messages names network_of part_list read_layers read_pointwise read_pools read_shapes
           symbols transposed)
+set(with_mpi PRIVATE)
+if(NOT GPUCNN_WITH_MPI)
+  set(with_mpi OTHERS)
+endif()
+gpucnn_files(distributed PUBLIC distributed sync_batch_norm PRIVATE alone communicator gpu_collectives init launcher neighbours watch)
+gpucnn_files(distributed/nccl CUDA gpu_collectives nccl nccl_communicator nccl_watch own_gpu)
+gpucnn_files(distributed/mpi ${with_mpi} heartbeat join_mpi mpi_request mpi_thread)
 gpucnn_files(train
   PUBLIC checkpoint exponential_moving_average fit metrics parameter_update run_position train_step trainer
-  PRIVATE evaluator loss_end trainer_impl)
-gpucnn_files(train/report PUBLIC examination heat_map_png run_report PRIVATE html_text line_chart picture style)
+  PRIVATE evaluator judge loss_end run_state trainer_impl)
+gpucnn_files(train/parallel PUBLIC broadcast_run join_readers PRIVATE batch_sums gradient_buckets joined_step)
+gpucnn_files(train/report PUBLIC examination heat_map_png run_report PRIVATE first_filters html_text line_chart picture style)
+gpucnn_files(train/tensorboard PUBLIC add_epoch summary_writer PRIVATE crc32c event_fields histogram record_file)
 gpucnn_files(train/captured
-  CUDA captured_evaluator captured_step captured_trainer epoch_order gpu_batches step_reports step_state_kernels step_state_mirror)
+  CUDA captured_evaluator captured_step captured_trainer epoch_order gpu_batches joined_gpu_step joined_step_kernels step_reports step_state_kernels step_state_mirror)
 
 # <gpucnn/gpucnn.h> includes everything public.
 list(SORT GPUCNN_PUBLIC_HEADERS)

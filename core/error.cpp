@@ -27,8 +27,9 @@ OutOfMemory::OutOfMemory(const std::string& device, std::uint64_t asked, std::ui
       free_(free),
       held_(held) {}
 
+/// Byte 0 is not told: it stands also for a file or a folder as a whole.
 DataError::DataError(const std::string& file, std::uint64_t offset, const std::string& expected, const std::string& found)
-    : Error(formatted("{}: at byte {}: expected {}, found {}", file, offset, expected, found)),
+    : Error(formatted("{}: {}expected {}, found {}", file, offset == 0 ? "" : formatted("at byte {}: ", offset), expected, found)),
       file_(file),
       offset_(offset),
       expected_(expected),

@@ -36,6 +36,22 @@ void check_normalize(const Normalize& normalize, std::size_t channels) {
   }
 }
 
+void check_part(const BatchPart& part) {
+  if (part.count >= 1 && part.index >= 0 && part.index < part.count) return;
+  throw std::invalid_argument(
+      formatted("DataLoader: part must be one of at least 1, numbered from 0, got number {} of {}", part.index, part.count));
+}
+
+/// The rows of both, one after the other.
+Tensor stacked(const Tensor& first, const Tensor& second) {
+  Tensor both = Tensor::empty(first.shape().with(0, first.dim(0) + second.dim(0)), first.dtype(), first.device());
+  both.view(0, first.shape()).copy_from(first);
+  both.view(first.numel(), second.shape()).copy_from(second);
+  return both;
+}
+
+Tensor last_rows(const Tensor& all, std::int64_t rows) { return all.narrow(all.dim(0) - rows, rows); }
+
 const Dataset& checked(const std::shared_ptr<const Dataset>& dataset, const DataLoaderOptions& options) {
   if (!dataset) throw std::invalid_argument("DataLoader: there is no dataset");
   if (options.batch_size < 1) {
@@ -67,6 +83,7 @@ const Dataset& checked(const std::shared_ptr<const Dataset>& dataset, const Data
     check_sampler(*options.sampler, size);
   }
   if (options.device) options.device->require();
+  check_part(options.part);
   return *dataset;
 }
 
@@ -157,17 +174,29 @@ kernels::ImageTransform DataLoader::transform(std::int64_t first) const {
 
 Batch DataLoader::fetch(std::int64_t batch) const {
   const std::int64_t first = batch * options_.batch_size;
-  const std::int64_t count = std::min(options_.batch_size, examples_ - first);
-  const std::span<const std::int64_t> indices(order_);
-  const kernels::ImageTransform here = transform(first);
+  const std::int64_t whole = std::min(options_.batch_size, examples_ - first);
+  const std::int64_t begin = options_.part.first(whole), count = options_.part.images(whole);
   Stream stream(dataset().device());
-  Batch fetched =
-      dataset().transformed(indices.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)), here, stream);
-  if (options_.mix.any()) {
-    check_classes(fetched.labels, options_.mix.num_classes, stream);
-    fetched = mixed(fetched, options_.mix, here.position(), stream);
+  if (options_.mix.any()) return fetch_mixed(first, whole, begin, count, stream);
+  return fetch_images(first + begin, count, stream);
+}
+
+Batch DataLoader::fetch_images(std::int64_t first, std::int64_t count, Stream& stream) const {
+  const std::span<const std::int64_t> indices(order_);
+  return dataset().transformed(indices.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)), transform(first),
+                               stream);
+}
+
+Batch DataLoader::fetch_mixed(std::int64_t first, std::int64_t whole, std::int64_t begin, std::int64_t count,
+                              Stream& stream) const {
+  Batch own = fetch_images(first + begin, count, stream);
+  if (count < whole && count > 0) {
+    const Batch before = fetch_images(first + (begin > 0 ? begin : whole) - 1, 1, stream);
+    own = {stacked(before.inputs, own.inputs), stacked(before.labels, own.labels)};
   }
-  return fetched;
+  check_classes(own.labels, options_.mix.num_classes, stream);
+  const Batch all = mixed(own, options_.mix, transform(first).position(), stream);
+  return {last_rows(all.inputs, count), last_rows(all.labels, count)};
 }
 
 Batch DataLoader::fetch_ahead(std::int64_t batch) {

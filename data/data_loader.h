@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <gpucnn/core/export.h>
+#include <gpucnn/data/batch_part.h>
 #include <gpucnn/data/dataset.h>
 #include <gpucnn/data/normalize.h>
 #include <gpucnn/data/sampling/weighted_random_sampler.h>
@@ -41,6 +42,9 @@ struct DataLoaderOptions {
   /// the CPU; one on a GPU has nothing to wait for, and gets none.
   int num_workers = 0;
   int prefetch_factor = 2;  ///< batches that each worker may be ahead, 1 to 1,024
+  /// Of every batch only this part is loaded, with the bits that it has in the whole one. Sizes and orders stay those of whole
+  /// batches. Where images are mixed the one before the part is loaded, too.
+  BatchPart part = {};
 };
 
 /// Delivers a dataset in batches: inputs f32 [N, C, H, W] from 0 to 1 (then normalised), labels i32 [N] or targets f32 [N, …]. A
@@ -124,8 +128,12 @@ class GPUCNN_API DataLoader {
 
   void draw_order(std::uint64_t epoch, std::vector<std::int64_t>& order);
   Batch load(std::int64_t batch);
-  /// The batch where the dataset is.
+  /// The batch where the dataset is: this loader's part of it.
   Batch fetch(std::int64_t batch) const;
+  /// The images from number `first` of `order()` on, not mixed.
+  Batch fetch_images(std::int64_t first, std::int64_t count, Stream& stream) const;
+  /// Images `begin` on of the `whole` from number `first` on, mixed as in all of these.
+  Batch fetch_mixed(std::int64_t first, std::int64_t whole, std::int64_t begin, std::int64_t count, Stream& stream) const;
   Batch fetch_ahead(std::int64_t batch);
 
   std::shared_ptr<const Dataset> dataset_;

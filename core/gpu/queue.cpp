@@ -22,6 +22,13 @@ bool is_synchronous() {
   return value && std::string_view(value) == "1";
 }
 
+/// What Beside says.
+struct Diversion {
+  const Queue* queue = nullptr;
+  cudaStream_t stream = nullptr;
+};
+thread_local Diversion diversion;
+
 }  // namespace
 
 CurrentGpu::CurrentGpu(int index) noexcept {
@@ -82,7 +89,11 @@ Queue::Queue(int index) : index_(index), synchronous_(is_synchronous()) {
   misuse_on_device_ = static_cast<Misuse*>(device);
 }
 
+Beside::Beside(const Queue& queue, cudaStream_t stream) noexcept { diversion = {&queue, stream}; }
+Beside::~Beside() { diversion = {}; }
+
 cudaStream_t Queue::current_stream() const noexcept {
+  if (diversion.queue == this) return diversion.stream;
   const Capture* capture = Capture::into(*this);
   return capture ? capture->stream_ : stream_;
 }
@@ -95,10 +106,22 @@ const StepState* Queue::step_state() const noexcept {
 void Queue::synchronize() {
   refuse_in_capture();
   check(cudaStreamSynchronize(stream()), "waiting for the GPU");
+  throw_failure();
   throw_misuse();
 }
 
+void Queue::fail(const std::string& why) {
+  const std::string* none = nullptr;
+  const auto* sentence = new std::string(why);  // for good: any thread may be reading it
+  if (!failure_.compare_exchange_strong(none, sentence, std::memory_order_acq_rel)) delete sentence;
+}
+
+void Queue::throw_failure() const {
+  if (const std::string* why = failure_.load(std::memory_order_acquire)) throw DeviceError(*why);
+}
+
 void Queue::poll() {
+  throw_failure();
   const cudaError_t status = cudaStreamQuery(stream_);
   if (status != cudaErrorNotReady) check(status, "the GPU's work");
 }

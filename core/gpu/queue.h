@@ -2,11 +2,13 @@
 
 #include <cuda_runtime_api.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -92,6 +94,11 @@ class Queue {
   void refuse_in_capture();
   /// Throws `std::invalid_argument` if a kernel found a misuse; does not wait.
   void throw_misuse();
+  /// From now on every call that waits throws `DeviceError` with this sentence, for what is queued will not be right. Any thread
+  /// may call it; the first sentence stays.
+  void fail(const std::string& why);
+  /// Throws what `fail` said; does not wait.
+  void throw_failure() const;
 
   void after_launch(const char* name) const;
 
@@ -121,8 +128,19 @@ class Queue {
   std::mutex mutex_;            // for what follows
   std::vector<cudaStream_t> idle_capture_streams_;
   int capture_streams_ = 0;
+  std::atomic<const std::string*> failure_{nullptr};
   Misuse* misuse_ = nullptr;
   Misuse* misuse_on_device_ = nullptr;
+};
+
+/// While one lives, the work that the calling thread queues for this GPU goes into `stream`, which is not the queue's. What it
+/// needs must be ordered before it by events, and so must whatever needs it. One at a time.
+class Beside {
+ public:
+  Beside(const Queue& queue, cudaStream_t stream) noexcept;
+  ~Beside();
+  Beside(const Beside&) = delete;
+  Beside& operator=(const Beside&) = delete;
 };
 
 /// The queue of this GPU. Throws `DeviceError` if the device is no usable GPU.

@@ -80,8 +80,8 @@ std::string hint_of(const fs::path& dir) {
 
 /// That `dir` is a folder.
 void check_directory(const fs::path& dir) {
+  if (is_folder(dir, "a folder with CIFAR-10, MNIST or images")) return;
   const std::string expected = formatted("a folder with {}", kExpected);
-  if (is_folder(dir, expected)) return;
   if (dir.extension() == ".gz" || dir.extension() == ".tar" || dir.extension() == ".zip") {
     const bool is_idx = is_mnist(dir.parent_path());
     throw DataError(dir.string(), 0, expected, is_idx ? "a file; give its folder" : "an archive; unpack it first");

@@ -19,6 +19,11 @@ struct OpenDatasetOptions {
   std::optional<int> image_size = {};      ///< of a folder of images: their shorter side is brought to it, and their centre cut out
   bool skip_damaged = false;               ///< of a folder of images: see `ImageFolderOptions`
   std::uint64_t max_bytes = std::uint64_t{4} << 30;  ///< of a folder of images: what may lie in memory of both parts together
+  /// Of a folder of images: see `ImageFolderOptions`. Each part is counted by itself.
+  OnImage on_image = {};
+  /// Of a folder of images: the processes that open it together, each of which decodes its part: see `ImageFolderOptions`. What is
+  /// thrown on one of them is thrown on all.
+  std::shared_ptr<const ReaderGroup> group = {};
 };
 
 /// A classification task as a folder holds it.

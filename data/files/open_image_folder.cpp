@@ -18,6 +18,7 @@
 #include <gpucnn/data/files/pixel_statistics.h>
 #include <gpucnn/data/image/image_files.h>
 #include <gpucnn/data/image/image_folder.h>
+#include <gpucnn/data/image/shared_reading.h>
 #include <gpucnn/data/sampling/random_split.h>
 #include <gpucnn/data/sampling/shuffle.h>
 
@@ -35,7 +36,7 @@ constexpr std::array<std::string_view, 9> kPartWords{"train", "training",   "tes
 constexpr std::uint32_t kSome = 3;  // of the streams for shuffling: which images are taken of many
 
 ImageFolderOptions folder_options(const OpenDatasetOptions& options) {
-  ImageFolderOptions folder{.skip_damaged = options.skip_damaged};
+  ImageFolderOptions folder{.skip_damaged = options.skip_damaged, .on_image = options.on_image, .group = options.group};
   if (options.image_size) folder.resize = ResizeOptions{.size = *options.image_size, .resize = *options.image_size};
   return folder;
 }
@@ -87,15 +88,23 @@ void load(Examples train, Examples test, const OpenDatasetOptions& options, Open
   data.test = std::move(test).take(test_fits);
 }
 
-Normalize measure(const Dataset& train) {
+Normalize measure(const Dataset& train, const OpenDatasetOptions& options) {
   PixelStatistics statistics;
   if (const auto* tensors = dynamic_cast<const TensorDataset*>(&train)) {
     statistics.add(tensors->images());
-  } else {
-    for_each_chunk(train, some_of(train.size(), kMeasuredImages),
-                   [&](std::int64_t, const Batch& some) { statistics.add(some.inputs); });
+    return statistics.normalize();
   }
-  return statistics.normalize();
+  const std::vector<std::int64_t> drawn = some_of(train.size(), kMeasuredImages);
+  const auto own = own_numbers(options.group.get(), drawn);
+  read_together(options.group.get(), [&] {
+    for_each_chunk(train, own, [&](std::int64_t first, const Batch& some) {
+      statistics.add(some.inputs);
+      if (options.on_image) options.on_image(first + some.inputs.dim(0), std::ssize(own));
+    });
+  });
+  PixelStatistics all;
+  for (const std::string& sums : gather_texts(options.group.get(), statistics.text())) all.add(sums);
+  return all.normalize();
 }
 
 std::string difference(const std::vector<std::string>& wanted, const std::vector<std::string>& found) {
@@ -180,8 +189,11 @@ void divide(const std::shared_ptr<const ImageFolder>& folder, const fs::path& di
 }  // namespace
 
 OpenedDataset open_image_folder(const fs::path& dir, const OpenDatasetOptions& options) {
-  const Parts parts = find_parts(dir);
-  check_classes(parts.train);
+  Parts parts;
+  read_together(options.group.get(), [&] {
+    parts = find_parts(dir);
+    check_classes(parts.train);
+  });
   const auto folder = std::make_shared<const ImageFolder>(parts.train, folder_options(options));
   OpenedDataset data{.name = "images", .class_names = folder->class_names()};
   data.damaged = folder->damaged();
@@ -204,7 +216,7 @@ OpenedDataset open_image_folder(const fs::path& dir, const OpenDatasetOptions& o
     test = {judged, some_of(judged->size(), options.limit.value_or(judged->size()))};
   }
   load(std::move(train), std::move(test), options, data);
-  data.normalize = measure(*data.train);
+  data.normalize = measure(*data.train, options);
   return data;
 }
 

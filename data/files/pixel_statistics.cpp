@@ -1,11 +1,13 @@
 #include <gpucnn/data/files/pixel_statistics.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <mutex>
 
 #include <gpucnn/core/threads/float_environment.h>
 #include <gpucnn/core/threads/parallel.h>
+#include <gpucnn/data/image/shared_reading.h>
 
 namespace gpucnn {
 namespace {
@@ -37,6 +39,26 @@ void PixelStatistics::add(const Tensor& images) {
       squares_[c] += squares[c];
     }
   });
+}
+
+std::string PixelStatistics::text() const {
+  std::vector<std::string> numbers{std::to_string(pixels_)};
+  for (const auto* kind : {&sums_, &squares_}) {
+    for (const std::uint64_t sum : *kind) numbers.push_back(std::to_string(sum));
+  }
+  return pack_texts(numbers);
+}
+
+void PixelStatistics::add(const std::string& text) {
+  const std::vector<std::string> numbers = unpack_texts(text);
+  const std::size_t channels = numbers.size() / 2;
+  sums_.resize(std::max(sums_.size(), channels));
+  squares_.resize(sums_.size());
+  pixels_ += std::stoull(numbers[0]);
+  for (std::size_t c = 0; c < channels; ++c) {
+    sums_[c] += std::stoull(numbers[1 + c]);
+    squares_[c] += std::stoull(numbers[1 + channels + c]);
+  }
 }
 
 Normalize PixelStatistics::normalize() const {

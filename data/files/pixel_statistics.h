@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include <gpucnn/core/tensor.h>
@@ -13,6 +14,10 @@ class PixelStatistics {
  public:
   /// images: u8 [N, C, H, W] on the CPU, of the same C in every call.
   void add(const Tensor& images);
+
+  /// The sums, for another process; and what `text` gave there, of images of the same C, or of none.
+  std::string text() const;
+  void add(const std::string& text);
 
   /// The mean and the standard deviation of each channel's values / 255 over all pixels (divided by how many they are, as
   /// `torch.std(correction=0)`). A channel of one value, which has no deviation, gets 1.

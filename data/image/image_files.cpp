@@ -106,7 +106,7 @@ void check_is_folder(const fs::path& dir) {
   std::error_code failure;
   const fs::file_status status = fs::status(dir, failure);
   if (status.type() == fs::file_type::directory) return;
-  if (status.type() == fs::file_type::not_found) throw DataError(dir.string(), 0, kFolderOfClasses, "no such folder");
+  if (status.type() == fs::file_type::not_found) throw DataError(dir.string(), 0, "a folder", "no such folder");
   throw DataError(dir.string(), 0, kFolderOfClasses, failure ? failure.message() : "a file");
 }
 
@@ -177,7 +177,7 @@ ImageFiles find_image_files(const fs::path& dir) {
     result.left_out += walk.left_out();
     const ClassWalk::Found found = walk.sorted();
     if (found.empty()) {
-      throw DataError(folder.string(), 0, formatted("images of the class ({})", joined(kExtensions, ", ")),
+      throw DataError(folder.string(), 0, "images of the class, PNG or JPEG",
                       walk.others() == 0 ? "none" : formatted("none among {} files", walk.others()));
     }
     for (const auto& [where, name] : found) {

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <exception>
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -10,10 +12,14 @@
 
 #include <gpucnn/core/export.h>
 #include <gpucnn/data/dataset.h>
+#include <gpucnn/data/image/reader_group.h>
 #include <gpucnn/data/image/resize_image.h>
 #include <gpucnn/data/tensor_dataset.h>
 
 namespace gpucnn {
+
+/// Told how many images of how many have been read.
+using OnImage = std::function<void(std::int64_t done, std::int64_t all)>;
 
 /// How the images of a folder are delivered.
 struct ImageFolderOptions {
@@ -22,6 +28,12 @@ struct ImageFolderOptions {
   int channels = 3;  ///< 3: red, green and blue; 1: grey
   /// Leave damaged images out. When the folder is opened, each file is then read and decoded once.
   bool skip_damaged = false;
+  /// Called for each file that is read where the folder is opened to skip damaged ones, and by `in_memory`. Threads call it,
+  /// several at once. What it throws ends the reading, and is passed on.
+  OnImage on_image = {};
+  /// The processes that open this folder together, and call `in_memory` together. Each decodes its part of the images, and counts
+  /// that alone for `on_image`. Empty: this process decodes all.
+  std::shared_ptr<const ReaderGroup> group = {};
 };
 
 /// A file that is no whole image, and the sentence that says why.
@@ -45,7 +57,8 @@ class GPUCNN_API ImageFolder : public Dataset {
   /// Throws `DataError` that names the path: for a folder that is missing or cannot be read, no class, a class without images, two
   /// class names that differ in case only, a name that is no UTF-8, a link to a folder around it, more than 64 folders within each
   /// other or 1,000,000 in all. So it does for a damaged first image where `resize` is empty, and for a class of nothing but
-  /// damaged images where these are skipped. Throws `std::invalid_argument` for a wrong option.
+  /// damaged images where these are skipped. Throws `std::invalid_argument` for a wrong option, and where the processes of a group
+  /// have other files. What is thrown on one process of a group is thrown on all.
   explicit ImageFolder(const std::filesystem::path& dir, const ImageFolderOptions& options = {});
 
   std::int64_t size() const override { return static_cast<std::int64_t>(files_.size()); }
@@ -77,10 +90,14 @@ class GPUCNN_API ImageFolder : public Dataset {
 
  private:
   void set_shape();
+  void require_same_files(const ReaderGroup& group) const;
+  std::string find_damaged() const;
   void drop_damaged();
   void decode(std::size_t file, std::uint8_t* to) const;
+  Batch allocate(std::span<const std::int64_t> indices) const;
   /// What was thrown for each of these images; null where nothing was.
-  std::vector<std::exception_ptr> decode_to(std::span<const std::int64_t> indices, Tensor& images, Tensor& labels) const;
+  std::vector<std::exception_ptr> decode_to(std::span<const std::int64_t> indices, const OnImage& on_image,
+                                            std::uint8_t* images) const;
 
   std::filesystem::path dir_;
   ImageFolderOptions options_;

@@ -11,6 +11,7 @@
 namespace gpucnn {
 
 std::unique_ptr<Evaluator> Evaluator::captured(Module& model, Loss& loss, DataLoader& loader) {
+  if (loader.options().part.count > 1) return nullptr;  // such a part may have no images
   auto batches = GpuBatches::of(loader, model.device());
   return batches ? std::make_unique<CapturedEvaluator>(model, loss, std::move(batches)) : nullptr;
 }

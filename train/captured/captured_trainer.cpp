@@ -7,12 +7,14 @@
 
 #include <gpucnn/layers/module/module_tree.h>
 #include <gpucnn/train/loss_end.h>
+#include <gpucnn/train/parallel/broadcast_run.h>
 #include <gpucnn/train/train_step.h>
 
 namespace gpucnn {
 
 std::unique_ptr<Trainer::Impl> Trainer::Impl::captured(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader,
                                                        const StepOptions& options) {
+  if (loader.options().part.count > 1 && !other_ranks(options.distributed)) return nullptr;  // such a part may have no images
   auto batches = GpuBatches::of(loader, model.device());
   return batches ? std::make_unique<CapturedTrainer>(model, optimizer, loss, std::move(batches), options) : nullptr;
 }
@@ -27,7 +29,13 @@ CapturedTrainer::CapturedTrainer(Module& model, Optimizer& optimizer, Loss& loss
       device_(model.device()),
       stream_(device_),
       state_(device_),
-      reports_(device_) {}
+      reports_(device_) {
+  if (const Distributed* const distributed = other_ranks(options.distributed)) {
+    require_own_part(*distributed, batches_->loader());
+    joined_ = std::make_unique<JoinedGpuStep>(model, loss, *distributed);
+    broadcast_run(*distributed, {.model = model, .optimizer = optimizer, .ema = options.ema});
+  }
+}
 
 void CapturedTrainer::start_epoch(std::int64_t batch) {
   if (begun_ > arrived_) stream_.synchronize();  // steps of the last epoch still read its order
@@ -64,7 +72,13 @@ void CapturedTrainer::prepare_epoch() {
 }
 
 void CapturedTrainer::wait_for_room(std::int64_t steps) {
-  while (collect(), begun_ - arrived_ + steps > StepReports::kMaxQueued) {
+  if (!joined_) collect();
+  const std::int64_t most = joined_ ? JoinedGpuStep::kMaxQueued : StepReports::kMaxQueued;
+  while (begun_ - arrived_ + steps > most) {
+    if (reports_.has_arrived(arrived_)) {
+      collect_one();
+      continue;
+    }
     // The GPU has work for long: this costs it nothing.
     gpu::queue(device_).poll();
     std::this_thread::sleep_for(std::chrono::microseconds(20));
@@ -138,7 +152,13 @@ CapturedStep& CapturedTrainer::step_of(std::int64_t images, std::int64_t at_once
 
 // ---- what a step is --------------------------------------------------------------------------------------------------
 
+CapturedTrainer::Target CapturedTrainer::target() {
+  if (joined_) return {joined_->own_state(), joined_->own_report(), 1};
+  return {state_.on_device(), reports_.on_device(), StepReports::kMaxQueued};
+}
+
 CapturedTrainer::Judged CapturedTrainer::forward(std::int64_t images, std::int64_t first) {
+  const GpuBatches::Part part = batches_->part(images);
   kernels::OrderedBatch unfilled;
   StepEnds ends;
   Batch batch;
@@ -149,20 +169,31 @@ CapturedTrainer::Judged CapturedTrainer::forward(std::int64_t images, std::int64
   } else {
     batch = batches_->gather(images, first, stream_);
   }
+  ends.images_before = part.before;
   const Tensor output = model_(batch.inputs, ends);
   if (!labels_checked_) batches_->check_labels(loss_, output, stream_);
   labels_checked_ = true;
   if (ends.loss && ends.loss->is_taken()) {
-    return {ends.loss->gradient, {{ends.loss->parts, images, reports_.on_device(), StepReports::kMaxQueued}}};
+    return {ends.loss->gradient, {{ends.loss->parts, part.images, target().reports, target().slots}}, {}};
   }
-  evaluate(output, batch.labels);
-  return {loss_.backward(), {}};
+  return evaluate(output, batch.labels);
 }
 
-void CapturedTrainer::evaluate(const Tensor& output, const Tensor& labels) {
-  const Tensor loss = loss_.evaluate(output, loss_.takes_unprepared(labels) ? labels : loss_.prepare(output, labels));
-  gpu::report_step(output, {labels, loss_.takes_probabilities(labels), loss_.ignored_label()}, loss, state_.on_device(),
-                   reports_.on_device(), StepReports::kMaxQueued, stream_);
+CapturedTrainer::Judged CapturedTrainer::evaluate(const Tensor& output, const Tensor& labels) {
+  const Tensor prepared = loss_.takes_unprepared(labels) ? labels : loss_.prepare(output, labels);
+  const Tensor loss = loss_.evaluate(output, prepared);
+  const auto [state, reports, slots] = target();
+  gpu::report_step(output, {labels, loss_.takes_probabilities(labels), loss_.ignored_label()}, loss, state, reports, slots,
+                   stream_);
+  return {loss_.backward(), {}, joined_ && !loss_.is_sum() ? loss_.weight_of(prepared) : std::nullopt};
+}
+
+/// Of a step whose loss is not finite the others wait for the gradients, too.
+void CapturedTrainer::join(const Judged& judged, std::int64_t images) {
+  if (judged.report) kernels::cuda::report_parts(*judged.report, target().state, stream_);
+  joined_->start(batches_->part(images).counts, judged.weight);
+  joined_->backward(judged.gradient);
+  joined_->report(state_.on_device(), reports_.on_device(), StepReports::kMaxQueued);
 }
 
 void CapturedTrainer::guard_buffers() {
@@ -177,10 +208,14 @@ void CapturedTrainer::run(std::int64_t images, std::int64_t first) {
   try {
     optimizer_.zero_grad();
     const Judged judged = forward(images, first);
-    if (judged.report) kernels::cuda::report_parts(*judged.report, state_.on_device(), stream_);
+    if (joined_) {
+      join(judged, images);
+    } else if (judged.report) {
+      kernels::cuda::report_parts(*judged.report, state_.on_device(), stream_);
+    }
     stream_.synchronize();
     if (report.failed) fail(report, 0);
-    model_.backward(judged.gradient);
+    if (!joined_) model_.backward(judged.gradient);
     update_();
   } catch (const OutOfMemory&) {
     // As if it had not begun: another step will have this number, and must not be taken for it.
@@ -247,6 +282,12 @@ void CapturedTrainer::record(std::int64_t images) {
   const std::uint64_t random_step = model_.random_step();
   const Judged judged = forward(images, 0);
   const bool counts_forward = model_.random_step() != random_step;
+  if (joined_) {
+    join(judged, images);
+    update_();
+    guard_buffers();
+    return gpu::advance(state_.on_device(), images, counts_forward, stream_);
+  }
   // The guard of buffers must know of a failure, and not of the next step. A parameter of two layers may get its second gradient
   // by other means than slices.
   if (!update_.is_adam_alone() || !buffers_.empty() || has_shared_parameters(model_)) {
@@ -278,7 +319,7 @@ StepState CapturedTrainer::state_now(std::int64_t updates, std::int64_t first) {
   static_assert(Optimizer::kMaxGroups == kMaxStepStateGroups);
   StepState now{.random_step = model_.random_step(),
                 .epoch = batches_->loader().transform(first).epoch,
-                .first = first,
+                .first = first + batches_->part(batches_->images(first)).before,
                 .updates = updates,
                 .steps = begun_};
   for (std::size_t group = 0; group < optimizer_.groups(); ++group) {
@@ -291,21 +332,27 @@ StepState CapturedTrainer::state_now(std::int64_t updates, std::int64_t first) {
 // ---- what steps report -----------------------------------------------------------------------------------------------
 
 void CapturedTrainer::collect() {
-  while (arrived_ < begun_ && reports_.has_arrived(arrived_)) {
-    const gpu::StepReport& report = reports_.of(arrived_);
-    if (report.failed) fail(report, begun_ - arrived_);
-    seen_ += StepReports::metrics(report, loss_.is_sum());
-    ++arrived_;
-  }
+  while (arrived_ < begun_ && reports_.has_arrived(arrived_)) collect_one();
 }
 
+void CapturedTrainer::collect_one() {
+  gpu::queue(device_).throw_failure();  // of other ranks, which spoils reports
+  const gpu::StepReport& report = reports_.of(arrived_);
+  if (report.failed) fail(report, begun_ - arrived_);
+  seen_ += StepReports::metrics(report, loss_.is_sum());
+  ++arrived_;
+}
+
+/// Where there are other ranks nobody looks at what happens to have arrived: of a failure all learn at the same step, so that none
+/// queues a step that others do not.
 Metrics CapturedTrainer::take() {
-  collect();
+  if (!joined_) collect();
   return std::exchange(seen_, Metrics{});
 }
 
 Metrics CapturedTrainer::finish() {
   stream_.synchronize();
+  collect();
   return take();
 }
 

@@ -10,6 +10,7 @@
 #include <gpucnn/kernels/cuda/step_tail.h>
 #include <gpucnn/train/captured/captured_step.h>
 #include <gpucnn/train/captured/gpu_batches.h>
+#include <gpucnn/train/captured/joined_gpu_step.h>
 #include <gpucnn/train/captured/step_reports.h>
 #include <gpucnn/train/captured/step_state_mirror.h>
 #include <gpucnn/train/parameter_update.h>
@@ -19,7 +20,8 @@ namespace gpucnn {
 
 /// Training steps on a GPU. The first step of each batch size runs call by call, so that every plan is made. The second is recorded
 /// as a CUDA graph, and replayed from then on. What differs between replays lies in a StepState in device memory. Each step writes
-/// its metrics into a ring that the host reads without waiting.
+/// its metrics into a ring that the host reads without waiting. Where several ranks train, each on a part of every batch, `images`
+/// are the batch's, and reports are of all ranks.
 class CapturedTrainer final : public Trainer::Impl {
  public:
   CapturedTrainer(Module& model, Optimizer& optimizer, Loss& loss, std::unique_ptr<GpuBatches> batches, const StepOptions& options);
@@ -51,10 +53,20 @@ class CapturedTrainer final : public Trainer::Impl {
   struct Judged {
     Tensor gradient;
     std::optional<kernels::cuda::StepTail::Report> report;
+    std::optional<double> weight;  // see Loss::weight_of; only where there are other ranks
   };
   Judged forward(std::int64_t images, std::int64_t first);
   /// Queues the loss of `output` for these labels, and its report.
-  void evaluate(const Tensor& output, const Tensor& labels);
+  Judged evaluate(const Tensor& output, const Tensor& labels);
+  /// Where `forward` reports, in a ring of how many slots.
+  struct Target {
+    StepState* state;
+    gpu::StepReport* reports;
+    std::int64_t slots;
+  };
+  Target target();
+  /// With the other ranks: what follows upon `forward`, up to the gradients and the report.
+  void join(const Judged& judged, std::int64_t images);
   /// Makes `buffers_` those of the model.
   void find_buffers();
   /// In a step behind one that failed: undoes what it wrote to the model's buffers.
@@ -62,6 +74,8 @@ class CapturedTrainer final : public Trainer::Impl {
 
   StepState state_now(std::int64_t updates, std::int64_t first);
   void collect();
+  /// The next report, which has arrived.
+  void collect_one();
   [[noreturn]] void fail(const gpu::StepReport& report, std::int64_t updates);
 
   Module& model_;
@@ -73,6 +87,7 @@ class CapturedTrainer final : public Trainer::Impl {
   Stream stream_;
   StepStateMirror state_;
   StepReports reports_;
+  std::unique_ptr<JoinedGpuStep> joined_;  // null: there are no other ranks
   std::vector<std::unique_ptr<CapturedStep>> steps_;
   std::vector<std::pair<Tensor, Tensor>> buffers_;  // the model's, and their values behind the last step that did not fail
   std::array<std::uint64_t, StepReports::kMaxQueued> random_steps_{};  // the model's behind each queued step

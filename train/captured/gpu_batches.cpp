@@ -15,6 +15,7 @@ std::unique_ptr<GpuBatches> GpuBatches::of(DataLoader& loader, Device device) {
   const auto* dataset = dynamic_cast<const TensorDataset*>(subset ? &subset->dataset() : &examples);
   if (device.kind != Device::Kind::cuda || !dataset || dataset->device() != device) return nullptr;
   if (loader.options().device.value_or(device) != device) return nullptr;
+  if (loader.options().part.count > 1 && loader.options().mix.any()) return nullptr;
   return std::unique_ptr<GpuBatches>(new GpuBatches(loader, *dataset, subset, device));
 }
 
@@ -31,23 +32,32 @@ std::int64_t GpuBatches::images(std::int64_t first) const {
   return std::min(loader_.options().batch_size, std::ssize(loader_.order()) - first);
 }
 
+GpuBatches::Part GpuBatches::part(std::int64_t images) const {
+  const BatchPart& part = loader_.options().part;
+  const std::int64_t own = part.images(images);
+  return {part.first(images), std::max<std::int64_t>(own, 1), own > 0};
+}
+
 bool GpuBatches::are_plain() const { return dataset_.labels().dtype() == DType::i32 && !loader_.options().mix.any(); }
 
 kernels::OrderedBatch GpuBatches::unfilled(std::int64_t images, std::int64_t first, DType dtype) const {
-  kernels::OrderedBatch ordered{dataset_.images(), dataset_.labels(), order_.on_device(), loader_.transform(first), {}, {}};
-  ordered.batch = Tensor::empty(ordered.transform.batch_shape(ordered.images.shape(), images), dtype, device_);
-  ordered.batch_labels = Tensor::empty({images}, DType::i32, device_);
+  const auto [before, own, counts] = part(images);
+  kernels::OrderedBatch ordered{
+      dataset_.images(), dataset_.labels(), order_.on_device(), loader_.transform(first + before), {}, {}};
+  ordered.batch = Tensor::empty(ordered.transform.batch_shape(ordered.images.shape(), own), dtype, device_);
+  ordered.batch_labels = Tensor::empty({own}, DType::i32, device_);
   return ordered;
 }
 
 Batch GpuBatches::gather(std::int64_t images, std::int64_t first, Stream& stream) const {
   const Tensor &all = dataset_.images(), &labels = dataset_.labels();
-  const kernels::ImageTransform transform = loader_.transform(first);
-  Batch batch{Tensor::empty(transform.batch_shape(all.shape(), images), DType::f32, device_),
-              Tensor::empty(labels.shape().with(0, images), labels.dtype(), device_)};
+  const auto [before, own, counts] = part(images);
+  const kernels::ImageTransform transform = loader_.transform(first + before);
+  Batch batch{Tensor::empty(transform.batch_shape(all.shape(), own), DType::f32, device_),
+              Tensor::empty(labels.shape().with(0, own), labels.dtype(), device_)};
   if (labels.dtype() == DType::f32) {
     kernels::ordered_batch(all, order_.on_device(), transform, batch.inputs, stream);
-    kernels::ordered_rows(labels, order_.on_device(), first, batch.labels, stream);
+    kernels::ordered_rows(labels, order_.on_device(), first + before, batch.labels, stream);
   } else {
     kernels::ordered_batch(all, labels, order_.on_device(), transform, batch.inputs, batch.labels, stream);
   }

@@ -18,21 +18,30 @@ namespace gpucnn {
 /// address. Refers to the loader.
 class GpuBatches {
  public:
-  /// Null unless the loader's dataset, or that of which it is a subset, lies on `device`, and the batches are wanted there.
+  /// Null unless the loader's dataset, or that of which it is a subset, lies on `device`, and the batches are wanted there. Null,
+  /// too, if images of several ranks' parts are mixed.
   static std::unique_ptr<GpuBatches> of(DataLoader& loader, Device device);
 
   DataLoader& loader() const noexcept { return loader_; }
   bool has_epoch() const noexcept { return order_.defined(); }
   /// Begins an epoch. REQUIRES: all work with the order of the one before is done.
   void start_epoch();
-  /// How many images the batch behind `first` images of the epoch has.
+  /// How many images the batch behind `first` images of the epoch has, on all ranks.
   std::int64_t images(std::int64_t first) const;
 
-  /// What a kernel needs to gather the batch behind `first` images; memory for it is made here. Labels are i32.
+  /// This rank's part of a batch.
+  struct Part {
+    std::int64_t before, images;  ///< of the batch: those before the part, and the part's
+    bool counts;                  ///< false where it has none: then it is one of another rank's
+  };
+  Part part(std::int64_t images) const;
+
+  /// What a kernel needs to gather this rank's part of the batch of `images` behind `first` images; memory for it is made here.
+  /// Labels are i32.
   kernels::OrderedBatch unfilled(std::int64_t images, std::int64_t first, DType dtype) const;
   /// Whether `unfilled` is all that there is to a batch: the labels are classes, and images are not mixed.
   bool are_plain() const;
-  /// The batch, gathered.
+  /// The same, gathered.
   Batch gather(std::int64_t images, std::int64_t first, Stream& stream) const;
 
   /// Throws what the loss throws for a label that it does not take; once asked, no batch need be looked at. `output`: of any batch.

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "current_gpu.h"
 #include "gpu_state.h"
 
 namespace gpucnn::standin {
@@ -44,6 +45,7 @@ const Settings& settings() {
       .gpus = static_cast<int>(number("GPUCNN_STANDIN_GPUS", 1)),
       .capability = capability(),
       .memory = static_cast<std::size_t>(number("GPUCNN_STANDIN_MEMORY", std::int64_t{1} << 30)),
+      .eager = number("GPUCNN_STANDIN_EAGER", 0) != 0,
   };
   return all;
 }
@@ -106,6 +108,8 @@ bool gpucnn_standin_create(gpucnn_standin_context* context) {
   return synchronize(current_gpu());
 }
 
+int gpucnn_standin_make_current(int gpu) { return std::exchange(gpu_of_thread, gpu); }
+
 void gpucnn_standin_use(const gpucnn_standin_context* context) {
   if (context->gpu == current_gpu()) return;
   stop(fmt::format("a vendor's context of GPU {} is used while GPU {} is current", context->gpu, current_gpu()));
@@ -145,6 +149,9 @@ const char* cudaGetErrorName(cudaError_t error) {
     case cudaErrorInvalidResourceHandle: return "cudaErrorInvalidResourceHandle";
     case cudaErrorStreamCaptureUnsupported: return "cudaErrorStreamCaptureUnsupported";
     case cudaErrorStreamCaptureInvalidated: return "cudaErrorStreamCaptureInvalidated";
+    case cudaErrorStreamCaptureUnjoined: return "cudaErrorStreamCaptureUnjoined";
+    case cudaErrorStreamCaptureIsolation: return "cudaErrorStreamCaptureIsolation";
+    case cudaErrorCapturedEvent: return "cudaErrorCapturedEvent";
     default: return "unrecognized error code";
   }
 }
@@ -163,6 +170,9 @@ const char* cudaGetErrorString(cudaError_t error) {
     case cudaErrorInvalidResourceHandle: return "invalid resource handle";
     case cudaErrorStreamCaptureUnsupported: return "operation not permitted when stream is capturing";
     case cudaErrorStreamCaptureInvalidated: return "operation failed due to a previous error during capture";
+    case cudaErrorStreamCaptureUnjoined: return "capturing stream has unjoined work";
+    case cudaErrorStreamCaptureIsolation: return "dependency created on uncaptured work in another stream";
+    case cudaErrorCapturedEvent: return "operation not permitted on an event last recorded in a capturing stream";
     default: return "unrecognized error code";
   }
 }
@@ -201,6 +211,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int gpu) {
   properties->minor = settings().capability % 10;
   properties->multiProcessorCount = kMultiprocessors;
   properties->totalGlobalMem = settings().memory;
+  properties->uuid.bytes[0] = static_cast<char>(gpu + 1);
   return cudaSuccess;
 }
 

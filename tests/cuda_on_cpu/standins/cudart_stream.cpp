@@ -6,56 +6,14 @@
 
 #include <fmt/format.h>
 
-#include "gpu_state.h"
+#include "stream_state.h"
 
 // Streams run late: only when somebody waits for them, or asks how they are.
 
 namespace gpucnn::standin {
 namespace {
 
-/// Something that a stream does when it runs.
-class Operation {
- public:
-  virtual ~Operation() = default;
-  virtual void run(int gpu) = 0;
-  virtual const char* name() const = 0;
-};
-
-using Operations = std::vector<std::shared_ptr<Operation>>;
-
-struct StandinStream {
-  int gpu;
-  std::deque<std::shared_ptr<Operation>> queue;
-  bool capturing = false, invalidated = false;
-  Operations captured;
-};
-
 constexpr int kPerQuery = 2;  // operations that a question after the stream's state lets run
-
-std::vector<StandinStream*>& streams() {
-  static auto& all = *new std::vector<StandinStream*>;
-  return all;
-}
-
-StandinStream& stream_of(cudaStream_t handle) {
-  auto* stream = reinterpret_cast<StandinStream*>(handle);
-  if (!stream) stop("the legacy default stream was used");
-  if (std::find(streams().begin(), streams().end(), stream) == streams().end()) stop("a stream was used that does not exist");
-  return *stream;
-}
-
-/// CUDA launches nothing in a stream of another GPU than the current one.
-bool is_current(const StandinStream& stream) { return stream.gpu == current_gpu(); }
-
-void run_one(StandinStream& stream) {
-  const std::shared_ptr<Operation> operation = std::move(stream.queue.front());
-  stream.queue.pop_front();
-  operation->run(stream.gpu);
-}
-
-void run_all(StandinStream& stream) {
-  while (!stream.queue.empty()) run_one(stream);
-}
 
 // ---- operations ------------------------------------------------------------------------------------------------------
 
@@ -74,14 +32,17 @@ class Launch final : public Operation {
 
 class VendorCall final : public Operation {
  public:
-  VendorCall(void (*call)(void*), void (*destroy)(void*), void* argument) : call_(call), destroy_(destroy), argument_(argument) {}
+  VendorCall(bool (*ready)(void*), void (*call)(void*), void (*destroy)(void*), void* argument)
+      : ready_(ready), call_(call), destroy_(destroy), argument_(argument) {}
   ~VendorCall() override {
     if (destroy_) destroy_(argument_);
   }
   void run(int) override { call_(argument_); }
+  bool is_ready() override { return !ready_ || ready_(argument_); }
   const char* name() const override { return "vendor"; }
 
  private:
+  bool (*ready_)(void*);
   void (*call_)(void*);
   void (*destroy_)(void*);
   void* argument_;
@@ -121,19 +82,67 @@ class Set final : public Operation {
   std::size_t bytes_;
 };
 
+void run_first(StandinStream& stream) {
+  const std::shared_ptr<Operation> operation = std::move(stream.queue.front());
+  stream.queue.pop_front();
+  stream.is_running = true;
+  operation->run(stream.gpu);
+  stream.is_running = false;
+}
+
 cudaError_t enqueue(cudaStream_t handle, std::shared_ptr<Operation> operation) {
   const std::scoped_lock lock(mutex());
-  StandinStream& stream = stream_of(handle);
-  if (stream.invalidated) return result(cudaErrorStreamCaptureInvalidated);
-  if (stream.capturing) {
-    stream.captured.push_back(std::move(operation));
-  } else {
-    stream.queue.push_back(std::move(operation));
-  }
-  return cudaSuccess;
+  return enqueue(stream_of(handle), std::move(operation));
 }
 
 }  // namespace
+
+std::vector<StandinStream*>& streams() {
+  static auto& all = *new std::vector<StandinStream*>;
+  return all;
+}
+
+StandinStream& stream_of(cudaStream_t handle) {
+  auto* stream = reinterpret_cast<StandinStream*>(handle);
+  if (!stream) stop("the legacy default stream was used");
+  if (std::find(streams().begin(), streams().end(), stream) == streams().end()) stop("a stream was used that does not exist");
+  return *stream;
+}
+
+bool is_current(const StandinStream& stream) { return stream.gpu == current_gpu(); }
+
+bool progress(StandinStream& stream) {
+  if (stream.is_running || stream.queue.empty() || !stream.queue.front()->is_ready()) return false;
+  run_first(stream);
+  return true;
+}
+
+void run_one(StandinStream& stream) {
+  if (settings().eager) {
+    for (std::size_t i = 0; i < streams().size(); ++i) {
+      StandinStream& other = *streams()[i];
+      while (&other != &stream && other.gpu == stream.gpu && progress(other)) continue;
+    }
+  }
+  if (!stream.queue.empty()) run_first(stream);  // another one may have run it
+}
+
+void run_all(StandinStream& stream) {
+  while (!stream.queue.empty()) run_one(stream);
+}
+
+cudaError_t enqueue(StandinStream& stream, std::shared_ptr<Operation> operation) {
+  Recording* const recording = stream.recording.get();
+  if (!recording) {
+    stream.queue.push_back(std::move(operation));
+    return cudaSuccess;
+  }
+  if (recording->invalidated) return result(cudaErrorStreamCaptureInvalidated);
+  Recording::Lane& lane = recording->lanes.at(&stream);
+  lane.operations.push_back(std::move(operation));
+  lane.seen[&stream] = lane.operations.size();
+  return cudaSuccess;
+}
 
 cudaError_t enqueue_kernel(cudaStream_t handle, std::shared_ptr<emulator::Kernel> kernel) {
   const std::scoped_lock lock(mutex());
@@ -158,7 +167,7 @@ bool synchronize(int gpu) {
   const std::scoped_lock lock(mutex());
   bool captures = false;
   for (StandinStream* stream : streams()) {
-    if (stream->gpu == gpu && stream->capturing) captures = stream->invalidated = true;
+    if (stream->gpu == gpu && stream->recording) captures = stream->recording->invalidated = true;
   }
   if (!captures) run_all(gpu);
   return !captures;
@@ -170,14 +179,32 @@ using namespace gpucnn::standin;  // cudart's functions are in no namespace
 
 bool gpucnn_standin_captures(cudaStream_t stream) {
   const std::scoped_lock lock(mutex());
-  return stream_of(stream).capturing;
+  return stream_of(stream).recording != nullptr;
+}
+
+bool gpucnn_standin_progress(void) {
+  const std::scoped_lock lock(mutex());
+  for (std::size_t i = 0; i < streams().size(); ++i) {
+    if (progress(*streams()[i])) return true;
+  }
+  return false;
+}
+
+int gpucnn_standin_gpu_of(cudaStream_t stream) {
+  const std::scoped_lock lock(mutex());
+  return stream_of(stream).gpu;
 }
 
 void gpucnn_standin_enqueue(cudaStream_t stream, void (*run)(void*), void (*destroy)(void*), void* argument) {
+  gpucnn_standin_enqueue_waiting(stream, nullptr, run, destroy, argument);
+}
+
+void gpucnn_standin_enqueue_waiting(cudaStream_t stream, bool (*ready)(void*), void (*run)(void*), void (*destroy)(void*),
+                                    void* argument) {
   const std::scoped_lock lock(mutex());
   if (!is_current(stream_of(stream))) stop("a vendor library queues work in a stream of a GPU that is not current");
   ++calls().vendor_calls;
-  enqueue(stream, std::make_shared<VendorCall>(run, destroy, argument));
+  enqueue(stream, std::make_shared<VendorCall>(ready, run, destroy, argument));
 }
 
 // ---- streams ---------------------------------------------------------------------------------------------------------
@@ -203,8 +230,8 @@ cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
   const std::scoped_lock lock(mutex());
   ++calls().synchronisations;
   StandinStream& stream = stream_of(handle);
-  if (stream.capturing) {
-    stream.invalidated = true;
+  if (stream.recording) {
+    stream.recording->invalidated = true;
     return result(cudaErrorStreamCaptureUnsupported);
   }
   run_all(stream);
@@ -214,11 +241,11 @@ cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
 cudaError_t cudaStreamQuery(cudaStream_t handle) {
   const std::scoped_lock lock(mutex());
   StandinStream& stream = stream_of(handle);
-  if (stream.capturing) {
-    stream.invalidated = true;
+  if (stream.recording) {
+    stream.recording->invalidated = true;
     return result(cudaErrorStreamCaptureUnsupported);
   }
-  for (int i = 0; i < kPerQuery && !stream.queue.empty(); ++i) run_one(stream);
+  for (int i = 0; i < kPerQuery && progress(stream); ++i) continue;
   return stream.queue.empty() ? cudaSuccess : cudaErrorNotReady;
 }
 
@@ -232,7 +259,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
   auto copy = std::make_shared<Copy>(to, from, bytes);
   const void* host = to_device ? from : to;
   if (to_device != from_device && !is_pinned(host, bytes)) {
-    if (stream_of(handle).capturing) stop("a copy was captured whose host memory is not pinned: it may be gone at a replay");
+    if (stream_of(handle).recording) stop("a copy was captured whose host memory is not pinned: it may be gone at a replay");
     if (to_device) copy->take_snapshot();
   }
   if (kind == cudaMemcpyHostToDevice) {
@@ -251,75 +278,4 @@ cudaError_t cudaMemcpyPeerAsync(void* to, int to_gpu, const void* from, int from
 cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t handle) {
   host_address(to, bytes, -1, "cudaMemsetAsync");
   return enqueue(handle, std::make_shared<Set>(to, value, bytes));
-}
-
-// ---- graphs ----------------------------------------------------------------------------------------------------------
-
-namespace {
-
-/// The names of the nodes of the last graph, not the nodes, which go when their graph goes.
-std::vector<const char*>& last_nodes() {
-  static auto& last = *new std::vector<const char*>;
-  return last;
-}
-
-}  // namespace
-
-int gpucnn_standin_graph_nodes(const char** names, int count) {
-  const std::scoped_lock lock(mutex());
-  std::copy_n(last_nodes().begin(), std::min<std::size_t>(static_cast<std::size_t>(count), last_nodes().size()), names);
-  return static_cast<int>(last_nodes().size());
-}
-
-cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode) {
-  const std::scoped_lock lock(mutex());
-  StandinStream& stream = stream_of(handle);
-  if (stream.capturing) return result(cudaErrorInvalidValue);
-  stream.capturing = true;
-  return cudaSuccess;
-}
-
-cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t* graph) {
-  const std::scoped_lock lock(mutex());
-  StandinStream& stream = stream_of(handle);
-  *graph = nullptr;
-  if (!stream.capturing) return result(cudaErrorInvalidValue);
-  stream.capturing = false;
-  Operations captured = std::move(stream.captured);
-  stream.captured.clear();
-  if (std::exchange(stream.invalidated, false)) return result(cudaErrorStreamCaptureInvalidated);
-  *graph = reinterpret_cast<cudaGraph_t>(new Operations(std::move(captured)));
-  return cudaSuccess;
-}
-
-cudaError_t cudaGraphInstantiate(cudaGraphExec_t* made, cudaGraph_t graph, unsigned long long) {
-  const Operations& captured = *reinterpret_cast<Operations*>(graph);
-  *made = reinterpret_cast<cudaGraphExec_t>(new Operations(captured));
-  const std::scoped_lock lock(mutex());
-  last_nodes().clear();
-  for (const auto& operation : captured) last_nodes().push_back(operation->name());
-  return cudaSuccess;
-}
-
-cudaError_t cudaGraphUpload(cudaGraphExec_t, cudaStream_t handle) {
-  const std::scoped_lock lock(mutex());
-  return is_current(stream_of(handle)) ? cudaSuccess : result(cudaErrorInvalidResourceHandle);
-}
-
-cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t handle) {
-  const std::scoped_lock lock(mutex());
-  if (!is_current(stream_of(handle))) return result(cudaErrorInvalidResourceHandle);
-  ++calls().graph_launches;
-  for (const auto& operation : *reinterpret_cast<Operations*>(graph)) enqueue(handle, operation);
-  return cudaSuccess;
-}
-
-cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
-  delete reinterpret_cast<Operations*>(graph);
-  return cudaSuccess;
-}
-
-cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph) {
-  delete reinterpret_cast<Operations*>(graph);
-  return cudaSuccess;
 }

@@ -19,6 +19,7 @@ struct Settings {
   int gpus;            // GPUCNN_STANDIN_GPUS
   int capability;      // GPUCNN_STANDIN_CAPABILITY: 9.0 is 90
   std::size_t memory;  // GPUCNN_STANDIN_MEMORY: bytes of each GPU
+  bool eager;          // GPUCNN_STANDIN_EAGER=1: other streams run as soon as they can, and not when somebody waits for them
 };
 const Settings& settings();
 

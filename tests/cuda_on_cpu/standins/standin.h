@@ -5,8 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
-/// What the stand-in for cudart offers to the stand-ins for cuDNN and cuBLASLt, which are shared libraries, and to tests. Device
-/// pointers are opaque to the host there: they may be computed with, but not followed.
+/// What the stand-in for cudart offers to the stand-ins for cuDNN, cuBLASLt and NCCL, which are shared libraries, and to tests.
+/// Device pointers are opaque to the host there: they may be computed with, but not followed.
 #pragma GCC visibility push(default)
 extern "C" {
 
@@ -14,6 +14,17 @@ extern "C" {
 /// replay calls it again. `destroy(argument)`, if not null, is called once, when nobody holds it any more. May be called from
 /// several threads; `run` is never called twice at a time. Aborts for the legacy default stream.
 void gpucnn_standin_enqueue(cudaStream_t stream, void (*run)(void*), void (*destroy)(void*), void* argument);
+
+/// The same for what waits for another process. `ready(argument)`, which may be called often, says whether `run` would not wait. A
+/// question after the stream's state runs it only then.
+void gpucnn_standin_enqueue_waiting(cudaStream_t stream, bool (*ready)(void*), void (*run)(void*), void (*destroy)(void*),
+                                    void* argument);
+
+/// Runs an operation of any stream that need not wait. False if there is none.
+bool gpucnn_standin_progress(void);
+
+/// The GPU of a stream.
+int gpucnn_standin_gpu_of(cudaStream_t stream);
 
 /// The address on the host of `bytes` bytes of device memory; ask in `run`, not before. Null for a null pointer. Aborts with a
 /// sentence unless all of them lie in one block that cudaMalloc gave and cudaFree did not take back.

@@ -206,6 +206,18 @@ TEST_F(OpenImageFolder, HoldsBothPartsWithinTheLimit) {
   EXPECT_EQ(in_memory(6 * kImage - 1), std::pair(false, true));
 }
 
+TEST_F(OpenImageFolder, EndsWhereItIsToldTo) {
+  struct End {};
+  for (const char* name : {"train/a", "train/b", "test/a", "test/b"}) write_class(name, 3, 0);
+  for (const std::uint64_t max_bytes : {0, 1'000'000}) {  // read for the mean alone, or into memory
+    const auto end = [](std::int64_t, std::int64_t all) {
+      EXPECT_EQ(all, 6);
+      throw End();
+    };
+    EXPECT_THROW(open({.image_size = 4, .max_bytes = max_bytes, .on_image = end}), End);
+  }
+}
+
 TEST_F(OpenImageFolder, WantsASizeForImagesThatDoNotFit) {
   write_class("a", 12, 0);
   write_class("b", 13, 100);

@@ -4,9 +4,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cstdint>
 #include <filesystem>
+#include <mutex>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -272,6 +276,45 @@ TEST_F(ImageFolderTest, SkipsDamagedImagesIfItIsTold) {
   expect_refused("cat", "none; 2 damaged images in all, the first: ", {.skip_damaged = true});
   fs::remove_all(tree_.dir() / "dog");
   expect_refused("", "1 files, all of them damaged", {.skip_damaged = true});
+}
+
+TEST_F(ImageFolderTest, CountsImagesWhileTheyAreRead) {
+  for (int i = 0; i < 9; ++i) tree_.write_grey("cat/" + std::to_string(i) + ".png", 1);
+  tree_.write("cat/9.png", bytes_of("no image"));
+  std::mutex mutex;
+  std::vector<std::pair<std::int64_t, std::int64_t>> counts;
+  const ImageFolder folder(tree_.dir(), {.skip_damaged = true, .on_image = [&](std::int64_t done, std::int64_t all) {
+                                           const std::scoped_lock lock(mutex);
+                                           counts.emplace_back(done, all);
+                                         }});
+  const auto expect_counted = [&](std::int64_t all) {
+    std::ranges::sort(counts);
+    ASSERT_EQ(std::ssize(counts), all);
+    for (std::int64_t i = 0; i < all; ++i) EXPECT_EQ(counts[static_cast<std::size_t>(i)], std::pair(i + 1, all));
+    counts.clear();
+  };
+  expect_counted(10);
+  folder.in_memory();
+  expect_counted(9);
+  folder.get(all_of(folder));
+  EXPECT_THAT(counts, IsEmpty());
+}
+
+TEST_F(ImageFolderTest, EndsWhereItIsToldTo) {
+  struct End {};
+  for (int i = 0; i < 100; ++i) tree_.write_grey("cat/" + std::to_string(i) + ".png", 1);
+  tree_.write("cat/0.png", bytes_of("no image"));
+  std::atomic<int> calls = 0;
+  const ImageFolderOptions options{.resize = ResizeOptions{.size = 4}, .on_image = [&](std::int64_t, std::int64_t) {
+                                     ++calls;
+                                     throw End();
+                                   }};
+  const ImageFolder folder(tree_.dir(), options);
+  EXPECT_THROW(folder.in_memory(), End);
+  EXPECT_LE(calls, num_threads());
+  ImageFolderOptions skipping = options;
+  skipping.skip_damaged = true;
+  EXPECT_THROW(ImageFolder(tree_.dir(), skipping), End);
 }
 
 TEST_F(ImageFolderTest, NamesADamagedFirstImageThatShouldGiveTheSize) {

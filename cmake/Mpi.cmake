@@ -1,0 +1,15 @@
+# Decides whether this build can train in several processes. Sets GPUCNN_WITH_MPI to true or false, as C++ spells it. With true there is
+# MPI::MPI_CXX.
+set(GPUCNN_WITH_MPI false)
+if(NOT GPUCNN_MPI MATCHES "^(AUTO|ON|OFF)$")
+  message(FATAL_ERROR "GPUCNN_MPI is '${GPUCNN_MPI}'; it must be AUTO, ON or OFF")
+endif()
+if(NOT GPUCNN_MPI STREQUAL "OFF")
+  set(MPI_CXX_SKIP_MPICXX ON)
+  find_package(MPI 3.0 QUIET COMPONENTS CXX)
+  if(MPI_CXX_FOUND)
+    set(GPUCNN_WITH_MPI true)
+  elseif(GPUCNN_MPI STREQUAL "ON")
+    message(FATAL_ERROR "GPUCNN_MPI=ON: no MPI was found (MPI_CXX_COMPILER can name its compiler, as mpicxx.mpich)")
+  endif()
+endif()

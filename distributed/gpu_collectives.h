@@ -1,0 +1,18 @@
+#pragma once
+
+#include <gpucnn/core/tensor.h>
+#include <gpucnn/distributed/communicator.h>
+#include <gpucnn/distributed/distributed.h>
+
+namespace gpucnn {
+
+/// Collectives on tensors of this rank's GPU, which NCCL makes. Nothing waits for the GPU: a request's `wait` lets what is queued
+/// later wait there. In builds with CUDA.
+Communicator::RequestPtr begin_gpu_all_reduce(const Distributed& distributed, Tensor& values, Communicator::Number number,
+                                              Reduce reduction);
+Communicator::RequestPtr begin_gpu_broadcast(const Distributed& distributed, Tensor& values, int root);
+
+/// See Distributed::gpu.
+Device own_gpu(const Distributed& distributed);
+
+}  // namespace gpucnn
