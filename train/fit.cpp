@@ -13,6 +13,7 @@
 #include <gpucnn/layers/module/training_mode.h>
 #include <gpucnn/optim/schedules/reduce_lr_on_plateau.h>
 #include <gpucnn/train/evaluator.h>
+#include <gpucnn/train/parallel/broadcast_run.h>
 #include <gpucnn/train/train_step.h>
 #include <gpucnn/train/trainer.h>
 
@@ -61,6 +62,12 @@ void check_start(const DataLoader& train, const RunPosition& start) {
   }
 }
 
+void check_patience(const DataLoader& test, const std::optional<int>& patience) {
+  if (!patience) return;
+  if (*patience < 1) throw std::invalid_argument(formatted("fit: patience must be at least 1, got {}", *patience));
+  if (test.size() < 1) throw std::invalid_argument("fit: patience goes by the test accuracy, but the test set has no batch");
+}
+
 /// A run of `fit`.
 class Run {
  public:
@@ -71,12 +78,15 @@ class Run {
         options_(options),
         mode_(model),
         trainer_(model, optimizer, loss, train, options.step),
-        evaluator_(Evaluator::of(model, loss, test)) {
+        evaluator_(Evaluator::of(model, options.test_loss ? *options.test_loss : loss, test, options.step.distributed)),
+        distributed_(other_ranks(options.step.distributed)) {
     result_.position = options.start;
+    const RunParts parts{model, optimizer, &train, &test, options.scheduler, options.step.ema};
+    if (distributed_) result_.position = broadcast_run(*distributed_, parts, options.start);
   }
 
   FitResult all_epochs() {
-    while (at().epoch < options_.epochs && train_epoch()) {
+    while (at().epoch < options_.epochs && !stalls() && train_epoch()) {
       const std::optional<Metrics> judged = judge();
       if (!judged) break;
       end_epoch(*judged);
@@ -86,7 +96,22 @@ class Run {
 
  private:
   RunPosition& at() { return result_.position; }
-  bool stops() { return result_.stopped = options_.stop && options_.stop(); }
+  /// Whether the run must stop, and whether it must be saved: what one rank wants all do.
+  std::pair<bool, bool> wishes() {
+    std::int64_t wished[] = {options_.stop && options_.stop(), options_.save && options_.save_due && options_.save_due()};
+    if (distributed_) distributed_->all_reduce(wished, Reduce::max);
+    result_.stopped = wished[0] != 0;
+    return {result_.stopped, wished[1] != 0};
+  }
+  bool stops() {
+    std::int64_t wished[] = {options_.stop && options_.stop()};
+    if (distributed_) distributed_->all_reduce(wished, Reduce::max);
+    return result_.stopped = wished[0] != 0;
+  }
+  /// Whether too many epochs have passed since the best. An epoch that was begun, for more patience, is ended.
+  bool stalls() {
+    return result_.stalled = options_.patience && at().batches == 0 && at().epoch - at().best_epoch >= *options_.patience;
+  }
 
   /// The rest of an epoch's training. False if the run was stopped.
   bool train_epoch() {
@@ -98,10 +123,10 @@ class Run {
       at().batches += steps;
       if (schedule) schedule->step();
       tell(trainer_.take());
-      const bool stopped = stops(), saves = options_.save && options_.save_due && options_.save_due();
+      const auto [stopped, saves] = wishes();
       if (stopped || saves) tell_late();  // what is queued may still fail
       if (stopped) return false;
-      if (saves) options_.save(at());
+      if (saves) save();
     }
     tell_late();
     return true;
@@ -149,8 +174,24 @@ class Run {
             .best_epoch = is_best ? trained.epoch : at().best_epoch,
             .best_accuracy = is_best ? accuracy : at().best_accuracy};
     if (options_.scheduler && options_.schedule_every == Every::epoch) step_schedule(*options_.scheduler, judged.loss());
+    report();
+    save();
+  }
+
+  /// A rank may write a report, and the others wait for it.
+  void report() {
+    const Distributed::LongTask waited_for = long_task();
     if (options_.on_epoch) options_.on_epoch(result_.epochs.back());
+  }
+
+  void save() {
+    const Distributed::LongTask waited_for = long_task();
     if (options_.save) options_.save(at());
+  }
+
+  Distributed::LongTask long_task() const {
+    if (distributed_) return distributed_->long_task();
+    return Distributed().long_task();
   }
 
   Optimizer& optimizer_;
@@ -159,6 +200,7 @@ class Run {
   const TrainingMode mode_;
   Trainer trainer_;
   const std::unique_ptr<Evaluator> evaluator_;
+  const Distributed* const distributed_;  // null: no other ranks
   FitResult result_;
   Stopwatch watch_;  // of the epoch, from where it was taken up
   double seconds_before_ = 0;
@@ -171,6 +213,7 @@ FitResult fit(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& train
   if (train.size() < 1) throw std::invalid_argument("fit: the training set has no batch");
   check_start(train, options.start);
   check_schedule(optimizer, test, options);
+  check_patience(test, options.patience);
   return Run(model, optimizer, loss, train, test, options).all_epochs();
 }
 

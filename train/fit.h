@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include <gpucnn/core/export.h>
@@ -41,6 +42,9 @@ enum class Every { step, epoch };
 /// What `fit` does besides; every function may be empty.
 struct FitOptions {
   int epochs = 10;  ///< >= 1
+  /// >= 1: ends the run after so many epochs in a row without a better test accuracy, also a run that begins at `start` there.
+  /// Empty: never.
+  std::optional<int> patience = {};
   /// After every step, on a GPU perhaps after every eight: Trainer::kStepsAtOnce. A GPU is some steps behind, so once more when the
   /// epoch's last results have arrived.
   std::function<void(const Progress&)> on_step = {};
@@ -56,12 +60,15 @@ struct FitOptions {
   LRScheduler* scheduler = nullptr;
   Every schedule_every = Every::epoch;  ///< when the schedule steps: behind each training step, or each epoch and its test
   StepOptions step = {};                ///< clipping, and an average of the model, by which it is then judged
+  /// Of the test set, as plain cross-entropy where labels are smoothed for learning only. Null: that of the training.
+  Loss* test_loss = nullptr;
 };
 
 /// What a run came to.
 struct FitResult {
   std::vector<EpochResult> epochs;  ///< those that were finished
   bool stopped = false;             ///< whether `stop` ended it
+  bool stalled = false;             ///< whether `patience` ended it before the last epoch
   RunPosition position;             ///< where it stands now: `save_checkpoint` takes it
 };
 
@@ -69,9 +76,10 @@ struct FitResult {
 /// average in `step.ema` the averages are judged; in every callback but `stop`, and in the end, the model has its own weights.
 /// A run that begins at `start` has the bits of one that was never stopped. Every module is left in the mode it came in.
 ///
-/// Throws `NonFiniteLoss` (train_step.h), also for the test set's loss after an epoch, and `std::invalid_argument` unless epochs >=
-/// 1, `start` is in the run, and the training set has a batch, for a schedule of another optimizer, for step options that make no
-/// sense, or for a ReduceLROnPlateau in every step or without a test set.
+/// Throws `NonFiniteLoss` (train_step.h), also for the test set's loss after an epoch. Throws `std::invalid_argument` unless epochs
+/// and patience >= 1, `start` is in the run, and the training set has a batch. So it does for a schedule of another optimizer and
+/// for step options that make no sense. A ReduceLROnPlateau must be stepped every epoch. It and patience need a test set; else they
+/// are refused as well.
 GPUCNN_API FitResult fit(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& train, DataLoader& test,
                          const FitOptions& options = {});
 /// The same with CrossEntropyLoss.

@@ -11,6 +11,8 @@
 
 namespace gpucnn {
 
+class Distributed;
+
 /// What a training step does between backward and update, and behind the update. Nothing of it waits for the device.
 struct StepOptions {
   /// First: brings each element of the gradients into [-clip_grad_value, clip_grad_value], > 0. See clip_grad_value.
@@ -19,6 +21,9 @@ struct StepOptions {
   std::optional<double> clip_grad_norm = {};
   /// Of the model: takes its weights and buffers in behind the update. It must live as long as what trains. Null: none.
   ExponentialMovingAverage* ema = nullptr;
+  /// The processes that train together, each on its part of every batch (DataLoaderOptions::part): losses and gradients are those
+  /// of the whole batch, and all else is done alike by all of them. It must live as long as what trains. Null: this one alone.
+  const Distributed* distributed = nullptr;
 };
 
 /// How a step's gradients change the parameters: clipping, the optimizer's step, the average. Holds references.

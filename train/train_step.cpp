@@ -1,72 +1,56 @@
 #include <gpucnn/train/train_step.h>
 
-#include <algorithm>
 #include <cmath>
-#include <span>
-#include <utility>
+#include <numeric>
 #include <vector>
 
 #include <gpucnn/core/text/formatted.h>
-#include <gpucnn/kernels/metrics/count_correct.h>
+#include <gpucnn/train/judge.h>
 #include <gpucnn/train/loss_end.h>
+#include <gpucnn/train/parallel/broadcast_run.h>
+#include <gpucnn/train/parallel/joined_step.h>
 
 namespace gpucnn {
-namespace {
-
-/// The labels as i32 where they are whole numbers [N]; undefined otherwise. One beyond 32 bits is no class, and becomes -1.
-Tensor as_classes(const Tensor& labels, std::int64_t N) {
-  if (labels.rank() != 1 || labels.dim(0) != N) return {};
-  if (labels.dtype() == DType::i32) return labels;
-  const auto converted = [&](const auto& values) {
-    std::vector<std::int32_t> classes;
-    classes.reserve(values.size());
-    for (const auto value : values) classes.push_back(std::in_range<std::int32_t>(value) ? static_cast<std::int32_t>(value) : -1);
-    return Tensor::from(classes, labels.shape(), labels.device());
-  };
-  if (labels.dtype() == DType::i64) return converted(labels.to_vector<std::int64_t>());
-  if (labels.dtype() == DType::u8) return converted(labels.to_vector<std::uint8_t>());
-  return {};
-}
-
-/// The same classes with -1, which is no class, in place of each `ignored`; how many there were is added to `count`.
-Tensor without(std::int32_t ignored, const Tensor& classes, std::int64_t& count) {
-  const Tensor host = classes.to(Device::cpu());
-  const std::span<const std::int32_t> values(host.data<std::int32_t>(), static_cast<std::size_t>(host.numel()));
-  const std::int64_t found = std::ranges::count(values, ignored);
-  if (found == 0) return classes;
-  count += found;
-  Tensor replaced = host.clone();
-  std::replace_copy(values.begin(), values.end(), replaced.data<std::int32_t>(), ignored, -1);
-  return replaced.to(classes.device());
-}
-
-/// `labels`: as the loss prepared them.
-Metrics judge(const Loss& loss, const Tensor& output, const Tensor& labels, const Tensor& loss_value) {
-  const std::int64_t images = labels.rank() > 0 ? labels.dim(0) : 1;
-  Metrics metrics{0, 0, images};
-  Tensor classes = loss.takes_probabilities(labels) ? labels : as_classes(labels, output.rank() > 0 ? output.dim(0) : 0);
-  if (const auto ignored = loss.ignored_label(); ignored && classes.defined() && classes.dtype() == DType::i32)
-    classes = without(*ignored, classes, metrics.ignored);
-  metrics.loss_sum = static_cast<double>(loss_value.item()) * (loss.is_sum() ? 1 : static_cast<double>(images - metrics.ignored));
-  if (!classes.defined() || output.rank() != 2 || output.dim(1) == 0) return metrics;
-  Stream stream(output.device());
-  Tensor correct = Tensor::empty({}, DType::f32, output.device());
-  kernels::count_correct(output, classes, correct, stream);
-  metrics.correct = static_cast<std::int64_t>(correct.item());
-  return metrics;
-}
-
-}  // namespace
 
 NonFiniteLoss::NonFiniteLoss(double loss, std::int64_t step)
     : Error(formatted("the loss became {} at step {}; try a smaller learning rate", loss, step)), step_(step) {}
 
 NonFiniteLoss::~NonFiniteLoss() = default;
 
-Metrics TrainStep::operator()(const Batch& batch) {
+TrainStep::TrainStep(Module& model, Optimizer& optimizer, Loss& loss, const StepOptions& options)
+    : TrainStep(model, optimizer, options) {
+  loss_ = &loss;
+}
+
+TrainStep::TrainStep(Module& model, Optimizer& optimizer, const StepOptions& options)
+    : model_(model), optimizer_(optimizer), update_(model, optimizer, options), distributed_(other_ranks(options.distributed)) {
+  if (!distributed_) return;
+  joined_ = std::make_unique<JoinedStep>(model, *distributed_);
+  broadcast_run(*distributed_, {.model = model, .optimizer = optimizer, .ema = options.ema});
+}
+
+TrainStep::~TrainStep() = default;
+
+PlaceInBatch TrainStep::place_of(const Batch& part) const {
+  const std::int64_t own = part.inputs.rank() > 0 ? part.inputs.dim(0) : 0;
+  if (!distributed_) return {0, own};
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(distributed_->size()));
+  const auto rank = counts.begin() + distributed_->rank();
+  *rank = own;
+  distributed_->all_reduce(counts);
+  return {std::accumulate(counts.begin(), rank, std::int64_t{0}), std::accumulate(counts.begin(), counts.end(), std::int64_t{0})};
+}
+
+Metrics TrainStep::operator()(const Batch& batch) { return (*this)(batch, place_of(batch)); }
+
+Metrics TrainStep::operator()(const Batch& part, const PlaceInBatch& place) {
   update_.prepare();
   optimizer_.zero_grad();
-  StepEnds ends;
+  return distributed_ ? step_joined(part, place) : step_alone(part, place);
+}
+
+Metrics TrainStep::step_alone(const Batch& batch, const PlaceInBatch& place) {
+  StepEnds ends{.images_before = place.before};
   if (!model_.has_hooks()) ends.loss = loss_end(loss(), batch.labels, /*wants_value=*/true);
   const Tensor output = model_(batch.inputs, ends);
   const Tensor labels = loss().prepare(output, batch.labels);
@@ -75,6 +59,29 @@ Metrics TrainStep::operator()(const Batch& batch) {
   const Metrics metrics = judge(loss(), output, labels, loss_value);
   if (!std::isfinite(metrics.loss_sum)) throw NonFiniteLoss(static_cast<double>(loss_value.item()), ++steps_);
   model_.backward(taken ? ends.loss->gradient : loss().backward());
+  update_();
+  ++steps_;
+  return metrics;
+}
+
+/// A rank whose loss is not finite runs its backward all the same: the others wait for its gradients before they hear of it.
+Metrics TrainStep::step_joined(const Batch& part, const PlaceInBatch& place) {
+  StepEnds ends{.images_before = place.before};
+  const Tensor output = model_(part.inputs, ends);
+  BatchSums own;
+  Tensor gradient;
+  if (output.numel() > 0) {
+    const Tensor labels = loss().prepare(output, part.labels), value = loss().evaluate(output, labels);
+    own = {loss(), labels, judge(loss(), output, labels, value), static_cast<double>(value.item())};
+    gradient = loss().backward();
+  } else {
+    gradient = Tensor::empty(output.shape(), DType::f32, output.device());
+  }
+  joined_->start(loss(), own, place.images, gradient);
+  joined_->backward(gradient);
+  const BatchSums& all = joined_->finish(loss());
+  const Metrics metrics = all.metrics(loss());
+  if (!std::isfinite(metrics.loss_sum)) throw NonFiniteLoss(all.loss(loss()), ++steps_);
   update_();
   ++steps_;
   return metrics;

@@ -1,11 +1,15 @@
 #include <gpucnn/train/trainer.h>
 
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
 #include <optional>
 #include <stdexcept>
 #include <utility>
 
 #include <gpucnn/core/config.h>
 #include <gpucnn/core/text/formatted.h>
+#include <gpucnn/train/parallel/broadcast_run.h>
 #include <gpucnn/train/train_step.h>
 #include <gpucnn/train/trainer_impl.h>
 
@@ -16,11 +20,14 @@ namespace {
 class OneByOne final : public Trainer::Impl {
  public:
   OneByOne(Module& model, Optimizer& optimizer, Loss& loss, DataLoader& loader, const StepOptions& options)
-      : loader_(loader), step_(model, optimizer, loss, options) {}
+      : loader_(loader), step_(model, optimizer, loss, options) {
+    if (const Distributed* const distributed = other_ranks(options.distributed)) require_own_part(*distributed, loader);
+  }
 
   void start_epoch(std::int64_t batch) override {
     batch_.reset();  // gives its batch back
     batch_.emplace(loader_.begin(batch));
+    number_ = batch;
     begun_ = false;
   }
 
@@ -31,7 +38,8 @@ class OneByOne final : public Trainer::Impl {
       batch_.reset();
       return 0;
     }
-    seen_ += step_(**batch_);
+    seen_ += step_(**batch_, place());
+    ++number_;
     return 1;
   }
 
@@ -40,10 +48,17 @@ class OneByOne final : public Trainer::Impl {
   std::int64_t steps() const noexcept override { return step_.steps(); }
 
  private:
+  PlaceInBatch place() const {
+    const DataLoaderOptions& options = loader_.options();
+    const std::int64_t images = std::min(options.batch_size, std::ssize(loader_.order()) - number_ * options.batch_size);
+    return {options.part.first(images), images};
+  }
+
   DataLoader& loader_;
   TrainStep step_;
   std::optional<DataLoader::Iterator> batch_;
-  bool begun_ = false;  // whether the batch was learned from
+  std::int64_t number_ = 0;  // of the next batch to learn from
+  bool begun_ = false;       // whether the batch was learned from
   Metrics seen_;
 };
 

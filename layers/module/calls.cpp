@@ -106,7 +106,8 @@ Tensor Module::run_training(const Tensor& x, StepEnds* ends) {
                      .random_step = root.random_step,
                      .counts = training(),
                      .ends = ends,
-                     .leader = takes_ends() ? this : nullptr};
+                     .leader = takes_ends() ? this : nullptr,
+                     .images_before = ends ? ends->images_before : 0};
   Tensor y = run_outermost(x, call);
   // A forward that failed draws again what it drew.
   if (call.counts) ++root.random_step;
@@ -156,6 +157,7 @@ Tensor Module::run_forward(const Tensor& x, Context::Call& call) const {
   saved_->y = y.shape();
   saved_->training = training();
   saved_->random_step = call.random_step;
+  saved_->images_before = call.images_before;
   saved_->generation = call.root.generation;
   saved_->call = call.number;
   saved_->there = true;
@@ -193,7 +195,11 @@ void Module::fail_backward() const {
   throw std::logic_error(formatted("{}: backward without a forward before it; each forward serves one backward", label()));
 }
 
-Tensor Module::backward(const Tensor& dy) {
+Tensor Module::backward(const Tensor& dy) { return start_backward(dy, nullptr); }
+
+Tensor Module::backward(const Tensor& dy, const GradientsFrom& gradients_from) { return start_backward(dy, &gradients_from); }
+
+Tensor Module::start_backward(const Tensor& dy, const GradientsFrom* gradients_from) {
   Root& root = named_root();
   if (!saved_ || !saved_->there) fail_backward();
   if (saved_->generation != root.generation) {
@@ -206,7 +212,9 @@ Tensor Module::backward(const Tensor& dy) {
                      .number = root.calls.fetch_add(1, std::memory_order_relaxed) + 1,
                      .random_step = saved_->random_step,
                      .forward = saved_->call,
-                     .leader = takes_ends() ? this : nullptr};
+                     .leader = takes_ends() ? this : nullptr,
+                     .images_before = saved_->images_before,
+                     .gradients_from = gradients_from};
   return as(DType::f32, run_backward(dy, call), root.stream);
 }
 

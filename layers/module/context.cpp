@@ -52,6 +52,12 @@ RandomStream Context::random(Purpose purpose) const {
   return {call_.root.seed, purpose, module_.index_.load(std::memory_order_relaxed), call_.random_step};
 }
 
+RandomStream Context::random(Purpose purpose, const Shape& x) const {
+  std::int64_t elements = 1;
+  for (int i = 1; i < x.rank(); ++i) elements *= x[i];
+  return random(purpose).without_first(static_cast<std::uint64_t>(call_.images_before * elements));
+}
+
 Tensor Context::operand(const Parameter& parameter) const {
   if (call_.root.precision != Precision::bf16) return parameter.value();
   const Parameter::Slot slot = parameter.slot();
@@ -71,6 +77,12 @@ Tensor Context::operand(const Tensor& x) const {
 bool Context::leads() const noexcept { return &module_ == call_.leader; }
 
 StepEnds* Context::ends() const noexcept { return leads() ? call_.ends : nullptr; }
+
+bool Context::tells_gradients() const noexcept { return leads() && call_.gradients_from; }
+
+void Context::tell_gradients(std::int64_t first) const {
+  if (tells_gradients()) (*call_.gradients_from)(first);
+}
 
 Context Context::enter(const Module& inner) {
   inner.require_part_of(call_);

@@ -46,6 +46,9 @@ class GPUCNN_API Context {
   /// This module's random numbers in this call: index = its number in the tree; step = how many forwards of the model came before
   /// that were in training or drew numbers. In `gradients` the same as in the forward.
   RandomStream random(Purpose purpose) const;
+  /// The same for numbers of which each element of x, [N, …], takes one. Where the images are a part of a batch that several
+  /// processes share, they draw what the whole batch would draw for them.
+  RandomStream random(Purpose purpose, const Shape& x) const;
 
   /// The values of a parameter as they are multiplied with activations: its own, or with `Precision::bf16` a copy in bf16. On the
   /// CPU that copy is f32, of numbers that bf16 has.
@@ -58,6 +61,10 @@ class GPUCNN_API Context {
   bool leads() const noexcept;
   /// Of such a module in a training step: what its first and last layers may do in their kernels. Null elsewhere.
   StepEnds* ends() const noexcept;
+  /// In the backward of such a module: tells who waits for it that all gradients are there from element `first` of the arena on.
+  void tell_gradients(std::int64_t first) const;
+  /// Whether anybody waits for that.
+  bool tells_gradients() const noexcept;
 
   /// For containers that compute in its place what a module inside them stands for: that module's part in this call, to ask for its
   /// mode, random numbers and parameters. It keeps nothing: the container does. Throws `std::logic_error` if the module has served

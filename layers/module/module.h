@@ -61,6 +61,12 @@ class GPUCNN_API Module {
   /// throws `std::logic_error` that names the layer. So does one after a change of the model. Another dy throws
   /// `std::invalid_argument`.
   Tensor backward(const Tensor& dy);
+  /// Is told during a backward that from element `first` of the arena on (`Parameter::slot`) all gradients are there. `first`
+  /// falls.
+  using GradientsFrom = std::function<void(std::int64_t first)>;
+  /// The same for a training step that sends gradients on while the backward still runs. A Sequential tells behind each of its
+  /// stages that is not its first, other modules nothing.
+  Tensor backward(const Tensor& dy, const GradientsFrom& gradients_from);
   /// The same of a module inside the one whose `gradients` is under way. dy and the result have the dtype of the activations.
   Tensor backward(const Tensor& dy, Context& context);
 
@@ -259,6 +265,7 @@ class GPUCNN_API Module {
   Tensor run_forward(const Tensor& x, Context::Call& call) const;
   Tensor run_outermost(const Tensor& x, Context::Call& call) const;
   Tensor run_backward(const Tensor& dy, Context::Call& call);
+  Tensor start_backward(const Tensor& dy, const GradientsFrom* gradients_from);
   void note_use(const Context::Call& call) const;
   void require_part_of(const Context::Call& call) const;
   [[noreturn]] void fail_backward() const;

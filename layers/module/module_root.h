@@ -46,13 +46,15 @@ struct Module::Root {
 struct Context::Call {
   Module::Root& root;
   bool predicting;
-  std::uint64_t number;            // counts the root's calls
-  std::uint64_t random_step;       // of the random numbers drawn in it; of a backward, its forward's
-  std::uint64_t forward = 0;       // of a backward: the number of its forward
-  bool counts = false;             // whether the next forward draws other random numbers
-  StepEnds* ends = nullptr;        // of a training step's forward
-  const Module* leader = nullptr;  // the outermost module, if it takes them
-  Tensor operands = {};            // of a prediction with bf16: the root's when it began
+  std::uint64_t number;                                   // counts the root's calls
+  std::uint64_t random_step;                              // of the random numbers drawn in it; of a backward, its forward's
+  std::uint64_t forward = 0;                              // of a backward: the number of its forward
+  bool counts = false;                                    // whether the next forward draws other random numbers
+  StepEnds* ends = nullptr;                               // of a training step's forward
+  const Module* leader = nullptr;                         // the outermost module, if it takes them
+  Tensor operands = {};                                   // of a prediction with bf16: the root's when it began
+  std::int64_t images_before = 0;                         // of the global batch, before the first of this call's
+  const Module::GradientsFrom* gradients_from = nullptr;  // of a backward: whom its outermost module tells
 };
 
 /// What one module keeps from its forward to its backward.
@@ -64,6 +66,7 @@ struct Context::Saved {
   std::vector<Tensor> tensors;
   bool training = false;
   std::uint64_t random_step = 0;
+  std::int64_t images_before = 0;
 };
 
 /// A call that excludes all others on the same model while it lives.

@@ -28,6 +28,8 @@ struct StepEnds {
   /// The model's input is the `batch` of this, still to be gathered. Null: it is there.
   const kernels::OrderedBatch* gathers = nullptr;
   std::optional<Loss> loss = {};
+  /// Images of the global batch before this one's first, where several processes have a part each: see Context::random.
+  std::int64_t images_before = 0;
 };
 
 }  // namespace gpucnn

@@ -4,8 +4,10 @@
 #include <charconv>
 #include <cstdint>
 #include <cstdlib>
+#include <filesystem>
 #include <sstream>
 #include <stdexcept>
+#include <system_error>
 #include <type_traits>
 
 #include <fmt/format.h>
@@ -24,14 +26,26 @@ std::string explain(const CLI::ParseError& error) {
   return message.substr(0, message.find(':')) + ": its value is missing";
 }
 
-/// What the message says of a word that is no option: the option that it may have been meant for.
+/// The option that a wrong name may have been meant for: the only one that begins so, else the nearest. Null without one.
+const std::string* meant_by(const std::string& name, const std::vector<std::string>& options) {
+  constexpr std::size_t kMinBytes = 4;  // two letters behind the dashes
+  const auto begins_so = [&name](const std::string& option) { return option.starts_with(name); };
+  if (name.size() >= kMinBytes && std::ranges::count_if(options, begins_so) == 1) return &*std::ranges::find_if(options, begins_so);
+  return gpucnn::near_name(name, options);
+}
+
+/// What the message says of a word that is no option.
 std::string refusal(const CLI::App& app, const std::string& word) {
   const std::string name = word.substr(0, word.find('='));
   std::vector<std::string> options;
   for (const CLI::Option* option : app.get_options()) {
     if (!option->get_positional()) options.push_back(option->get_name());
   }
-  const std::string* const meant = name.starts_with("--") ? gpucnn::near_name(name, options) : nullptr;
+  std::error_code ignored;
+  if (std::ranges::find(options, "--data") != options.end() && std::filesystem::is_directory(word, ignored)) {
+    return fmt::format("'{}' is not an option; did you mean --data {}?", word, word);
+  }
+  const std::string* const meant = name.starts_with("--") ? meant_by(name, options) : nullptr;
   return fmt::format("'{}' is not an option{}", word, meant ? fmt::format("; did you mean {}?", *meant) : "");
 }
 
@@ -57,15 +71,39 @@ bool read_number(const std::string& text, Number& value) {
   }
 }
 
+namespace {
+
+/// "from 0 to 1", "of more than 0 and less than 1".
+std::string range_of(double least, double most) {
+  if (least != kAboveZero && most != kBelowOne) return fmt::format("from {:.2g} to {:.2g}", least, most);
+  const std::string low = least == kAboveZero ? "more than 0" : fmt::format("at least {:.2g}", least);
+  const std::string high = most == kBelowOne ? "less than 1" : fmt::format("at most {:.2g}", most);
+  return fmt::format("of {} and {}", low, high);
+}
+
+/// The number in an option's text. Throws `UsageError` unless it is one from `least` to `most`.
+template <class Number>
+Number number_in(const std::string& text, const std::string& name, Number least, Number most) {
+  Number value = 0;
+  if (read_number(text, value) && value >= least && value <= most) return value;
+  throw UsageError(std::is_integral_v<Number>
+                       ? fmt::format("{}: '{}' is not a whole number from {} to {}", name, text, least, most)
+                       : fmt::format("{}: '{}' is not a number {}", name, text, range_of(double(least), double(most))));
+}
+
+}  // namespace
+
 template <class Number>
 CLI::Option* add_number(CLI::App& app, const std::string& name, const std::string& help, Number& value, Number least, Number most) {
-  const auto read = [&value, name, least, most](const std::string& text) {
-    if (read_number(text, value) && value >= least && value <= most) return;
-    throw UsageError(std::is_integral_v<Number>
-                         ? fmt::format("{}: '{}' is not a whole number from {} to {}", name, text, least, most)
-                         : fmt::format("{}: '{}' is not a number from {:.2g} to {:.2g}", name, text, double(least), double(most)));
-  };
+  const auto read = [&value, name, least, most](const std::string& text) { value = number_in(text, name, least, most); };
   return app.add_option_function<std::string>(name, read, help)->type_name("N")->default_str(fmt::to_string(value));
+}
+
+template <class Number>
+CLI::Option* add_number(CLI::App& app, const std::string& name, const std::string& help, std::optional<Number>& value, Number least,
+                        Number most) {
+  const auto read = [&value, name, least, most](const std::string& text) { value = number_in(text, name, least, most); };
+  return app.add_option_function<std::string>(name, read, help)->type_name("N")->default_str("");
 }
 
 template bool read_number(const std::string&, int&);
@@ -76,6 +114,10 @@ template CLI::Option* add_number(CLI::App&, const std::string&, const std::strin
 template CLI::Option* add_number(CLI::App&, const std::string&, const std::string&, std::int64_t&, std::int64_t, std::int64_t);
 template CLI::Option* add_number(CLI::App&, const std::string&, const std::string&, std::uint64_t&, std::uint64_t, std::uint64_t);
 template CLI::Option* add_number(CLI::App&, const std::string&, const std::string&, double&, double, double);
+template CLI::Option* add_number(CLI::App&, const std::string&, const std::string&, std::optional<int>&, int, int);
+template CLI::Option* add_number(CLI::App&, const std::string&, const std::string&, std::optional<std::int64_t>&, std::int64_t,
+                                 std::int64_t);
+template CLI::Option* add_number(CLI::App&, const std::string&, const std::string&, std::optional<double>&, double, double);
 
 CLI::Option* add_word(CLI::App& app, const std::string& name, const std::string& help, std::string& value) {
   return app.add_option(name, value, help)->type_name("NAME")->capture_default_str();
@@ -113,6 +155,18 @@ CLI::Option* add_path(CLI::App& app, const std::string& name, const std::string&
   return app.add_option_function<std::string>(name, read, help)->type_name("FILE");
 }
 
+CLI::Option* add_list(CLI::App& app, const std::string& name, const std::string& help, std::vector<std::string>& values) {
+  const auto read = [&values](const std::vector<std::string>& texts) {
+    values.clear();
+    for (const std::string& text : texts) {
+      if (std::ranges::find(values, text) == values.end()) values.push_back(text);
+    }
+  };
+  return app.add_option_function<std::vector<std::string>>(name, read, help)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false);
+}
+
 std::vector<std::string> words_of(int argc, char** argv) { return {argv + std::min(argc, 1), argv + argc}; }
 
 void parse(CLI::App& app, const std::vector<std::string>& words) {
@@ -130,7 +184,8 @@ void parse(CLI::App& app, const std::vector<std::string>& words) {
     if (word != "--") throw UsageError(refusal(app, word));
   }
   for (const CLI::Option* option : app.get_options()) {
-    if (!option->get_positional() && option->count() > 1) throw UsageError(option->get_name() + ": given more than once");
+    const bool is_list = option->get_positional() || option->get_multi_option_policy() == CLI::MultiOptionPolicy::TakeAll;
+    if (!is_list && option->count() > 1) throw UsageError(option->get_name() + ": given more than once");
   }
 }
 

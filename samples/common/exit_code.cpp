@@ -19,6 +19,7 @@ namespace {
 
 Program program{.arguments = "", .memory_advice = "", .output_advice = ""};
 const char* name = "";
+std::string rank_name;  // empty in a run of one
 
 /// The next step for a file that cannot be written.
 std::string advice(const OutputError& error) {
@@ -102,8 +103,10 @@ void start(const Program& started) {
 
 const char* program_name() noexcept { return name; }
 
+void name_rank(int rank) { rank_name = "rank " + std::to_string(rank) + ": "; }
+
 ExitCode fail(ExitCode code, const std::string& message) {
-  write_all(STDERR_FILENO, std::string(name) + ": " + printable(message) + '\n');
+  write_all(STDERR_FILENO, std::string(name) + ": " + rank_name + printable(message) + '\n');
   return code;
 }
 

@@ -15,6 +15,7 @@ enum class ExitCode {
   output = 5,      // results or standard output cannot be written, or a checkpoint is damaged or of another run
   not_finite = 6,  // the loss became NaN or infinite
   out_of_memory = 7,
+  not_learned = 8,  // a check of the training found that it learns nothing
   // 128 and the number of a signal: it asked the program to end
 };
 
@@ -52,6 +53,9 @@ void start(const Program& program);
 
 /// The name by which the program was started, without its folder.
 const char* program_name() noexcept;
+
+/// Lets what `fail` says name this rank of a run of several.
+void name_rank(int rank);
 
 /// Prints a message as one line on standard error. Returns `code`.
 ExitCode fail(ExitCode code, const std::string& message);

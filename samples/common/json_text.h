@@ -26,7 +26,7 @@ std::string of(const std::vector<Item>& items) {
 /// A list of texts in UTF-8. Throws `nlohmann::json::type_error` for bytes that are none.
 std::string utf8_list(const std::vector<std::string>& texts);
 
-using Member = std::pair<std::string_view, std::string>;
+using Member = std::pair<std::string, std::string>;
 
 enum class Layout { in_one_line, in_lines };
 

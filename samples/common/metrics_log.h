@@ -10,7 +10,8 @@
 /// whole or not at all, so whatever ends a run, they have whole lines. Whatever cannot be written throws `gpucnn::OutputError`.
 class MetricsLog {
  public:
-  explicit MetricsLog(const std::filesystem::path& folder);
+  /// `judged` is by which images epochs are judged, as columns name it: "test" or "validation".
+  MetricsLog(const std::filesystem::path& folder, std::string judged);
 
   /// Takes over the lines of a run up to this epoch; later ones will be made again. Throws `CheckpointError` if one of them is
   /// missing, cannot be read, or is not what a run writes.
@@ -21,6 +22,7 @@ class MetricsLog {
 
  private:
   std::filesystem::path lines_file_, table_file_;
+  std::string judged_;
   std::string lines_, table_;  // what they hold
   std::vector<gpucnn::EpochNumbers> epochs_;
 };

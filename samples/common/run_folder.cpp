@@ -15,9 +15,11 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "common/exit_code.h"
 #include "common/folder_names.h"
+#include "common/read_json.h"
 #include "common/retry.h"
 #include "common/text_file.h"
 
@@ -29,8 +31,9 @@ namespace {
 constexpr const char* kState = "state.safetensors";
 constexpr const char* kConfig = "config.json";
 constexpr const char* kReport = "report.html";
+constexpr const char* kTest = "test.json";
 /// What a run writes besides.
-constexpr std::array kResults{kState, "metrics.jsonl", "metrics.csv", kReport, "best.safetensors", "last.safetensors"};
+constexpr std::array kResults{kState, "metrics.jsonl", "metrics.csv", kTest, kReport, "best.safetensors", "last.safetensors"};
 
 bool is_there(const fs::path& file) {
   std::error_code ignored;
@@ -149,14 +152,16 @@ void RunFolder::take(const fs::path& folder) {
   if (retry([&] { return flock(lock_, LOCK_EX | LOCK_NB); }) != 0 && errno == EWOULDBLOCK) {
     throw OutputError(folder.string(), "another run is writing into it");
   }
-  if (used_ == UsedFolder::refuse && (has_results(folder) || is_there(folder / kConfig))) {
-    throw OutputError(folder.string(), "it holds the results of a run; --resume goes on with that run, --overwrite removes them");
+  const bool is_used = has_results(folder), can_go_on = is_there(folder / kState) || !is_used;
+  if (used_ == UsedFolder::refuse && (is_used || is_there(folder / kConfig))) {
+    throw OutputError(folder.string(),
+                      can_go_on ? "it holds the results of a run; --resume goes on with that run, --overwrite removes them"
+                                : "it holds results, and no state that --resume could go on from; --overwrite removes them");
   }
-  if (used_ == UsedFolder::resume && has_results(folder) && !is_there(folder / kState)) {
+  if (used_ == UsedFolder::resume && !can_go_on) {
+    const char* kept = kept_states(folder).empty() ? "" : "copy a state that was kept to that name, or ";
     throw CheckpointError(
-        fmt::format("{}: holds results, but no {} to go on from; copy a state that was kept to that name, or begin "
-                    "anew with --overwrite",
-                    folder.string(), kState));
+        fmt::format("{}: holds results, but no {} to go on from; {}begin anew with --overwrite", folder.string(), kState, kept));
   }
 }
 
@@ -174,7 +179,7 @@ void RunFolder::begin(const Texts& texts) {
     }
   }
   texts_ = texts;
-  metrics_.emplace(folder_);
+  metrics_.emplace(folder_, texts.judged);
   AtomicFile file(folder_ / kConfig);
   file.write(texts.config + '\n');
   if (used_ == UsedFolder::overwrite) remove_results();
@@ -182,7 +187,7 @@ void RunFolder::begin(const Texts& texts) {
 }
 
 void RunFolder::resume(const Texts& texts, const RunPosition& position) {
-  MetricsLog metrics(folder_);
+  MetricsLog metrics(folder_, texts.judged);
   metrics.read(position.epoch);
   for (const char* name : {"last.safetensors", "best.safetensors"}) {
     if (position.best_epoch == 0 || is_there(folder_ / name)) continue;
@@ -192,6 +197,7 @@ void RunFolder::resume(const Texts& texts, const RunPosition& position) {
   metrics_ = std::move(metrics);
   write_text(folder_ / kConfig, texts.config + '\n');
   // They will be made again.
+  if (is_there(folder_ / kTest)) remove_file(folder_ / kTest);
   for (const auto& [place, file] : kept_states(folder_)) {
     if (place > Place(position.epoch, position.batches)) remove_file(file);
   }
@@ -199,6 +205,9 @@ void RunFolder::resume(const Texts& texts, const RunPosition& position) {
 
 void RunFolder::remove_results() const {
   std::vector<fs::path> results;
+  for (const std::string& name : folder_names(folder_)) {
+    if (name.starts_with("events.out.tfevents.")) results.push_back(folder_ / name);  // TensorBoard would mix them with the new
+  }
   for (const auto& [place, file] : kept_states(folder_)) results.push_back(file);
   for (const char* name : kResults) results.push_back(folder_ / name);
   std::erase_if(results, [](const fs::path& file) { return !is_there(file); });
@@ -215,10 +224,22 @@ fs::path RunFolder::save_last(Module& model) const {
 void RunFolder::add(const EpochResult& result, Module& model) {
   Metadata judged = texts_.metadata;
   judged["epoch"] = std::to_string(result.epoch);
-  judged["test_accuracy"] = fmt::format("{}", result.test.accuracy());
+  judged[texts_.judged + "_accuracy"] = fmt::format("{}", result.test.accuracy());
   save_safetensors(folder_ / "last.safetensors", model.state_dict(), judged);
   if (result.best) save_safetensors(folder_ / "best.safetensors", model.state_dict(), judged);
   metrics_->add(result);
+}
+
+void RunFolder::save_test(const std::string& json) const { write_text(folder_ / kTest, json + '\n'); }
+
+std::optional<double> RunFolder::test_accuracy() const {
+  const auto file = find(kTest);
+  if (!file) return {};
+  try {
+    return read_json(read_text(*file)).at("test_accuracy").get<double>();
+  } catch (const nlohmann::json::exception&) {
+    return {};  // the test is made again
+  }
 }
 
 void RunFolder::save_report(const std::string& html) const { write_text(folder_ / kReport, html); }

@@ -12,7 +12,7 @@
 /// What to do about the results of a run in a folder.
 enum class UsedFolder { refuse, resume, overwrite };
 
-/// The folder of a run: config.json, metrics.jsonl, metrics.csv, report.html, the weights in last.safetensors and
+/// The folder of a run: config.json, metrics.jsonl, metrics.csv, test.json, report.html, the weights in last.safetensors and
 /// best.safetensors, and state.safetensors, from which the run can go on. One process at a time has it. Each file appears whole or
 /// not at all. Whatever cannot be written throws `gpucnn::OutputError`.
 class RunFolder {
@@ -34,6 +34,7 @@ class RunFolder {
     std::string config;         ///< the content of config.json
     std::string identity;       ///< for kIdentity in the metadata of states
     gpucnn::Metadata metadata;  ///< of all weights
+    std::string judged;         ///< by which images epochs are judged: "test" or "validation"
   };
   static constexpr const char* kIdentity = "run";
 
@@ -50,6 +51,10 @@ class RunFolder {
   void add(const gpucnn::EpochResult& result, gpucnn::Module& model);
   /// Writes report.html.
   void save_report(const std::string& html) const;
+  /// Writes test.json: what the test images say of best.safetensors, where others judged the epochs.
+  void save_test(const std::string& json) const;
+  /// What test.json says, if a test has ended.
+  std::optional<double> test_accuracy() const;
   /// The epochs that a run which goes on has behind it.
   const std::vector<gpucnn::EpochNumbers>& epochs() const { return metrics_->epochs(); }
   /// Writes state.safetensors. Of several to `keep`, each is also a file of its own, state-<epoch>-<batches>.safetensors.

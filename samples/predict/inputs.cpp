@@ -33,7 +33,7 @@ class Walk {
   explicit Walk(fs::path folder) : folder_(std::move(folder)) {
     visit(folder_);
     std::ranges::sort(found_, {}, [](const Input& input) { return input.file.native(); });
-    if (found_.empty()) fail(folder_, fmt::format("holds no image ({})", fmt::join(kExtensions, ", ")));
+    if (found_.empty()) fail(folder_, "holds no image, PNG or JPEG");
   }
 
   std::vector<Input> take() { return std::move(found_); }

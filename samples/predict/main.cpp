@@ -11,6 +11,7 @@
 #include "classifier.h"
 #include "common/command_line.h"
 #include "common/exit_code.h"
+#include "common/terminal/waiting_line.h"
 #include "heat_map_folder.h"
 #include "inputs.h"
 #include "options.h"
@@ -20,10 +21,21 @@ using namespace gpucnn;
 
 namespace {
 
+std::vector<Input> inputs_of(const Options& options) {
+  const bool may_be_typed = std::ranges::find(options.inputs, "-") != options.inputs.end();
+  const WaitingLine waiting("looking for images", may_be_typed);
+  return find_inputs(options.inputs);
+}
+
+std::vector<Answer> answers_of(Classifier& classifier, std::span<const Input> batch) {
+  const WaitingLine waiting("classifying images");
+  return classifier(batch);
+}
+
 ExitCode run(const Options& options) {
   set_num_threads(options.threads);
   Classifier classifier(options.model, command_line::choose_device(options.device), options.top, !options.heatmap.empty());
-  const std::vector<Input> inputs = find_inputs(options.inputs);
+  const std::vector<Input> inputs = inputs_of(options);
   const Report lines(classifier.class_names(), inputs, options.json);
   std::optional<HeatMapFolder> heat_maps;
   if (!options.heatmap.empty()) heat_maps.emplace(options.heatmap, inputs);
@@ -31,7 +43,7 @@ ExitCode run(const Options& options) {
   std::size_t failed = 0;
   for (std::size_t first = 0; first < inputs.size(); first += batch_size) {
     const std::span<const Input> batch = std::span(inputs).subspan(first, std::min(batch_size, inputs.size() - first));
-    const std::vector<Answer> answers = classifier(batch);
+    const std::vector<Answer> answers = answers_of(classifier, batch);
     std::string text;
     for (std::size_t i = 0; i < batch.size(); ++i) {
       if (heat_maps && !answers[i].heat_map.empty()) heat_maps->add(batch[i].file, answers[i].heat_map);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <stdexcept>
 #include <string>
 
 #include <gpucnn/gpucnn.h>
@@ -10,11 +11,22 @@
 /// What is computed with. Throws `DeviceError` where the device cannot.
 gpucnn::Precision choose_precision(const Options& options, gpucnn::Device device, const std::string& why);
 
-/// The images of a run: those of a folder, or drawn shapes.
-gpucnn::OpenedDataset load_data(const Options& options);
+/// What a run learns from, and is judged by.
+struct RunData : gpucnn::OpenedDataset {
+  std::shared_ptr<const gpucnn::Dataset> validation;  // held out of `train`; null: epochs are judged by `test`
 
-/// Images that lie in memory lie on a GPU as bytes, and no batch crosses the bus.
-std::shared_ptr<const gpucnn::Dataset> on_device(const std::shared_ptr<const gpucnn::Dataset>& dataset, gpucnn::Device device);
+  /// What epochs are judged by.
+  const std::shared_ptr<const gpucnn::Dataset>& judged() const { return validation ? validation : test; }
+  const char* judged_name() const { return validation ? "validation" : "test"; }
+};
 
-gpucnn::DataLoaderOptions train_options(const Options& options, const gpucnn::OpenedDataset& data, gpucnn::Device device);
-gpucnn::DataLoaderOptions test_options(const Options& options, const gpucnn::OpenedDataset& data, gpucnn::Device device);
+/// The images of a folder, or drawn shapes. Those that lie in memory lie on a GPU as bytes, and no batch crosses the bus. The
+/// processes of a group, which load alike, share the work.
+RunData load_data(const Options& options, gpucnn::Device device, const std::shared_ptr<const gpucnn::ReaderGroup>& group);
+
+/// Throws a `UsageError` for an option that is not for this kind of folder, or for images of several sizes.
+[[noreturn]] void throw_usage(const std::invalid_argument& error);
+
+gpucnn::DataLoaderOptions train_options(const Options& options, const RunData& data, gpucnn::Device device);
+/// Of the images that are judged.
+gpucnn::DataLoaderOptions test_options(const Options& options, const RunData& data, gpucnn::Device device);

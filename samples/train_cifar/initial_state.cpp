@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "common/exit_code.h"
 #include "common/run_folder.h"
@@ -26,17 +27,54 @@ void require_finite(const StateDict& state, const std::filesystem::path& file) {
   }
 }
 
+/// Whether two shapes differ in nothing but their first extent, which is `first` in `own`.
+bool differs_in_classes(const Shape& own, const Shape& given, std::int64_t first) {
+  if (own.rank() == 0 || own.rank() != given.rank() || own[0] != first || given[0] == first) return false;
+  for (int axis = 1; axis < own.rank(); ++axis) {
+    if (own[axis] != given[axis]) return false;
+  }
+  return true;
+}
+
+/// A state for a model of other classes than it was saved with: what counts them is the model's own.
+struct Adapted {
+  StateDict state;
+  std::vector<std::string> fresh;  // names of the model's own
+  std::int64_t classes = 0;        // of the file; 0 where nothing is fresh
+};
+
+Adapted adapt(const StateDict& state, const StateDict& own, std::int64_t num_classes) {
+  Adapted adapted;
+  for (const auto& [name, tensor] : state) {
+    const Tensor* const here = own.find(name);
+    const bool differs = here && differs_in_classes(here->shape(), tensor.shape(), num_classes);
+    const bool is_fresh = differs && (adapted.fresh.empty() || tensor.dim(0) == adapted.classes);
+    if (is_fresh) {
+      adapted.classes = tensor.dim(0);
+      adapted.fresh.push_back(name);
+    }
+    adapted.state.add(name, is_fresh ? *here : tensor);
+  }
+  for (const auto& [name, why] : state.left_out()) adapted.state.leave_out(name, why);
+  return adapted;
+}
+
 }  // namespace
 
-void load_weights(const std::filesystem::path& file, const std::string& name, Module& model) {
+std::string load_weights(const Weights& weights, const std::string& name, const Metadata& own, std::int64_t num_classes,
+                         Module& model) {
+  const std::string file = weights.file.string();
   try {
-    const StateDict state = load_safetensors(file).first;
-    model.load_state_dict(state);
-    require_finite(state, file);
-  } catch (const DataError& error) {
-    throw CheckpointError(fmt::format("{}{}", error.what(), kInitAdvice));
+    const Adapted adapted = adapt(weights.state, model.state_dict(), num_classes);
+    model.load_state_dict(adapted.state);
+    require_finite(weights.state, weights.file);
+    if (adapted.fresh.empty()) return {};
+    return fmt::format("{} has {} classes, not {}: {} start fresh", file, adapted.classes, num_classes,
+                       fmt::join(adapted.fresh, " and "));
   } catch (const std::invalid_argument& error) {
-    throw CheckpointError(fmt::format("{}: holds no {}: {}{}", file.string(), name, error.what(), kInitAdvice));
+    const std::string other = other_model(weights, own);
+    if (!other.empty()) throw CheckpointError(fmt::format("{}: {}", file, other));
+    throw CheckpointError(fmt::format("{}: holds no {}: {}{}", file, name, error.what(), kInitAdvice));
   }
 }
 

@@ -90,7 +90,7 @@ memory() {
 losses() { sed -e 's/.*"train_loss":\([^,]*\),.*"test_loss":\([^,]*\),.*/\1 \2/' "$1/metrics.jsonl"; }
 
 learns() {
-  local common="--limit 256 --epochs 3 --batch-size 48 --augment --quiet"
+  local common="--limit 256 --epochs 3 --batch-size 48 --augment --optimizer adam --lr 1e-3 --schedule constant --quiet"
   # shellcheck disable=SC2086  # one word for each option
   for device in cuda cpu; do
     run "$train" $common --device $device --out $device

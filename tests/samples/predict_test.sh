@@ -18,7 +18,7 @@ make_model() {
     printf %s "$red" | base64 -d >set/red/$number.png
     printf %s "$blue" | base64 -d >set/blue/$number.png
   done
-  "$train" --data set --image-size 8 --epochs 60 --lr 0.01 --batch-size 6 --out good --quiet >/dev/null || exit 1
+  "$train" --data set --image-size 8 --epochs 60 --optimizer adam --lr 0.01 --schedule constant --batch-size 6 --out good --quiet >/dev/null || exit 1
 }
 
 # is_answer LINE FILE CLASS: whether the line gives the file this class with more than 90 %.
@@ -98,7 +98,7 @@ json() {
   expect "  in plain text" is_plain
   expect "  with classes" says '{"file":"set/blue/1.png","classes":[{"class":"blue","probability":'
   expect "  with names escaped" says '{"file":"a\u001b[2J\ufffd.png","classes":[{"class":"red"'
-  expect "  with errors" says '{"file":"no.png","error":"no.png: at byte 0: expected a PNG or JPEG image, found neither"}'
+  expect "  with errors" says '{"file":"no.png","error":"no.png: expected a PNG or JPEG image, found neither"}'
   if command -v python3 >/dev/null; then
     expect "  each in JSON" python3 -c 'import json, sys; [json.loads(line) for line in sys.argv[1].splitlines()]' "$output"
   fi
@@ -110,7 +110,7 @@ damage() {
   mkdir empty
   head -c 60 set/red/1.png >cut.png
   fails 4 "cut.png" "$predict" --model good/best.safetensors cut.png set/red/1.png
-  fails 4 "none.png: at byte 0: expected a file that can be read" "$predict" --model good/best.safetensors none.png
+  fails 4 "none.png: expected a file that can be read" "$predict" --model good/best.safetensors none.png
   fails 4 "empty: holds no image" "$predict" --model good/best.safetensors empty
   fails 4 '\x1b]0;owned\x07' "$predict" --model good/best.safetensors "$(printf '\033]0;owned\007')"
   expect "  in plain text" is_plain
@@ -136,6 +136,63 @@ damage() {
     expect "  it says so" says "standard output cannot be written: No space left on device"
   fi
   [ -e /dev/nvidiactl ] || fails 3 "--device cpu always can" "$predict" --model good/best.safetensors --device cuda set/red/1.png
+}
+
+# grey SIDE FILE: a grey PNG image of this many pixels in each direction, all black; a 1000th of that in bytes.
+grey() {
+  python3 - "$1" "$2" <<'END'
+import struct, sys, zlib
+side = int(sys.argv[1])
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+packer = zlib.compressobj(1)
+packed = b"".join(packer.compress(bytes(side + 1)) for _ in range(side)) + packer.flush()
+with open(sys.argv[2], "wb") as file:
+    file.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">2I5B", side, side, 8, 0, 0, 0, 0)) + chunk(b"IDAT", packed) + chunk(b"IEND", b""))
+END
+}
+
+# An image, and its pixels in red, green and blue: 353 MB.
+large() {
+  command -v python3 >/dev/null || exit 77
+  make_model
+  grey 10000 large.png
+  fails 4 "large.png: expected an image of 1 to 89478485 pixels, found 10000x10000" \
+    timeout 10 "$predict" --model good/best.safetensors large.png
+  grey 9400 largest.png
+  head -c 20000 largest.png >cut.png
+  code=0
+  run python3 -c 'import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True)
+sys.exit(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss > 1_000_000)' "$predict" --model good/best.safetensors largest.png
+  expect "88 megapixels are classified in less than 1 GB" code_is 0
+  expect "  as an image" says "largest.png"
+  fails 4 "cut.png: at byte 20000: expected" "$predict" --model good/best.safetensors cut.png
+}
+
+# Class names are names of folders, which may hold anything.
+names() {
+  local tag='<script>alert(1)<\script>&"' colour
+  colour=$(printf 'a\033[31m\nb')
+  make_model
+  mv set/red "set/$tag"
+  mv set/blue "set/$colour"
+  "$train" --data set --image-size 8 --epochs 60 --lr 0.01 --batch-size 6 --out odd --quiet >/dev/null || exit 1
+  run "$predict" --model odd/best.safetensors "set/$tag/1.png" "set/$colour/1.png"
+  expect "classes of any name" code_is 0
+  expect "  in plain text" is_plain
+  expect "  a line for each image" [ "$(printf '%s\n' "$output" | wc -l)" -eq 2 ]
+  expect "  as they are, where that is safe" says ' % <script>alert(1)<\script>&"'
+  expect "  escaped where not" says ' % a\x1b[31m\x0ab'
+  run "$predict" --json --model odd/best.safetensors "set/$tag/1.png"
+  expect "  in JSON" says '"class":"<script>alert(1)<\\script>&\""'
+  expect "    and there" says '"class":"a\u001b[31m\nb"'
+  expect "    in plain text" is_plain
+  output=$(cat odd/report.html)
+  expect "  in HTML" says '&lt;script&gt;alert(1)&lt;\script&gt;&amp;&quot;'
+  expect "    escaped there, too" says 'a\x1b[31m\x0ab'
+  expect "    where no script is" [ "$(grep -ci '<script' odd/report.html)" -eq 0 ]
+  expect "    and no control character" [ -z "$(tr -d '\040-\176\n\200-\377' <odd/report.html)" ]
 }
 
 # is_png FILE: whether it begins as one.

@@ -8,12 +8,15 @@ under=() # what stands before the program in small
 # shellcheck disable=SC2154  # expect.sh sets it
 cd "$scratch" || exit 1
 
-# small OUT [OPTION...]: a run of a moment, of $epochs epochs.
+# small OUT [OPTION...]: a run of a moment, of $epochs epochs, with a rate that stays: unless it is told otherwise.
 epochs=2
 small() {
-  local out="$1"
+  local out="$1" option options=()
   shift
-  ${under[@]+"${under[@]}"} "$train" --limit 200 --epochs $epochs --batch-size 32 --out "$out" "$@"
+  for option in --optimizer=adam --lr=1e-3 --schedule=constant --weight-decay=0 --label-smoothing=0; do
+    case " $* " in *" ${option%%=*} "*) ;; *) options+=("$option") ;; esac
+  done
+  ${under[@]+"${under[@]}"} "$train" --limit 200 --epochs $epochs --batch-size 32 --out "$out" ${options[@]+"${options[@]}"} "$@"
 }
 
 # fails CODE WORDS COMMAND...: it ends with the code, prints one line on standard error (and the usage line for code 2), with the words.

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# report_test.sh BUILD CASE: holds report.html of a run to what metrics.jsonl says, and to a browser where there is one.
+# report_test.sh BUILD CASE [PYTHON]: holds report.html of a run to what metrics.jsonl says, to a browser where there is one, and to
+# axe-core where PYTHON has axe-playwright-python.
 set -u
 # shellcheck source=tests/scripts/expect.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../scripts/expect.sh"
@@ -62,5 +63,27 @@ browser() {
   done
 }
 
+# What axe-core says against the page, light and dark: an outside word on contrast, names, order and roles.
+axe() {
+  local browser script scheme
+  browser=$(command -v chromium || command -v google-chrome) || exit 77
+  script=$("$python" -c 'import importlib.resources as r; print(r.files("axe_playwright_python") / "axe.min.js")' 2>/dev/null) || exit 77
+  small run >/dev/null || exit 1
+  code=0
+  {
+    cat run/report.html
+    printf '<script>'
+    cat "$script"
+    printf '</script><script>onload = async () => { const found = await axe.run();
+document.title = "axe " + JSON.stringify([found.passes.length > 20, ...found.violations.map(v => [v.id, v.nodes.map(n => n.html)])]); };</script>'
+  } >audited.html
+  for scheme in 0 1; do # dark, light
+    output=$("$browser" --headless --no-sandbox --disable-gpu --blink-settings=preferredColorScheme=$scheme --virtual-time-budget=60000 \
+      --dump-dom "file://$PWD/audited.html" 2>/dev/null | sed -n 's/.*<title>\(axe [^<]*\)<.*/\1/p')
+    expect "axe-core has nothing against colour scheme $scheme" [ "$output" = 'axe [true]' ]
+  done
+}
+
+python="${3:-python3}"
 "$2"
 finish

@@ -159,7 +159,10 @@ folder() {
   for file in config.json metrics.jsonl metrics.csv last.safetensors best.safetensors state.safetensors state-3-0.safetensors; do
     mkdir "with-$file"
     touch "with-$file/$file"
-    fails 5 "it holds the results of a run" small "with-$file"
+    case $file in
+      config.json | state.safetensors) fails 5 "it holds the results of a run; --resume goes on with that run" small "with-$file" ;;
+      *) fails 5 "it holds results, and no state that --resume could go on from" small "with-$file" ;;
+    esac
   done
   mkdir other
   touch other/notes.txt
@@ -284,7 +287,7 @@ kills() {
 # kills_on_gpu: the same on the stand-in for a GPU, whose steps are captured.
 kills_on_gpu() {
   train="$1/tests/cuda_on_cpu/cuda_on_cpu_train_cifar"
-  recipe=(--limit 24 --batch-size 4 --augment --schedule onecycle --ema 0.98 --device cuda)
+  recipe=(--limit 24 --batch-size 4 --augment --optimizer adam --schedule onecycle --ema 0.98 --device cuda)
   kills
 }
 

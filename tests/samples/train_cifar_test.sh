@@ -56,11 +56,24 @@ options() {
   fails 2 "--optimizer" "$train" --optimizer rmsprop
   fails 2 "--schedule: 'cosine' is not constant or onecycle" "$train" --schedule cosine
   for option in --weight-decay --label-smoothing; do for number in -0.1 1.1 nan; do fails 2 "$option" "$train" "$option" $number; done; done
+  for number in 0 1 -0.1 nan; do
+    fails 2 "--validation-split: '$number' is not a number of more than 0 and less than 1" "$train" --validation-split $number
+  done
+  fails 2 "--lr: '0' is not a number of more than 0 and at most 3.4e+38" "$train" --lr 0
+  fails 2 "--ema: '2' is not a number from 0 to 1" "$train" --ema 2
+  fails 2 "--early-stop" "$train" --early-stop 0
+  fails 2 "--eval-only: needs weights (--init)" "$train" --eval-only
+  fails 2 "only one of --eval-only, --overfit-batch and --find-lr" "$train" --find-lr --eval-only
+  for option in --find-lr --overfit-batch; do fails 2 "--resume: is for a training" "$train" $option --resume --out out; done
   for number in 0 -1 nan 1e40; do fails 2 "--clip-grad-norm" "$train" --clip-grad-norm $number; done
   fails 2 "'--epoch=3' is not an option; did you mean --epochs?" "$train" --epoch=3
   fails 2 "'--optimiser' is not an option; did you mean --optimizer?" "$train" --optimiser sgd
+  fails 2 "'--eval' is not an option; did you mean --eval-only?" "$train" --eval
+  fails 2 "'--overfit=1' is not an option; did you mean --overfit-batch?" "$train" --overfit=1
   fails 2 "'--x' is not an option" "$train" --x
   expect "  and none is near it" [ "${output#*did you mean}" = "$output" ]
+  mkdir -p some_photos
+  fails 2 "'some_photos' is not an option; did you mean --data some_photos?" "$train" some_photos
   fails 2 "--width" "$train" --model resnet9 --width 0
   fails 2 "--image-size" "$train" --image-size 16
   fails 2 "--skip-damaged" "$train" --skip-damaged
@@ -74,7 +87,8 @@ options() {
   fails 2 '\x1b[2J' "$train" "$(printf '\033[2J')"
   run "$train" --help
   expect "--help succeeds" code_is 0
-  for option in data model width epochs batch-size lr optimizer schedule weight-decay label-smoothing clip-grad-norm device threads seed out augment limit quiet version; do
+  for option in data model width epochs batch-size lr optimizer schedule weight-decay label-smoothing clip-grad-norm device threads seed out augment limit quiet version \
+    validation-split early-stop freeze init config eval-only overfit-batch find-lr; do
     expect "--help explains --$option" says "--$option"
   done
   expect "no line of --help is longer than 100" [ -z "$(printf '%s\n' "$output" | grep -E '.{101}')" ]
@@ -144,7 +158,18 @@ kinds() {
   expect "  which is named" says "lenet5 on MNIST"
   output=$(head -c 4096 lenet/best.safetensors | tr -d '\0')
   for words in '"model":"lenet5"' '"image_shape":"[1,16,16]"'; do expect "  best.safetensors has $words" says "$words"; done
-  fails 5 "holds no lenet5" small out --data mnist --model lenet5 --init digits/last.safetensors
+  fails 5 "digits/last.safetensors: is a simple_cnn (--model simple_cnn)" small out --data mnist --model lenet5 --init digits/last.safetensors
+  mkdir brighter
+  cp mnist/* brighter
+  { gzip -dc mnist/train-images-idx3-ubyte.gz | head -c 16; head -c 65536 /dev/zero | tr '\0' '\377'; } | gzip >brighter/train-images-idx3-ubyte.gz
+  run "$train" --eval-only --data mnist --init digits/last.safetensors
+  words="${output##*test accuracy}"
+  run "$train" --eval-only --data brighter --init digits/last.safetensors --out judged
+  expect "weights are judged by images as they were learned from" says "${words%;*}"
+  output=$(cat judged/config.json)
+  expect "  whatever the training images are now" says "$(grep '"mean"' digits/config.json)"
+  LC_ALL=C sed 's/"mean":"\[0/"mean":"[x/' digits/last.safetensors >odd.safetensors
+  fails 5 "odd.safetensors: its metadata have no mean and std" "$train" --eval-only --data mnist --init odd.safetensors
   fails 2 "--model: vgg11_bn" small out --data mnist --model vgg11_bn
   head -c 40 mnist/t10k-images-idx3-ubyte.gz >start.gz
   mv start.gz mnist/t10k-images-idx3-ubyte.gz
@@ -169,7 +194,7 @@ output() {
   expect "a run succeeds" code_is 0
   mkdir taken
   mkdir taken/metrics.jsonl
-  fails 5 "it holds the results" small taken
+  fails 5 "it holds results" small taken
   fails 5 "taken/metrics.jsonl: cannot be written: it is a directory" small taken --overwrite
   head -c 1000 good/last.safetensors >damaged.safetensors
   fails 5 "damaged.safetensors" small out --init damaged.safetensors
@@ -199,9 +224,30 @@ memory() {
 }
 
 interrupt() {
+  local process number folder
+  for folder in many/red many/blue; do
+    mkdir -p $folder
+    # A PNG image of 40 x 30 pixels.
+    base64 -d >$folder/0.png <<<iVBORw0KGgoAAAANSUhEUgAAACgAAAAeCAIAAADRv8uKAAAALklEQVR42u3NIQEAMAgAMHgGNP2TkeMRkJitwHKq48KLI2KxWCwWi8VisVgs3n05eQFUOBxrugAAAABJRU5ErkJggg==
+    for number in $(seq 15); do # each time twice as many
+      cp -rl $folder twice
+      mv twice "$folder/$number"
+    done
+  done
+  env --default-signal=INT "$train" --data many --image-size 8 --threads 1 --epochs 1 --out unread >log 2>errors &
+  process=$!
+  sleep 0.7
+  kill -INT $process
+  code=0
+  wait $process || code=$?
+  output=$(cat errors)
+  expect "Ctrl-C while images are read: 130" code_is 130
+  expect "  in one line" says "interrupted while the images were read; nothing was written"
+  expect "  which is true" [ ! -e unread ]
+  rm -r many
   # Without it, what runs behind & ignores Ctrl-C.
   env --default-signal=INT "$train" --epochs 100000 --out out >log 2>errors &
-  local process=$!
+  process=$!
   expect "a checkpoint is written" is_there out/best.safetensors
   kill -INT $process
   code=0
@@ -251,9 +297,206 @@ recipe() {
   done
   output=$(head -n 2 with--scheduleonecycle/metrics.jsonl | sed -n 's/.*"lr":\([^,]*\),.*/\1/p' | sort -g | head -n 1)
   expect "the last rate of onecycle is almost 0, not $output" [ "$(printf '%s\n1e-4\n' "$output" | sort -g | head -n 1)" = "$output" ]
+  for option in "adam 0.003 0.0" "adamw 0.003 0.1" "sgd 0.05 0.0005"; do
+    # shellcheck disable=SC2086  # an optimizer, and what goes with it
+    set -- $option
+    "$train" --limit 100 --epochs 1 --optimizer "$1" --out "default-$1" >/dev/null
+    output=$(cat "default-$1/config.json")
+    expect "$1 has a rate of its own" says "\"lr\": $2,"
+    expect "  and a weight decay" says "\"weight_decay\": $3,"
+  done
   run small narrow --model resnet9 --width 2
   expect "--width makes a narrow resnet9" code_is 0
   expect "  which is small" [ "$(wc -c <narrow/last.safetensors)" -lt 100000 ]
+}
+
+# refuses_config JSON WORDS: what is said of a file of options.
+refuses_config() {
+  printf '%s\n' "$1" >bad.json
+  fails 2 "--config: bad.json: $2" "$train" --config bad.json --out out
+}
+
+# A run from a file of options, as another run has written it, or somebody by hand.
+config() {
+  local words name
+  small first --augment --validation-split 0.1 --early-stop 5 --freeze 'features.*' --freeze '*.bias' >/dev/null
+  run "$train" --config first/config.json --out again
+  expect "a run from its config.json" code_is 0
+  expect "  writes the same" cmp first/config.json again/config.json
+  for file in last.safetensors best.safetensors; do expect "  and has the bits of $file" cmp first/$file again/$file; done
+  "$train" --config first/config.json --out other --epochs 1 --freeze classifier.4.weight --freeze '*.0.*' >/dev/null
+  output=$(cat other/config.json)
+  expect "the command line counts more" says '"epochs": 1'
+  expect "  in lists as a whole" says '"freeze": ["classifier.4.weight","*.0.*"]'
+  expect "  and the rest stays" says '"augment": true'
+  printf '{"epochs": 1, "limit": 100, "image_size": null, "schedule": "constant"}' >some.json
+  run "$train" --config some.json --out some
+  expect "some options will do" code_is 0
+  expect "  and count" [ "$(wc -l <some/metrics.jsonl)" = 1 ]
+  run "$train" --config some.json --out some --resume --epochs 2
+  expect "a run goes on with its file" code_is 0
+  fails 5 "the run in some/config.json has" "$train" --config first/config.json --out some --resume
+  refuses_config '{"epoch": 3}' "it has an unknown field 'epoch'; did you mean epochs?"
+  refuses_config '{"\u001b[2J": 3}' "it has an unknown field '\x1b[2J'"
+  refuses_config '{"epochs": "x"}' "--epochs: 'x' is not a whole number"
+  refuses_config '{"epochs": null}' "its field 'epochs' is null"
+  refuses_config '{"augment": 1}' "its field 'augment' is 1"
+  refuses_config '{"lr": [1]}' "its field 'lr' is [1]"
+  for words in '{}' '["*.bias"]' null 1; do
+    refuses_config "{\"freeze\": [\"*.bias\", $words]}" "its field 'freeze' has $words in its list"
+  done
+  words=$(printf '[%.0s' $(seq 20000); printf '"*.bias"'; printf ']%.0s' $(seq 20000))
+  for name in freeze lr; do refuses_config "{\"$name\": $words}" "is not the JSON that a run writes"; done
+  refuses_config '[1]' "is not the JSON that a run writes"
+  refuses_config '{' "is not the JSON that a run writes"
+  small once --freeze '*.bias' --freeze 'features.*' --freeze '*.bias' >/dev/null
+  output=$(cat once/config.json)
+  expect "a pattern that is given twice counts once" says '"freeze": ["*.bias","features.*"]'
+  run "$train" --resume --out once --freeze '*.bias' --freeze 'features.*'
+  expect "  and the run goes on with it" code_is 0
+  printf '{"freeze": %s}\n' "$words" >once/config.json
+  fails 5 "once/config.json: is not the JSON that a run writes" "$train" --resume --out once
+  fails 2 "--config: none.json: No such file" "$train" --config none.json
+  fails 2 "--config: first: it is not a file" "$train" --config first
+  expect "nothing is left of runs that did not begin" [ ! -e out ]
+}
+
+# Epochs judged by a part of the training images, and an end before the last of them.
+validation() {
+  local words
+  run small split --validation-split 0.25
+  expect "a run with a validation set" code_is 0
+  for words in "150 training, 50 validation and 200 test images" "  validation loss " "  validation accuracy " "validation accuracy 0." "with test accuracy 0."; do
+    expect "  says '$words'" says "$words"
+  done
+  output=$(sed -n 1p split/metrics.csv; head -c 4096 split/best.safetensors | tr -d '\0'; cat split/report.html split/test.json)
+  for words in 'epoch,train_loss,train_accuracy,validation_loss,validation_accuracy,' '"validation_accuracy":"0.' "Best validation accuracy" '"test_images": 200' "of 50 validation images are right"; do
+    expect "  writes '$words'" says "$words"
+  done
+  words=$(sed -n 's/.*"test_accuracy": \([0-9.]*\).*/\1/p' split/test.json)
+  run small judged --eval-only --init split/best.safetensors
+  expect "  the test images judge the best weights" says "test accuracy $(printf %.4f "$words")"
+  small other --validation-split 0.25 --seed 1 >/dev/null
+  rm split/test.json
+  before=$(cksum <split/best.safetensors)
+  run "$train" --resume --out split
+  expect "a test that was missed is made up for" says "and test accuracy $(printf %.4f "$words")"
+  expect "  and changes no weights" [ "$before" = "$(cksum <split/best.safetensors)" ]
+  expect "  the report has all that it had" grep -q "of 50 validation images are right" split/report.html
+  output=$(head -c 4096 split/best.safetensors | grep -ao '"epoch":"[0-9]*"' | tr -cd '0-9')
+  expect "  of the epoch with the best weights" grep -q "of the weights after epoch $output:" split/report.html
+  before=$(cat split/* | cksum)
+  run "$train" --resume --out split
+  expect "a finished run says its test accuracy again" says "and test accuracy $(printf %.4f "$words")"
+  expect "  and writes nothing" [ "$before" = "$(cat split/* | cksum)" ]
+  echo '{"test_accuracy": "all"}' >split/test.json
+  run "$train" --resume --out split
+  expect "a damaged test is made again" says "and test accuracy $(printf %.4f "$words")"
+  expect "  and saved" grep -q '"test_images": 200' split/test.json
+  small plain >/dev/null
+  expect "without it there is no such file" [ ! -e plain/test.json ]
+  fails 5 "--validation-split 0.5: the run in split" "$train" --resume --out split --validation-split 0.5
+  epochs=1 small short --validation-split 0.25 --schedule constant >/dev/null
+  epochs=8 small unbroken --validation-split 0.25 --schedule constant >/dev/null
+  "$train" --resume --out short --epochs 8 >/dev/null
+  expect "a run that goes on holds out the same images" cmp short/last.safetensors unbroken/last.safetensors
+  expect "  and looks at the test images anew" cmp short/test.json unbroken/test.json
+  fails 2 "nothing to split in 1 training images" "$train" --limit 1 --validation-split 0.5 --out out
+
+  # With such a rate nothing changes, so the first epoch is the best.
+  epochs=9
+  run small stalls --schedule constant --lr 1e-30 --early-stop 2
+  expect "--early-stop 2 ends a run" [ "$(wc -l <stalls/metrics.jsonl)" = 3 ]
+  expect "  without an error" code_is 0
+  expect "  and says so" says "stopped early after 3 of 9"
+  run "$train" --resume --out stalls
+  expect "  there is nothing to go on with" says "the run stopped early after 3 of 9 epochs"
+  small longer --schedule constant --lr 1e-30 --early-stop 4 --save-every 3 >/dev/null
+  run "$train" --resume --out stalls --early-stop 4
+  expect "  but for more patience" says "stopped early after 5 of 9"
+  expect "  as without a break" cmp stalls/last.safetensors longer/last.safetensors
+  run "$train" --resume --out longer
+  expect "  its end has a state, whatever --save-every says" says "nothing to do"
+}
+
+# Weights of another run, and what is not learned.
+freeze() {
+  small first >/dev/null
+  run small frozen --init first/last.safetensors --freeze 'features.*'
+  expect "a run with frozen layers" code_is 0
+  expect "  says how many" says "4 of 8 parameter tensors are frozen"
+  fails 2 "--freeze: 'feature.*' matches no parameter; did you mean features.*?" small out --freeze 'feature.*'
+  fails 2 "--freeze: 'x' matches no parameter; there are classifier.*, features.*" small out --freeze x
+  fails 2 "--freeze: leaves nothing to learn" small out --freeze '*'
+  fails 5 '--freeze ["*.bias"]: the run in frozen/config.json has ["features.*"]' "$train" --resume --out frozen --freeze '*.bias'
+  make_cifar100 hundred
+  run small hundred_classes --data hundred --init first/last.safetensors
+  expect "weights of other classes are a start" code_is 0
+  expect "  but for the last layer" says "first/last.safetensors has 10 classes, not 100: classifier.4.weight and classifier.4.bias start fresh"
+  fails 5 "would have to be learned first" "$train" --data hundred --limit 100 --eval-only --init first/last.safetensors
+  make_mnist mnist
+  fails 5 "holds no SimpleCNN" small out --data mnist --init first/last.safetensors
+  expect "nothing is left of runs that did not begin" [ ! -e out ]
+}
+
+# What is done besides training.
+tasks() {
+  local words number
+  small first >/dev/null
+  before=$(cat first/* | cksum)
+  run "$train" --eval-only --config first/config.json --init first/last.safetensors
+  expect "--eval-only judges weights" code_is 0
+  expect "  as the run did" says "test accuracy $(printf %.4f "$(sed -n '2s/.*"test_accuracy":\([0-9.]*\),.*/\1/p' first/metrics.jsonl)")"
+  expect "  and writes nothing" [ "$before$(echo *)" = "$(cat first/* | cksum)first" ]
+  run "$train" --eval-only --quiet --config first/config.json --init first/last.safetensors --out judged
+  expect "  with --out a report" grep -q "Confusion matrix" judged/report.html
+  expect "  with --quiet in one line" [ "$(printf '%s\n' "$output" | wc -l)" -eq 1 ]
+  fails 5 "it holds the results" "$train" --eval-only --init first/last.safetensors --out first
+  ln -s first/best.safetensors link.safetensors
+  for words in first/last.safetensors link.safetensors; do
+    fails 2 "--overwrite: would remove the results that --init $words is one of" "$train" --eval-only --init $words --out first --overwrite
+    fails 2 "--overwrite: would remove" small first --init $words --overwrite
+  done
+  expect "  nothing is lost" [ "$before" = "$(cat first/* | cksum)" ]
+  run "$train" --eval-only --limit 200 --init first/last.safetensors --out judged --overwrite
+  expect "  another folder may be overwritten" code_is 0
+  small smooth --label-smoothing 0.1 >/dev/null
+  words="test loss $(printf %.4f "$(sed -n '2s/.*"test_loss":\([0-9.]*\),.*/\1/p' smooth/metrics.jsonl)")"
+  for number in 0 0.1; do
+    run "$train" --eval-only --limit 200 --label-smoothing $number --init smooth/last.safetensors
+    expect "  the loss is that of labels as they are, as in the run" says "$words"
+  done
+  small narrow --model resnet9 --width 2 >/dev/null
+  run "$train" --eval-only --limit 200 --init narrow/last.safetensors
+  expect "  the model is the file's" says "resnet9 on drawn shapes"
+  words="narrow/last.safetensors: is a resnet9 (--model resnet9 --width 2)"
+  fails 5 "$words" "$train" --eval-only --limit 200 --init narrow/last.safetensors --model lenet5
+  fails 5 "$words" "$train" --eval-only --limit 200 --init narrow/last.safetensors --width 3
+  fails 5 "$words" small out --init narrow/last.safetensors
+  # A limit on the size of files stands for a full disk.
+  for words in "--eval-only --limit 200 --init first/last.safetensors:test accuracy 0." "--find-lr --limit 2000:falls fastest at --lr"; do
+    code=0
+    # shellcheck disable=SC2086  # options
+    output=$(ulimit -f 4 && "$train" ${words%%:*} --out full --overwrite 2>errors) || code=$?
+    expect "no room for the report of ${words%% *}: 5" code_is 5
+    expect "  what was found is printed" says "${words#*:}"
+  done
+  run "$train" --overfit-batch --limit 500 --lr 1e-3 --schedule constant
+  expect "--overfit-batch learns a batch" code_is 0
+  expect "  and says so" says "of one batch of 128 images the loss was 2."
+  fails 8 "it does not come near 0" "$train" --overfit-batch --limit 64 --lr 1e-30
+  run "$train" --overfit-batch --limit 64 --lr 1e-3 --schedule constant --label-smoothing 0.1 --out by_heart
+  expect "  with label smoothing, too" code_is 0
+  expect "  names no report" is_silent_on "report in"
+  expect "  and writes none" [ ! -e by_heart ]
+  run "$train" --find-lr --limit 2000 --out rates
+  expect "--find-lr finds a rate" code_is 0
+  expect "  that is none too high" says "--lr 0.0"
+  expect "  and draws the losses" grep -q "Loss over the learning rate" rates/report.html
+  fails 5 "rates: cannot be written: it holds results, and no state that --resume could go on from; --overwrite removes them" small rates
+  fails 5 "rates: holds results, but no state.safetensors to go on from; begin anew with --overwrite" small rates --resume
+  epochs=1 run small rates --overwrite
+  expect "  --overwrite takes its folder for a run" code_is 0
 }
 
 files() {
@@ -290,7 +533,7 @@ checkpoint() {
 is_plain() { [ -z "$(printf '%s' "$output" | LC_ALL=C tr -d '\040-\176\n')" ]; }
 
 names() {
-  local name folder
+  local name folder words
   # The name in JSON, and what is shown of it: an escape sequence, a line, a control character of two bytes, a right-to-left override.
   for name in '\u001b]0;owned\u0007 \x1b]0;owned\x07' 'a\nb a\x0ab' '\u009b31m \u009b31m' 'a\u202eb a\u202eb'; do
     checkpoint "${name%% *}" >named.safetensors
@@ -321,6 +564,12 @@ names() {
   done
   run small again --init classes/last.safetensors
   expect "  and their checkpoint can be loaded" code_is 0
+  words="classes/last.safetensors was trained on other classes: its class 0 is '\x1b]0;owned\x070\u009b', here '"
+  expect "  whose classes are told from others" says "$words"
+  expect "  in plain text" is_plain
+  fails 5 "--eval-only: $words" "$train" --eval-only --limit 100 --init classes/last.safetensors
+  run "$train" --eval-only --data good --limit 100 --init classes/last.safetensors
+  expect "  they are judged by their own" code_is 0
 }
 
 # Runs a command as a user who is nobody's owner. 77 if this user cannot be tried.
@@ -434,6 +683,15 @@ terminal() {
     expect "  the folder is named" says "files in out"
     expect "  lines are drawn again" has_escapes
   done
+  for columns in 100 40 20; do
+    on_terminal $columns "$train" --limit 200 --epochs 2 --batch-size 32 --validation-split 0.25 --out out --overwrite
+    expect "$columns columns: epochs are judged by a validation set" [ "$(printf '%s\n' "$output" | grep -cE 'val(idation)? accuracy 0\.[0-9]{4}')" -ge 3 ]
+    expect "  no line is longer" is_within "$columns"
+  done
+  on_terminal 80 "$train" --find-lr --model resnet9 --limit 2000
+  expect "a search of more than a second shows how far it is" grep -qE "^trying learning rates: [0-9]+ of 100, [0-9]+ s" <<<"$output"
+  on_terminal 80 "$train" --find-lr --quiet --limit 2000
+  expect "  but not with --quiet" is_silent_on "trying"
   COLUMNS=40 on_terminal 100 "$train" --limit 200 --epochs 2 --batch-size 32 --out out --overwrite
   expect "COLUMNS counts" is_within 40
   TERM=dumb on_terminal 60 "$train" --limit 200 --epochs 2 --batch-size 32 --out out --overwrite

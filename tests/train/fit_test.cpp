@@ -70,6 +70,14 @@ TEST_F(Fit, LearnsAndKeepsAHistory) {
   EXPECT_EQ(judged.loss_sum, result.epochs.back().test.loss_sum);
 }
 
+TEST_F(Fit, JudgesByALossOfItsOwn) {
+  CrossEntropyLoss smoothed({.label_smoothing = 0.3}), plain;
+  const FitResult result = fit(model, optimizer, smoothed, train, test, {.epochs = 2, .test_loss = &plain});
+  Metrics judged;
+  for (const Batch& batch : test) judged += evaluate(model, plain, batch);
+  EXPECT_EQ(judged.loss_sum, result.epochs.back().test.loss_sum);
+}
+
 TEST_F(Fit, JudgesBatchesWhoseLabelsAreAllIgnored) {
   const TensorDataset all = colours(8);
   std::vector<std::int32_t> labels = all.labels().to_vector<std::int32_t>();
@@ -156,6 +164,34 @@ TEST_F(Fit, NeedsAnEpochAndABatch) {
   EXPECT_THAT([&] { fit(model, optimizer, none, test); }, misuse("fit: the training set has no batch"));
   const FitResult result = fit(model, optimizer, train, none, {.epochs = 1});
   EXPECT_EQ(result.epochs[0].test.images, 0);
+}
+
+TEST_F(Fit, EndsAfterEpochsWithoutABetterAccuracy) {
+  const FitResult result = fit(model, optimizer, train, test, {.epochs = 50, .patience = 2});
+  EXPECT_TRUE(result.stalled);
+  EXPECT_FALSE(result.stopped);
+  EXPECT_LT(result.position.epoch, 50);
+  EXPECT_EQ(result.position.epoch, result.position.best_epoch + 2);
+  EXPECT_EQ(std::ssize(result.epochs), result.position.epoch);
+}
+
+TEST_F(Fit, CountsEpochsWithoutABetterAccuracyBeforeItsStart) {
+  const RunPosition start{.epoch = 3, .best_epoch = 1, .best_accuracy = 1};
+  FitResult result = fit(model, optimizer, train, test, {.epochs = 50, .patience = 4, .start = start});
+  EXPECT_EQ(result.position.epoch, 5);
+  EXPECT_TRUE(result.stalled);
+  result = fit(model, optimizer, train, test, {.epochs = 50, .patience = 2, .start = start});
+  EXPECT_TRUE(result.epochs.empty());
+  EXPECT_TRUE(result.stalled);
+  result = fit(model, optimizer, train, test, {.epochs = 4, .patience = 4, .start = start});
+  EXPECT_EQ(result.position.epoch, 4);
+  EXPECT_FALSE(result.stalled);
+}
+
+TEST_F(Fit, HasPatienceOfAnEpochAndATestSet) {
+  DataLoader none(colours(3), {.batch_size = 10, .drop_last = true});
+  EXPECT_THAT([&] { fit(model, optimizer, train, test, {.patience = 0}); }, misuse("fit: patience must be at least 1, got 0"));
+  EXPECT_THAT([&] { fit(model, optimizer, train, none, {.patience = 1}); }, misuse("the test set has no batch"));
 }
 
 TEST_F(Fit, StepsAScheduleInEveryEpoch) {

@@ -58,7 +58,7 @@ int digits_of(const Range& range) {
   return std::max(1, static_cast<int>(std::floor(std::log10(largest))) - static_cast<int>(std::floor(std::log10(range.step))) + 1);
 }
 
-std::string axis(const Range& range, std::size_t epochs) {
+std::string axis(const Range& range, std::size_t epochs, const AxisEnds& ends) {
   const int digits = digits_of(range);
   std::string text;
   const auto ticks = static_cast<int>(std::lround((range.high - range.low) / range.step));
@@ -68,9 +68,13 @@ std::string axis(const Range& range, std::size_t epochs) {
     text += formatted("<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{:.{}g}</text>", kLeft - 6, y + 4,
                       std::abs(value) < range.step / 2 ? 0.0 : value, digits);
   }
-  text += formatted("<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">1</text>", x_of(0, epochs), kHeight - 8);
+  // In the middle below its point, or to the right of it where that would reach into the other axis.
+  const bool is_short = ends.first.size() <= 1;
+  text += formatted("<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"{}\">{}</text>", x_of(0, epochs), kHeight - 8,
+                    is_short ? "middle" : "start", ends.first.empty() ? "1" : html_text(ends.first));
   if (epochs > 1) {
-    text += formatted("<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"end\">epoch {}</text>", kWidth - kRight, kHeight - 8, epochs);
+    text += formatted("<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"end\">{}</text>", kWidth - kRight, kHeight - 8,
+                      ends.last.empty() ? formatted("epoch {}", epochs) : html_text(ends.last));
   }
   return text;
 }
@@ -97,11 +101,11 @@ std::string line(const Series& series, std::size_t number, const Range& range) {
 
 }  // namespace
 
-std::string line_chart(const std::vector<Series>& series, const std::string& summary, bool from_zero) {
+std::string line_chart(const std::vector<Series>& series, const std::string& summary, bool from_zero, const AxisEnds& ends) {
   const Range range = range_of(series, from_zero);
   const std::size_t epochs = series.empty() ? 0 : series.front().values.size();
   std::string svg = formatted("<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">", kWidth, kHeight, html_text(summary));
-  svg += axis(range, epochs);
+  svg += axis(range, epochs, ends);
   for (std::size_t i = 0; i < series.size(); ++i) svg += line(series[i], i, range);
   return svg + "</svg>";
 }

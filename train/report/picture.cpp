@@ -101,6 +101,14 @@ Picture filter_sheet(const Tensor& weight, int columns) {
   return sheet;
 }
 
+Picture enlarged(const Picture& picture, int times) {
+  Picture large = Picture::of(picture.height * times, picture.width * times);
+  for (int y = 0; y < large.height; ++y) {
+    for (int x = 0; x < large.width; ++x) std::copy_n(picture.pixel(y / times, x / times), 3, large.pixel(y, x));
+  }
+  return large;
+}
+
 std::string png_of(const Picture& picture) {
   png_image png{};
   png.version = PNG_IMAGE_VERSION;

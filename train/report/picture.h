@@ -17,8 +17,12 @@ struct Picture {
     return {picture_height, picture_width,
             std::vector<std::uint8_t>(static_cast<std::size_t>(picture_height) * static_cast<std::size_t>(picture_width) * 3)};
   }
-  std::uint8_t* pixel(int y, int x) {
-    return rgb.data() + (static_cast<std::size_t>(y) * static_cast<std::size_t>(width) + static_cast<std::size_t>(x)) * 3;
+  std::uint8_t* pixel(int y, int x) { return rgb.data() + offset(y, x); }
+  const std::uint8_t* pixel(int y, int x) const { return rgb.data() + offset(y, x); }
+
+ private:
+  std::size_t offset(int y, int x) const {
+    return (static_cast<std::size_t>(y) * static_cast<std::size_t>(width) + static_cast<std::size_t>(x)) * 3;
   }
 };
 
@@ -32,6 +36,9 @@ Picture with_heat(const Picture& picture, const Tensor& map);
 /// The filters of a first convolution, f32 [K, C, h, w] on the CPU with 1 or 3 channels, in rows of at most `columns`. Each is
 /// scaled to its own largest number; 0 is the middle grey.
 Picture filter_sheet(const Tensor& weight, int columns);
+
+/// Each pixel `times` times, in each direction.
+Picture enlarged(const Picture& picture, int times);
 
 /// A PNG file.
 std::string png_of(const Picture& picture);

@@ -10,6 +10,7 @@
 #include <gpucnn/core/error.h>
 #include <gpucnn/core/text/formatted.h>
 #include <gpucnn/layers/grad_cam.h>
+#include <gpucnn/train/report/first_filters.h>
 #include <gpucnn/train/report/html_text.h>
 #include <gpucnn/train/report/line_chart.h>
 #include <gpucnn/train/report/picture.h>
@@ -20,7 +21,7 @@ namespace {
 
 using report::html_text;
 
-constexpr int kMaxMistakes = 12, kPictureSide = 96, kMaxFilters = 64, kFilterColumns = 16, kMaxFilterSide = 32;
+constexpr int kMaxMistakes = 12, kPictureSide = 96;
 constexpr std::int64_t kMaxMatrix = 32;  // classes; more have a list of what is confused most
 constexpr std::size_t kMaxPairs = 20;
 constexpr std::size_t kMaxTable = 2000;  // epochs and classes with a row of their own, so that the page stays small
@@ -32,6 +33,12 @@ std::string clock_of(double seconds) {
   if (whole < 60) return formatted("{:.1f} s", seconds);
   if (whole < 3600) return formatted("{}:{:02} min", whole / 60, whole % 60);
   return formatted("{}:{:02} h", whole / 3600, whole / 60 % 60);
+}
+
+/// With an upper-case letter at its beginning, whatever the locale.
+std::string capitalised(std::string text) {
+  if (!text.empty() && text[0] >= 'a' && text[0] <= 'z') text[0] = static_cast<char>(text[0] - 'a' + 'A');
+  return text;
 }
 
 std::string fact(std::string_view name, const std::string& value) {
@@ -68,12 +75,14 @@ std::vector<double> values_of(const std::vector<EpochNumbers>& epochs, const Val
   return values;
 }
 
-std::string chart(std::string_view title, const std::vector<report::Series>& series, const std::string& summary, bool from_zero) {
+std::string chart(std::string_view title, const std::vector<report::Series>& series, const std::string& summary, bool from_zero,
+                  const report::AxisEnds& ends = {}) {
   std::string key;
   for (std::size_t i = 0; i < series.size() && series.size() > 1; ++i) {
     key += formatted("<span class=\"key key{}\"></span>{}", i, html_text(series[i].name));
   }
-  return formatted("<figure><figcaption>{} {}</figcaption>{}</figure>", title, key, report::line_chart(series, summary, from_zero));
+  return formatted("<figure><figcaption>{} {}</figcaption>{}</figure>", title, key,
+                   report::line_chart(series, summary, from_zero, ends));
 }
 
 }  // namespace
@@ -94,9 +103,9 @@ std::string RunReport::name_of_class(std::int64_t label) const {
   return i < texts_.class_names.size() ? html_text(texts_.class_names[i]) : formatted("class {}", label);
 }
 
-void RunReport::look_at(Module& model, DataLoader& test) {
+void RunReport::look_at(Module& model, DataLoader& test, std::optional<int> epoch) {
   examination_ = examine(model, test, kMaxMistakes);
-  examined_epoch_ = epochs_.empty() ? 0 : epochs_.back().epoch;
+  examined_epoch_ = epoch.value_or(epochs_.empty() ? 0 : epochs_.back().epoch);
   const Shape image = test.dataset().image_shape();
   summary_ = model.summary({1, image[0], image[1], image[2]});
   show_filters(model);
@@ -136,31 +145,29 @@ void RunReport::show_mistakes(const Module& model, Device device, DataLoader& te
 }
 
 void RunReport::show_filters(Module& model) {
-  filters_.clear();
-  for (const Parameter& parameter : model.parameters()) {
-    const Shape& shape = parameter.shape();
-    if (shape.rank() != 4) continue;
-    if ((shape[1] != 1 && shape[1] != 3) || shape[2] * shape[3] == 1 || std::max(shape[2], shape[3]) > kMaxFilterSide) return;
-    const Tensor weight = parameter.value().to(Device::cpu());
-    filters_ =
-        report::data_url(report::filter_sheet(weight.narrow(0, std::min<std::int64_t>(shape[0], kMaxFilters)), kFilterColumns));
-    filters_layer_ = html_text(parameter.name());
-    return;
-  }
+  const auto filters = report::first_filters(model);
+  filters_ = filters ? report::data_url(filters->sheet) : "";
+  filters_layer_ = filters ? html_text(filters->layer) : "";
 }
 
 std::string RunReport::facts() const {
-  if (epochs_.empty()) return "<p>No epoch has ended yet.</p>";
+  if (epochs_.empty() && test_) {
+    return "<dl class=\"facts\">" + fact("Test accuracy", percent(test_->accuracy())) +
+           fact("Test loss", formatted("{:.4f}", test_->loss())) + fact("Test images", formatted("{}", test_->images)) + "</dl>";
+  }
+  if (epochs_.empty()) return trials_.empty() ? "<p>No epoch has ended yet.</p>" : "";
   const EpochNumbers& last = epochs_.back();
   const auto best = std::ranges::max_element(
       epochs_, {}, [](const EpochNumbers& epoch) { return std::isnan(epoch.test_accuracy) ? -1.0 : epoch.test_accuracy; });
   double seconds = 0;
   for (const EpochNumbers& epoch : epochs_) seconds += epoch.seconds;
   std::string html = "<dl class=\"facts\">";
-  html += fact("Best test accuracy",
+  const std::string judged = html_text(texts_.judged), title = capitalised(judged);
+  html += fact(formatted("Best {} accuracy", judged),
                formatted("{} <span class=\"quiet\">in epoch {}</span>", percent(best->test_accuracy), best->epoch));
-  html += fact("Test accuracy", percent(last.test_accuracy));
-  html += fact("Test loss", formatted("{:.4f}", last.test_loss));
+  html += fact(title + " accuracy", percent(last.test_accuracy));
+  html += fact(title + " loss", formatted("{:.4f}", last.test_loss));
+  if (test_) html += fact("Test accuracy", percent(test_->accuracy()) + " <span class=\"quiet\">of the best weights</span>");
   html += fact("Training loss", formatted("{:.4f}", last.train_loss));
   html += fact("Epochs", formatted("{} of {}", last.epoch, std::max(texts_.epochs, last.epoch)));
   html += fact("Time", clock_of(seconds));
@@ -168,29 +175,52 @@ std::string RunReport::facts() const {
   return html + "</dl>";
 }
 
+void RunReport::add_rates(std::vector<RateTrial> trials, double suggested) {
+  trials_ = std::move(trials);
+  suggested_lr_ = suggested;
+}
+
+std::string RunReport::rates() const {
+  if (trials_.empty()) return {};
+  std::vector<double> losses;
+  for (const RateTrial& trial : trials_) losses.push_back(trial.loss);
+  const std::string first = formatted("{:.1g}", trials_.front().lr), last = formatted("rate {:.2g}", trials_.back().lr);
+  const bool falls = suggested_lr_ > 0;
+  const std::string found = falls ? formatted("The loss falls fastest at a learning rate of {:.2g}.", suggested_lr_)
+                                  : "The loss falls at none of these learning rates.";
+  const std::string where = falls ? formatted("falls fastest at {:.2g}", suggested_lr_) : "falls at none of them";
+  return formatted("<h2>Learning-rate range test</h2><p>{}</p><div class=\"charts\">", found) +
+         chart("Loss over the learning rate", {{"training", losses}},
+               formatted("Loss over learning rates from {} to {:.2g}; it {}.", first, trials_.back().lr, where), true,
+               {first, last}) +
+         "</div>";
+}
+
 std::string RunReport::curves() const {
   if (epochs_.empty()) return {};
   const EpochNumbers& last = epochs_.back();
+  const std::string judged = html_text(texts_.judged);
   std::string html = "<h2>Curves</h2><div class=\"charts\">";
-  html += chart(
-      "Loss",
-      {{"training", values_of(epochs_, [](const EpochNumbers& e) { return e.train_loss; })},
-       {"test", values_of(epochs_, [](const EpochNumbers& e) { return e.test_loss; })}},
-      formatted("Loss over {} epochs: training {:.4f}, test {:.4f} in the last.", epochs_.size(), last.train_loss, last.test_loss),
-      true);
+  html += chart("Loss",
+                {{"training", values_of(epochs_, [](const EpochNumbers& e) { return e.train_loss; })},
+                 {texts_.judged, values_of(epochs_, [](const EpochNumbers& e) { return e.test_loss; })}},
+                formatted("Loss over {} epochs: training {:.4f}, {} {:.4f} in the last.", epochs_.size(), last.train_loss, judged,
+                          last.test_loss),
+                true);
   html += chart("Accuracy",
                 {{"training", values_of(epochs_, [](const EpochNumbers& e) { return e.train_accuracy; })},
-                 {"test", values_of(epochs_, [](const EpochNumbers& e) { return e.test_accuracy; })}},
-                formatted("Accuracy over {} epochs: training {}, test {} in the last.", epochs_.size(),
-                          percent(last.train_accuracy), percent(last.test_accuracy)),
+                 {texts_.judged, values_of(epochs_, [](const EpochNumbers& e) { return e.test_accuracy; })}},
+                formatted("Accuracy over {} epochs: training {}, {} {} in the last.", epochs_.size(), percent(last.train_accuracy),
+                          judged, percent(last.test_accuracy)),
                 false);
   html += chart("Learning rate", {{"learning rate", values_of(epochs_, [](const EpochNumbers& e) { return e.lr; })}},
                 formatted("Learning rate over {} epochs: {:.3g} in the last.", epochs_.size(), last.lr), true);
   html += "</div><details><summary>All epochs as a table</summary>";
-  std::string table =
+  std::string table = formatted(
       "<table><thead><tr><th scope=\"col\">Epoch</th><th scope=\"col\">Loss</th><th scope=\"col\">Accuracy</th><th "
-      "scope=\"col\">Test loss</th>"
-      "<th scope=\"col\">Test accuracy</th><th scope=\"col\">Learning rate</th><th scope=\"col\">Seconds</th></tr></thead><tbody>";
+      "scope=\"col\">{0} loss</th>"
+      "<th scope=\"col\">{0} accuracy</th><th scope=\"col\">Learning rate</th><th scope=\"col\">Seconds</th></tr></thead><tbody>",
+      capitalised(judged));
   const std::size_t first = epochs_.size() > kMaxTable ? epochs_.size() - kMaxTable : 0;
   for (std::size_t i = first; i < epochs_.size(); ++i) {
     const EpochNumbers& e = epochs_[i];
@@ -246,14 +276,14 @@ std::string RunReport::confusion() const {
     }
     table += "</tr>";
   }
-  return html + "<p class=\"quiet\">Rows are labels, columns are guesses; a number counts test images.</p>" +
-         scrolling("Confusion matrix", table + "</tbody></table>");
+  return html + "<p class=\"quiet\">Rows are labels, columns are guesses; a number counts " + html_text(texts_.judged) +
+         " images.</p>" + scrolling("Confusion matrix", table + "</tbody></table>");
 }
 
 std::string RunReport::classes() const {
   std::string table =
       "<table><thead><tr><th scope=\"col\">Class</th><th scope=\"col\">Images</th><th scope=\"col\">Right</th>"
-      "<th scope=\"col\">Accuracy</th><th></th></tr></thead><tbody>";
+      "<th scope=\"col\">Accuracy</th><td></td></tr></thead><tbody>";
   const std::int64_t count = std::min(examination_.classes, static_cast<std::int64_t>(kMaxTable));
   for (std::int64_t label = 0; label < count; ++label) {
     const std::int64_t images = examination_.images(label), right = examination_.count(label, label);
@@ -272,10 +302,10 @@ std::string RunReport::mistakes() const {
       "(Grad-CAM; red is most).</p><div class=\"mistakes\">";
   for (const Shown& shown : shown_) {
     const std::string label = name_of_class(shown.mistake.label), guess = name_of_class(shown.mistake.guess);
-    html += formatted("<figure><div class=\"pair\"><img src=\"{}\" alt=\"Test image {}, a {}\">", shown.image, shown.mistake.index,
-                      label);
+    html += formatted("<figure><div class=\"pair\"><img src=\"{}\" alt=\"{} image {}, a {}\">", shown.image,
+                      capitalised(html_text(texts_.judged)), shown.mistake.index, label);
     if (!shown.heat.empty()) html += formatted("<img src=\"{}\" alt=\"Heat map of {}\">", shown.heat, guess);
-    html += formatted("</div><figcaption>{}, guessed {} with {:.1f} %</figcaption></figure>", label, guess,
+    html += formatted("</div><figcaption>{}, guessed {} with {:.1f}&#160;%</figcaption></figure>", label, guess,
                       100 * shown.mistake.probability);
   }
   return html + "</div>";
@@ -287,15 +317,17 @@ std::string RunReport::html() const {
       "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
       "content=\"width=device-width,initial-scale=1\"><title>{}</title><style>{}</style></head><body><main>\n<h1>{}</h1>\n",
       title, report::kStyle, title);
-  page += facts() + '\n' + curves() + '\n';
+  page += facts() + '\n' + rates() + curves() + '\n';
   if (examination_.classes > 0) {
-    page += formatted("<p class=\"quiet\">What follows is of the weights after epoch {}: {} of {} test images are right.</p>\n",
-                      examined_epoch_, examination_.correct(), examination_.images());
+    const std::string which = examined_epoch_ > 0 ? formatted("after epoch {}", examined_epoch_) : "that were given";
+    page += formatted("<p class=\"quiet\">What follows is of the weights {}: {} of {} {} images are right.</p>\n", which,
+                      examination_.correct(), examination_.images(), html_text(texts_.judged));
     page += confusion() + '\n' + classes() + '\n' + mistakes() + '\n';
   }
   if (!filters_.empty()) {
     page += formatted(
-        "<h2>First filters</h2><p class=\"quiet\">{}; grey is 0.</p><img class=\"filters\" src=\"{}\" alt=\"The filters of the "
+        "<h2>First filters</h2><p class=\"quiet\">{}: grey is a weight of 0.</p><img class=\"filters\" src=\"{}\" alt=\"The "
+        "filters of the "
         "first "
         "convolution\">\n",
         filters_layer_, filters_);

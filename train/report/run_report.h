@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,11 +22,17 @@ struct GPUCNN_API EpochNumbers {
   static EpochNumbers of(const EpochResult& result);
 };
 
+/// A step of a learning-rate range test.
+struct RateTrial {
+  double lr = 0, loss = 0;
+};
+
 /// What a report says of a run besides its numbers. Texts may be anything: no byte of them becomes HTML.
 struct RunReportTexts {
   std::string title;                     ///< as "SimpleCNN on CIFAR-10"
   std::vector<std::string> class_names;  ///< by their number
   int epochs = 0;                        ///< that the run will have
+  std::string judged = "test";           ///< by which images its epochs are judged, as "validation"
   /// Names and values, in this order.
   std::vector<std::pair<std::string, std::string>> configuration, machine;
 };
@@ -49,10 +56,18 @@ class GPUCNN_API RunReport {
   void add(const EpochNumbers& epoch) { epochs_.push_back(epoch); }
   void add(const EpochResult& epoch) { add(EpochNumbers::of(epoch)); }
 
+  /// What the test images say of the best weights at the end, where other images judged the epochs.
+  void add_test(const Metrics& test) { test_ = test; }
+
+  /// A learning-rate range test: rates that rise by one factor from step to step, the loss at each, and the rate that is suggested.
+  /// 0 suggests none: the loss falls at no rate.
+  void add_rates(std::vector<RateTrial> trials, double suggested);
+
   /// Takes the weights that the model has now as those that the page shows: its guesses on all images of the loader. The loader
   /// must not shuffle or change them. Images are shown if they have 1 or 3 channels. A model that cannot be cloned, or that
-  /// `graph_of` cannot follow, has no heat maps. Throws what `examine` throws.
-  void look_at(Module& model, DataLoader& test);
+  /// `graph_of` cannot follow, has no heat maps. `epoch` is the one that the weights come from; empty: the last that was added.
+  /// Throws what `examine` throws.
+  void look_at(Module& model, DataLoader& test, std::optional<int> epoch = {});
 
   /// The page as it stands now.
   std::string html() const;
@@ -70,12 +85,16 @@ class GPUCNN_API RunReport {
   std::string name_of_class(std::int64_t label) const;
   std::string facts() const;
   std::string curves() const;
+  std::string rates() const;
   std::string confusion() const;
   std::string classes() const;
   std::string mistakes() const;
 
   RunReportTexts texts_;
   std::vector<EpochNumbers> epochs_;
+  std::optional<Metrics> test_;
+  std::vector<RateTrial> trials_;
+  double suggested_lr_ = 0;
   Examination examination_;
   int examined_epoch_ = 0;  // 0: none
   std::vector<Shown> shown_;

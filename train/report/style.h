@@ -20,6 +20,7 @@ p{margin:.3em 0 .8em}
 .facts div,.charts figure,.mistakes figure{background:var(--card);border:1px solid var(--edge);border-radius:8px;padding:12px;margin:0}
 .facts dt{color:var(--quiet);font-size:.85em}
 .facts dd{margin:0;font-size:1.35em;font-variant-numeric:tabular-nums}
+.facts .quiet{display:block;font-size:.63em}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,300px),1fr));gap:12px}
 svg{display:block;width:100%;height:auto}
 svg text{font-size:11px}

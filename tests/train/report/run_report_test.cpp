@@ -95,9 +95,32 @@ TEST_P(RunReportTest, ShowsWhatTheModelMakesOfTheTestSet) {
   EXPECT_EQ(count(html, "<figcaption>"), 3 + found.mistakes.size());
   EXPECT_EQ(count(html, "alt=\"Heat map of "), found.mistakes.size());
   EXPECT_THAT(html, HasSubstr("<th scope=\"row\">threads</th><td>2</td>"));
-  EXPECT_THAT(html, HasSubstr("0.weight; grey is 0"));
+  EXPECT_THAT(html, HasSubstr("0.weight: grey is a weight of 0"));
   EXPECT_THAT(html, HasSubstr("Total parameters: "));
   for (const char* outside : {"<script", "http:", "https:", "<link", "@import"}) EXPECT_THAT(html, Not(HasSubstr(outside)));
+}
+
+TEST_P(RunReportTest, NamesTheEpochThatWeightsComeFrom) {
+  Sequential model = network(8, 3);
+  model.init(1).to(device());
+  DataLoader test = noise(40, 8, 3, device());
+  RunReport report({.title = "A run"});
+  for (const int number : {1, 2, 3}) report.add(epoch(number, 0.5));
+  report.look_at(model, test, 2);
+  EXPECT_THAT(report.html(), HasSubstr("of the weights after epoch 2"));
+  report.look_at(model, test);
+  EXPECT_THAT(report.html(), HasSubstr("of the weights after epoch 3"));
+}
+
+TEST(RunReport, SaysWhereNoRateHelps) {
+  RunReport report({.title = "Rates"});
+  report.add_rates({{1e-7, 2.3}, {1e-6, 2.3}, {1e-5, 2.4}}, 1e-6);
+  EXPECT_THAT(report.html(), HasSubstr("The loss falls fastest at a learning rate of 1e-06."));
+  report.add_rates({{1e-7, 2.3}, {1e-6, 2.4}, {1e-5, 2.5}}, 0);
+  const std::string html = report.html();
+  EXPECT_THAT(html, HasSubstr("The loss falls at none of these learning rates."));
+  EXPECT_THAT(html, HasSubstr("from 1e-07 to 1e-05; it falls at none of them."));
+  EXPECT_THAT(html, Not(HasSubstr("fastest")));
 }
 
 TEST_P(RunReportTest, LetsNoNameBecomeATag) {

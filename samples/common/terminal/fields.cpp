@@ -1,4 +1,4 @@
-#include "common/fields.h"
+#include "common/terminal/fields.h"
 
 #include <algorithm>
 
@@ -14,9 +14,14 @@ std::string join(const std::vector<Field>& fields) {
 
 std::string fit_fields(std::vector<Field> fields, std::size_t width) {
   std::string line = join(fields);
-  while (line.size() > width) {
+  if (line.size() <= width) return line;
+  for (Field& field : fields) {
+    if (!field.brief.empty()) field.text = field.brief;
+  }
+  line = join(fields);
+  while (line.size() > width && fields.size() > 1) {
     fields.erase(std::ranges::min_element(fields, {}, &Field::rank));
     line = join(fields);
   }
-  return line;
+  return line.size() <= width ? line : line.substr(line.size() - width);
 }

@@ -1,4 +1,4 @@
-#include "common/terminal.h"
+#include "common/terminal/terminal.h"
 
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -15,10 +15,16 @@ std::string_view variable(const char* name) {
   return value ? value : "";
 }
 
+/// Open MPI gives its ranks pseudo-terminals without a size, and what they print may go on into a file.
+bool is_of_launcher() {
+  winsize window{};
+  return !variable("OMPI_COMM_WORLD_SIZE").empty() && ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col == 0;
+}
+
 }  // namespace
 
 Terminal Terminal::of_standard_output() {
-  const bool is_one = isatty(STDOUT_FILENO) == 1;
+  const bool is_one = isatty(STDOUT_FILENO) == 1 && !is_of_launcher();
   const std::string_view kind = variable("TERM");
   return {is_one, is_one && !kind.empty() && kind != "dumb" && variable("NO_COLOR").empty()};
 }

@@ -2,6 +2,9 @@
 
 #include <cstddef>
 
+/// Back to the start of the line, and erase it.
+inline constexpr const char* kClearLine = "\r\x1b[K";
+
 /// What standard output is.
 struct Terminal {
   bool is_one = false;     // and not a file or a pipe
