@@ -166,6 +166,7 @@ def check_programs(options, machine):
         fail(f"there is no program {machine.program} beside {options.bench}: build libgpucnn")
     options.pytorch = PYTORCH
     options.onnx_runtimes = [ONNX] if has("onnxruntime") else []
+    options.dlib = False
     if not options.onnx_runtimes and not gpu:
         warn("ONNX Runtime is left out: pip install onnxruntime")
     if (load := os.getloadavg()[0]) > 0.5:

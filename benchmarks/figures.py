@@ -124,6 +124,14 @@ def run_epoch(options, *more):
             options.threads,
             "--epochs",
             1,
+            "--optimizer",
+            "adam",
+            "--schedule",
+            "constant",
+            "--weight-decay",
+            0,
+            "--label-smoothing",
+            0,
         ]
         command += ["--batch-size", EPOCH_BATCH, "--out", out, "--quiet", *more]
         command = [str(word) for word in command]

@@ -16,6 +16,7 @@ STAGES = (
     "test",
     "steps",
     "parity",
+    "ranks",
     *(f"pytorch-{p}" for p in PRECISIONS),
     "profile",
     "repeat",

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cmath>
 #include <functional>
 #include <memory>
 #include <numeric>
@@ -16,6 +15,7 @@
 #include <nlohmann/json.hpp>
 
 #include "instruction_set.h"
+#include "timed_runs.h"
 #include "zoo/networks.h"
 
 // Times whole training steps or forward passes of a network, and prints one line of JSON.
@@ -40,10 +40,7 @@ struct Options {
 
 Shape batch_of(const Shape& image, int batch) { return {batch, image[0], image[1], image[2]}; }
 
-double milliseconds(Clock::duration time) { return std::chrono::duration<double, std::milli>(time).count(); }
-
-/// The times of `run`, in ms, each the mean of `together` runs between two waits for the device: at least 5 for `seconds`, after a
-/// tenth of that as warm-up. Of a start it is the first alone.
+/// The times of `run`, in ms, each the mean of `together` runs between two waits for the device. Of a start it is the first alone.
 std::vector<double> measure(const std::function<void()>& run, Device device, const Options& options) {
   Stream stream(device);
   const auto once = [&] {
@@ -55,20 +52,9 @@ std::vector<double> measure(const std::function<void()>& run, Device device, con
     once();
     return {milliseconds(Clock::now() - before) / options.together};
   }
-  const auto lasts = [start = Clock::now()](double limit) { return milliseconds(Clock::now() - start) < limit * 1000; };
-  do once();
-  while (lasts(options.seconds / 10));
-  std::vector<double> times;
-  for (const auto start = Clock::now(); times.size() < 5 || milliseconds(Clock::now() - start) < options.seconds * 1000;) {
-    const auto before = Clock::now();
-    once();
-    times.push_back(milliseconds(Clock::now() - before) / options.together);
-  }
+  std::vector<double> times = timed_runs(once, options.seconds);
+  for (double& time : times) time /= options.together;
   return times;
-}
-
-double quantile(const std::vector<double>& sorted, double q) {
-  return sorted[static_cast<std::size_t>(std::lround(q * static_cast<double>(sorted.size() - 1)))];
 }
 
 /// Labels 0, 1, … 9, 0, … for `count` images.

@@ -29,6 +29,8 @@ PYTORCH_CUDA = [
     "PyTorch CUDA graph",
     "PyTorch CUDA graph, compiled",
 ]
+DLIB = "dlib"
+DLIB_NETWORKS = ("caffe_lenet", "lenet5", "mlp", "simple_cnn", "vgg8")  # of dlib_bench
 # What holds oneDNN, PyTorch's own kernels and its compiler, and MKL to an instruction set.
 HELD_TO = {
     "": {},
@@ -62,6 +64,7 @@ def last_line(text):
 def clean_environment():
     """What programs need, and nothing that tunes them."""
     kept = ("PATH", "HOME", "USER", "LANG", "TMPDIR", "VIRTUAL_ENV", "CC", "CXX")
+    kept += ("TORCHINDUCTOR_CACHE_DIR",)  # where PyTorch's compiler keeps what it made
     kept += ("CUDA_HOME", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "GPUCNN_CUDA_LIBRARY_PATH")
     return {name: os.environ[name] for name in kept if name in os.environ}
 
@@ -74,6 +77,7 @@ def rival_environment(name, instruction_set, options):
         "OMP_PROC_BIND": "true",
         "OMP_PLACES": "cores",
         "OMP_NUM_THREADS": str(options.threads),
+        "OPENBLAS_NUM_THREADS": str(options.threads),
     }
     environment |= HELD_TO[instruction_set]
     if "jemalloc" in name:
@@ -81,10 +85,16 @@ def rival_environment(name, instruction_set, options):
     return environment
 
 
-def rivals_of(what, options):
+def dlib_bench(options):
+    """The program, which is built where dlib is installed."""
+    return pathlib.Path(options.bench).with_name("dlib_bench")
+
+
+def rivals_of(cell, options):
     if options.device != "cpu":
         return PYTORCH_CUDA
-    return options.pytorch + (options.onnx_runtimes if what == "infer" else [])
+    dlib = [DLIB] if options.dlib and cell.network in DLIB_NETWORKS else []
+    return options.pytorch + (options.onnx_runtimes if cell.what == "infer" else []) + dlib
 
 
 def run_json(command, environment=None):
@@ -94,6 +104,27 @@ def run_json(command, environment=None):
     if done.returncode != 0:
         raise RuntimeError(f"{command[0]} failed: {last_line(done.stderr)}")
     return json.loads(done.stdout)
+
+
+def rival_command(name, cell, onnx, options):
+    """Of rivals.py, or of dlib_bench."""
+    if name == DLIB:
+        command = [str(dlib_bench(options)), "--network", cell.network, "--what", cell.what]
+        return [*command, "--batch", str(cell.batch), "--seconds", str(options.seconds)]
+    task = {
+        "name": name,
+        "network": cell.network,
+        "what": cell.what,
+        "batch": cell.batch,
+        "onnx": onnx,
+        "threads": options.threads,
+        "seconds": options.seconds,
+        "device": options.device,
+        "precision": options.precision,
+        "together": options.together,
+    }
+    script = str(pathlib.Path(__file__).with_name("rivals.py"))
+    return [sys.executable, script, json.dumps(task)]
 
 
 def bench_command(cell, options):
@@ -120,28 +151,14 @@ class Ours:
 
 
 class Rival:
-    """A process of rivals.py that prepares itself and waits between its rounds."""
+    """A process that prepares itself, says so, and waits between its rounds."""
 
-    def __init__(self, name, cell, onnx, options):
-        task = {
-            "name": name,
-            "network": cell.network,
-            "what": cell.what,
-            "batch": cell.batch,
-            "onnx": onnx,
-            "threads": options.threads,
-            "seconds": options.seconds,
-        }
-        task |= {
-            "device": options.device,
-            "precision": options.precision,
-            "together": options.together,
-        }
+    def __init__(self, name, command, environment):
         self.name = name
         self.errors = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
-            [sys.executable, pathlib.Path(__file__).with_name("rivals.py"), json.dumps(task)],
-            env=rival_environment(name, cell.instruction_set, options),
+            command,
+            env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
@@ -172,7 +189,7 @@ def onnx_file(cell, options):
     """The network as a file for those that read ONNX."""
     with tempfile.TemporaryDirectory() as folder:
         file = str(pathlib.Path(folder, "network.onnx"))
-        if set(rivals_of(cell.what, options)) & {ONNX, OPENVINO}:
+        if set(rivals_of(cell, options)) & {ONNX, OPENVINO}:
             command = [options.bench, "--network", cell.network, "--onnx", file]
             subprocess.run(command, env=clean_environment(), check=True)
         yield file
@@ -182,7 +199,10 @@ def start(cell, options, leave_out):
     """All programs of one cell by name, each ready to measure."""
     programs = {OURS: Ours(cell, options)}
     with onnx_file(cell, options) as file:
-        started = {name: Rival(name, cell, file, options) for name in rivals_of(cell.what, options)}
+        started = {}
+        for name in rivals_of(cell, options):
+            environment = rival_environment(name, cell.instruction_set, options)
+            started[name] = Rival(name, rival_command(name, cell, file, options), environment)
         for name, rival in started.items():
             try:
                 rival.answer()
@@ -190,6 +210,18 @@ def start(cell, options, leave_out):
             except RuntimeError as error:
                 leave_out(error)
     return programs
+
+
+def prepare(cell, options):
+    """Starts the programs of one cell and ends them: PyTorch's compiler then finds its work in the cache."""
+    with onnx_file(cell, options) as file:
+        for name in rivals_of(cell, options):
+            environment = rival_environment(name, cell.instruction_set, options)
+            rival = Rival(name, rival_command(name, cell, file, options), environment)
+            try:
+                rival.answer()
+            finally:
+                rival.close()
 
 
 def compare(cell, peak, options):
