@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What scripts/train and scripts/test share: it brings the machine and build/ to the point where the work can start, and does nothing
+# What scripts/train, scripts/predict and scripts/test share: it brings the machine and build/ to the point where the work can start, and does nothing
 # that is done already. Sourced.
 
 self="${self:-$0}" # the script that was called, without symbolic links
@@ -195,6 +195,9 @@ has_nvcc() { has nvcc || [ -x "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc" ]; }
 
 has_driver() { has nvidia-smi || [ -e /dev/nvidiactl ]; }
 
+# Whether the build is to have CUDA code: for a GPU of this machine, for those that the user names, or to test it in the emulator.
+needs_cuda() { has_nvcc && { has_driver || [ -n "${GPUCNN_CUDA_ARCHITECTURES:-}" ] || [ "$program" = scripts/test ]; }; }
+
 mention_the_gpu() {
   if has_driver && ! has_nvcc; then
     say "Note: this machine has an NVIDIA driver but no CUDA toolkit (nvcc), so the build is for the CPU. For the GPU, install CUDA 12 or" \
@@ -227,19 +230,31 @@ count_jobs() {
   printf '%s' "$cores"
 }
 
-configure() {
+# Whether build/ is configured as this script needs it. CUDA code that an earlier script left out is compiled once somebody needs it.
+is_configured() {
   local source=""
   [ ! -f "$build/CMakeCache.txt" ] || source=$(sed -n 's/^CMAKE_HOME_DIRECTORY:INTERNAL=//p' "$build/CMakeCache.txt")
-  if [ "$source" = "$root" ] && { [ -f "$build/build.ninja" ] || [ -f "$build/Makefile" ]; }; then return 0; fi
+  [ "$source" = "$root" ] || return 1
+  [ -f "$build/build.ninja" ] || [ -f "$build/Makefile" ] || return 1
+  [ ! -f "$build/without_cuda" ] || ! needs_cuda
+}
+
+configure() {
+  if is_configured; then return 0; fi
 
   set -- -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=Release -DGPUCNN_WERROR=OFF
   [ ! -f "$build/CMakeCache.txt" ] || set -- "$@" --fresh
   if has ninja; then set -- "$@" -G Ninja; fi
   if has ccache; then set -- "$@" -DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DCMAKE_CUDA_COMPILER_LAUNCHER=ccache; fi
   if [ -z "${CXX:-}" ]; then set -- "$@" -DCMAKE_CXX_COMPILER=g++; fi
-  if has_nvcc; then
+  rm -f "$build/without_cuda"
+  if needs_cuda; then
     choose_architectures
     [ -z "$architectures" ] || set -- "$@" "-DGPUCNN_CUDA_ARCHITECTURES=$architectures"
+  elif has_nvcc; then
+    say "CUDA code is left out, as this machine has no GPU; scripts/test compiles it, too"
+    : >"$build/without_cuda"
+    set -- "$@" -DGPUCNN_CUDA=OFF
   fi
   say "Configuring build/"
   if ! cmake "$@" >"$build/configure.log" 2>&1; then
@@ -273,17 +288,66 @@ thin_out() {
   done
 }
 
-build_failed() { die "the build failed; the words above say where. If they name no source: $(remove_build)$(no_room)"; }
+build_failed() {
+  die "the build failed; the words above say where. If they name no source, build/ may be damaged: remove it and run $program again:" \
+    "rm -rf '$build'$(no_room)"
+}
+
+# show_build NAME: passes on what a build of this target prints, but nothing where nothing was to do. On a terminal Ninja's steps share a line.
+show_build() {
+  local line said="" amid="" step='^\[[0-9]+/[0-9]+\] '
+  while IFS= read -r line; do
+    case "$line" in "ninja: no work to do." | "[0/"*"] Re-checking globbed directories..." | "ninja: Entering directory"*) continue ;; esac
+    [ -n "$said" ] || say "Building $1 in build/ with $jobs jobs; the first time takes a few minutes"
+    said=1
+    if [ -t 1 ] && [ "${TERM:-dumb}" != dumb ] && [[ $line =~ $step ]]; then
+      printf '\r\033[K%.78s' "$line"
+      amid=1
+    else
+      [ -z "$amid" ] || printf '\n'
+      amid=""
+      printf '%s\n' "$line"
+    fi
+  done
+  [ -z "$amid" ] || printf '\n'
+}
+
+run_build() { cmake --build "$build" --target "$1" --parallel "$jobs" 2>&1; }
 
 # build_target NAME: silent when there is nothing to do.
 build_target() {
-  if [ -f "$build/build.ninja" ] && ninja -C "$build" -n "$1" 2>/dev/null | grep -q 'no work to do'; then return 0; fi
-  say "Building $1 in build/ with $jobs jobs; the first time takes a few minutes"
   if [ -t 1 ]; then
-    cmake --build "$build" --target "$1" --parallel "$jobs" || build_failed
+    (set -o pipefail && run_build "$1" | show_build "$1") || build_failed
   else
-    (set -o pipefail && cmake --build "$build" --target "$1" --parallel "$jobs" 2>&1 | thin_out) || build_failed
+    (set -o pipefail && run_build "$1" | show_build "$1" | thin_out) || build_failed
   fi
+}
+
+# refuse CODE WORDS...: as the program itself would, before it is built.
+refuse() {
+  local code="$1"
+  shift
+  printf '%s: %s\n' "$program" "$*" >&2
+  exit "$code"
+}
+
+# check_words FOLDER OPTION WORD...: before the first build, which takes minutes, refuses options that no source of the program in
+# samples/FOLDER names (code 2), and a path behind OPTION that is not there (code 4). The program itself looks at all the rest.
+check_words() {
+  local folder="$1" path_option="$2" word name before=""
+  shift 2
+  for word; do
+    if [ "$before" = "$path_option" ] && [ ! -e "$word" ]; then refuse 4 "there is no file or folder '$word'"; fi
+    before="$word"
+    case "$word" in
+      "$path_option="*) [ -e "${word#*=}" ] || refuse 4 "there is no file or folder '${word#*=}'" ;;
+    esac
+    case "$word" in
+      --?*) name="${word%%=*}" ;;
+      *) continue ;;
+    esac
+    grep -rqE -- "[\",]${name}[\",]" "$root/samples/$folder" "$root/samples/common" || refuse 2 "'$name' is not an option"
+  done
 }
 
 # check_program FILE: dies unless it starts. A file of a disk that was full or of a build that was broken off may be cut short.

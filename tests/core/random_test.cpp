@@ -43,6 +43,19 @@ TEST(RandomStream, MovesToAnotherStepAndKeepsTheRest) {
   EXPECT_EQ(moved.counter3(), made.counter3());
 }
 
+TEST(RandomStream, WithoutItsFirstElementsItGoesOnWithTheNext) {
+  const RandomStream whole(0x1122334455667788, Purpose::dropout, 3, 5);
+  for (const std::uint64_t first : {0ULL, 1ULL, 2ULL, 3ULL, 4ULL, 7ULL, 1000ULL, (1ULL << 40) + 6}) {
+    const RandomStream rest = whole.without_first(first), in_two = whole.without_first(1).without_first(first);
+    for (std::uint64_t e = 0; e < 13; ++e) {
+      EXPECT_EQ(rest.word(e), whole.word(first + e)) << first << " " << e;
+      EXPECT_EQ(rest.block(e / 4)[e % 4], whole.word(first + e)) << first << " " << e;
+      EXPECT_EQ(in_two.word(e), whole.word(first + 1 + e)) << first << " " << e;
+    }
+    EXPECT_EQ(rest.at(9).word(2), whole.at(9).word(first + 2));
+  }
+}
+
 TEST(RandomStream, UniformIsInZeroToOneAndEven) {
   const RandomStream random(7, Purpose::normal);
   double sum = 0;

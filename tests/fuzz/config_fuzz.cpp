@@ -19,5 +19,5 @@ std::vector<std::string> fuzz::seeds() {
 void fuzz::run(std::string_view bytes) {
   static MemoryFile file;
   file.set(bytes);
-  resumed_options({"--resume", "--out", "run", "--epochs", "9"}, file.path());
+  resumed_words({"--resume", "--out", "run", "--epochs", "9"}, file.path(), 1);
 }

@@ -12,8 +12,8 @@ fail() {
   failures=$((failures + 1))
 }
 
-rooms=(core kernels layers models optim data io train)
-floors="core kernels layers models optim data io train"
+rooms=(core kernels layers models optim data io distributed train)
+floors="core kernels layers models optim data io distributed train"
 
 # What the files of a floor may include, besides their own floor. One arrow: core <- kernels <- layers <- models; optim and data stand
 # beside layers; io above models and data, for a file may hold a whole model; train sees all.
@@ -24,7 +24,8 @@ floors_below() {
     layers | optim | data) printf 'core kernels' ;;
     models) printf 'core kernels layers' ;;
     io) printf 'core kernels layers models data' ;;
-    train) printf 'core kernels layers models optim data io' ;;
+    distributed) printf 'core kernels layers' ;;
+    train) printf 'core kernels layers models optim data io distributed' ;;
   esac
 }
 
@@ -33,15 +34,17 @@ kernels_below() {
   case "$1" in
     common) ;;
     simd | cuda | vendor) printf 'common' ;;
-    activation | augment | clip | combine | copy | loss | metrics | muon | norm | optim | pool) printf 'common simd cuda' ;;
+    activation | augment | clip | combine | copy | loss | metrics | muon | norm | optim) printf 'common simd cuda' ;;
+    pool) printf 'common simd cuda pool_rows' ;;
     image) printf 'common simd cuda augment' ;;
-    gemm) printf 'common simd' ;;
+    gemm | pool_rows) printf 'common simd' ;;
     winograd) printf 'common simd activation copy' ;;
     winograd5x5) printf 'common simd activation gemm winograd' ;;
     conv) printf 'common simd cuda vendor activation combine copy winograd winograd5x5' ;;
     conv2d_onednn) printf 'common simd vendor activation conv' ;;
     conv2d_gemm) printf 'common simd activation conv copy gemm' ;;
     depthwise) printf 'common simd activation conv' ;;
+    separable) printf 'common activation conv conv2d_gemm depthwise gemm pool pool_rows' ;;
     linear) printf 'common simd cuda vendor activation conv' ;; # cuBLASLt's products have bias gradients like a convolution's
     head) printf 'common cuda activation linear' ;;
     fused) printf 'common simd cuda conv copy image pool winograd' ;;
@@ -106,7 +109,7 @@ for room in . layers/*/; do
   done
 done
 if grep -ln '#include <gpucnn/layers/fusion/' layers/containers/* | grep -v '^layers/containers/sequential\.cpp$'; then fail "Sequential alone joins layers"; fi
-for room in fused head; do
+for room in fused head separable; do
   if grep -rln "#include <gpucnn/kernels/$room/" kernels layers models train data optim io | grep -vE "^(kernels/$room|layers/fusion)/"; then
     fail "layers/fusion/ alone uses kernels/$room/"
   fi
@@ -156,7 +159,7 @@ public=$(sed -n 's/^PUBLIC_HEADERS //p' "$sources")
 
 # Public headers name nothing of the libraries that the library stands on.
 for header in $public; do
-  if grep -nE '#include <(oneapi|dnnl|hwy|fmt|nlohmann|cuda|cudnn|cublas|omp|png|turbojpeg|zlib)' "$header"; then fail "$header is public and needs another library"; fi
+  if grep -nE '#include <(oneapi|dnnl|hwy|fmt|nlohmann|mpi|cuda|cudnn|cublas|omp|png|turbojpeg|zlib)' "$header"; then fail "$header is public and needs another library"; fi
 done
 
 # So a header that a .cpp file includes first is seen to compile alone.
@@ -170,9 +173,9 @@ for header in $(printf '%s\n' "$there" | grep '\.h$'); do
   grep -q '^#pragma once$' "$header" || fail "$header lacks #pragma once"
 done
 
-# All threads are those of core/threads/parallel.h, and the workers that load data ahead.
-others=$(printf '%s\n' "$there" | grep -vE '^(core/threads/thread_team|data/prefetcher)\.(h|cpp)$' | xargs grep -lE '#pragma omp|std::(thread|jthread|async)\b[^:]' || true)
-[ -z "$others" ] || fail "core/threads/thread_team.cpp and data/prefetcher.cpp alone start threads, but so does:" "$others"
+# All threads are those of core/threads/parallel.h, the workers that load data ahead, and those that call MPI and watch.
+others=$(printf '%s\n' "$there" | grep -vE '^(core/threads/thread_team|data/prefetcher|distributed/(neighbours|mpi/mpi_thread|nccl/nccl_watch))\.(h|cpp)$' | xargs grep -lE '#pragma omp|std::(thread|jthread|async)\b[^:]' || true)
+[ -z "$others" ] || fail "core/threads/thread_team.cpp, data/prefetcher.cpp and distributed/ alone start threads, but so does:" "$others"
 
 # Programs are quoted as they stand.
 quotes() {
@@ -182,6 +185,7 @@ quotes() {
   esac
 }
 quotes README.md samples/quickstart.cpp
+quotes README.md tests/consumer/train_network.cpp
 quotes docs/programs.md samples/own_layer/shrink.cu
 for program in tests/consumer/*.cpp; do
   quotes docs/programs.md "$program"

@@ -75,6 +75,8 @@ J
 while [ $# -gt 1 ]; do case "$1" in --precision) precision="$2" ;; --batch) batch="$2" ;; esac; shift; done
 echo "{\"what\":\"train\",\"batch\":$batch,\"precision\":\"$precision\",\"median_ms\":0.0${batch}5123,\"p10_ms\":0.1}"' | program benchmarks/network_bench "$2"
     for name in core kernels layers train; do echo 'exit 0' | program "tests/test_$name" "$2"; done
+    mkdir -p "$2/tests/distributed"
+    echo 'exit 0' | program tests/distributed/test_distributed "$2"
     echo '[ "$1" != --help ] || exit 0; for out; do :; done; mkdir -p "$out"; echo weights >"$out/last.safetensors"; echo weights >"$out/best.safetensors"' | program samples/train_cifar "$2"
     ;;
 esac
@@ -83,7 +85,7 @@ END
   printf 'Package: libfmt-dev\nVersion: 9\nArchitecture: all\nMaintainer: nobody\nDescription: none\n' >"$machine/package/DEBIAN/control"
   : >"$machine/package/usr/include/fmt/format.h"
   dpkg-deb --build "$machine/package" "$project/.deps/libfmt-dev_9_all.deb" >/dev/null
-  for folder in CMakeLists.txt cmake core kernels layers models optim data io train samples; do : >"$project/$folder"; done
+  for folder in CMakeLists.txt cmake core kernels layers models optim data io distributed train samples; do : >"$project/$folder"; done
 }
 
 check() {
@@ -92,6 +94,7 @@ check() {
 }
 called() { grep -q -- "$1" "$calls"; }
 not_called() { ! called "$1"; }
+ended() { printf '%s\n' "$output" | grep -qE "^$1, [0-9]+ s: $2"; } # ended VERDICT REASON, after however many seconds
 table() { grep -q -- "$1" "$project/build-gpu/report/gpu_check.md"; }
 
 new_machine
@@ -104,19 +107,20 @@ expect "it runs the tests that need a GPU" called "ctest .*-L gpu"
 expect "memcheck sees three programs" test "$(grep -c 'compute-sanitizer --tool memcheck .*test_' "$calls")" = 3
 expect "a step is timed in each precision and size" table "| fp32 | 45.1 | 12.9 | 10.2 | 41.0 |"
 expect "in the order of what is worth most" test "$(printf '%s\n' "$output" | sed -n 's/^==== //p' | head -n 4 | paste -sd ' ')" = "build test steps parity"
-expect "without nsys nodes are not timed" says "not run, 0 s: nsys is not there"
+expect "one GPU is too few for ranks" ended "not run" "there is one GPU, and each rank needs one of its own"
+expect "without nsys nodes are not timed" ended "not run" "nsys is not there"
 expect "racecheck sees the kernels of libgpucnn" called "compute-sanitizer --tool racecheck --kernel-name kns=gpucnn"
-expect "a precision that the GPU has not is no failure" says "not run, 0 s: network_bench: bf16 needs a GPU of compute capability 8.0"
+expect "a precision that the GPU has not is no failure" ended "not run" "network_bench: bf16 needs a GPU of compute capability 8.0"
 expect "the tables name GPU, driver and versions" table "NVIDIA H100 80GB HBM3, driver 580.159.04, CUDA 13.0, cuDNN 9.19.1, PyTorch 2.11.0"
 expect "and what was reached" table "| relu on large tensors, of a copy's bandwidth | >= 90% | 95.0% | yes |"
 expect "and what was not" table "| max_pool2d/2x2 on large tensors, of a copy's bandwidth | >= 90% | 80.0% | no |"
 expect "and the comparison" table "tf32, batch 128: time of PyTorch's whole-step CUDA graph / libgpucnn's | > 1 | 1.50 | yes |"
 expect "the JSON is whole" python3 -c "import json, sys; json.load(open(sys.argv[1]))" "$project/build-gpu/report/gpu_check.json"
 check
-expect "a second call runs only what has not passed" test "$(printf '%s\n' "$output" | sed -n 's/^==== //p' | paste -sd ' ')" = "pytorch-bf16 profile"
+expect "a second call runs only what has not passed" test "$(printf '%s\n' "$output" | sed -n 's/^==== //p' | paste -sd ' ')" = "ranks pytorch-bf16 profile"
 rm "$project/build-gpu/report/build.result"
 check build
-expect "a build that was carried here is used" says "passed, 0 s: built before from these sources, for compute capability 9.0"
+expect "a build that was carried here is used" ended "passed" "built before from these sources, for compute capability 9.0"
 expect "and not made again" not_called "cmake -S"
 printf '#!/bin/sh\nexit 127\n' >"$project/build-gpu/tests/test_train"
 check build
@@ -129,6 +133,18 @@ check profile
 expect "with nsys nodes are timed" called "nsys profile --trace cuda --cuda-graph-trace node .*--precision bf16 --batch 4096"
 expect "and left as CSV" test -s "$project/build-gpu/report/profile-bf16-4096.csv"
 rm "$bin/nsys"
+printf 'if [ "$*" = --list-gpus ]; then printf "GPU 0\\nGPU 1\\nGPU 2\\nGPU 3\\nGPU 4\\n"; else echo "NVIDIA H100 80GB HBM3, 580.159.04, 9.0"; fi\n' | stand_in nvidia-smi
+check ranks
+expect "ranks need MPI" says "mpirun is not there"
+printf 'exit 0\n' | stand_in mpirun
+check ranks
+expect "a rank gets each of up to four GPUs" called "mpirun -n 4 $project/build-gpu/tests/distributed/test_distributed --gtest_filter=Gpu\*"
+expect "and trains" ended "passed" "4 ranks with a GPU each trained to the losses of one"
+printf 'printf "x.cpp:1: Skipped\\nthere is 1 GPU for 4 ranks\\n[  SKIPPED ] 9 tests\\n"\n' | stand_in mpirun
+check ranks
+expect "ranks that skip have failed" says "tests were skipped: there is 1 GPU for 4 ranks"
+rm "$bin/mpirun"
+printf 'echo "NVIDIA H100 80GB HBM3, 580.159.04, 9.0"\n' | stand_in nvidia-smi
 check sanitize
 expect "a named stage runs again" called "compute-sanitizer --tool memcheck"
 expect "and no other" not_called "ctest"
@@ -230,7 +246,7 @@ expect "it is broken off" says "broken off: the 5 minutes are over"
 has_ended() { ! grep -qsE '^State:[[:space:]]+[RSD]' "/proc/$1/status"; }
 expect "with what it has started" has_ended "$(cat "$machine/ctest")"
 expect "what does not fit is left out, with its reason" table "| steps | not run | 0 | left out: it takes 10 s or more, and -*[0-9]* s of 5 min are left |"
-expect "and named" says "no time was left for: test steps parity pytorch-bf16 pytorch-fp32 pytorch-tf32 profile repeat memcheck racecheck kernels"
+expect "and named" says "no time was left for: test steps parity ranks pytorch-bf16 pytorch-fp32 pytorch-tf32 profile repeat memcheck racecheck kernels"
 expect "what has passed has passed" table "| build | passed |"
 
 finish

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# scripts/train and scripts/test on machines that are not this one: a copy of the scripts in a folder of its own, and a PATH on which
+# scripts/train, scripts/predict and scripts/test on machines that are not this one: a copy of the scripts in a folder of its own, and a PATH on which
 # apt-get, dpkg-query, sudo, cmake, ninja, ctest and the compiler are stand-ins that write down how they were called.
 # shellcheck disable=SC2016  # what stands in single quotes is for the stand-ins
 set -eu
@@ -20,7 +20,7 @@ new_machine() {
   bin="$machine/bin"
   project="$machine/a clone"
   mkdir -p "$bin" "$project"
-  cp -R "$root/scripts" "$project/"
+  cp -R "$root/scripts" "$root/samples" "$project/"
   : >"$calls"
   for tool in bash sh env sed tr tail sort mkdir dirname cat grep awk uname chmod rm mv ps sleep readlink; do ln -s "$(command -v "$tool")" "$bin/$tool"; done
   printf 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nVERSION_CODENAME=bookworm\n' >"$machine/os-release"
@@ -43,6 +43,9 @@ END
   printf 'echo "100%% tests passed"\n' | stand_in ctest
 }
 
+# From now on CMake's builds print the lines "$@" and make nothing.
+builds_print() { printf 'case "$1" in --version) echo "cmake version 3.25.1" ;; --build) printf "%%s\\n" %s ;; esac\n' "$(printf "'%s' " "$@")" | stand_in cmake; }
+
 on_machine() { # on_machine SCRIPT ARGUMENT...
   local script="$1"
   shift
@@ -53,6 +56,18 @@ not_called() { ! called "$1"; }
 
 new_machine
 cd "$scratch"
+on_machine train --data photo
+expect "before the first build, a folder that is not there is named" ends_with_line "scripts/train: there is no file or folder 'photo'"
+expect "  with the program's code" code_is 4
+on_machine train --data=photo
+expect "  in one word, too" code_is 4
+on_machine train --epoch 20
+expect "  and so is an option that is none" ends_with_line "scripts/train: '--epoch' is not an option"
+expect "  with the program's code" code_is 2
+on_machine predict --model none.safetensors photo.png
+expect "  and weights that are not there" ends_with_line "scripts/predict: there is no file or folder 'none.safetensors'"
+expect "  and nothing was built" not_called cmake
+mkdir "my data"
 on_machine train --data "my data" --epochs 20
 expect "train passes its arguments on as they are" says "[--data]
 [my data]
@@ -63,13 +78,24 @@ expect "train ends with the program's own code" code_is 4
 expect "it configures a Release build with Ninja" called "cmake -S $project -B $project/build -DCMAKE_BUILD_TYPE=Release .*-G Ninja"
 expect "it builds what it needs on all cores" called "cmake --build $project/build --target train_cifar --parallel 3"
 expect "it installs nothing that is there" not_called apt-get
-printf 'echo "ninja: no work to do."\n' | stand_in ninja
+builds_print "[0/2] Re-checking globbed directories..." "ninja: no work to do."
 : >"$calls"
 on_machine train
 expect "a second call prints nothing of its own" test "$output" = "trained in $scratch with:
 []"
 expect "and configures nothing" not_called "cmake -S"
-expect "and builds nothing" not_called "cmake --build"
+printf '#!/bin/sh\n[ "$1" = --version ] || echo "looked at $2"\n' >"$project/build/samples/predict"
+chmod +x "$project/build/samples/predict"
+on_machine predict --model "my photo.png"
+expect "predict runs the other program" says "looked at my photo.png"
+expect "  and prints nothing of its own" test "$output" = "looked at my photo.png"
+expect "  of what is built" called "cmake --build $project/build --target predict"
+builds_print "[0/2] Re-checking globbed directories..." "[1/2] Building" "[2/2] Building"
+on_machine train
+expect "where something is to do, it says so" says "Building train_cifar in build/ with 3 jobs; the first time takes a few minutes
+[1/2] Building
+[2/2] Building
+trained in"
 
 new_machine
 printf 'MemAvailable:    1300000 kB\n' >"$machine/meminfo"
@@ -148,6 +174,21 @@ printf 'exit 0\n' | stand_in nvcc
 on_machine test
 expect "without a GPU, CUDA code is for one architecture" called "-DGPUCNN_CUDA_ARCHITECTURES=90$"
 expect "in so many words" says "for compute capability 9.0 only, as this machine has no GPU"
+
+new_machine
+printf 'exit 0\n' | stand_in nvcc
+on_machine train
+expect "without a GPU, train leaves CUDA code out" called "cmake -S .* -DGPUCNN_CUDA=OFF$"
+expect "and says so" says "CUDA code is left out, as this machine has no GPU; scripts/test compiles it, too"
+: >"$calls"
+on_machine train
+expect "and does not configure again" not_called "cmake -S"
+on_machine test
+expect "but test does" called "cmake -S .*-DGPUCNN_CUDA_ARCHITECTURES=90$"
+expect "with CUDA again" not_called GPUCNN_CUDA=OFF
+: >"$calls"
+on_machine train
+expect "and train keeps what test has configured" not_called "cmake -S"
 
 new_machine
 printf 'exit 0\n' | stand_in nvcc
@@ -252,7 +293,7 @@ on_machine train
 expect "a damaged cache is made anew" called "cmake -S .*--fresh"
 expect "and the build goes on" says "trained in"
 printf '\177ELF\0\0' >"$project/build/samples/train_cifar"
-printf 'echo "ninja: no work to do."\n' | stand_in ninja
+builds_print "ninja: no work to do."
 on_machine train
 expect "a damaged program: what to remove" says "cannot execute binary file: Exec format error); if build/ is damaged, remove it and run scripts/train again: rm -rf '$project/build'"
 : >"$project/build/samples/train_cifar"

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -195,6 +196,63 @@ TEST(PreemptedThread, IsNotMovedWhereItMayRunOnOtherCores) {
   if (CPU_COUNT(&all) < 2) GTEST_SKIP() << "needs two cores";
   const cpu_set_t one = only(sched_getcpu());
   const cpu_set_t cores = cores_after_move([&] { EXPECT_EQ(sched_setaffinity(0, sizeof one, &one), 0); }, [] {});
+  EXPECT_TRUE(CPU_EQUAL(&cores, &one));
+}
+
+/// Where another thread runs, and where it may, once it has left this core, to which it was confined before. `stays`: it still is.
+std::pair<int, cpu_set_t> place_after_leaving(int core, bool stays) {
+  std::atomic<int> step{0}, seen{-1};
+  cpu_set_t cores;
+  std::thread other([&] {
+    const cpu_set_t here = only(core);
+    EXPECT_EQ(sched_setaffinity(0, sizeof here, &here), 0);
+    if (!stays) {
+      EXPECT_EQ(sched_setaffinity(0, sizeof all, &all), 0);
+    }
+    step = 1;
+    while (step != 2) std::this_thread::yield();
+    seen = sched_getcpu();
+    cores = cores_of_this_thread();
+  });
+  while (step != 1) std::this_thread::yield();
+  leave_this_core(other.native_handle());
+  step = 2;
+  while (seen < 0) {  // keeps this core busy
+  }
+  other.join();
+  return {seen, cores};
+}
+
+TEST(PreemptedThread, LeavesTheCoreOfAThreadThatKeepsItBusy) {
+  if (CPU_COUNT(&all) < 2) GTEST_SKIP() << "needs two cores";
+  int moved = 0;
+  for (int trial = 0; trial < 20; ++trial) {
+    const int core = sched_getcpu();
+    const auto [seen, cores] = place_after_leaving(core, false);
+    EXPECT_TRUE(CPU_EQUAL(&cores, &all));
+    moved += seen != core;
+  }
+  EXPECT_GE(moved, 10);  // the system may move both meanwhile
+}
+
+TEST(PreemptedThread, LeavesItsOwnCore) {
+  if (CPU_COUNT(&all) < 2) GTEST_SKIP() << "needs two cores";
+  int moved = 0;
+  for (int trial = 0; trial < 20; ++trial) {
+    const int core = sched_getcpu();
+    leave_this_core(pthread_self());
+    moved += sched_getcpu() != core;
+    const cpu_set_t cores = cores_of_this_thread();
+    EXPECT_TRUE(CPU_EQUAL(&cores, &all));
+  }
+  EXPECT_GE(moved, 10);  // the system may move it back at once
+}
+
+TEST(PreemptedThread, StaysOnTheOneCoreThatItMayRunOn) {
+  const int core = sched_getcpu();
+  const cpu_set_t one = only(core);
+  const auto [seen, cores] = place_after_leaving(core, true);
+  EXPECT_EQ(seen, core);
   EXPECT_TRUE(CPU_EQUAL(&cores, &one));
 }
 
