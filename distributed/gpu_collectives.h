@@ -1,5 +1,7 @@
 #pragma once
 
+#include <span>
+
 #include <gpucnn/core/tensor.h>
 #include <gpucnn/distributed/communicator.h>
 #include <gpucnn/distributed/distributed.h>
@@ -10,6 +12,8 @@ namespace gpucnn {
 /// later wait there. In builds with CUDA.
 Communicator::RequestPtr begin_gpu_all_reduce(const Distributed& distributed, Tensor& values, Communicator::Number number,
                                               Reduce reduction);
+/// The sum of doubles in memory of `device`, this rank's GPU. What is queued next waits for it.
+void gpu_all_reduce(const Distributed& distributed, std::span<double> values, Device device);
 Communicator::RequestPtr begin_gpu_broadcast(const Distributed& distributed, Tensor& values, int root);
 
 /// See Distributed::gpu.

@@ -3,12 +3,20 @@
 #include <span>
 #include <string_view>
 
+#include <gpucnn/core/config.h>
+#include <gpucnn/distributed/gpu_collectives.h>
+
 namespace gpucnn {
 namespace {
 
 kernels::SumOverParts sum_over(const Distributed& distributed) {
   if (distributed.size() == 1) return {};
-  return [distributed](std::span<double> sums) { distributed.all_reduce(sums); };
+  return [distributed](std::span<double> sums, Stream& stream) {
+    if constexpr (kBuiltWithCuda) {
+      if (stream.device().kind == Device::Kind::cuda) return gpu_all_reduce(distributed, sums, stream.device());
+    }
+    distributed.all_reduce(sums);
+  };
 }
 
 /// Looks at a module and all that is inside it.

@@ -12,7 +12,7 @@ namespace gpucnn {
 /// running statistics are those that one process would get for the whole batch. A rank may have no image in a batch. Otherwise it
 /// is a BatchNorm2d, under the same names.
 ///
-/// Each forward and each backward waits for the other ranks. On the CPU; on a GPU its training throws `std::invalid_argument`.
+/// Each forward and each backward waits for the other ranks: on GPUs of their own (Distributed::gpu) the GPUs do, not the host.
 class GPUCNN_API SyncBatchNorm : public BatchNorm2d {
  public:
   SyncBatchNorm(int num_features, const Distributed& distributed, BatchNorm2dOptions options = {});

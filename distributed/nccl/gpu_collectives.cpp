@@ -46,6 +46,12 @@ Communicator::RequestPtr begin_gpu_all_reduce(const Distributed& distributed, Te
   return std::make_shared<GpuRequest>(std::move(ranks));
 }
 
+void gpu_all_reduce(const Distributed& distributed, std::span<double> values, Device device) {
+  const std::shared_ptr<NcclCommunicator> ranks = nccl_communicator(distributed, device);
+  ranks->begin_all_reduce(values.data(), values.size(), nccl::DataType::f64, nccl::Operation::sum);
+  ranks->join();
+}
+
 Communicator::RequestPtr begin_gpu_broadcast(const Distributed& distributed, Tensor& values, int root) {
   std::shared_ptr<NcclCommunicator> ranks = nccl_communicator(distributed, values.device());
   ranks->begin_broadcast(values.bytes(), values.nbytes(), root);

@@ -1,7 +1,6 @@
 #include <gpucnn/kernels/norm/batch_norm2d.h>
 
 #include <utility>
-#include <vector>
 
 #include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/common/check.h>
@@ -56,19 +55,37 @@ void batch_norm2d_statistics(const Tensor& running_mean, const Tensor& running_v
       [&] { cuda::batch_norm2d_statistics(running_mean, running_var, eps, statistics, stream); });
 }
 
-void batch_norm2d_update(const Tensor& statistics, std::int64_t values, std::optional<double> momentum, Tensor& running_mean,
-                         Tensor& running_var, Tensor& num_batches_tracked, Stream& stream) {
+namespace {
+
+void update(const Tensor& statistics, std::int64_t values, const Tensor& counted, std::optional<double> momentum,
+            Tensor& running_mean, Tensor& running_var, Tensor& num_batches_tracked, Stream& stream) {
   check_tensor(kUpdate, "running_mean", running_mean, DType::f32, stream);
   const std::int64_t C = running_mean.numel();
   check_tensor(kUpdate, "running_mean", running_mean, Shape{C}, DType::f32, stream);
   check_tensor(kUpdate, "running_var", running_var, Shape{C}, DType::f32, stream);
   check_tensor(kUpdate, "num_batches_tracked", num_batches_tracked, Shape{}, DType::i64, stream);
-  check_value(kUpdate, "values", values, values == 0 || values > 1, "0 or more than 1");
-  if (values > 0) check_tensor(kUpdate, "statistics", statistics, Shape{kStatistics, C}, DType::f32, stream);
+  if (values > 0 || counted.defined()) {
+    check_tensor(kUpdate, "statistics", statistics, Shape{kStatistics, C}, DType::f32, stream);
+  }
+  const auto run = [&](auto twin) {
+    twin(statistics, values, counted, momentum, running_mean, running_var, num_batches_tracked, stream);
+  };
   dispatch(
-      stream,
-      [&] { cpu::batch_norm2d_update(statistics, values, momentum, running_mean, running_var, num_batches_tracked, stream); },
-      [&] { cuda::batch_norm2d_update(statistics, values, momentum, running_mean, running_var, num_batches_tracked, stream); });
+      stream, [&] { run(cpu::batch_norm2d_update); }, [&] { run(cuda::batch_norm2d_update); });
+}
+
+}  // namespace
+
+void batch_norm2d_update(const Tensor& statistics, std::int64_t values, std::optional<double> momentum, Tensor& running_mean,
+                         Tensor& running_var, Tensor& num_batches_tracked, Stream& stream) {
+  check_value(kUpdate, "values", values, values == 0 || values > 1, "0 or more than 1");
+  update(statistics, values, {}, momentum, running_mean, running_var, num_batches_tracked, stream);
+}
+
+void batch_norm2d_update(const Tensor& statistics, const Tensor& values, std::optional<double> momentum, Tensor& running_mean,
+                         Tensor& running_var, Tensor& num_batches_tracked, Stream& stream) {
+  check_tensor(kUpdate, "values", values, Shape{}, DType::i64, stream);
+  update(statistics, 0, values, momentum, running_mean, running_var, num_batches_tracked, stream);
 }
 
 void batch_norm2d(const Tensor& x, const Tensor& statistics, const Tensor& weight, const Tensor& bias, const NormEpilogue& epilogue,
@@ -102,15 +119,14 @@ void batch_norm2d_backward(const Tensor& x, const Tensor& statistics, const Tens
   check_channels(kBackward, "weight", weight, sizes.C, stream);
   check_channels(kBackward, "dweight", dweight, sizes.C, stream);
   check_channels(kBackward, "dbias", dbias, sizes.C, stream);
-  if (epilogue.part && stream.device().kind != Device::Kind::cpu) {
-    throw std::invalid_argument(formatted("{}: parts of a batch are summed on the CPU only", kBackward));
-  }
+  if (epilogue.part) check_tensor(kBackward, "values", epilogue.part->values, Shape{}, DType::i64, stream);
   if (x.numel() == 0) {
     clear_gradient(dweight, accumulate.dweight);
     clear_gradient(dbias, accumulate.dbias);
     if (epilogue.part && dx.defined() && !fixed) {
-      std::vector<double> nothing(static_cast<std::size_t>(2 * sizes.C));
-      epilogue.part->sum(nothing);  // the other processes wait for it
+      const auto count = static_cast<std::size_t>(2 * sizes.C);
+      Tensor nothing = Tensor::zeros({count * sizeof(double)}, DType::u8, stream.device());
+      epilogue.part->sum({reinterpret_cast<double*>(nothing.bytes()), count}, stream);  // the other processes wait for it
     }
     return;
   }

@@ -1,6 +1,6 @@
 #include <gpucnn/core/gpu/launch.h>
 #include <gpucnn/kernels/cuda/vector_access.h>
-#include <gpucnn/kernels/norm/normalize.h>
+#include <gpucnn/kernels/norm/statistics_formula.h>
 #include <gpucnn/kernels/norm/twins.h>
 
 namespace gpucnn::kernels::cuda {
@@ -10,10 +10,7 @@ __global__ void __launch_bounds__(kThreads)
     running_kernel(const float* mean, const float* var, std::int64_t C, double eps, float* statistics) {
   const std::int64_t stride = std::int64_t{gridDim.x} * kThreads;
   for (std::int64_t c = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; c < C; c += stride) {
-    statistics[kMean * C + c] = mean[c];
-    statistics[kMeanRest * C + c] = 0;
-    statistics[kRstd * C + c] = static_cast<float>(1 / sqrt(static_cast<double>(var[c]) + eps));
-    statistics[kVariance * C + c] = var[c];
+    put_statistics(mean[c], var[c], eps, C, c, statistics);
   }
 }
 
@@ -23,10 +20,15 @@ __global__ void __launch_bounds__(1) count_kernel(std::int64_t* batches) {
 }
 
 /// With a momentum, which does not read the count, it counts the batch too.
-__global__ void __launch_bounds__(kThreads) update_kernel(const float* statistics, std::int64_t C, double unbiased, bool cumulative,
-                                                          double momentum, std::int64_t* batches, float* mean, float* var) {
+/// `counted`: null, or read instead of `values`.
+__global__ void __launch_bounds__(kThreads)
+    update_kernel(const float* statistics, std::int64_t C, std::int64_t values, const std::int64_t* counted, bool cumulative,
+                  double momentum, std::int64_t* batches, float* mean, float* var) {
   const double factor = cumulative ? 1 / static_cast<double>(*batches) : momentum;
   if (!cumulative && blockIdx.x == 0 && threadIdx.x == 0) ++*batches;
+  if (counted) values = *counted;
+  if (values == 0) return;
+  const double unbiased = unbiased_factor(values);
   const std::int64_t stride = std::int64_t{gridDim.x} * kThreads;
   for (std::int64_t c = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; c < C; c += stride) {
     const double batch_var = unbiased * static_cast<double>(statistics[kVariance * C + c]);
@@ -45,15 +47,16 @@ void batch_norm2d_statistics(const Tensor& running_mean, const Tensor& running_v
          running_var.device_data<float>(), C, eps, statistics.device_data<float>());
 }
 
-void batch_norm2d_update(const Tensor& statistics, std::int64_t values, std::optional<double> momentum, Tensor& running_mean,
-                         Tensor& running_var, Tensor& num_batches_tracked, Stream& stream) {
+void batch_norm2d_update(const Tensor& statistics, std::int64_t values, const Tensor& counted, std::optional<double> momentum,
+                         Tensor& running_mean, Tensor& running_var, Tensor& num_batches_tracked, Stream& stream) {
   auto* const batches = num_batches_tracked.device_data<std::int64_t>();
-  if (!momentum || values == 0) launch(stream, "batch_norm2d_update", {1, 1}, count_kernel, batches);
-  if (values == 0) return;
+  const std::int64_t* const on_device = counted.defined() ? counted.device_data<std::int64_t>() : nullptr;
+  const bool none = values == 0 && !on_device;
+  if (!momentum || none) launch(stream, "batch_norm2d_update", {1, 1}, count_kernel, batches);
+  if (none) return;
   const std::int64_t C = running_mean.numel();
-  const double unbiased = static_cast<double>(values) / static_cast<double>(values - 1);
-  launch(stream, "batch_norm2d_update", grid(stream, C), update_kernel, statistics.device_data<float>(), C, unbiased, !momentum,
-         momentum.value_or(0), batches, running_mean.device_data<float>(), running_var.device_data<float>());
+  launch(stream, "batch_norm2d_update", grid(stream, C), update_kernel, statistics.device_data<float>(), C, values, on_device,
+         !momentum, momentum.value_or(0), batches, running_mean.device_data<float>(), running_var.device_data<float>());
 }
 
 }  // namespace gpucnn::kernels::cuda

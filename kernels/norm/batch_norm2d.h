@@ -16,11 +16,11 @@ namespace gpucnn::kernels {
 /// statistics = those of the batch, with the biased variance. x must not be empty.
 GPUCNN_API void batch_norm2d_statistics(const Tensor& x, double eps, Tensor& statistics, Stream& stream);
 
-/// statistics = those of a batch of which x is this process's part, perhaps none of it. CPU only. Every process calls it with a
-/// part. `center`: [C], the same in all, best near the mean; undefined for 0. Returns how many values the batch has for each
-/// channel; if there are none, `statistics` is not written.
-GPUCNN_API std::int64_t batch_norm2d_statistics(const Tensor& x, double eps, const Tensor& center, const SumOverParts& sum,
-                                                Tensor& statistics, Stream& stream);
+/// statistics = those of a batch of which x is this process's part, perhaps none of it. Every process calls it with a part.
+/// `center`: [C], the same in all, best near the mean; undefined for 0. Writes part.values; if the batch has none, `statistics` is
+/// not written.
+GPUCNN_API void batch_norm2d_statistics(const Tensor& x, double eps, const Tensor& center, PartOfBatch& part, Tensor& statistics,
+                                        Stream& stream);
 
 /// statistics = those that training has gathered; running_mean, running_var: [C].
 GPUCNN_API void batch_norm2d_statistics(const Tensor& running_mean, const Tensor& running_var, double eps, Tensor& statistics,
@@ -30,6 +30,9 @@ GPUCNN_API void batch_norm2d_statistics(const Tensor& running_mean, const Tensor
 /// Without a momentum it is 1 / num_batches_tracked: the mean of all batches. num_batches_tracked, i64 [], is incremented
 /// before; the host reads nothing. Without values only that is done.
 GPUCNN_API void batch_norm2d_update(const Tensor& statistics, std::int64_t values, std::optional<double> momentum,
+                                    Tensor& running_mean, Tensor& running_var, Tensor& num_batches_tracked, Stream& stream);
+/// The same where `values`, i64 [], was counted on the device. The variance of a single value, 0, stays as it is.
+GPUCNN_API void batch_norm2d_update(const Tensor& statistics, const Tensor& values, std::optional<double> momentum,
                                     Tensor& running_mean, Tensor& running_var, Tensor& num_batches_tracked, Stream& stream);
 
 /// y = epilogue((x - mean) / sqrt(var + eps) * weight + bias). weight, bias: [C], or undefined for 1 and 0.

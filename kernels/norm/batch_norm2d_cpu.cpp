@@ -1,6 +1,4 @@
-#include <cmath>
-
-#include <gpucnn/kernels/norm/normalize.h>
+#include <gpucnn/kernels/norm/statistics_formula.h>
 #include <gpucnn/kernels/norm/twins.h>
 
 namespace gpucnn::kernels {
@@ -10,20 +8,18 @@ void cpu::batch_norm2d_statistics(const Tensor& running_mean, const Tensor& runn
   const float *mean = running_mean.data<float>(), *var = running_var.data<float>();
   float* to = statistics.data<float>();
   for (std::int64_t c = 0; c < C; ++c) {
-    to[kMean * C + c] = mean[c];
-    to[kMeanRest * C + c] = 0;
-    to[kRstd * C + c] = static_cast<float>(1 / std::sqrt(static_cast<double>(var[c]) + eps));
-    to[kVariance * C + c] = var[c];
+    put_statistics(mean[c], var[c], eps, C, c, to);
   }
 }
 
-void cpu::batch_norm2d_update(const Tensor& statistics, std::int64_t values, std::optional<double> momentum, Tensor& running_mean,
-                              Tensor& running_var, Tensor& num_batches_tracked, Stream&) {
+void cpu::batch_norm2d_update(const Tensor& statistics, std::int64_t values, const Tensor& counted, std::optional<double> momentum,
+                              Tensor& running_mean, Tensor& running_var, Tensor& num_batches_tracked, Stream&) {
   const std::int64_t batches = ++*num_batches_tracked.data<std::int64_t>();
+  if (counted.defined()) values = *counted.data<std::int64_t>();
   if (values == 0) return;
   const std::int64_t C = running_mean.numel();
   const double factor = momentum ? *momentum : 1 / static_cast<double>(batches);
-  const double unbiased = static_cast<double>(values) / static_cast<double>(values - 1);
+  const double unbiased = unbiased_factor(values);
   const float* from = statistics.data<float>();
   float *mean = running_mean.rewrite<float>(), *var = running_var.rewrite<float>();
   for (std::int64_t c = 0; c < C; ++c) {

@@ -1,70 +1,55 @@
-#include <algorithm>
-#include <cmath>
-#include <stdexcept>
-#include <vector>
+#include <cstdint>
 
-#include <gpucnn/core/text/formatted.h>
 #include <gpucnn/kernels/common/check.h>
+#include <gpucnn/kernels/common/dispatch.h>
 #include <gpucnn/kernels/norm/batch_norm2d.h>
-#include <gpucnn/kernels/norm/normalize.h>
+#include <gpucnn/kernels/norm/statistics_formula.h>
+#include <gpucnn/kernels/norm/twins.h>
 
 namespace gpucnn::kernels {
 namespace {
 
 constexpr std::string_view kOp = "batch_norm2d_statistics";
 
-/// The centers as doubles; 0 for one that is not finite, from which nothing could be told apart.
-std::vector<double> centers_of(const Tensor& center, std::int64_t C) {
-  std::vector<double> centers(static_cast<std::size_t>(C));
-  if (!center.defined()) return centers;
-  std::transform(center.data<float>(), center.data<float>() + C, centers.begin(),
-                 [](float value) { return std::isfinite(value) ? static_cast<double>(value) : 0.0; });
-  return centers;
-}
-
-/// The batch's, from the sums over it: the count of values, and for each channel the sums of their differences from its center and
-/// of the squares of those.
-void write_statistics(const std::vector<double>& centers, const std::vector<double>& sums, double eps, Tensor& statistics) {
-  const std::size_t C = centers.size();
-  float* const to = statistics.data<float>();
-  for (std::size_t c = 0; c < C; ++c) {
-    const double apart = sums[1 + c] / sums[0], squares = sums[1 + C + c] / sums[0] - apart * apart;
-    const double mean = centers[c] + apart, variance = squares < 0 ? 0 : squares;  // a NaN stays
-    to[static_cast<std::size_t>(kMean) * C + c] = static_cast<float>(mean);
-    to[static_cast<std::size_t>(kMeanRest) * C + c] = static_cast<float>(mean - static_cast<double>(static_cast<float>(mean)));
-    to[static_cast<std::size_t>(kRstd) * C + c] = static_cast<float>(1 / std::sqrt(variance + eps));
-    to[static_cast<std::size_t>(kVariance) * C + c] = static_cast<float>(variance);
-  }
-}
+const float* centers_of(const Tensor& center) { return center.defined() ? center.data<float>() : nullptr; }
 
 }  // namespace
 
-std::int64_t batch_norm2d_statistics(const Tensor& x, double eps, const Tensor& center, const SumOverParts& sum, Tensor& statistics,
-                                     Stream& stream) {
-  if (stream.device().kind != Device::Kind::cpu) {
-    throw std::invalid_argument(formatted("{}: parts of a batch are summed on the CPU only", kOp));
-  }
-  check_tensor(kOp, "x", x, DType::f32, stream);
+void batch_norm2d_statistics(const Tensor& x, double eps, const Tensor& center, PartOfBatch& part, Tensor& statistics,
+                             Stream& stream) {
+  check_activation(kOp, "x", x, stream);
   check_rank(kOp, "x", x, 4);
-  const auto C = static_cast<std::size_t>(x.dim(1));
-  if (center.defined()) check_tensor(kOp, "center", center, Shape{x.dim(1)}, DType::f32, stream);
-  const std::vector<double> centers = centers_of(center, x.dim(1));
-  std::vector<double> sums(1 + 2 * C);
-  if (x.numel() > 0) {
-    batch_norm2d_statistics(x, eps, statistics, stream);
-    const float* const own = statistics.data<float>();
-    const std::int64_t pixels = x.numel() / x.dim(1);  // of a channel
-    sums[0] = static_cast<double>(pixels);
-    for (std::size_t c = 0; c < C; ++c) {
-      const auto row = [&](std::int64_t r) { return static_cast<double>(own[static_cast<std::size_t>(r) * C + c]); };
-      const double apart = row(kMean) + row(kMeanRest) - centers[c];
-      sums[1 + c] = sums[0] * apart;
-      sums[1 + C + c] = sums[0] * (row(kVariance) + apart * apart);
-    }
-  }
-  sum(sums);
-  if (sums[0] > 0) write_statistics(centers, sums, eps, statistics);
-  return static_cast<std::int64_t>(sums[0]);
+  const std::int64_t C = x.dim(1);
+  if (center.defined()) check_tensor(kOp, "center", center, Shape{C}, DType::f32, stream);
+  check_tensor(kOp, "values", part.values, Shape{}, DType::i64, stream);
+  const std::int64_t values = part.counts && C > 0 ? x.numel() / C : 0;
+  if (values > 0) batch_norm2d_statistics(x, eps, statistics, stream);
+  check_tensor(kOp, "statistics", statistics, Shape{kStatistics, C}, DType::f32, stream);
+  const auto count = static_cast<std::size_t>(1 + 2 * C);
+  Tensor memory = Tensor::empty({count * sizeof(double)}, DType::u8, stream.device());
+  auto* const sums = reinterpret_cast<double*>(memory.bytes());
+  dispatch(
+      stream, [&] { cpu::part_sums(statistics, values, center, sums, stream); },
+      [&] { cuda::part_sums(statistics, values, center, sums, stream); });
+  part.sum({sums, count}, stream);
+  dispatch(
+      stream, [&] { cpu::whole_statistics(sums, center, eps, statistics, part.values, stream); },
+      [&] { cuda::whole_statistics(sums, center, eps, statistics, part.values, stream); });
+}
+
+void cpu::part_sums(const Tensor& own, std::int64_t values, const Tensor& center, double* sums, Stream&) {
+  const std::int64_t C = own.dim(1);
+  const float *const from = own.data<float>(), *const centers = centers_of(center);
+  for (std::int64_t c = 0; c < C; ++c) put_part_sums(from, values, centers, C, c, sums);
+}
+
+void cpu::whole_statistics(const double* sums, const Tensor& center, double eps, Tensor& statistics, Tensor& values, Stream&) {
+  const std::int64_t C = statistics.dim(1);
+  *values.data<std::int64_t>() = static_cast<std::int64_t>(sums[0]);
+  if (sums[0] == 0) return;
+  const float* const centers = centers_of(center);
+  auto* const to = statistics.data<float>();
+  for (std::int64_t c = 0; c < C; ++c) put_whole_statistics(sums, centers, eps, C, c, to);
 }
 
 }  // namespace gpucnn::kernels

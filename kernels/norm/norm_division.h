@@ -132,8 +132,9 @@ struct SliceSums {
 /// The first pass of a backward; also of the statistics, with no operands. dy, masked, to `dsum` if that is defined.
 SliceSums slice_sums(const Tensor& x, const Operands& operands, const NormSizes& sizes, Tensor& dsum, Stream& stream);
 
-/// The gradients, and slope and offset of dx as terms, f32 [2, S * G], where they are defined, from the sums.
-void put_terms(SliceSums& sums, const Operands& operands, const NormSizes& sizes, NormGradients& gradients, Tensor& terms,
-               Stream& stream);
+/// The gradients, and slope and offset of dx as terms, f32 [2, S * G], where they are defined, from the sums. With a `part` the
+/// terms are of sums over the whole batch; the gradients are those of x all the same.
+void put_terms(SliceSums& sums, const Operands& operands, const NormSizes& sizes, const PartOfBatch* part, NormGradients& gradients,
+               Tensor& terms, Stream& stream);
 
 }  // namespace gpucnn::kernels::cuda::norm

@@ -1,6 +1,7 @@
 #include <gpucnn/core/gpu/launch.h>
 #include <gpucnn/kernels/cuda/block_reduce.h>
 #include <gpucnn/kernels/norm/norm_division.h>
+#include <gpucnn/kernels/norm/statistics_formula.h>
 
 // The sums over columns that statistics and gradients are made of.
 namespace gpucnn::kernels::cuda {
@@ -107,11 +108,7 @@ __global__ void __launch_bounds__(kThreads, 2)
     }
     const double variance = warp_sum(squares) / (R * static_cast<double>(width));
     if (lane != 0) continue;
-    const auto rounded = static_cast<float>(mean);
-    statistics[kMean * groups + i] = rounded;
-    statistics[kMeanRest * groups + i] = static_cast<float>(mean - static_cast<double>(rounded));
-    statistics[kRstd * groups + i] = static_cast<float>(1 / sqrt(variance + eps));
-    statistics[kVariance * groups + i] = static_cast<float>(variance);
+    put_statistics(mean, variance, eps, groups, i, statistics);
   }
 }
 
@@ -183,11 +180,7 @@ __global__ void __launch_bounds__(kThreads)
     const double mean = static_cast<double>(center_of(widen(x[c]))) + of.plain / R;
     const double own = of.weighted - of.plain / R * of.plain;
     const double variance = (own < 0 ? 0 : own) / R;
-    const auto rounded = static_cast<float>(mean);
-    statistics[kMean * s.C + c] = rounded;
-    statistics[kMeanRest * s.C + c] = static_cast<float>(mean - static_cast<double>(rounded));
-    statistics[kRstd * s.C + c] = static_cast<float>(1 / sqrt(variance + eps));
-    statistics[kVariance * s.C + c] = static_cast<float>(variance);
+    put_statistics(mean, variance, eps, s.C, c, statistics);
   }
 }
 
@@ -208,6 +201,20 @@ __global__ void __launch_bounds__(kThreads)
     const double slope = -rstd * rstd * rstd * (factor * centered) / R;
     terms[c] = static_cast<float>(slope);
     terms[s.C + c] = static_cast<float>(-rstd * (factor * of.plain) / R - slope * rest);
+  }
+}
+
+/// A thread makes slope and offset of a channel's dx from the sums over a batch of which x is a part; 0 where that does not count.
+__global__ void __launch_bounds__(kThreads)
+    whole_terms_kernel(const double* totals, const float* statistics, const float* weight, std::int64_t C,
+                       const std::int64_t* values, bool counts, float* terms) {
+  const auto count = static_cast<double>(*values);
+  for (std::int64_t c = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; c < C; c += std::int64_t{gridDim.x} * kThreads) {
+    const double rest = statistics[kMeanRest * C + c], rstd = statistics[kRstd * C + c], factor = weight ? weight[c] : 1.0F;
+    const double plain = factor * totals[c], weighted = factor * (totals[C + c] - rest * totals[c]);
+    const double slope = -rstd * rstd * rstd * weighted / count;
+    terms[c] = counts ? static_cast<float>(slope) : 0.0F;
+    terms[C + c] = counts ? static_cast<float>(-rstd * plain / count - slope * rest) : 0.0F;
   }
 }
 
@@ -248,14 +255,15 @@ SliceSums slice_sums(const Tensor& x, const Operands& operands, const NormSizes&
   return made;
 }
 
-void put_terms(SliceSums& sums, const Operands& operands, const NormSizes& sizes, NormGradients& gradients, Tensor& terms,
-               Stream& stream) {
+void put_terms(SliceSums& sums, const Operands& operands, const NormSizes& sizes, const PartOfBatch* part, NormGradients& gradients,
+               Tensor& terms, Stream& stream) {
   float* const dweight = gradients.dweight.defined() ? gradients.dweight.device_data<float>() : nullptr;
   float* const dbias = gradients.dbias.defined() ? gradients.dbias.device_data<float>() : nullptr;
   float* const to_terms = terms.defined() ? terms.device_data<float>() : nullptr;
   const float *const statistics = data_of(operands.statistics), *const weight = data_of(operands.weight);
   if (!dweight && !dbias && !to_terms) return;
-  if (is_batch(sizes)) {
+  const bool of_whole = part && to_terms;
+  if (is_batch(sizes) && !of_whole) {
     launch(stream, "norm_terms", group_grid(sizes), channel_terms_kernel, doubles_of(sums.sums), statistics, weight, sizes,
            sums.slices, gradients.add_weight, gradients.add_bias, dweight, dbias, to_terms);
     return;
@@ -265,7 +273,11 @@ void put_terms(SliceSums& sums, const Operands& operands, const NormSizes& sizes
     launch(stream, "norm_gradients", grid(stream, sizes.C), gradients_kernel, doubles_of(totals), statistics, sizes,
            gradients.add_weight, gradients.add_bias, dweight, dbias);
   }
-  if (to_terms) {
+  if (of_whole) {
+    part->sum({doubles_of(totals), static_cast<std::size_t>(2 * sizes.C)}, stream);
+    launch(stream, "norm_terms", grid(stream, sizes.C), whole_terms_kernel, doubles_of(totals), statistics, weight, sizes.C,
+           part->values.device_data<std::int64_t>(), part->counts, to_terms);
+  } else if (to_terms) {
     launch(stream, "norm_terms", group_grid(sizes), terms_kernel, doubles_of(totals), statistics, weight, sizes, to_terms);
   }
 }

@@ -103,7 +103,7 @@ void normalize_backward(const Tensor& x, const NormSizes& sizes, const Tensor& s
   if (needs_terms || epilogue.dsum.defined() || gradients.dweight.defined() || gradients.dbias.defined()) {
     SliceSums sums = slice_sums(x, operands, sizes, epilogue.dsum, stream);
     if (needs_terms) terms = Tensor::empty({2, sizes.S * sizes.G}, DType::f32, stream.device());
-    put_terms(sums, operands, sizes, gradients, terms, stream);
+    put_terms(sums, operands, sizes, epilogue.part, gradients, terms, stream);
     if (epilogue.dsum.defined()) {  // has been masked
       operands.dy = epilogue.dsum;
       operands.y = {};

@@ -5,6 +5,7 @@
 #include <gpucnn/core/threads/parallel.h>
 #include <gpucnn/kernels/norm/norm_rows.h>
 #include <gpucnn/kernels/norm/normalize.h>
+#include <gpucnn/kernels/norm/statistics_formula.h>
 #include <gpucnn/kernels/simd/streamed.h>
 
 namespace gpucnn::kernels {
@@ -143,10 +144,7 @@ void cpu::norm_statistics(const Tensor& x, const NormSizes& sizes, double eps, T
         squares += std::max(b[c] - own * a[c], 0 * b[c]) + rows * apart * apart;
       }
       const double variance = squares / static_cast<double>(sizes.group_values());
-      to[kMean * groups + i] = static_cast<float>(mean);
-      to[kMeanRest * groups + i] = static_cast<float>(mean - static_cast<double>(static_cast<float>(mean)));
-      to[kRstd * groups + i] = static_cast<float>(1 / std::sqrt(variance + eps));
-      to[kVariance * groups + i] = static_cast<float>(variance);
+      put_statistics(mean, variance, eps, groups, i, to);
     }
   });
 }
@@ -219,7 +217,7 @@ void put_gradients(const NormSizes& sizes, const float* known, const double* sum
 
 void cpu::normalize_backward(const Tensor& x, const NormSizes& sizes, const Tensor& statistics, const Tensor& weight,
                              const Tensor& dy, bool fixed, NormEpilogueBackward& epilogue, NormGradients& gradients, Tensor& dx,
-                             Stream&) {
+                             Stream& stream) {
   const Walk walk(sizes);
   const float *const known = statistics.data<float>(), *const weights = data_of(weight);
   const std::int64_t groups = sizes.S * sizes.G, width = sizes.group_channels();
@@ -241,8 +239,8 @@ void cpu::normalize_backward(const Tensor& x, const NormSizes& sizes, const Tens
     });
     Tensor sums = column_sums(all, sizes, walk, centers, dsum);
     put_gradients(sizes, known, doubles_of(sums), gradients);
-    if (needs_terms && epilogue.part) epilogue.part->sum({doubles_of(sums), static_cast<std::size_t>(2 * sizes.C)});
-    const std::int64_t values = epilogue.part ? epilogue.part->values : sizes.group_values();
+    if (needs_terms && epilogue.part) epilogue.part->sum({doubles_of(sums), static_cast<std::size_t>(2 * sizes.C)}, stream);
+    const std::int64_t values = epilogue.part ? *std::as_const(epilogue.part->values).data<std::int64_t>() : sizes.group_values();
     if (needs_terms) terms = group_terms(sizes, values, known, weights, doubles_of(sums));
     if (dsum) {  // has been masked
       all.dy = dsum;

@@ -107,7 +107,8 @@ Tensor Module::run_training(const Tensor& x, StepEnds* ends) {
                      .counts = training(),
                      .ends = ends,
                      .leader = takes_ends() ? this : nullptr,
-                     .images_before = ends ? ends->images_before : 0};
+                     .images_before = ends ? ends->images_before : 0,
+                     .is_part = !ends || ends->counts};
   Tensor y = run_outermost(x, call);
   // A forward that failed draws again what it drew.
   if (call.counts) ++root.random_step;
@@ -158,6 +159,7 @@ Tensor Module::run_forward(const Tensor& x, Context::Call& call) const {
   saved_->training = training();
   saved_->random_step = call.random_step;
   saved_->images_before = call.images_before;
+  saved_->is_part = call.is_part;
   saved_->generation = call.root.generation;
   saved_->call = call.number;
   saved_->there = true;
@@ -214,6 +216,7 @@ Tensor Module::start_backward(const Tensor& dy, const GradientsFrom* gradients_f
                      .forward = saved_->call,
                      .leader = takes_ends() ? this : nullptr,
                      .images_before = saved_->images_before,
+                     .is_part = saved_->is_part,
                      .gradients_from = gradients_from};
   return as(DType::f32, run_backward(dy, call), root.stream);
 }

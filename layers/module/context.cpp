@@ -58,6 +58,8 @@ RandomStream Context::random(Purpose purpose, const Shape& x) const {
   return random(purpose).without_first(static_cast<std::uint64_t>(call_.images_before * elements));
 }
 
+bool Context::counts() const noexcept { return call_.is_part; }
+
 Tensor Context::operand(const Parameter& parameter) const {
   if (call_.root.precision != Precision::bf16) return parameter.value();
   const Parameter::Slot slot = parameter.slot();

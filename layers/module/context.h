@@ -50,6 +50,9 @@ class GPUCNN_API Context {
   /// processes share, they draw what the whole batch would draw for them.
   RandomStream random(Purpose purpose, const Shape& x) const;
 
+  /// Whether the call's images are a part of the batch; see StepEnds::counts. In `gradients`: what the forward was told.
+  bool counts() const noexcept;
+
   /// The values of a parameter as they are multiplied with activations: its own, or with `Precision::bf16` a copy in bf16. On the
   /// CPU that copy is f32, of numbers that bf16 has.
   Tensor operand(const Parameter& parameter) const;

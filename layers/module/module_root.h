@@ -54,6 +54,7 @@ struct Context::Call {
   const Module* leader = nullptr;                         // the outermost module, if it takes them
   Tensor operands = {};                                   // of a prediction with bf16: the root's when it began
   std::int64_t images_before = 0;                         // of the global batch, before the first of this call's
+  bool is_part = true;                                    // of it: StepEnds::counts
   const Module::GradientsFrom* gradients_from = nullptr;  // of a backward: whom its outermost module tells
 };
 
@@ -67,6 +68,7 @@ struct Context::Saved {
   bool training = false;
   std::uint64_t random_step = 0;
   std::int64_t images_before = 0;
+  bool is_part = true;
 };
 
 /// A call that excludes all others on the same model while it lives.

@@ -30,6 +30,9 @@ struct StepEnds {
   std::optional<Loss> loss = {};
   /// Images of the global batch before this one's first, where several processes have a part each: see Context::random.
   std::int64_t images_before = 0;
+  /// False: this process has none of the batch's images, and takes some that another has, so that it makes the same calls. What it
+  /// computes of them must not change what the others compute: see SyncBatchNorm.
+  bool counts = true;
 };
 
 }  // namespace gpucnn

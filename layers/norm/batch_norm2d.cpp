@@ -36,25 +36,37 @@ Shape BatchNorm2d::output_shape(const Shape& x) const {
   return x;
 }
 
+/// Writes kept.statistics of the batch, and kept.values if x is a part of that; in training the running ones, too.
+void BatchNorm2d::use_own_statistics(Kept& kept, Context& context) const {
+  Stream& stream = context.stream();
+  const bool tracks = context.training() && options_.track_running_stats;
+  Tensor mean = running_mean_, var = running_var_, batches = num_batches_tracked_;
+  const auto require_several = [&](std::int64_t values) {
+    if (values != 1) return;
+    throw std::invalid_argument(formatted("{}: expected more than 1 value per channel, got {}", label(), kept.x.shape().string()));
+  };
+  if (sum_ && context.training()) {
+    kernels::PartOfBatch part{sum_, Tensor::empty({}, DType::i64, kept.x.device()), context.counts()};
+    kernels::batch_norm2d_statistics(kept.x, options_.eps, running_mean_, part, kept.statistics, stream);
+    kept.values = part.values;
+    if (kept.x.device() == Device::cpu()) require_several(*std::as_const(part.values).data<std::int64_t>());
+    if (tracks) kernels::batch_norm2d_update(kept.statistics, kept.values, options_.momentum, mean, var, batches, stream);
+    return;
+  }
+  const std::int64_t values = kept.x.numel() / num_features_;
+  require_several(values);
+  if (values > 0) kernels::batch_norm2d_statistics(kept.x, options_.eps, kept.statistics, stream);
+  if (tracks) kernels::batch_norm2d_update(kept.statistics, values, options_.momentum, mean, var, batches, stream);
+}
+
 Tensor BatchNorm2d::compute(const Tensor& x, const kernels::NormEpilogue& epilogue, Kept& kept, Context& context) const {
   Stream& stream = context.stream();
   Tensor statistics = Tensor::empty({4, num_features_}, DType::f32, x.device());
-  std::int64_t values = x.numel() / num_features_;
   kept = {x, statistics, is_fixed(context)};
-  if (!kept.fixed) {
-    if (sums(context)) {
-      values = kept.values = kernels::batch_norm2d_statistics(x, options_.eps, running_mean_, sum_, statistics, stream);
-    }
-    if (values == 1) {
-      throw std::invalid_argument(formatted("{}: expected more than 1 value per channel, got {}", label(), x.shape().string()));
-    }
-    if (values > 0 && !sums(context)) kernels::batch_norm2d_statistics(x, options_.eps, statistics, stream);
-    if (context.training() && options_.track_running_stats) {
-      Tensor mean = running_mean_, var = running_var_, batches = num_batches_tracked_;
-      kernels::batch_norm2d_update(statistics, values, options_.momentum, mean, var, batches, stream);
-    }
-  } else {
+  if (kept.fixed) {
     kernels::batch_norm2d_statistics(running_mean_, running_var_, options_.eps, statistics, stream);
+  } else {
+    use_own_statistics(kept, context);
   }
   Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
   const bool affine = options_.affine;
@@ -65,9 +77,7 @@ Tensor BatchNorm2d::compute(const Tensor& x, const kernels::NormEpilogue& epilog
 Tensor BatchNorm2d::forward(const Tensor& x, Context& context) const {
   Kept kept;
   Tensor y = compute(x, {}, kept, context);
-  Tensor values = Tensor::empty({}, DType::i64);
-  *values.data<std::int64_t>() = kept.values;
-  context.save(kept.x, kept.statistics, values);
+  context.save(kept.x, kept.statistics, kept.values);
   return y;
 }
 
@@ -76,8 +86,8 @@ Tensor BatchNorm2d::differentiate(const Kept& kept, kernels::NormEpilogueBackwar
   auto [dbias, add_bias] = options_.affine ? bias_.grad_target() : Parameter::GradTarget{};
   Tensor dx = context.input_grad() ? Tensor::empty(dy.shape(), dy.dtype(), dy.device()) : Tensor{};
   if (options_.affine) epilogue.bias = bias_.value();
-  const kernels::PartOfBatch part{sum_, kept.values};
-  if (sums(context)) epilogue.part = &part;
+  const kernels::PartOfBatch part{sum_, kept.values, context.counts()};
+  if (kept.values.defined()) epilogue.part = &part;
   kernels::batch_norm2d_backward(kept.x, kept.statistics, options_.affine ? weight_.value() : Tensor{}, dy, kept.fixed,
                                  std::move(epilogue), {add_weight, add_bias}, dweight, dbias, dx, context.stream());
   return dx;
@@ -90,8 +100,7 @@ int BatchNorm2d::add_to(GraphBuilder& graph, int x) const {
 }
 
 Tensor BatchNorm2d::gradients(const Tensor& dy, Context& context) {
-  const std::int64_t values = *context.saved(2).data<std::int64_t>();
-  return differentiate({context.saved(0), context.saved(1), is_fixed(context), values}, {}, dy, context);
+  return differentiate({context.saved(0), context.saved(1), is_fixed(context), context.saved(2)}, {}, dy, context);
 }
 
 std::unique_ptr<Module> BatchNorm2d::copy() const {

@@ -26,7 +26,8 @@ struct BatchNorm2dOptions {
 /// `num_batches_tracked`, i64 [], change in forwards in training: running = (1 - momentum) running + momentum * batch, with the
 /// unbiased variance. `init` leaves them as they are.
 ///
-/// A batch of one value per channel throws `std::invalid_argument` where its own statistics are wanted.
+/// A batch of one value per channel throws `std::invalid_argument` where its own statistics are wanted. Only where it is made of
+/// parts on several GPUs nobody knows in time; then its variance is 0.
 class GPUCNN_API BatchNorm2d : public Module {
  public:
   /// Throws `std::invalid_argument` unless num_features > 0, eps >= 0 and momentum are finite in f32.
@@ -40,15 +41,16 @@ class GPUCNN_API BatchNorm2d : public Module {
   const BatchNorm2dOptions& options() const noexcept { return options_; }
 
   /// For SyncBatchNorm: statistics of training are those of a batch of which several processes have a part each. `sum` is called
-  /// once in each forward and once in each backward that returns a gradient of x, by all of them in the same order. On the CPU; on
-  /// a GPU calls throw `std::invalid_argument`. An empty `sum`: those of this process's batch.
+  /// once in each forward and once in each backward that returns a gradient of x, by all of them in the same order. An empty `sum`:
+  /// those of this process's batch.
   void sum_statistics_by(kernels::SumOverParts sum) { sum_ = std::move(sum); }
+  bool sums_statistics() const noexcept { return static_cast<bool>(sum_); }
 
   /// What the backward needs of the forward, beside what it knows of the epilogue.
   struct Kept {
     Tensor x, statistics;
-    bool fixed = false;       ///< whether the statistics are not those of x
-    std::int64_t values = 0;  ///< for each channel, of the batch of which x is a part; 0: x is no part
+    bool fixed = false;  ///< whether the statistics are not those of x
+    Tensor values = {};  ///< see PartOfBatch; undefined: x is no part
   };
   /// For containers that join layers: epilogue(batch_norm2d(x)) in this layer's part of a call, `context`. Writes `kept`.
   Tensor compute(const Tensor& x, const kernels::NormEpilogue& epilogue, Kept& kept, Context& context) const;
@@ -68,7 +70,7 @@ class GPUCNN_API BatchNorm2d : public Module {
   std::unique_ptr<Module> copy() const override;
 
  private:
-  bool sums(const Context& context) const { return sum_ && context.training(); }
+  void use_own_statistics(Kept& kept, Context& context) const;
 
   int num_features_;
   BatchNorm2dOptions options_;

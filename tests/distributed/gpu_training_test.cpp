@@ -12,7 +12,9 @@
 
 #include <gpucnn/data/data_loader.h>
 #include <gpucnn/data/tensor_dataset.h>
+#include <gpucnn/distributed/sync_batch_norm.h>
 #include <gpucnn/layers/activation/relu.h>
+#include <gpucnn/layers/containers/residual_block.h>
 #include <gpucnn/layers/containers/sequential.h>
 #include <gpucnn/layers/conv2d.h>
 #include <gpucnn/layers/dropout.h>
@@ -20,6 +22,8 @@
 #include <gpucnn/layers/linear.h>
 #include <gpucnn/layers/losses/cross_entropy_loss.h>
 #include <gpucnn/layers/losses/mse_loss.h>
+#include <gpucnn/layers/norm/batch_norm2d.h>
+#include <gpucnn/layers/pool/avg_pool2d.h>
 #include <gpucnn/models/simple_cnn.h>
 #include <gpucnn/optim/adam.h>
 #include <gpucnn/optim/sgd.h>
@@ -50,6 +54,7 @@ struct Task {
   Tensor class_weights = {};
   double clip = 0;
   bool crops = true;
+  bool sync = false;  // whether batches are normalised by the images of all ranks
 };
 
 TensorDataset dataset(const Task& task, Device device) {
@@ -76,6 +81,7 @@ Training train(Module& model, const Task& task, Device device, const Distributed
   DataLoader loader(data, options);
   model.init(3);
   model.to(device);
+  if (distributed && task.sync) EXPECT_GT(convert_sync_batchnorm(model, *distributed), 0);
   Adam optimizer(model.parameters(), {.lr = 1e-3});
   CrossEntropyLoss loss({.weight = task.class_weights});
   StepOptions step{.distributed = distributed};
@@ -107,6 +113,21 @@ Sequential small_network() {
                     ReLU(),
                     Dropout(0.3),
                     Linear(520, 10)};
+}
+
+/// One norm is a stage of its own, two are joined with their neighbours.
+Sequential normalised_network() {
+  return Sequential{Conv2d(3, 8, {.kernel_size = 3, .stride = 4, .padding = 1, .bias = false}),
+                    BatchNorm2d(8),
+                    ReLU(),
+                    ResidualBlock({{"conv1", Conv2d(8, 8, {.kernel_size = 3, .padding = 1, .bias = false})},
+                                   {"bn1", BatchNorm2d(8)},
+                                   {"relu", ReLU()},
+                                   {"conv2", Conv2d(8, 8, {.kernel_size = 3, .padding = 1, .bias = false})},
+                                   {"bn2", BatchNorm2d(8)}}),
+                    AvgPool2d(8),
+                    Flatten(),
+                    Linear(8, 10)};
 }
 
 void expect_close(const Training& run, const Training& alone, double tolerance = kTolerance) {
@@ -172,6 +193,38 @@ TEST_F(GpuTraining, WithWeightsOfClassesGoesOneByOne) {
                   .batch = 2 * world().size(),
                   .epochs = 2,
                   .class_weights = Tensor::from(weights, {10}, device)};
+  const Training run = train(together, task, device, &world());
+  expect_close(run, train(alone, task, device, nullptr));
+  expect_same(run);
+}
+
+TEST_F(GpuTraining, NormalisesByTheImagesOfAll) {
+  const auto size = world().size();
+  expect_as_alone(normalised_network, {.images = 10 * size, .batch = 2 * size, .epochs = 3, .sync = true}, device);
+  expect_as_alone(normalised_network, {.images = 20, .batch = 2 * size + 1, .epochs = 3, .sync = true}, device);
+}
+
+/// A rank without images takes one of another's, which must not be in the statistics.
+TEST_F(GpuTraining, NormalisesBatchesThatAreTooSmallForAllRanks) {
+  expect_as_alone(normalised_network, {.images = 4, .batch = world().size() - 1, .epochs = 4, .sync = true}, device);
+}
+
+/// The parts' shares of the mean differ, and an image that is ignored is normalised all the same.
+TEST_F(GpuTraining, NormalisesImagesWhoseLabelsAreIgnored) {
+  const auto size = world().size();
+  expect_as_alone(normalised_network, {.images = 10 * size, .batch = 4 * size, .epochs = 3, .ignored_labels = 11, .sync = true},
+                  device);
+}
+
+TEST_F(GpuTraining, NormalisesByTheImagesOfAllWhereStepsGoOneByOne) {
+  std::vector<float> weights(10);
+  for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = 0.1F + 0.3F * static_cast<float>(i);
+  const Task task{.images = 20,
+                  .batch = 2 * world().size() + 1,
+                  .epochs = 2,
+                  .class_weights = Tensor::from(weights, {10}, device),
+                  .sync = true};
+  Sequential together = normalised_network(), alone = normalised_network();
   const Training run = train(together, task, device, &world());
   expect_close(run, train(alone, task, device, nullptr));
   expect_same(run);

@@ -165,11 +165,13 @@ CapturedTrainer::Judged CapturedTrainer::forward(std::int64_t images, std::int64
   if (batches_->are_plain() && !model_.has_hooks()) {  // who see what a module gets
     unfilled = batches_->unfilled(images, first, activation_dtype(model_.precision(), stream_.device()));
     batch = {unfilled.batch, unfilled.batch_labels};
-    ends = {.gathers = &unfilled, .loss = loss_end(loss_, batch.labels, /*wants_value=*/false)};
+    ends.gathers = &unfilled;
+    if (!joined_ || !joined_->shares_before()) ends.loss = loss_end(loss_, batch.labels, /*wants_value=*/false);
   } else {
     batch = batches_->gather(images, first, stream_);
   }
   ends.images_before = part.before;
+  ends.counts = part.counts;
   const Tensor output = model_(batch.inputs, ends);
   if (!labels_checked_) batches_->check_labels(loss_, output, stream_);
   labels_checked_ = true;

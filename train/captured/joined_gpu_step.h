@@ -21,7 +21,8 @@ namespace gpucnn {
 /// queued, and may be captured. Refers to model and loss.
 ///
 /// Sums begin as soon as their numbers are there, and go on beside the backward. A rank's gradient of the mean over its part counts
-/// by the part's share of the batch's mean, which NCCL multiplies with: nobody waits for the share before the backward.
+/// by the part's share of the batch's mean, which NCCL multiplies with: nobody waits for the share before the backward. Only where
+/// the backward adds gradients of several ranks up, in a SyncBatchNorm, they must have it before.
 class JoinedGpuStep {
  public:
   /// Steps that the GPU may be behind; the same on all ranks, for none may queue a step that another does not.
@@ -40,19 +41,23 @@ class JoinedGpuStep {
   /// ignored. A part that has no images takes one of another's instead, and `counts` is false: then neither loss nor gradient
   /// counts.
   void start(bool counts, std::optional<double> weight);
-  /// Runs the backward, and adds its gradients up meanwhile. What is queued behind it finds the sums.
-  void backward(const Tensor& gradient);
+  /// Whether the gradient of the output must be there before the backward, which multiplies it by the share.
+  bool shares_before() const;
+  /// Runs the backward, and adds its gradients up meanwhile. What is queued behind it finds the sums. May overwrite `gradient`.
+  void backward(Tensor gradient);
   /// Reports the batch, and notes in the state if its loss is not finite.
   void report(StepState* state, gpu::StepReport* reports, std::int64_t slots);
 
  private:
   gpu::JoinedSums* sums() const noexcept { return reinterpret_cast<gpu::JoinedSums*>(sums_.bytes()); }
 
+  Module& model_;
   const Loss& loss_;
   std::shared_ptr<NcclCommunicator> ranks_;
   Stream stream_;
   mutable Tensor own_state_, own_report_, sums_;  // bytes in device memory
   nccl::Operation sum_of_shares_{};
+  bool shared_before_ = false;  // in the backward under way
   GradientBuckets buckets_;
 };
 

@@ -1,11 +1,14 @@
 #include <gpucnn/core/gpu/launch.h>
 #include <gpucnn/kernels/cuda/step_end.h>
+#include <gpucnn/kernels/cuda/vector_access.h>
 #include <gpucnn/train/captured/joined_step_kernels.h>
 
 namespace gpucnn::gpu {
 namespace {
 
-// One thread each: they have five numbers to move.
+using kernels::cuda::kThreads;
+
+// Those of one thread have five numbers to move.
 
 /// `weight`: negative for the images that are not ignored.
 __global__ void __launch_bounds__(1) sum_kernel(const StepReport* report, bool is_sum, double weight, JoinedSums* sums) {
@@ -26,6 +29,12 @@ __global__ void __launch_bounds__(1) share_kernel(JoinedSums* sums, bool is_sum)
   sums->share = is_sum ? 1.0F : static_cast<float>(sums->own.weight / sums->all.weight);
 }
 
+__global__ void __launch_bounds__(kThreads) scale_kernel(float* gradient, std::int64_t count, const JoinedSums* sums) {
+  const float share = sums->share;
+  const std::int64_t stride = std::int64_t{gridDim.x} * kThreads;
+  for (std::int64_t i = std::int64_t{blockIdx.x} * kThreads + threadIdx.x; i < count; i += stride) gradient[i] *= share;
+}
+
 __global__ void __launch_bounds__(1)
     report_kernel(const JoinedSums* sums, bool is_sum, StepState* state, StepReport* reports, std::int64_t slots) {
   const StepSums& all = sums->all;
@@ -41,6 +50,11 @@ void sum_step(const StepReport* report, bool is_sum, std::optional<double> weigh
 }
 
 void share_step(JoinedSums* sums, bool is_sum, Stream& stream) { launch(stream, "share_step", {1, 1}, share_kernel, sums, is_sum); }
+
+void scale_by_share(Tensor& gradient, const JoinedSums* sums, Stream& stream) {
+  launch(stream, "scale_by_share", kernels::cuda::grid(stream, gradient.numel()), scale_kernel, gradient.device_data<float>(),
+         gradient.numel(), sums);
+}
 
 void report_sums(const JoinedSums* sums, bool is_sum, StepState* state, StepReport* reports, std::int64_t slots, Stream& stream) {
   launch(stream, "report_sums", {1, 1}, report_kernel, sums, is_sum, state, reports, slots);

@@ -6,6 +6,7 @@
 #include <gpucnn/core/gpu/step_report.h>
 #include <gpucnn/core/gpu/step_state.h>
 #include <gpucnn/core/stream.h>
+#include <gpucnn/core/tensor.h>
 
 /// The kernels of a step that the GPUs of several ranks make together. Pointers are the device's.
 namespace gpucnn::gpu {
@@ -30,6 +31,9 @@ void sum_step(const StepReport* report, bool is_sum, std::optional<double> weigh
 
 /// sums->share, when ->all is reduced.
 void share_step(JoinedSums* sums, bool is_sum, Stream& stream);
+
+/// gradient, f32, *= sums->share.
+void scale_by_share(Tensor& gradient, const JoinedSums* sums, Stream& stream);
 
 /// Writes reports[state->steps % slots] of the batch, and sets state->failed if its loss is the first that is not finite.
 void report_sums(const JoinedSums* sums, bool is_sum, StepState* state, StepReport* reports, std::int64_t slots, Stream& stream);

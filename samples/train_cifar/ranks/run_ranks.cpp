@@ -41,7 +41,6 @@ std::string device_of(const Distributed& ranks, const Options& options) {
     const bool has_gpu = is_usable(Device::cuda(ranks.local_rank())) || is_usable(Device::cuda());
     if (std::ranges::count(ranks.all_gather(has_gpu ? "GPU" : ""), "GPU") == 0) return options.device;
   }
-  if (options.sync_batch_norm) throw UsageError("--sync-batch-norm works on the CPU only; --device cpu takes that");
   return ranks.gpu().string();
 }
 

@@ -28,7 +28,7 @@ class Meeting {
   explicit Meeting(int parts) : sums_(static_cast<std::size_t>(parts)), barrier_(parts) {}
 
   kernels::SumOverParts of(int part) {
-    return [this, part](std::span<double> sums) {
+    return [this, part](std::span<double> sums, Stream&) {
       sums_[static_cast<std::size_t>(part)].assign(sums.begin(), sums.end());
       barrier_.arrive_and_wait();
       for (std::size_t i = 0; i < sums.size(); ++i) {
