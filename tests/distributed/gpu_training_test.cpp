@@ -44,6 +44,7 @@ struct Training {
   std::vector<double> losses;
   std::vector<std::int64_t> correct, images, ignored;
   std::string weights;
+  std::vector<double> statistics;  // running means and variances
   std::int64_t replays = 0;
 };
 
@@ -101,6 +102,10 @@ Training train(Module& model, const Task& task, Device device, const Distributed
   }
   run.replays = graph_launches() - before;
   run.weights = bits_of(model);
+  for (const auto& [name, tensor] : model.state_dict()) {
+    if (name.find("running_") == std::string::npos) continue;
+    for (const float value : tensor.to_vector<float>()) run.statistics.push_back(static_cast<double>(value));
+  }
   return run;
 }
 
@@ -138,6 +143,10 @@ void expect_close(const Training& run, const Training& alone, double tolerance =
   EXPECT_EQ(run.correct, alone.correct);
   EXPECT_EQ(run.images, alone.images);
   EXPECT_EQ(run.ignored, alone.ignored);
+  ASSERT_EQ(run.statistics.size(), alone.statistics.size());
+  for (std::size_t i = 0; i < run.statistics.size(); ++i) {
+    EXPECT_NEAR(run.statistics[i], alone.statistics[i], 1e-5 * (1 + std::abs(alone.statistics[i]))) << "statistic " << i;
+  }
 }
 
 /// All ranks have the same bits.
