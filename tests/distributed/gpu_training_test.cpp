@@ -82,7 +82,9 @@ Training train(Module& model, const Task& task, Device device, const Distributed
   DataLoader loader(data, options);
   model.init(3);
   model.to(device);
-  if (distributed && task.sync) EXPECT_GT(convert_sync_batchnorm(model, *distributed), 0);
+  if (distributed && task.sync) {
+    EXPECT_GT(convert_sync_batchnorm(model, *distributed), 0);
+  }
   Adam optimizer(model.parameters(), {.lr = 1e-3});
   CrossEntropyLoss loss({.weight = task.class_weights});
   StepOptions step{.distributed = distributed};
