@@ -44,6 +44,9 @@ class Communicator {
   virtual void begin_long_task() = 0;
   virtual void end_long_task() = 0;
 
+  /// The program says itself why this rank ends.
+  virtual void end_silently() noexcept = 0;
+
   /// Waits until all ranks have come so far, and leaves the run. Nothing is called after it. Where others wait in vain for this
   /// rank the whole run ends with `exit_code`, or with 1 if that is 0.
   virtual void leave(int exit_code) = 0;

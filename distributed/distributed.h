@@ -106,6 +106,10 @@ class GPUCNN_API Distributed {
   };
   [[nodiscard]] LongTask long_task() const { return LongTask(communicator_); }
 
+  /// Call this where the program has said why this rank fails, and then exit. If others wait for it, the run ends with its exit
+  /// code and without a second sentence.
+  void end_silently() const noexcept;
+
  private:
   friend std::shared_ptr<NcclCommunicator> nccl_communicator(const Distributed& distributed, Device device);
   explicit Distributed(std::shared_ptr<Communicator> communicator);

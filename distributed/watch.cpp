@@ -60,6 +60,7 @@ std::optional<Watch::Failure> Watch::find_late(const Rank& waiting, std::chrono:
     Rank& behind = ranks_[static_cast<std::size_t>(rank)];
     const Beat& beat = behind.beat;
     if (beat.begun >= waiting.beat.waits_for) continue;
+    if (beat.state == Beat::State::explained) return Failure{.sentence = {}, .rank = rank, .ended = true};
     if (beat.state == Beat::State::ended) {
       return Failure{.sentence = formatted("{} has ended, and {} waits for it in vain", behind.name, waiting.name),
                      .rank = rank,

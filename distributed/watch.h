@@ -13,7 +13,8 @@ struct Beat {
   enum class State : std::int32_t {
     at_work,
     in_long_task,  // others wait for it as long as it takes
-    ended          // its program is over
+    ended,         // its program is over
+    explained      // as ended, and it has said why
   };
 
   std::int64_t begun = 0;      // how many collectives it has begun
@@ -30,9 +31,9 @@ class Watch {
   static constexpr std::chrono::seconds kMaxWait{20};
 
   struct Failure {
-    std::string sentence;
-    int rank = 0;        // the one it names
-    bool ended = false;  // which leaves with an exit code of its own
+    std::string sentence;  // empty: the rank has said it
+    int rank = 0;          // the one that failed
+    bool ended = false;    // which leaves with an exit code of its own
   };
 
   /// `names` of all ranks, as "rank 1 (process 42 on node7)". `max_wait` zero: nobody fails for the time he takes.

@@ -29,6 +29,7 @@ class MpiCommunicator final : public Communicator {
   RequestPtr begin_barrier() override { return begin({}); }
   void begin_long_task() override { thread_.begin_long_task(); }
   void end_long_task() override { thread_.end_long_task(); }
+  void end_silently() noexcept override { thread_.end_silently(); }
   void leave(int exit_code) override { thread_.end(exit_code); }
 
  private:

@@ -262,12 +262,12 @@ Beat MpiThread::own_beat() {
     own.call = 100 * static_cast<int>(call.kind) + static_cast<int>(call.number);
   }
   if (long_tasks_.load() > 0) own.state = Beat::State::in_long_task;
-  if (ended_) own.state = Beat::State::ended;
+  if (ended_) own.state = silent_end_ ? Beat::State::explained : Beat::State::ended;
   return own;
 }
 
 void MpiThread::give_up_together(const Watch::Failure& failure) {
-  say(failure.sentence);
+  if (!failure.sentence.empty()) say(failure.sentence);
   neighbours_->part();
   heartbeat_->send(own_beat(), Heartbeat::Word::hopeless);
   if (failure.rank == place_.rank) {

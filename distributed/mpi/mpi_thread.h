@@ -43,6 +43,9 @@ class MpiThread {
   void begin_long_task() noexcept { long_tasks_.fetch_add(1); }
   void end_long_task() noexcept { long_tasks_.fetch_sub(1); }
 
+  /// The program says why this rank ends.
+  void end_silently() noexcept { silent_end_ = true; }
+
   /// While one lives, a thread waits for the request.
   class Waiter {
    public:
@@ -90,7 +93,7 @@ class MpiThread {
   bool started_ = false, ended_ = false;
   int exit_code_ = EXIT_FAILURE;
   std::exception_ptr failure_;
-  std::atomic<bool> neighbour_died_{false};
+  std::atomic<bool> neighbour_died_{false}, silent_end_{false};
   std::atomic<int> waiters_{0}, long_tasks_{0};
   std::thread thread_;
 };

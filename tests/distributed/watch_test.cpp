@@ -86,6 +86,16 @@ TEST_F(WatchTest, NamesAtOnceWhoHasEnded) {
   EXPECT_THAT(failure->sentence, HasSubstr("rank 1 has ended, and rank 0 waits for it in vain"));
 }
 
+TEST_F(WatchTest, IsSilentWhereARankHasSaidWhyItEnds) {
+  Watch watch = watch_of(0);
+  beats_[1].state = Beat::State::explained;
+  const auto failure = after(1, watch);
+  ASSERT_TRUE(failure);
+  EXPECT_TRUE(failure->ended);
+  EXPECT_EQ(failure->rank, 1);
+  EXPECT_EQ(failure->sentence, "");
+}
+
 TEST_F(WatchTest, NamesAtOnceWhoCallsAnotherCollective) {
   Watch watch = watch_of(0);
   beats_[1] = {.begun = 4, .waits_for = 4, .count = 7};

@@ -61,6 +61,7 @@ epochs=2
 
 # said WORDS: how often they are among what the ranks print.
 said() { printf '%s\n' "$output" | grep -c -- "$1" || true; }
+sentences() { said '^train_cifar: '; }
 ranks 2
 code=0
 output=$("${under[@]}" "$train" --nonsense 2>&1) || code=$?
@@ -82,6 +83,27 @@ code=0
 output=$("$mpirun" -n 1 "$train" --limit 64 --augment --epochs 1 --out odd : -n 2 "$train" --limit 64 --epochs 1 --out odd 2>&1) || code=$?
 expect "an option that one rank has is named" [ "$(said 'rank 0 has another option --augment than rank 1: "given" instead of "not given"')" -eq 1 ]
 
+code=0
+output=$(small diverged --lr 1e30 2>&1) || code=$?
+expect "a loss that is not finite ends all ranks" code_is 6
+expect "  and is said once" [ "$(sentences)" -eq 1 ]
+
+# Rank 0 finds its folder gone when an epoch ends, as it would find a disk full.
+epochs=100000
+small lost > lost.txt 2>&1 &
+process=$!
+epochs=2
+is_there lost/metrics.csv
+mv lost kept
+code=0
+wait $process || code=$?
+output=$(cat lost.txt)
+expect "files that cannot be written end all ranks" code_is 5
+expect "  and that is said once" [ "$(said '^train_cifar: \|^gpucnn: ')" -eq 1 ]
+code=0
+output=$("$train" --resume --out kept --epochs "$(wc -l < kept/metrics.csv)" 2>&1) || code=$?
+expect "  and the last checkpoint is sound" code_is 0
+
 # photos FOLDER CLASS...: a dataset of one image for each class.
 photos() {
   local folder="$1" class
@@ -99,7 +121,6 @@ loads() {
   code=0
   output=$(timeout 15 "$mpirun" -wdir "$PWD/$1" -n "$3" "$train" "${options[@]}" : -wdir "$PWD/$2" -n "$4" "$train" "${options[@]}" 2>&1) || code=$?
 }
-sentences() { said '^train_cifar: '; }
 
 photos whole cat dog
 photos damaged cat dog

@@ -22,7 +22,9 @@ class Helper : private Training {
  public:
   using Training::require_same_data;
   using Training::Training;
-  void operator()() { fit(fit_options()); }
+  void operator()() try { fit(fit_options()); } catch (const NonFiniteLoss&) {  // all ranks throw it, and rank 0 says it
+    throw EndedElsewhere{ExitCode::not_finite};
+  }
 };
 
 bool is_usable(Device device) {
@@ -73,7 +75,7 @@ Options options_of(const Distributed& ranks, const std::vector<std::string>& wor
 
 }  // namespace
 
-ExitCode run_ranks(const Distributed& ranks, std::vector<std::string> words) {
+ExitCode run_ranks(const Distributed& ranks, std::vector<std::string> words) try {
   if (!ranks.is_main()) {
     name_rank(ranks.rank());
     if (!std::freopen("/dev/null", "w", stdout)) return fail(ExitCode::unexpected, "/dev/null cannot be opened");
@@ -99,4 +101,10 @@ ExitCode run_ranks(const Distributed& ranks, std::vector<std::string> words) {
   const bool is_done = session && session->is_done();
   if (ranks.broadcast(is_done ? "done" : "").empty() && helper) (*helper)();
   return session ? (*session)() : ExitCode::done;
+} catch (const EndedElsewhere&) {
+  throw;
+} catch (...) {
+  const ExitCode code = fail_as_caught();
+  ranks.end_silently();
+  return code;
 }

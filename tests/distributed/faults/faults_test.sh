@@ -38,6 +38,10 @@ for rank in 0 2; do
   fault exit "$rank"
   expect "an early end of rank $rank ends it with that code" code_is 3
   expect "  by name" names "$rank" "has ended"
+  fault explain "$rank"
+  expect "where the program says why rank $rank ends, the code is that rank's" code_is 5
+  expect "  soon" ends_soon
+  expect "  and nothing is said twice" [ "$(grep -c '^gpucnn: \|^faulty_rank: ' <<<"$output")" = 1 ]
   fault return "$rank"
   expect "also an early end without an error" fails
   expect "  by name" names "$rank" "has ended"

@@ -27,6 +27,11 @@ void misbehave(const std::string& fault, const gpucnn::Distributed& world) {
     }
   }
   if (fault == "exit") std::exit(3);
+  if (fault == "explain") {
+    std::fprintf(stderr, "\nfaulty_rank: rank %d finds no room\n", world.rank());
+    world.end_silently();
+    std::exit(5);
+  }
   if (fault == "return") std::exit(0);
   if (fault == "quick_exit") std::_Exit(0);
   if (fault == "other_call") world.barrier();
