@@ -1,12 +1,11 @@
 #include <gpucnn/distributed/neighbours.h>
 
+#include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
-#include <chrono>
 #include <csignal>
-#include <future>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -32,7 +31,7 @@ struct Pipe {
   std::array<int, 2> ends{};
 };
 
-/// A rank in a process of its own. It ends when it is told how.
+/// A rank in a process of its own, for a process has one place where others find it. It ends when it is told how.
 struct Child {
   enum class End : char { parts, dies };
 
@@ -43,7 +42,7 @@ struct Child {
     from.put(Process::self());
     std::vector<Process> all;
     for (int i = 0; i < 3; ++i) all.push_back(to.take<Process>());
-    neighbours.meet(rank, all, [](int) {});
+    neighbours.meet(rank, all, [this](int died) { seen.put(died); });
     from.put('m');
     if (to.take<End>() == End::dies) ::raise(SIGKILL);
     neighbours.part();
@@ -55,27 +54,31 @@ struct Child {
     ::waitpid(id, nullptr, 0);
   }
 
-  Pipe to, from;
+  /// Whom it sees die; -1: nobody.
+  int sees() const {
+    pollfd ready{.fd = seen.ends[0], .events = POLLIN, .revents = 0};
+    return ::poll(&ready, 1, 10'000) == 1 ? seen.take<int>() : -1;
+  }
+
+  Pipe to, from, seen;
   pid_t id;
 };
 
-/// Rank 1 ends like this, and rank 2 dies once that was seen, where it is to be.
+/// Whom rank 0 sees die: rank 1 ends like this, and then rank 2 dies.
 int who_died(Child::End first) {
-  const Child one(1), two(2);
-  Neighbours neighbours;
-  const std::vector<Process> all{Process::self(), one.from.take<Process>(), two.from.take<Process>()};
-  for (const Child* child : {&one, &two}) {
-    for (const Process& process : all) child->to.put(process);
+  const std::array<Child, 3> ranks{Child(0), Child(1), Child(2)};
+  std::array<Process, 3> all;
+  for (std::size_t i = 0; i < 3; ++i) all[i] = ranks[i].from.take<Process>();
+  for (const Child& rank : ranks) {
+    for (const Process& process : all) rank.to.put(process);
   }
-  std::promise<int> died;
-  neighbours.meet(0, all, [&](int rank) { died.set_value(rank); });
-  for (const Child* child : {&one, &two}) EXPECT_EQ(child->from.take<char>(), 'm');
-  auto rank = died.get_future();
-  const auto seen = [&] { return rank.wait_for(std::chrono::seconds(10)) == std::future_status::ready; };
-  one.ends(first);
-  const bool names_it = first == Child::End::parts || seen();
-  two.ends(Child::End::dies);
-  return names_it && seen() ? rank.get() : -1;
+  for (const Child& rank : ranks) EXPECT_EQ(rank.from.take<char>(), 'm');
+  ranks[1].ends(first);
+  int died = first == Child::End::dies ? ranks[0].sees() : -1;
+  ranks[2].ends(Child::End::dies);
+  if (first == Child::End::parts) died = ranks[0].sees();
+  ranks[0].ends(Child::End::parts);
+  return died;
 }
 
 TEST(Neighbours, NameWhoDies) {
