@@ -33,6 +33,9 @@ constexpr auto kPause = 500us;
 constexpr auto kWaitingPause = 20us;
 /// Between two beats.
 constexpr auto kBeat = 1s;
+/// From the end of a rank to that of the next, where the launcher ends all because one has died on another machine. Who still runs
+/// then has seen that death itself.
+constexpr auto kLauncherPace = 50ms;
 /// For the launcher, or a rank whose program has ended, to end the run with an exit code of its own.
 constexpr auto kTimeToExit = 2s;
 /// How long MPI_Abort may take.
@@ -164,7 +167,10 @@ void MpiThread::meet() {
   names.reserve(all.size());
   for (int rank = 0; rank < place_.size; ++rank) names.push_back(all[static_cast<std::size_t>(rank)].name(rank));
   watch_.emplace(place_.rank, std::move(names), max_wait());
-  neighbours_->meet(place_.rank, all, [this](int rank) {
+  const bool apart = !std::ranges::all_of(all, [&](const Process& process) { return process.shares_sockets(own); });
+  neighbours_->meet(place_.rank, all, [this, apart](int rank) {
+    neighbours_->part();  // who watches this rank may see it end next
+    if (apart) std::this_thread::sleep_for(kLauncherPace);
     say(formatted("{} has died", watch_->name(rank)));
     neighbour_died_ = true;
   });

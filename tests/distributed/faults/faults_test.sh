@@ -6,6 +6,8 @@ set -u
 mpiexec="$1"
 flag="$2"
 program="$3"
+# shellcheck source=tests/distributed/faults/killed.sh
+. "$(dirname "${BASH_SOURCE[0]}")/killed.sh"
 export GPUCNN_RANK_TIMEOUT=4 # a fifth of the default
 
 # fault NAME RANK: runs it; $took is how many seconds that takes.
@@ -54,9 +56,11 @@ for rank in 0 2; do
 done
 
 for ((kill = 0; kill < ${KILLS:-2}; ++kill)); do
-  fault die $((RANDOM % 3)) $((RANDOM % 200 + 2))
+  rank=$((RANDOM % 3))
+  fault die $rank $((RANDOM % 200 + 2))
   expect "a killed rank ends the run" fails
   expect "  soon" ends_soon
+  expect "  by name, once" is_named_once $rank
 done
 if pgrep -f "^$program" >/dev/null; then expect "no process is left" false; fi
 finish
