@@ -126,7 +126,7 @@ void batch_norm2d_backward(const Tensor& x, const Tensor& statistics, const Tens
     if (epilogue.part && dx.defined() && !fixed) {
       const auto count = static_cast<std::size_t>(2 * sizes.C);
       Tensor nothing = Tensor::zeros({count * sizeof(double)}, DType::u8, stream.device());
-      epilogue.part->sum({reinterpret_cast<double*>(nothing.bytes()), count}, stream);  // the other processes wait for it
+      epilogue.part->sum({doubles_of(nothing), count}, stream);  // the other processes wait for it
     }
     return;
   }

@@ -26,8 +26,8 @@ void batch_norm2d_statistics(const Tensor& x, double eps, const Tensor& center, 
   if (values > 0) batch_norm2d_statistics(x, eps, statistics, stream);
   check_tensor(kOp, "statistics", statistics, Shape{kStatistics, C}, DType::f32, stream);
   const auto count = static_cast<std::size_t>(1 + 2 * C);
-  Tensor memory = Tensor::empty({count * sizeof(double)}, DType::u8, stream.device());
-  auto* const sums = reinterpret_cast<double*>(memory.bytes());
+  Tensor memory = doubles(1 + 2 * C, stream.device());
+  double* const sums = doubles_of(memory);
   dispatch(
       stream, [&] { cpu::part_sums(statistics, values, center, sums, stream); },
       [&] { cuda::part_sums(statistics, values, center, sums, stream); });

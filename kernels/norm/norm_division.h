@@ -100,11 +100,6 @@ const T* data_of(const Tensor& tensor) {
   return tensor.defined() ? tensor.device_data<T>() : nullptr;
 }
 
-inline Tensor doubles(std::int64_t count, Stream& stream) {
-  return Tensor::empty({count * std::int64_t{sizeof(double)}}, DType::u8, stream.device());
-}
-inline double* doubles_of(Tensor& memory) { return reinterpret_cast<double*>(memory.bytes()); }
-
 /// Calls `body` with the constant that `mask` is.
 template <class Body>
 void with_mask(ReluMask mask, const Body& body) {

@@ -221,7 +221,7 @@ __global__ void __launch_bounds__(kThreads)
 /// The doubles [S, 2, C]: the same, added over the slices.
 Tensor totals_of(SliceSums& of, const NormSizes& sizes, Stream& stream) {
   if (of.slices == 1) return of.sums;
-  Tensor totals = doubles(sizes.S * 2 * sizes.C, stream);
+  Tensor totals = doubles(sizes.S * 2 * sizes.C, stream.device());
   launch(stream, "norm_sums", {(sizes.S * 2 * sizes.C + kWarps - 1) / kWarps, kThreads}, totals_kernel, doubles_of(of.sums),
          sizes.S, of.slices, sizes.C, doubles_of(totals));
   return totals;
@@ -243,7 +243,7 @@ SliceSums slice_sums(const Tensor& x, const Operands& operands, const NormSizes&
         sizes,
         [&]<int kWidth>(std::integral_constant<int, kWidth>) {
           const Division d = divide(sizes, kWidth);
-          made = {doubles(sizes.S * d.slices * 2 * sizes.C, stream), d.slices};
+          made = {doubles(sizes.S * d.slices * 2 * sizes.C, stream.device()), d.slices};
           with_mask(operands.mask, [&]<ReluMask kMask>(std::integral_constant<ReluMask, kMask>) {
             launch(stream, "norm_sums", {d.blocks(), kThreads}, sums_kernel<kWidth, kMask, T>, xs, dys, ys,
                    data_of(operands.statistics), data_of(operands.weight), data_of(operands.bias), d, masked_dy,

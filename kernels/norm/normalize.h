@@ -21,6 +21,12 @@ struct NormSizes {
 /// Rows of `statistics`, f32 [kStatistics, S * G]. Where the mean is large the second row keeps what rounding took from the first.
 inline constexpr std::int64_t kMean = 0, kMeanRest = 1, kRstd = 2, kVariance = 3, kStatistics = 4;
 
+/// Memory for doubles, of which tensors have none.
+inline Tensor doubles(std::int64_t count, Device device) {
+  return Tensor::empty({count * std::int64_t{sizeof(double)}}, DType::u8, device);
+}
+inline double* doubles_of(Tensor& memory) { return reinterpret_cast<double*>(memory.bytes()); }
+
 /// What a backward adds to: undefined without an affine map.
 struct NormGradients {
   Tensor dweight, dbias;

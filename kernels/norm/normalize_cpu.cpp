@@ -39,10 +39,6 @@ void for_parts(const NormSizes& sizes, const Walk& walk, const Body& body) {
   });
 }
 
-/// Memory for doubles, of which tensors have none.
-Tensor doubles(std::int64_t count) { return Tensor::empty({count * std::int64_t{sizeof(double)}}, DType::u8); }
-double* doubles_of(Tensor& memory) { return reinterpret_cast<double*>(memory.bytes()); }
-
 /// [S, rows, width]: `put(s, c, column)` writes a channel's `rows` numbers, `width` apart; the folded columns repeat them.
 template <class Put>
 Tensor columns_of(const NormSizes& sizes, const Walk& walk, std::int64_t rows, const Put& put) {
@@ -74,7 +70,8 @@ NormRows rows_of(const NormRows& all, std::int64_t s, std::int64_t first, std::i
 
 /// The doubles [S, 2, C] of each segment's column sums; see `sum_terms`.
 Tensor column_sums(const NormRows& all, const NormSizes& sizes, const Walk& walk, const Tensor& centers, float* dsum) {
-  Tensor partial = doubles(sizes.S * walk.parts * 2 * walk.width), total = doubles(sizes.S * 2 * sizes.C);
+  Tensor partial = doubles(sizes.S * walk.parts * 2 * walk.width, Device::cpu()),
+         total = doubles(sizes.S * 2 * sizes.C, Device::cpu());
   const float* const columns = centers.data<float>();
   double *const from = doubles_of(partial), *const to = doubles_of(total);
   parallel_for(sizes.S * walk.parts, [=](std::int64_t task) {
